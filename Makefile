@@ -1,0 +1,55 @@
+# The two commands of this project are `make reproduce` and `make test`; `make help` lists all.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Two runs at a time, unless told otherwise: make reproduce JOBS=4
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce full book test lint bench notebooks clean
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## make .venv with everything in it
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11 to 3.13 is needed; name one with: make setup PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv (some minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(BIN)/python -r requirements.txt; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+reproduce: $(READY) ## run every notebook's quick profile and build the book
+	@$(BIN)/mvlib run --profile quick --jobs $(JOBS)
+	@$(BIN)/mvlib book
+
+full: $(READY) ## run the full settings of every table (hours; wants a GPU)
+	@$(BIN)/mvlib run --profile full --jobs 1
+	@$(BIN)/mvlib book
+
+book: $(READY) ## build the book from what has been run
+	@$(BIN)/mvlib book
+
+lint: $(READY) ## check format, style and the direction of imports
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+
+test: $(READY) lint ## check everything
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-cell-timeout 300 notebooks
+
+bench: $(READY) ## time the kernels, as ratios within one run
+	@$(BIN)/python -m pytest bench --benchmark-only --benchmark-columns=min,median,rounds
+
+notebooks: $(READY) ## store the outputs of the last quick runs in the committed notebooks
+	@$(BIN)/mvlib run --profile quick --jobs $(JOBS)
+	@$(BIN)/mvlib store
+
+clean: ## remove what was run and built
+	@rm -rf runs _build

@@ -1,0 +1,23 @@
+"""Clustering several views of the same things, with every number traceable to a run.
+
+The rooms, each of which imports only from those before it: `data`, `ops`, `methods`,
+`metrics`, `experiments`, `plots`, `book`, `cli`. Importing `mvlib` loads none of them:
+each arrives when it is first used.
+"""
+
+from mvlib._lazy import attach
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "data": "mvlib.data",
+    "ops": "mvlib.ops",
+    "methods": "mvlib.methods",
+    "metrics": "mvlib.metrics",
+    "experiments": "mvlib.experiments",
+    "plots": "mvlib.plots",
+    "SMART": "mvlib.methods.smart",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)
