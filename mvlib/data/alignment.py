@@ -1,0 +1,203 @@
+"""Making a partially aligned problem out of views whose rows all correspond."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mvlib._validation import check_choice, check_labels, check_number, check_views
+
+PROTOCOLS = ("smart", "pvc", "mvcln")
+
+_SMART_SHUFFLE_SEED = 2
+
+
+@dataclass(frozen=True, eq=False)
+class PartialAlignment:
+    """Views of which only some rows are known to correspond.
+
+    Attributes
+    ----------
+    Xs : list of ndarray, each (n_samples, n_features_v), float32
+        The views, in the order that a method sees.
+    y : ndarray (n_samples,), int64
+        Labels of the rows of view 1, coded 0, 1, ...: the ones that score.
+    aligned : ndarray (n_samples,), bool
+        True where row i of every view is known to be the same sample.
+    pairs : ndarray (n_pairs, 2), int64
+        All known correspondences: a row of view 1, its row in each other view. Those of
+        `aligned` under "smart" and "mvcln"; under "pvc" the two rows differ.
+    permutations : list of ndarray, each (n_samples,), int64
+        Row i of view v is row ``permutations[v][i]`` of the original view. The truth, for
+        scoring a matching; no method may read it.
+    protocol : str
+        Which protocol made it.
+    ratio : float
+        The asked share of known correspondences.
+    """
+
+    Xs: list[np.ndarray]
+    y: np.ndarray
+    aligned: np.ndarray
+    pairs: np.ndarray
+    permutations: list[np.ndarray]
+    protocol: str
+    ratio: float
+
+    def labels_of_view(self, v: int) -> np.ndarray:
+        """Return the labels of the rows of view `v`, counted from 0.
+
+        Raises
+        ------
+        ValueError
+            If there is no such view.
+        """
+        check_number("v", v, low=0, high=len(self.permutations) - 1, integer=True)
+        original = np.empty_like(self.y)
+        original[self.permutations[0]] = self.y
+        return original[self.permutations[v]]
+
+
+def partially_align(
+    Xs: Sequence[Any],
+    y: Any,
+    ratio: float,
+    random_state: int = 20,
+    protocol: str = "smart",
+) -> PartialAlignment:
+    r"""Keep the correspondence of some rows and destroy that of the others.
+
+    Parameters
+    ----------
+    Xs : sequence of array-like, each (n_samples, n_features_v)
+        At least two views, row i of each the same sample.
+    y : array-like (n_samples,)
+        Labels of the samples, coded or not.
+    ratio : float
+        Share of the samples whose correspondence stays known, from 0 to 1.
+    random_state : int, default=20
+        Seed. The same seed gives the same answer, on every platform. 20 is SMART's.
+    protocol : {"smart", "pvc", "mvcln"}, default="smart"
+        Whose protocol, see the notes.
+
+    Returns
+    -------
+    PartialAlignment
+        New arrays; `Xs` and `y` are left as they are.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two views, one is not 2-d or holds a NaN, lengths differ,
+        `ratio` is outside 0 to 1, or the protocol is unknown.
+
+    Notes
+    -----
+    All three were read in the authors' code (class "code"). None of the authors goes
+    beyond two views; what is done then is ours, and stated.
+
+    **smart** (SMART). Rows keep their order. Of a permutation drawn by NumPy's legacy
+    generator seeded with `random_state`, the first :math:`\lfloor n r \rfloor` samples are
+    aligned. The rows of view 2 of all other samples are shuffled among themselves, by a
+    second generator that is always seeded with 2; some may fall back into place, and still
+    count as unaligned. View 3 and on: the same with seeds 3, 4, ... The labels of view 1
+    score. The authors fix the split over all network seeds.
+
+    **pvc** (PVC). Of a permutation drawn by Python's generator seeded with
+    `random_state`, the first :math:`\lfloor n r \rfloor` samples are pairs known in
+    training. For testing the *whole* second view is permuted, the rows of the known pairs
+    included, and must be realigned; view 1 keeps its order and its labels score. So known
+    pairs are in `pairs`, and `aligned` is True only where a pair happens to share a row.
+    View 3 and on: the pairs' rows go where view 2's go, the others are shuffled further.
+
+    **mvcln** (MvCLN; SURE and VITAL do the same). Of a permutation, the first
+    :math:`\lceil n r \rceil` samples are aligned. All views are put in that order,
+    the aligned rows first; the remaining rows of view 2 are shuffled among themselves. The
+    labels of view 1, in that order, score. With `random_state` equal to the authors'
+    division seed, rows are MvCLN's own; VITAL draws from NumPy's generator instead. View 3
+    and on: shuffled by further draws.
+
+    Deviations
+    ----------
+    **mvcln** also shuffles correctly where fewer than one row would be unaligned; there
+    the authors' code takes every row twice.
+
+    References
+    ----------
+    SMART: arXiv 2512.15396. PVC: Huang et al., NeurIPS 2020. MvCLN: Yang et al., CVPR 2021.
+    SURE: Yang et al., TPAMI 2023. VITAL: He et al., ACM MM 2024.
+    """
+    check_choice("protocol", protocol, PROTOCOLS)
+    check_number("ratio", ratio, low=0, high=1)
+    check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
+    views = check_views(Xs, minimum=2)
+    n_samples = len(views[0])
+    labels = check_labels(y, n_samples)
+    order = {"smart": _smart, "pvc": _pvc, "mvcln": _mvcln}[protocol]
+    permutations, pairs = order(n_samples, len(views), float(ratio), int(random_state))
+    aligned = np.zeros(n_samples, dtype=bool)
+    aligned[pairs[pairs[:, 0] == pairs[:, 1], 0]] = True
+    return PartialAlignment(
+        Xs=[view[rows] for view, rows in zip(views, permutations, strict=True)],
+        y=labels[permutations[0]],
+        aligned=aligned,
+        pairs=pairs,
+        permutations=permutations,
+        protocol=protocol,
+        ratio=float(ratio),
+    )
+
+
+_Order = tuple[list[np.ndarray], np.ndarray]
+
+
+def _smart(n_samples: int, n_views: int, ratio: float, seed: int) -> _Order:
+    drawn = np.random.RandomState(seed).permutation(n_samples)  # noqa: NPY002
+    known = np.sort(drawn[: int(n_samples * ratio)])
+    others = np.setdiff1d(np.arange(n_samples), known)
+    permutations = [np.arange(n_samples)]
+    for v in range(1, n_views):
+        shuffled = others.copy()
+        generator = np.random.RandomState(_SMART_SHUFFLE_SEED + v - 1)  # noqa: NPY002
+        generator.shuffle(shuffled)
+        permutation = np.arange(n_samples)
+        permutation[others] = shuffled
+        permutations.append(permutation)
+    return permutations, np.stack([known, known], axis=1)
+
+
+def _pvc(n_samples: int, n_views: int, ratio: float, seed: int) -> _Order:
+    generator = random.Random(seed)
+    known = np.sort(_sample(generator, n_samples)[: int(n_samples * ratio)])
+    second = _sample(generator, n_samples)
+    row_of = np.argsort(second)
+    free = np.setdiff1d(np.arange(n_samples), row_of[known])
+    permutations = [np.arange(n_samples), second]
+    for _ in range(2, n_views):
+        permutation = second.copy()
+        permutation[free] = second[free][_sample(generator, len(free))]
+        permutations.append(permutation)
+    return permutations, np.stack([known, row_of[known]], axis=1)
+
+
+def _mvcln(n_samples: int, n_views: int, ratio: float, seed: int) -> _Order:
+    generator = random.Random(seed)
+    first = _sample(generator, n_samples)
+    n_known = math.ceil(ratio * n_samples)
+    permutations = [first]
+    for _ in range(1, n_views):
+        others = first[n_known:]
+        shuffled = others[_sample(generator, len(others))]
+        permutations.append(np.concatenate([first[:n_known], shuffled]))
+    known = np.arange(n_known)
+    return permutations, np.stack([known, known], axis=1)
+
+
+def _sample(generator: random.Random, n: int) -> np.ndarray:
+    """Return a permutation as the authors draw it."""
+    return np.array(generator.sample(range(n), n), dtype=np.int64)

@@ -1,0 +1,202 @@
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.utils import shuffle
+
+from mvlib.data import min_max_scale, partially_align
+from mvlib.data.alignment import PROTOCOLS
+
+problems = given(
+    n_samples=st.integers(2, 40),
+    n_views=st.integers(2, 4),
+    ratio=st.floats(0, 1),
+    seed=st.integers(0, 1000),
+    protocol=st.sampled_from(PROTOCOLS),
+)
+
+
+def numbered_views(n_samples, n_views):
+    """Views whose first column is the sample's number, so that rows can be traced."""
+    rows = np.arange(n_samples, dtype=np.float32)
+    Xs = [np.stack([rows, rows + v], axis=1) for v in range(n_views)]
+    return Xs, np.arange(n_samples) % 3
+
+
+@problems
+@settings(max_examples=60, deadline=None)
+def test_rows_are_permuted_and_known_pairs_are_true_partners(
+    n_samples, n_views, ratio, seed, protocol
+):
+    Xs, y = numbered_views(n_samples, n_views)
+    problem = partially_align(Xs, y, ratio, seed, protocol)
+    for v in range(n_views):
+        np.testing.assert_array_equal(np.sort(problem.permutations[v]), np.arange(n_samples))
+        np.testing.assert_array_equal(problem.Xs[v], Xs[v][problem.permutations[v]])
+        expected = np.unique(y, return_inverse=True)[1][problem.permutations[v]]
+        np.testing.assert_array_equal(problem.labels_of_view(v), expected)
+        np.testing.assert_array_equal(
+            problem.Xs[0][problem.pairs[:, 0], 0],
+            problem.Xs[v][problem.pairs[:, min(v, 1)], 0],
+        )
+        np.testing.assert_array_equal(
+            problem.permutations[v][problem.aligned],
+            problem.permutations[0][problem.aligned],
+        )
+    np.testing.assert_array_equal(problem.y, problem.labels_of_view(0))
+
+
+@problems
+@settings(max_examples=30, deadline=None)
+def test_same_seed_gives_same_problem(n_samples, n_views, ratio, seed, protocol):
+    Xs, y = numbered_views(n_samples, n_views)
+    first, second = (partially_align(Xs, y, ratio, seed, protocol) for _ in range(2))
+    np.testing.assert_array_equal(first.pairs, second.pairs)
+    np.testing.assert_array_equal(first.permutations, second.permutations)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_other_seed_gives_other_problem(protocol):
+    Xs, y = numbered_views(50, 2)
+    first, second = (partially_align(Xs, y, 0.5, seed, protocol) for seed in (1, 2))
+    assert not np.array_equal(first.permutations, second.permutations)
+
+
+@pytest.mark.parametrize("protocol", ["smart", "mvcln"])
+@given(n_samples=st.integers(2, 40), n_views=st.integers(2, 4), ratio=st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_unaligned_rows_are_shuffled_among_themselves_only(protocol, n_samples, n_views, ratio):
+    Xs, y = numbered_views(n_samples, n_views)
+    problem = partially_align(Xs, y, ratio, protocol=protocol)
+    unaligned = set(problem.permutations[0][~problem.aligned].tolist())
+    for permutation in problem.permutations[1:]:
+        assert set(permutation[~problem.aligned].tolist()) == unaligned
+
+
+@pytest.mark.parametrize("protocol", ["smart", "mvcln"])
+def test_ratio_1_keeps_every_partner_and_ratio_0_none(protocol):
+    Xs, y = numbered_views(30, 3)
+    whole = partially_align(Xs, y, 1, protocol=protocol)
+    assert whole.aligned.all()
+    assert len(whole.pairs) == 30
+    np.testing.assert_array_equal(whole.permutations[0], whole.permutations[2])
+    none = partially_align(Xs, y, 0, protocol=protocol)
+    assert not none.aligned.any()
+    assert none.pairs.shape == (0, 2)
+    assert (none.permutations[0] != none.permutations[1]).sum() > 20
+    assert (none.permutations[1] != none.permutations[2]).sum() > 20
+
+
+def test_smart_follows_its_authors_draw_by_draw():
+    # The reference makes the calls that the authors make, global generator and all.
+    Xs, y = numbered_views(101, 2)
+    problem = partially_align(Xs, y, 0.3)
+    np.random.seed(20)  # noqa: NPY002
+    aligned = np.zeros(101, bool)
+    aligned[np.random.permutation(101)[: int(101 * 0.3)]] = True  # noqa: NPY002
+    view_2 = np.arange(101)
+    view_2[~aligned] = shuffle(view_2[~aligned], random_state=2)
+    np.testing.assert_array_equal(problem.aligned, aligned)
+    np.testing.assert_array_equal(problem.permutations[0], np.arange(101))
+    np.testing.assert_array_equal(problem.permutations[1], view_2)
+    np.testing.assert_array_equal(problem.y, y)
+
+
+def test_smart_takes_the_whole_part_of_the_aligned_rows():
+    Xs, y = numbered_views(7, 2)
+    assert partially_align(Xs, y, 0.5).aligned.sum() == 3
+
+
+def test_smart_shuffles_each_further_view_differently():
+    Xs, y = numbered_views(40, 4)
+    _, second, third, fourth = partially_align(Xs, y, 0.2).permutations
+    assert not np.array_equal(second, third)
+    assert not np.array_equal(third, fourth)
+
+
+def test_pvc_permutes_the_whole_second_view():
+    Xs, y = numbered_views(60, 2)
+    problem = partially_align(Xs, y, 0.5, protocol="pvc")
+    random.seed(20)
+    known = random.sample(range(60), 60)[:30]
+    np.testing.assert_array_equal(problem.permutations[1], random.sample(range(60), 60))
+    assert sorted(problem.pairs[:, 0].tolist()) == sorted(known)
+    moved = problem.pairs[:, 0] != problem.pairs[:, 1]
+    assert moved.sum() >= 25
+    np.testing.assert_array_equal(problem.permutations[0], np.arange(60))
+
+
+def test_pvc_marks_only_pairs_of_one_row_as_aligned():
+    Xs, y = numbered_views(4, 2)
+    for seed in range(20):
+        problem = partially_align(Xs, y, 1, seed, "pvc")
+        in_place = problem.permutations[0] == problem.permutations[1]
+        np.testing.assert_array_equal(problem.aligned, in_place)
+        assert len(problem.pairs) == 4
+
+
+def test_mvcln_puts_the_aligned_rows_first_and_rounds_their_number_up():
+    Xs, y = numbered_views(7, 2)
+    problem = partially_align(Xs, y, 0.5, 249, "mvcln")
+    random.seed(249)
+    order = np.array(random.sample(range(7), 7))
+    rest = order[4:][random.sample(range(3), 3)]
+    np.testing.assert_array_equal(problem.aligned, [True] * 4 + [False] * 3)
+    np.testing.assert_array_equal(problem.permutations[0], order)
+    np.testing.assert_array_equal(problem.permutations[1], np.concatenate([order[:4], rest]))
+
+
+def test_inputs_are_left_as_they_are_and_outputs_are_their_own():
+    Xs, y = numbered_views(10, 2)
+    before = [X.copy() for X in Xs]
+    problem = partially_align(Xs, y, 0.5)
+    problem.Xs[0][:] = -1
+    for X, old in zip(Xs, before, strict=True):
+        np.testing.assert_array_equal(X, old)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ratio": 1.5}, r"ratio=1.5 .*<= 1"),
+        ({"ratio": -0.1}, r"ratio=-0.1 .*>= 0"),
+        ({"ratio": float("nan")}, "ratio=nan"),
+        ({"ratio": "half"}, "ratio='half'"),
+        ({"protocol": "mvcn"}, "Did you mean 'mvcln'"),
+        ({"random_state": -1}, "random_state=-1"),
+        ({"random_state": 2.5}, "random_state=2.5.*integer"),
+        ({"y": np.zeros(9)}, r"y has shape \(9,\): expected \(10,\)"),
+        ({"y": np.full(10, np.nan)}, "y holds NaN"),
+        ({"Xs": [np.ones((10, 2))]}, "1 views: expected at least 2"),
+        ({"Xs": [np.ones((10, 2)), np.ones((9, 2))]}, r"different lengths \[10, 9\]"),
+        ({"Xs": [np.ones((10, 2)), np.full((10, 2), np.nan)]}, r"Xs\[1\] holds nan at row 0"),
+        ({"Xs": np.ones((10, 2))}, "expected a list of views"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    Xs, y = numbered_views(10, 2)
+    with pytest.raises(ValueError, match=message):
+        partially_align(**{"Xs": Xs, "y": y, "ratio": 0.5, **change})
+
+
+def test_labels_of_a_missing_view_are_refused():
+    problem = partially_align(*numbered_views(10, 2), 0.5)
+    with pytest.raises(ValueError, match="v=2"):
+        problem.labels_of_view(2)
+
+
+def test_min_max_scales_each_view_as_one_block():
+    X = np.array([[0.0, 5.0], [10.0, 20.0]])
+    first, second = min_max_scale([X, -X])
+    np.testing.assert_array_equal(first, np.array([[0, 0.25], [0.5, 1]], np.float32))
+    np.testing.assert_array_equal(second, 1 - first)
+    assert first.dtype == np.float32
+
+
+def test_min_max_refuses_a_constant_view_and_a_nan():
+    with pytest.raises(ValueError, match=r"Xs\[1\] is constant"):
+        min_max_scale([np.eye(3), np.ones((3, 2))])
+    with pytest.raises(ValueError, match=r"Xs\[0\] holds nan"):
+        min_max_scale([np.full((3, 2), np.nan)])
