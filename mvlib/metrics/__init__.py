@@ -1,0 +1,15 @@
+"""Scores of a clustering against true classes."""
+
+from mvlib._lazy import attach
+
+_EXPORTS = {
+    "accuracy": "mvlib.metrics.clustering",
+    "adjusted_rand_index": "mvlib.metrics.clustering",
+    "clustering_scores": "mvlib.metrics.clustering",
+    "normalized_mutual_information": "mvlib.metrics.clustering",
+    "purity": "mvlib.metrics.clustering",
+    "graph_precision_recall": "mvlib.metrics.graph",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

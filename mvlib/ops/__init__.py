@@ -1,0 +1,16 @@
+"""Kernels that more than one method uses."""
+
+from mvlib._lazy import attach
+
+_EXPORTS = {
+    "best_matching": "mvlib.ops.contingency",
+    "contingency_table": "mvlib.ops.contingency",
+    "matched_accuracy": "mvlib.ops.contingency",
+    "CosineKMeansResult": "mvlib.ops.kmeans",
+    "cosine_kmeans": "mvlib.ops.kmeans",
+    "autocast": "mvlib.ops.device",
+    "resolve_device": "mvlib.ops.device",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -1,0 +1,67 @@
+"""Which device a computation runs on, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from mvlib._validation import check_choice
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """Return the torch device that `device` names.
+
+    Parameters
+    ----------
+    device : str, default="auto"
+        "auto" takes the first GPU if torch sees one, else the CPU. Otherwise a name that
+        torch knows, such as "cpu" or "cuda:1".
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the name or cannot use the device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(0, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device={device!r} cannot be used here ({reason}): expected 'auto', 'cpu', or a "
+            "device that torch sees, such as 'cuda'"
+        ) from error
+    return resolved
+
+
+def autocast(
+    device: torch.device, precision: str = "float32"
+) -> AbstractContextManager[object]:
+    """Return the context in which matrix products run in `precision`.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where they run.
+    precision : {"float32", "bfloat16"}, default="float32"
+        "bfloat16" lets torch's autocast choose, operation by operation; weights and sums
+        stay float32.
+
+    Raises
+    ------
+    ValueError
+        If `precision` is neither.
+    """
+    check_choice("precision", precision, PRECISIONS)
+    return torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=True
+    )
