@@ -1,0 +1,38 @@
+"""Planning runs, running notebooks, keeping their records, and judging them by the papers'.
+
+A *run* is one execution of one notebook with given parameters. It leaves one *record*, one
+line of JSON that says what came out, how long it took, and of which sources it is the work.
+"""
+
+from mvlib._lazy import attach
+
+_EXPORTS = {
+    "Recorder": "mvlib.experiments.recorder",
+    "PlannedRun": "mvlib.experiments.plan",
+    "Summary": "mvlib.experiments.outcomes",
+    "VERDICT_RULES": "mvlib.experiments.verdicts",
+    "Verdict": "mvlib.experiments.verdicts",
+    "comparison_table": "mvlib.experiments.tables",
+    "latest_records": "mvlib.experiments.records",
+    "load_plan": "mvlib.experiments.plan",
+    "load_published": "mvlib.experiments.published",
+    "load_records": "mvlib.experiments.records",
+    "plan_papers": "mvlib.experiments.plan",
+    "plan_runs": "mvlib.experiments.plan",
+    "readme_table": "mvlib.experiments.readme",
+    "records_frame": "mvlib.experiments.records",
+    "results_frame": "mvlib.experiments.tables",
+    "results_table": "mvlib.experiments.tables",
+    "run_all": "mvlib.experiments.runner",
+    "run_key": "mvlib.experiments.keys",
+    "save_record": "mvlib.experiments.records",
+    "score_table": "mvlib.experiments.scores",
+    "staleness": "mvlib.experiments.keys",
+    "summarise": "mvlib.experiments.scores",
+    "to_markdown": "mvlib.experiments.markdown",
+    "update_readme": "mvlib.experiments.readme",
+    "verdict": "mvlib.experiments.verdicts",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -1,0 +1,168 @@
+"""What a run's result depends on, as one hash: a run is repeated only when it changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mvlib
+from mvlib._files import sha256_of
+from mvlib._paths import project_root
+from mvlib.experiments import provenance
+from mvlib.experiments.plan import PlannedRun, load_plan, plan_papers
+from mvlib.experiments.records import Record, load_records
+from mvlib.experiments.sources import reached_sources
+
+CURRENT = "current"
+EARLIER = "earlier version"
+
+
+def run_key(
+    run: PlannedRun,
+    root: Path | None = None,
+    versions: Mapping[str, str] | None = None,
+    package: Path | None = None,
+) -> str:
+    """Return the hash of all that a run's results depend on.
+
+    It covers the notebook's code cells (not its prose and outputs), the parameters (not the
+    device and the number of threads), the code of the mvlib modules that the notebook
+    reaches by import (for the full profile, without `mvlib.plots`), the checksums of the
+    data, and the versions of Python (minor), torch, numpy, scipy and scikit-learn; for a run
+    that reads records, also which records there
+    are and the published numbers.
+
+    Parameters
+    ----------
+    run : PlannedRun
+        What is to run.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+    versions : mapping, optional
+        Versions in place of those installed here.
+    package : Path, optional
+        Another folder of mvlib's sources.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If the notebook is missing, is no notebook, or holds code that is no Python.
+    """
+    root = root or project_root()
+    cells = code_cells(root / run.notebook)
+    try:
+        sources = reached_sources(cells, package or Path(mvlib.__file__).parent)
+    except SyntaxError as error:
+        raise ValueError(f"{run.notebook} holds code that is no Python: {error}") from error
+    installed = versions or provenance.versions()
+    if run.profile == "full":
+        # Figures change no number; what took hours is not called stale for a colour.
+        sources = {name: code for name, code in sources.items() if "plots" not in name}
+    found = {
+        "of": [run.paper, run.experiment, run.notebook],
+        "cells": cells,
+        "parameters": dict(run.parameters),
+        "sources": sources,
+        "datasets": data_checksums(run.datasets),
+        "versions": {name: installed.get(name) for name in provenance.PACKAGES},
+        "python": installed["python"].split(".")[:2],
+    }
+    if run.after:
+        found["records"] = _read_by(run, root)
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+def staleness(record: Record, root: Path | None = None) -> str:
+    """Return whether today's sources would do the same work as a record's.
+
+    Parameters
+    ----------
+    record : dict
+        As `load_records` gives it.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    {"current", "earlier version"}
+        "earlier version" if the notebook, the mvlib sources that it reaches, or the data
+        have changed since. Other versions of Python or packages on this machine do not
+        count: the record says which ones made it.
+    """
+    root = root or project_root()
+    after = [
+        tuple(experiment.get("after", ()))
+        for experiment in (
+            load_plan(record["paper"], root).get("experiment", [])
+            if record["paper"] in plan_papers(root)
+            else []
+        )
+        if experiment["name"] == record["experiment"]
+    ]
+    run = PlannedRun(
+        paper=record["paper"],
+        experiment=record["experiment"],
+        title="",
+        notebook=record["notebook"],
+        profile=record["profile"],
+        parameters=record["parameters"],
+        datasets=tuple(record["datasets"]),
+        after=after[0] if after else (),
+    )
+    try:
+        key = run_key(run, root, versions=record["versions"])
+    except ValueError:
+        # The notebook or a data set's registry entry is gone.
+        return EARLIER
+    return CURRENT if key == record["key"] else EARLIER
+
+
+def code_cells(notebook: Path) -> list[str]:
+    """Return the sources of a notebook's code cells, without cells that papermill injected.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or is no notebook.
+    """
+    try:
+        content = json.loads(notebook.read_text(encoding="utf-8"))
+        cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"notebook {notebook.name} is missing: expected it at {notebook}"
+        ) from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{notebook.name} is no notebook: {error!r}") from error
+    return [
+        "".join(cell["source"])
+        for cell in cells
+        if "injected-parameters" not in cell.get("metadata", {}).get("tags", [])
+    ]
+
+
+def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
+    """Return the sha256 that stands for each data set's files."""
+    if not datasets:
+        return {}
+    from mvlib import data
+
+    return {name: data.fingerprint(name) for name in datasets}
+
+
+def _read_by(run: PlannedRun, root: Path) -> list[Any]:
+    read = [
+        [record["key"], record["status"]]
+        for record in load_records(run.paper, root=root)
+        if record["experiment"] in run.after
+    ]
+    published = root / "data" / "published" / f"{run.paper}.toml"
+    return [sorted(read), sha256_of(published) if published.is_file() else None]

@@ -1,0 +1,55 @@
+"""Tables as GitHub and MyST markdown."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
+    """Return a table as pipe-separated markdown.
+
+    Parameters
+    ----------
+    df : DataFrame
+        The table; its index is left out.
+    decimals : int, default=2
+        Of floats. Missing values give empty cells.
+
+    Returns
+    -------
+    str
+        Lines without a final line break. Columns of numbers are right-aligned.
+    """
+
+    def line(cells: list[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    numeric = [df[name].map(_is_number_or_missing).all() for name in df.columns]
+    lines = [line([_text(name, decimals) for name in df.columns])]
+    lines.append(line(["---:" if right else "---" for right in numeric]))
+    for row in df.itertuples(index=False, name=None):
+        lines.append(line([_text(value, decimals) for value in row]))
+    return "\n".join(lines)
+
+
+def _is_missing(value: Any) -> bool:
+    # pandas' NA does not compare, and is no float.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def _is_number_or_missing(value: Any) -> bool:
+    if _is_missing(value):
+        return True
+    return hasattr(value, "__float__") and not isinstance(value, str | bool)
+
+
+def _text(value: Any, decimals: int) -> str:
+    if _is_missing(value):
+        return ""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.{decimals}f}"
+    return " ".join(str(value).split()).replace("|", "\\|")

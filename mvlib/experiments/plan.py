@@ -1,0 +1,270 @@
+"""The plan: which notebooks run, with which parameters, on which data, for how long."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mvlib._paths import project_root
+from mvlib._validation import check_choice, check_number
+from mvlib.experiments.recorder import PROFILES
+
+_PLAN_KEYS = ("paper", "title", "method", "experiment")
+_EXPERIMENT_KEYS = ("name", "title", "notebook", "after", *PROFILES)
+_PROFILE_KEYS = (
+    "parameters", "grid", "seeds", "expand_seeds", "datasets", "minutes", "disk_mb",
+    "limit_minutes", "cannot",
+)  # fmt: skip
+_SHORTEST_LIMIT_MINUTES = 10
+_LIMIT_FACTOR = 6
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One execution of one notebook, as the plan asks for it.
+
+    Attributes
+    ----------
+    paper, experiment, title : str
+        What it belongs to.
+    notebook : str
+        Its path from the project's root.
+    profile : {"quick", "full"}
+        Which of the notebook's sizes.
+    parameters : mapping
+        Of the notebook, the profile among them; the device is left to the runner.
+    datasets : tuple of str
+        What it reads.
+    minutes, disk_mb : float
+        Expected wall time and disk use. An expectation, not a measurement.
+    limit_minutes : float
+        It is stopped, as failed, after that.
+    after : tuple of str
+        Experiments of the same paper whose records it reads: it runs after them, and again
+        when their records change.
+    cannot : str or None
+        Why the plan says that it cannot run.
+    """
+
+    paper: str
+    experiment: str
+    title: str
+    notebook: str
+    profile: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    datasets: tuple[str, ...] = ()
+    minutes: float = 1.0
+    disk_mb: float = 1.0
+    limit_minutes: float = _SHORTEST_LIMIT_MINUTES
+    after: tuple[str, ...] = ()
+    cannot: str | None = None
+
+    @property
+    def cell(self) -> str:
+        """Return what identifies the run whatever the version of its sources."""
+        identity = [self.paper, self.experiment, self.profile, self.parameters]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """Return a name for people: `paper/experiment/dataset ratio seeds`."""
+        return "/".join(filter(None, (self.paper, self.experiment, self._details())))
+
+    @property
+    def executed(self) -> str:
+        """Return where the executed notebook goes, from the project's root."""
+        details = self._details().translate(str.maketrans(" ,/", "---"))
+        short = f"{details}-{self.cell[:8]}" if details else self.cell[:8]
+        return f"runs/{self.profile}/{self.paper}/{self.experiment}--{short}.ipynb"
+
+    def _details(self) -> str:
+        words = []
+        for name, value in self.parameters.items():
+            if isinstance(value, str | int | float) and name not in ("profile", "dataset"):
+                words.append(f"{name.removeprefix('aligned_')} {value}")
+        if seeds := self.parameters.get("seeds"):
+            words.append(f"seeds {','.join(map(str, seeds))}")
+        return " ".join([*filter(None, [self.parameters.get("dataset")]), *words])
+
+
+def plan_papers(root: Path | None = None) -> list[str]:
+    """Return the papers that have a plan, sorted."""
+    folder = (root or project_root()) / "data" / "plans"
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
+    """Return a paper's plan, `data/plans/<paper>.toml`, checked.
+
+    Parameters
+    ----------
+    paper : str
+        One of `plan_papers()`.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    dict
+        `paper`, `title`, `method` (the paper's own, as records name it) and `experiment`,
+        a list in the order of running; `after` only names experiments further up.
+
+    Raises
+    ------
+    ValueError
+        If there is no such plan, it is no TOML, or it holds an unknown or missing entry.
+    """
+    root = root or project_root()
+    check_choice("paper", paper, plan_papers(root))
+    path = root / "data" / "plans" / f"{paper}.toml"
+    try:
+        plan = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path.name} is no TOML: {error}") from error
+    where = f"plan {path.name}"
+    for key in plan:
+        check_choice(f"{where}: entry", key, _PLAN_KEYS)
+    if plan.get("paper") != paper:
+        raise ValueError(f"{where}: paper={plan.get('paper')!r}: expected {paper!r}")
+    for key in ("title", "method"):
+        if not isinstance(plan.get(key), str):
+            raise ValueError(f"{where} lacks {key}: expected text")
+    names: list[str] = []
+    for experiment in plan.get("experiment", []):
+        _check_experiment(where, experiment, names)
+        names.append(experiment["name"])
+    return plan
+
+
+def plan_runs(
+    profile: str = "quick",
+    patterns: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    root: Path | None = None,
+) -> list[PlannedRun]:
+    """Return what the plans ask for, in the order of running.
+
+    Parameters
+    ----------
+    profile : {"quick", "full"}, default="quick"
+        Which size.
+    patterns : sequence of str
+        Papers, experiments or `paper/experiment`, with `*` and `?`; everything by default.
+    datasets : sequence of str
+        Only runs that read one of these; all by default.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Raises
+    ------
+    ValueError
+        If a plan is wrong, or a pattern or data set matches nothing.
+    """
+    check_choice("profile", profile, PROFILES)
+    root = root or project_root()
+    runs: list[PlannedRun] = []
+    known: dict[str, None] = {}
+    for paper in plan_papers(root):
+        plan = load_plan(paper, root)
+        for experiment in plan.get("experiment", []):
+            known |= dict.fromkeys((paper, experiment["name"], f"{paper}/{experiment['name']}"))
+            if profile in experiment:
+                runs += _expand(paper, experiment, profile)
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            check_choice("pattern", pattern, known)
+    if patterns:
+        runs = [run for run in runs if any(_matches(run, pattern) for pattern in patterns)]
+    if datasets:
+        wanted = {_dataset_name(name) for name in datasets}
+        runs = [run for run in runs if wanted & set(run.datasets)]
+    return runs
+
+
+def _matches(run: PlannedRun, pattern: str) -> bool:
+    names = (run.paper, run.experiment, f"{run.paper}/{run.experiment}")
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _dataset_name(name: str) -> str:
+    from mvlib import data
+
+    return data.card(name).name
+
+
+def _expand(paper: str, experiment: dict[str, Any], profile: str) -> Iterable[PlannedRun]:
+    size = experiment[profile]
+    grid = dict(size.get("grid", {}))
+    if "seeds" in size:
+        seeds = size["seeds"]
+        grid["seeds"] = [[seed] for seed in seeds] if size.get("expand_seeds") else [seeds]
+    cannot = {entry["dataset"]: entry["reason"] for entry in size.get("cannot", [])}
+    for values in itertools.product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        dataset = chosen.get("dataset", size.get("parameters", {}).get("dataset"))
+        datasets = dict.fromkeys([*([dataset] if dataset else []), *size.get("datasets", [])])
+        minutes = float(_for_dataset(size.get("minutes", 1), dataset))
+        yield PlannedRun(
+            paper=paper,
+            experiment=experiment["name"],
+            title=experiment["title"],
+            notebook=experiment["notebook"],
+            profile=profile,
+            parameters={"profile": profile, **size.get("parameters", {}), **chosen},
+            datasets=tuple(datasets),
+            minutes=minutes,
+            disk_mb=float(size.get("disk_mb", 1)),
+            limit_minutes=float(
+                size.get("limit_minutes", max(_SHORTEST_LIMIT_MINUTES, _LIMIT_FACTOR * minutes))
+            ),
+            after=tuple(experiment.get("after", ())),
+            cannot=next((cannot[name] for name in datasets if name in cannot), None),
+        )
+
+
+def _for_dataset(value: float | Mapping[str, float], dataset: str | None) -> float:
+    if not isinstance(value, Mapping):
+        return value
+    return value.get(dataset, value["default"]) if dataset else value["default"]
+
+
+def _check_experiment(where: str, experiment: dict[str, Any], earlier: list[str]) -> None:
+    for key in ("name", "title", "notebook"):
+        if not isinstance(experiment.get(key), str):
+            raise ValueError(f"{where}: an experiment lacks {key}: expected text")
+    where = f"{where}, {experiment['name']}"
+    for key in experiment:
+        check_choice(f"{where}: entry", key, _EXPERIMENT_KEYS)
+    if experiment["name"] in earlier:
+        raise ValueError(f"{where}: the name stands twice: expected it once")
+    for name in experiment.get("after", []):
+        check_choice(f"{where}: after (experiments further up)", name, earlier)
+    for profile in PROFILES:
+        if profile in experiment:
+            _check_size(f"{where}, {profile}", experiment[profile])
+
+
+def _check_size(where: str, size: dict[str, Any]) -> None:
+    for key in size:
+        check_choice(f"{where}: entry", key, _PROFILE_KEYS)
+    axes = {**size.get("grid", {}), **({"seeds": size["seeds"]} if "seeds" in size else {})}
+    for name, values in axes.items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{where}: {name}={values!r}: expected a list that is not empty")
+    for seed in size.get("seeds", []):
+        check_number(f"{where}: seed", seed, low=0, integer=True)
+    minutes = size.get("minutes", 1)
+    if isinstance(minutes, dict) and "default" not in minutes:
+        raise ValueError(f"{where}: minutes by data set lack 'default'")
+    for value in minutes.values() if isinstance(minutes, dict) else [minutes]:
+        check_number(f"{where}: minutes", value, low=0, open_low=True)
+    for entry in size.get("cannot", []):
+        if set(entry) != {"dataset", "reason"}:
+            raise ValueError(f"{where}: cannot={entry!r}: expected dataset and reason")

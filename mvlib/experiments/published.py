@@ -1,0 +1,62 @@
+"""What the papers claim, each number with its source class and where it stands."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from mvlib._paths import project_root
+from mvlib._validation import check_choice
+from mvlib.experiments.schemas import first_error
+
+
+def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
+    """Return a paper's published numbers, one a row and metric.
+
+    Parameters
+    ----------
+    paper : str
+        One that has a file `data/published/<paper>.toml`.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    list of dict
+        `paper`, `table`, `id`, `dataset`, `method`, `setting` (such as
+        `{"aligned_ratio": 1.0}`), `rule`, `metric`, `value` (points), `digits`, `source`
+        ("abstract", "code" or "secondary"), `where`, `caveat`, `comparable` and `reason`
+        (None where it is comparable), in the order of the file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is no TOML, it does not obey `published.schema.json`,
+        names an unknown data set, or gives an id twice.
+    """
+    from mvlib import data
+
+    folder = (root or project_root()) / "data" / "published"
+    check_choice("paper", paper, sorted(path.stem for path in folder.glob("*.toml")))
+    name = f"published/{paper}.toml"
+    try:
+        content = tomllib.loads((folder / f"{paper}.toml").read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{name} is no TOML: {error}") from error
+    if problem := first_error("published", content):
+        raise ValueError(f"{name}: {problem}")
+    if content["paper"] != paper:
+        raise ValueError(f"{name}: paper={content['paper']!r}: expected {paper!r}")
+    rows, ids = [], set()
+    for row in content["row"]:
+        if row["id"] in ids:
+            raise ValueError(f"{name}: id={row['id']!r} stands twice: expected it once")
+        ids.add(row["id"])
+        check_choice(f"{name}, {row['id']}: dataset", row["dataset"], data.list_datasets())
+        shared = {key: value for key, value in row.items() if key != "values"}
+        for metric, value in row["values"].items():
+            rows.append(
+                {"paper": paper, "reason": None, **shared, "metric": metric, "value": value}
+            )
+    return rows

@@ -1,0 +1,114 @@
+"""The table of what is reproduced, kept in the README by code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mvlib._files import write_text
+from mvlib._paths import project_root
+from mvlib.experiments.markdown import to_markdown
+from mvlib.experiments.plan import load_plan, plan_papers, plan_runs
+from mvlib.experiments.published import load_published
+from mvlib.experiments.scores import spread
+from mvlib.experiments.tables import compare, results_frame, select
+
+BEGIN = "<!-- table: begin -->"
+END = "<!-- table: end -->"
+
+
+def readme_table(root: Path | None = None) -> str:
+    """Return what is reproduced, from the committed records, as markdown.
+
+    One row for each paper, data set and share of aligned rows that has full records or a
+    comparable published number: ACC in points, mean ± sd over seeds.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The project; the one that the caller works in by default.
+    """
+    import pandas as pd
+
+    root = root or project_root()
+    rows = [row for paper in plan_papers(root) for row in _rows(paper, root)]
+    columns = [
+        "Paper", "Data set", "Aligned", "Seeds", "ACC, last epoch", "ACC, oracle epoch",
+        "Published ACC", "Source", "Verdict",
+    ]  # fmt: skip
+    return to_markdown(pd.DataFrame(rows, columns=columns))
+
+
+def update_readme(root: Path | None = None) -> bool:
+    """Put `readme_table` between the README's marks; return whether it changed anything.
+
+    Raises
+    ------
+    ValueError
+        If the README lacks the marks.
+    """
+    root = root or project_root()
+    path = root / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks the lines {BEGIN} and {END}: expected both, in turn")
+    new = f"{before}{BEGIN}\n{readme_table(root)}\n{END}{after}"
+    if new == text:
+        return False
+    write_text(path, new)
+    return True
+
+
+def _rows(paper: str, root: Path) -> list[dict[str, Any]]:
+    plan = load_plan(paper, root)
+    method = plan["method"]
+    frame = results_frame(paper, "full", "method", root)
+    claims = {
+        (row["dataset"], row["setting"].get("aligned_ratio")): row
+        for row in load_published(paper, root)
+        if row["comparable"] and row["metric"] == "acc" and row["method"] == method
+    }
+    planned = [
+        (run.parameters.get("dataset"), run.parameters.get("aligned_ratio"))
+        for run in plan_runs("full", [f"{paper}/method"], root=root)
+    ]
+    rows = [
+        _row(plan["title"], method, dataset, ratio, frame, claims.get((dataset, ratio)))
+        for dataset, ratio in dict.fromkeys([*planned, *claims])
+    ]
+    return [row for row in rows if row["Seeds"] or "Published ACC" in row]
+
+
+def _row(
+    title: str,
+    method: str,
+    dataset: str,
+    ratio: float,
+    frame: Any,
+    claim: dict[str, Any] | None,
+) -> dict[str, Any]:
+    from mvlib import data
+
+    setting = {"aligned_ratio": ratio}
+    row: dict[str, Any] = {
+        "Paper": title,
+        "Data set": data.card(dataset).title,
+        "Aligned": f"{100 * ratio:g} %",
+    }
+    for rule in ("last", "oracle"):
+        ours = 100 * select(frame, dataset, setting, method, rule)["acc"].astype(float)
+        row["Seeds"] = len(ours)
+        if len(ours):
+            row[f"ACC, {rule} epoch"] = spread(ours.mean(), ours.std(ddof=1))
+    if claim is not None:
+        found, _ = compare(claim, frame)
+        row |= {
+            "Published ACC": f"{claim['value']:.{claim['digits']}f}",
+            "Source": claim["source"],
+            "Verdict": found.word,
+        }
+    else:
+        row["Verdict"] = "no published number"
+    return row

@@ -1,0 +1,206 @@
+"""Records of runs: one line of JSON each, read and written whole."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvlib._files import write_text
+from mvlib._paths import project_root
+from mvlib._validation import check_choice
+from mvlib.experiments.recorder import METRICS, PROFILES, result_rows
+from mvlib.experiments.schemas import first_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Record = dict[str, Any]
+
+
+def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
+    """Return the file of a paper's records.
+
+    Those of the full profile are committed; those of the quick one are remade by anybody in
+    minutes and stay under `runs/`.
+    """
+    check_choice("profile", profile, PROFILES)
+    folder = {"full": "data/results", "quick": "runs/records"}[profile]
+    return (root or project_root()) / folder / f"{paper}.jsonl"
+
+
+def load_records(
+    paper: str | None = None, profile: str | None = None, root: Path | None = None
+) -> list[Record]:
+    """Return the records at hand, in the order of the files.
+
+    Parameters
+    ----------
+    paper : str, optional
+        Only this paper's; every paper's by default.
+    profile : {"quick", "full"}, optional
+        Only this profile's; both, the full one first, by default.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    list of dict
+        See `record.schema.json`. Runs that failed are among them (`status`), as are earlier
+        versions of a run; `latest_records` picks one a run.
+
+    Raises
+    ------
+    ValueError
+        If a line other than a file's last, torn one is not JSON.
+    """
+    root = root or project_root()
+    if profile is not None:
+        check_choice("profile", profile, PROFILES)
+    found: list[Record] = []
+    for each in (profile,) if profile else ("full", "quick"):
+        if paper is None:
+            paths = sorted(records_path("any", each, root).parent.glob("[!.]*.jsonl"))
+        else:
+            paths = [records_path(paper, each, root)]
+        for path in paths:
+            found += _read(path)
+    return found
+
+
+def latest_records(records: Iterable[Record]) -> list[Record]:
+    """Return one record a run: the newest that succeeded, else the newest failure."""
+    best: dict[str, Record] = {}
+    for record in records:
+        known = best.get(record["cell"])
+        if known is None or _rank(record) > _rank(known):
+            best[record["cell"]] = record
+    return list(best.values())
+
+
+def records_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the results in `records` as a table, one row a result and rule.
+
+    Columns: paper, experiment, profile, method, dataset, seed, the parameters (a result's
+    own, else its run's), rule, acc, nmi, ari, purity, seconds, device, started, cell, key.
+    Failed runs have no row.
+    """
+    import pandas as pd
+
+    shared = ("paper", "experiment", "profile")
+    run = ("device", "started", "cell", "key")
+    names: dict[str, None] = {}
+    rows = []
+    for record in records:
+        given = _scalars(record["parameters"])
+        for result in record["results"]:
+            names |= dict.fromkeys([*given, *result["parameters"]])
+            rows += [
+                {name: record[name] for name in (*shared, *run)} | given | row
+                for row in result_rows(result)
+            ]
+    columns = [*shared, "method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *run]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def save_record(record: Record, root: Path | None = None) -> None:
+    """Put a record among those of its paper and profile, as a whole file or not at all.
+
+    It replaces a record of the same key and failures of the same cell. A quick record
+    replaces every one of its cell; a full record leaves those of other keys, since they are
+    an earlier version's work.
+
+    Raises
+    ------
+    ValueError
+        If the record does not obey `record.schema.json`.
+    """
+    check_record(record)
+
+    def merge(known: list[Record]) -> list[Record]:
+        return [*(other for other in known if not _replaces(record, other)), record]
+
+    _update(record["paper"], record["profile"], merge, root)
+
+
+def drop_records(
+    paper: str, profile: str, cells: Iterable[str], root: Path | None = None
+) -> None:
+    """Remove the records of `cells`, which the plan no longer holds."""
+    gone = set(cells)
+    if not gone:
+        return
+    _update(paper, profile, lambda known: [r for r in known if r["cell"] not in gone], root)
+
+
+def check_record(record: Mapping[str, Any]) -> None:
+    """Check a record against `record.schema.json`.
+
+    Raises
+    ------
+    ValueError
+        With the place and the reason, if it does not obey.
+    """
+    if problem := first_error("record", record):
+        raise ValueError(problem)
+
+
+def _scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run that can tell its results apart."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in ("profile", "dataset") and isinstance(value, str | int | float)
+    }
+
+
+def _rank(record: Record) -> tuple[bool, str]:
+    return record["status"] == "ok", record["started"]
+
+
+def _replaces(new: Record, old: Record) -> bool:
+    if new["key"] == old["key"]:
+        return True
+    if new["cell"] != old["cell"]:
+        return False
+    return new["profile"] == "quick" or old["status"] == "failed"
+
+
+def _update(paper: str, profile: str, change: Any, root: Path | None) -> None:
+    from filelock import FileLock
+
+    root = root or project_root()
+    path = records_path(paper, profile, root)
+    lock = root / "runs" / "locks" / f"{paper}-{profile}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        # Left by a writer that was killed; nobody else writes while we hold the lock.
+        for torn in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+            torn.unlink(missing_ok=True)
+        records = sorted(change(_read(path)), key=lambda record: record["key"])
+        lines = [json.dumps(record, sort_keys=True, allow_nan=False) for record in records]
+        write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def _read(path: Path) -> list[Record]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ValueError(
+                    f"{path.name} line {number} is not JSON ({error}): restore the file, or "
+                    "remove the line to have its run repeated"
+                ) from error
+            warnings.warn(
+                f"{path.name}: the last line is torn and ignored; its run will be repeated",
+                stacklevel=2,
+            )
+    return records

@@ -1,0 +1,300 @@
+"""What the SMART notebooks share: settings by profile, scores by selection rule, floors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvlib._validation import check_choice
+from mvlib.data import PartialAlignment
+from mvlib.experiments.recorder import PROFILES, Recorder
+from mvlib.methods import (
+    SMART,
+    AutoencoderKMeans,
+    KMeansConcatenation,
+    KMeansView,
+    SpectralConcatenation,
+    match_rows,
+)
+from mvlib.methods.smart import PAPER_SETTINGS
+from mvlib.metrics import accuracy, clustering_scores
+from mvlib.ops import cosine_kmeans
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUICK = {
+    "hidden_dims": (128, 128, 128),
+    "epochs": 30,
+    "batch_size": 250,
+    "learning_rate": 1e-3,
+}
+
+ABLATIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "L_rec": {"lambda1": 0.0, "lambda2": 0.0},
+        "L_rec + L_smc": {"lambda1": 0.0},
+        "L_rec + L_vda": {"lambda2": 0.0},
+        "all, L_vda diagonal only": {"vda_terms": ("diagonal",)},
+        "all, L_vda structure only": {"vda_terms": ("structure",)},
+        "all": {},
+    }
+)
+
+
+def smart_settings(dataset: str, profile: str) -> dict[str, Any]:
+    """Return SMART's settings for a data set under a profile.
+
+    Parameters
+    ----------
+    dataset : str
+        A data set's name. One that the paper does not have takes its "other" settings.
+    profile : {"quick", "full"}
+        "full" is the paper's table. "quick" narrows the layers, shortens the training and
+        raises the learning rate, so that it runs in seconds; its numbers are not the
+        paper's and never stand beside them.
+
+    Returns
+    -------
+    dict of str to object
+        Keyword arguments of `SMART`.
+
+    Raises
+    ------
+    ValueError
+        If the profile is unknown.
+    """
+    check_choice("profile", profile, PROFILES)
+    settings = SMART.paper_settings(dataset if dataset in PAPER_SETTINGS else "other")
+    return settings | (QUICK if profile == "quick" else {})
+
+
+def scores_by_mode(model: SMART, y: np.ndarray) -> dict[str, dict[str, dict[str, float]]]:
+    """Score one training run under the three rules for choosing its epoch, by features.
+
+    Parameters
+    ----------
+    model : SMART
+        Fitted with `track`.
+    y : ndarray of shape (n_samples,)
+        Labels of view 1.
+
+    Returns
+    -------
+    dict of str to dict of str to dict of str to float
+        For each tracked mode, "eval" or "train": `last`, the last epoch; `loss`, the epoch
+        of the lowest training loss; `oracle`, the epoch of the best accuracy on `y`.
+    """
+    scores = {}
+    for mode in model.track:
+        labels = model.history_[f"labels_{mode}"]
+        epochs = {
+            "last": -1,
+            "loss": int(np.argmin(model.history_["loss"])),
+            "oracle": int(np.argmax(accuracy_curve(model, y, mode))),
+        }
+        scores[mode] = {
+            rule: clustering_scores(y, labels[epoch]) for rule, epoch in epochs.items()
+        }
+    return scores
+
+
+def selection_scores(model: SMART, y: np.ndarray) -> dict[str, dict[str, float]]:
+    """Score one training run as the tables do: honest rules, and the authors' protocol.
+
+    Parameters
+    ----------
+    model : SMART
+        Fitted with `track=("eval", "train")`.
+    y : ndarray of shape (n_samples,)
+        Labels of view 1.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        `last` and `loss` from features in evaluation mode, `oracle` from those met in
+        training mode, as the authors' code does.
+    """
+    scores = scores_by_mode(model, y)
+    return scores["eval"] | {"oracle": scores["train"]["oracle"]}
+
+
+def final_scores(model: SMART, y: np.ndarray) -> dict[int, dict[str, float]]:
+    """Score the kept epoch, clustered from one start and as the best of twenty.
+
+    Parameters
+    ----------
+    model : SMART
+        Fitted with `n_init=1`.
+    y : ndarray of shape (n_samples,)
+        Labels of view 1.
+
+    Returns
+    -------
+    dict of int to dict of str to float
+        Number of starts, 1 and 20, to scores.
+    """
+    best = cosine_kmeans(
+        model.embedding_,
+        model.n_clusters,
+        init="draws",
+        n_init=20,
+        random_state=model.random_state,
+    )
+    return {1: clustering_scores(y, model.labels_), 20: clustering_scores(y, best.labels)}
+
+
+def accuracy_curve(model: SMART, y: np.ndarray, mode: str) -> np.ndarray:
+    """Return the accuracy after every epoch.
+
+    Parameters
+    ----------
+    model : SMART
+        Fitted with `mode` in `track`.
+    y : ndarray of shape (n_samples,)
+        Labels of view 1.
+    mode : {"eval", "train"}
+        Which features were clustered.
+
+    Returns
+    -------
+    ndarray of shape (epochs,)
+        From 0 to 1.
+    """
+    return np.array([accuracy(y, labels) for labels in model.history_[f"labels_{mode}"]])
+
+
+def run_floors(
+    recorder: Recorder,
+    dataset: str,
+    truth: Sequence[np.ndarray],
+    problem: PartialAlignment,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    """Run the floors on a problem and record each.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Takes the results.
+    dataset : str
+        The data set's name.
+    truth : sequence of ndarray, each (n_samples, n_features_v)
+        The scaled views before any row was shuffled.
+    problem : PartialAlignment
+        What the methods are given.
+    seed : int
+        Of every floor.
+    settings : mapping, optional
+        SMART's settings, for the floors that train auto-encoders; without it they are left
+        out.
+    """
+
+    def record(method: str, y: np.ndarray, labels: np.ndarray) -> None:
+        recorder.add(
+            method,
+            dataset,
+            seed=seed,
+            parameters={"aligned_ratio": problem.ratio},
+            metrics={"last": clustering_scores(y, labels)},
+        )
+
+    k = len(np.unique(problem.y))
+    original = problem.y[np.argsort(problem.permutations[0])]
+    floors = [
+        ("k-means, view 1", KMeansView(k, view=0, random_state=seed), problem.Xs, problem.y),
+        (
+            "k-means, view 2",
+            KMeansView(k, view=1, random_state=seed),
+            problem.Xs,
+            problem.labels_of_view(1),
+        ),
+        (
+            "k-means, true concatenation",
+            KMeansConcatenation(k, random_state=seed),
+            truth,
+            original,
+        ),
+        (
+            "k-means, concatenation as given",
+            KMeansConcatenation(k, random_state=seed),
+            problem.Xs,
+            problem.y,
+        ),
+        (
+            "spectral, concatenation as given",
+            SpectralConcatenation(k, random_state=seed),
+            problem.Xs,
+            problem.y,
+        ),
+    ]
+    for name, floor, Xs, y in floors:
+        record(name, y, floor.fit_predict(Xs))
+    if settings is not None:
+        # One training serves both floors that need it.
+        trained = AutoencoderKMeans(k, settings=dict(settings), random_state=seed)
+        record("auto-encoder + k-means", problem.y, trained.fit_predict(problem.Xs))
+        matched = match_rows(trained.embeddings_, problem.aligned)
+        labels = KMeansConcatenation(k, random_state=seed).fit_predict(matched)
+        record("auto-encoder + Hungarian + k-means", problem.y, labels)
+
+
+def compare_seeds(frame: pd.DataFrame, method: str, floor: str) -> str:
+    """Say in a line by how much the last epoch of a method is ahead of a floor.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `Recorder.frame` gives it, both methods with the same seeds.
+    method, floor : str
+        Names in the column `method`.
+
+    Returns
+    -------
+    str
+        Mean difference in points, its spread, and in how many seeds it is positive.
+    """
+    last = frame[frame["rule"] == "last"]
+    ours, theirs = (
+        last[last["method"] == name].set_index("seed")["acc"] for name in (method, floor)
+    )
+    return f"{method}, last epoch, minus {floor}: {_difference(ours, theirs)}"
+
+
+def compare_rules(frame: pd.DataFrame) -> str:
+    """Say in lines what the oracle epoch adds, and what twenty starts add without labels.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As the notebook `selection` records it.
+
+    Returns
+    -------
+    str
+        A line a comparison.
+    """
+    cells = frame.set_index(["rule", "features", "starts", "seed"])["acc"]
+    honest = cells["last", "eval", 1]
+    others = {
+        "oracle epoch in train mode (the authors')": cells["oracle", "train", 1],
+        "oracle epoch in eval mode": cells["oracle", "eval", 1],
+        "epoch of the lowest loss": cells["loss", "eval", 1],
+        "last epoch, best of 20 starts": cells["last", "eval", 20],
+    }
+    return "\n".join(
+        f"{name}, minus last epoch from one start: {_difference(acc, honest)}"
+        for name, acc in others.items()
+    )
+
+
+def _difference(ours: pd.Series, theirs: pd.Series) -> str:
+    points = 100 * (ours - theirs)
+    return (
+        f"{points.mean():+.1f} ± {points.std():.1f} points, "
+        f"ahead in {int((points > 0).sum())} of {len(points)} seeds"
+    )

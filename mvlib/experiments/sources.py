@@ -1,0 +1,203 @@
+"""Which of a package's modules some code reaches, found without importing anything."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+_INDEX_NAMES = {"_EXPORTS", "__all__", "__version__", "__getattr__", "__dir__"}
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def reached_sources(code: Iterable[str], package: Path) -> dict[str, str]:
+    """Return the modules of `package` that `code` reaches, each with a hash of its code.
+
+    Imports count wherever they stand, inside functions too, and are followed. A name that a
+    package exports lazily (`_EXPORTS`) leads to the module that defines it and to no other;
+    a package used as a whole, or imported with a star, leads to all that it exports.
+
+    Parameters
+    ----------
+    code : iterable of str
+        Python sources, such as the cells of a notebook.
+    package : Path
+        The folder of the package; its name is the package's.
+
+    Returns
+    -------
+    dict of str to str
+        Module to the sha256 of its code without comments and docstrings, so that better
+        prose makes no result old. An `__init__` that only lists lazy exports is left out,
+        so that a new method does not make the results of another old.
+
+    Raises
+    ------
+    SyntaxError
+        If some code is no Python.
+    """
+    reached: set[str] = set()
+    # As one text: a cell uses what another imports.
+    pending = _references(ast.parse("\n".join(code)), "", package.name)
+    seen: set[str] = set()
+    while pending:
+        reference = pending.pop()
+        if reference in seen:
+            continue
+        seen.add(reference)
+        for module in _modules_on(reference, package):
+            if module not in reached:
+                reached.add(module)
+                pending += _module(_locate(module, package), module, package.name)[1]
+    hashes = {
+        module: _module(_locate(module, package), module, package.name)[0] for module in reached
+    }
+    return {module: found for module, found in sorted(hashes.items()) if found}
+
+
+def code_of(source: str) -> str:
+    """Return Python source without its comments and docstrings."""
+    lines = source.splitlines()
+    dropped: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            text = node.body[0]
+            dropped.update(range(text.lineno - 1, text.end_lineno))
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            kept = lines[row - 1][:column].rstrip()
+            lines[row - 1] = kept
+            if not kept:
+                dropped.add(row - 1)
+    return "\n".join(line for number, line in enumerate(lines) if number not in dropped)
+
+
+def _module(path: Path, module: str, top: str) -> tuple[str | None, list[str]]:
+    return _read_module(path, path.stat().st_mtime_ns, module, top)
+
+
+@lru_cache(maxsize=1024)
+def _read_module(
+    path: Path, changed: int, module: str, top: str
+) -> tuple[str | None, list[str]]:
+    """Return the hash of a module's code (None for a lazy index) and what it refers to."""
+    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    if path.name == "__init__.py" and _is_index(tree):
+        return None, []
+    inside = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return hashlib.sha256(code_of(source).encode()).hexdigest(), _references(tree, inside, top)
+
+
+def _locate(module: str, package: Path) -> Path | None:
+    base = package.parent.joinpath(*module.split("."))
+    for path in (base / "__init__.py", base.with_suffix(".py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _is_index(tree: ast.Module) -> bool:
+    """Whether an `__init__` holds nothing but lazy exports."""
+
+    def plain(node: ast.stmt) -> bool:
+        if isinstance(node, ast.Expr):
+            return isinstance(node.value, ast.Constant)
+        if isinstance(node, ast.ImportFrom):
+            return node.module in ("__future__", "mvlib._lazy")
+        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        targets = isinstance(node, ast.Assign) and {
+            n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name)
+        }
+        return bool(names) and bool(targets) and targets <= _INDEX_NAMES
+
+    return all(plain(node) for node in tree.body)
+
+
+@lru_cache(maxsize=1024)
+def _exports_of(path: Path, changed: int) -> dict[str, str]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if named and node.targets[0].id == "_EXPORTS":
+            return ast.literal_eval(node.value)
+    return {}
+
+
+def _modules_on(reference: str, package: Path) -> list[str]:
+    """Return the modules that a dotted reference passes through."""
+    top, *parts = reference.split(".")
+    found, module = [top], top
+    for part in parts:
+        path = _locate(module, package)
+        if path is None or path.name != "__init__.py":
+            break
+        exports = _exports_of(path, path.stat().st_mtime_ns)
+        if part == "*":
+            for name in exports:
+                found += _modules_on(f"{module}.{name}", package)
+            break
+        if _locate(f"{module}.{part}", package):
+            module = f"{module}.{part}"
+            found.append(module)
+        elif part in exports:
+            module = exports[part]
+            found += _modules_on(module, package)
+        else:
+            break
+    return [module for module in dict.fromkeys(found) if _locate(module, package)]
+
+
+class _Names(ast.NodeVisitor):
+    """The dotted chains and bare names that code uses."""
+
+    def __init__(self) -> None:
+        self.chains: set[str] = set()
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        parts, inner = [node.attr], node.value
+        while isinstance(inner, ast.Attribute):
+            parts.append(inner.attr)
+            inner = inner.value
+        if isinstance(inner, ast.Name):
+            self.chains.add(".".join([inner.id, *reversed(parts)]))
+        else:
+            self.visit(inner)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Load):
+            self.chains.add(node.id)
+
+
+def _references(tree: ast.Module, inside: str, top: str) -> list[str]:
+    """Return what code refers to under `top`, dotted; `.*` ends the use of a whole package."""
+    bound: dict[str, str] = {}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == top:
+                    found.add(alias.name)
+                    bound[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = inside.split(".")[: len(inside.split(".")) - node.level + 1]
+                base = ".".join([*parents, *([base] if base else [])])
+            if base.split(".")[0] == top:
+                for alias in node.names:
+                    found.add(f"{base}.{alias.name}")
+                    bound[alias.asname or alias.name] = f"{base}.{alias.name}"
+    names = _Names()
+    names.visit(tree)
+    for chain in names.chains:
+        root, _, rest = chain.partition(".")
+        if root in bound:
+            # A star on what turns out to be no package is ignored when it is resolved.
+            found.add(f"{bound[root]}.{rest}" if rest else f"{bound[root]}.*")
+            found.add(f"{bound[root]}.{rest}.*" if rest else bound[root])
+    return sorted(found)

@@ -1,0 +1,211 @@
+"""What a run's own process does: execute one notebook and say how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mvlib
+from mvlib._files import replacing
+from mvlib.experiments.executed import plain_error, results_in
+from mvlib.experiments.schemas import quick_jsonschema
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_SECONDS_BETWEEN_LOOKS = 0.5
+# A socket's path has at most 107 characters, and Jupyter adds some fifty.
+_LONGEST_FOLDER = 45
+
+
+def execute(task: dict[str, Any]) -> dict[str, Any]:
+    """Execute a notebook and keep it under `runs/`.
+
+    Parameters
+    ----------
+    task : dict
+        `root`, `paper`, `experiment`, `profile`, `notebook`, `executed`, `failed` (paths
+        from the root), `parameters`, `threads`, `limit_seconds`, `may_be_empty` (whether
+        the notebook may leave no results).
+
+    Returns
+    -------
+    dict
+        `status`, `error`, `payload` (what the notebook's Recorder handed over, or None),
+        `executed`, `started`, `wall_seconds`, `cpu_seconds`, `peak_memory_bytes`.
+    """
+    # A terminal's Ctrl-C is for the runner, which then stops this process.
+    if hasattr(os, "setsid"):
+        with contextlib.suppress(PermissionError):
+            os.setsid()
+    # What concerns the reader is in the notebook; the terminal is the runner's.
+    warnings.simplefilter("ignore")
+    logging.disable()
+    root = Path(task["root"])
+    started, begun = datetime.now(UTC), time.perf_counter()
+    with _short_folder() as folder:
+        _stop_with_runner(folder)
+        _set_environment(task, root, folder)
+        written = folder / "executed.ipynb"
+        error = _execute(task, written)
+        payload = None
+        if error is None:
+            try:
+                payload = _payload(task, written)
+            except ValueError as reason:
+                error = str(reason)
+        kept = task["executed"] if error is None else task["failed"]
+        if written.exists():
+            _keep(written, root / kept, task["notebook"], kept)
+        else:
+            kept = task["notebook"]
+    return {
+        "status": "ok" if error is None else "failed",
+        "error": None if error is None else plain_error(error, root),
+        "payload": payload,
+        "executed": kept,
+        "started": started.isoformat(timespec="seconds"),
+        "wall_seconds": round(time.perf_counter() - begun, 3),
+        **_children_usage(),
+    }
+
+
+def _execute(task: dict[str, Any], written: Path) -> str | None:
+    """Run the notebook; return None or why it failed."""
+    quick_jsonschema()
+    import papermill
+    from traitlets.config import Config
+
+    # Sockets in a folder of our own: no ports to race for, nothing over TCP. Jupyter's own
+    # name for them is the same for every kernel of a folder.
+    sockets = {"transport": "ipc", "ip": str(written.parent / "kernel")}
+    limit = threading.Event()
+
+    def stop() -> None:
+        limit.set()
+        _kill_children()
+
+    timer = threading.Timer(task["limit_seconds"], stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        papermill.execute_notebook(
+            task["notebook"],
+            str(written),
+            parameters=task["parameters"],
+            kernel_name="python3",
+            progress_bar=False,
+            config=Config({"KernelManager": sockets}),
+        )
+    except papermill.PapermillExecutionError as error:
+        trace = "\n".join(error.traceback)
+        message = f"{error.ename}: {error.evalue}"
+        failure = trace if error.ename in trace else f"{trace}\n{message}"
+    except Exception as error:
+        # Whatever stops a run is that run's failure, not the runner's.
+        failure = f"{type(error).__name__}: {error}"
+    else:
+        failure = None
+    finally:
+        timer.cancel()
+    if limit.is_set():
+        return f"stopped after its limit of {task['limit_seconds'] / 60:.3g} minutes"
+    return failure
+
+
+def _payload(task: dict[str, Any], written: Path) -> dict[str, Any]:
+    import nbformat
+
+    payload = results_in(nbformat.read(written, as_version=4), task)
+    if not payload["results"] and not task["may_be_empty"]:
+        raise ValueError("the notebook recorded no result: expected a call of Recorder.add()")
+    return payload
+
+
+def _keep(written: Path, target: Path, notebook: str, kept: str) -> None:
+    import nbformat
+
+    content = nbformat.read(written, as_version=4)
+    # papermill notes where it wrote, which was not where the notebook stays.
+    content.metadata.get("papermill", {}).update(input_path=notebook, output_path=kept)
+    with replacing(target) as temporary:
+        nbformat.write(content, temporary)
+
+
+def _set_environment(task: dict[str, Any], root: Path, folder: Path) -> None:
+    os.chdir(root)
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(task["threads"])))
+    os.environ["JUPYTER_RUNTIME_DIR"] = str(folder)
+    os.environ["MVLIB_ROOT"] = str(root)
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
+    # The notebook must use the very sources that are in the run's key.
+    here = str(Path(mvlib.__file__).parents[1])
+    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+@contextlib.contextmanager
+def _short_folder() -> Iterator[Path]:
+    place = tempfile.gettempdir()
+    if len(place) > _LONGEST_FOLDER and Path("/tmp").is_dir():
+        place = "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix="mvlib-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop_with_runner(folder: Path) -> None:
+    """Stop this process and the kernel when the runner says so or is gone."""
+    parent = multiprocessing.parent_process()
+    expected = parent.pid if parent is not None else os.getppid()
+
+    def stop(*_: object) -> None:
+        _kill_children()
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
+
+    def watch() -> None:
+        while os.getppid() == expected:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        stop()
+
+    # Another engine's worker may not be in its main thread; then it is watched only.
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _kill_children() -> None:
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def _children_usage() -> dict[str, Any]:
+    """Return what the kernel, which has ended, used."""
+    try:
+        import resource
+    except ImportError:
+        # Windows does not tell.
+        return {"cpu_seconds": 0.0, "peak_memory_bytes": 0}
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+        "peak_memory_bytes": int(usage.ru_maxrss) * unit,
+    }

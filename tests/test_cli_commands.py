@@ -1,0 +1,153 @@
+"""The command line says in one line what is wrong, and touches only what it says."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from mvlib.cli import main
+
+PLAN = """
+paper = "toy"
+title = "Toy"
+method = "Toy"
+
+[[experiment]]
+name = "method"
+title = "Method"
+notebook = "notebooks/toy/method.ipynb"
+
+[experiment.quick]
+grid = { dataset = ["handwritten", "deep-animal"] }
+seeds = [5]
+minutes = 2
+disk_mb = 3
+"""
+SOURCE = "profile = 'quick'\ndatasett = 'handwritten'\nseeds = [5]"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "data" / "plans" / "toy.toml").write_text(PLAN)
+    notebook = tmp_path / "notebooks" / "toy" / "method.ipynb"
+    notebook.parent.mkdir(parents=True)
+    cell = {
+        "cell_type": "code", "id": "a", "source": SOURCE, "outputs": [],
+        "execution_count": None, "metadata": {"tags": ["parameters"]},
+    }  # fmt: skip
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    content = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": [cell],
+    }
+    notebook.write_text(json.dumps(content))
+    monkeypatch.setenv("MVLIB_ROOT", str(tmp_path))
+    monkeypatch.setenv("MVLIB_DATA", str(tmp_path / "no-data"))
+    return tmp_path
+
+
+def test_dry_run_says_what_would_run_on_what_for_how_long(project, capsys):
+    assert main(["run", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    ready, absent = out.splitlines()[1:3]
+    assert ready.split()[-4:] == ["at", "hand", "2", "3"]
+    assert "to run" in ready
+    assert "cannot" in absent
+    assert "not at hand" in absent
+    assert "1 of 2 runs would run: 2 minutes expected" in out
+    assert "3 MB" in out
+    assert "cannot: deep-animal: data not at hand" in out
+    assert not (project / "runs").exists()
+
+
+def test_data_that_cannot_be_had_stop_nothing_and_are_told(project, capsys):
+    assert main(["run", "--dataset", "deep-animal"]) == 0
+    out = capsys.readouterr().out
+    assert "cannot toy/method/deep-animal seeds 5: data not at hand" in out
+
+
+def test_an_unknown_notebook_parameter_stops_everything_before_it_starts(project, capsys):
+    assert main(["run"]) == 2
+    err = capsys.readouterr().err
+    assert "parameter='dataset' is unknown. Did you mean 'datasett'?" in err
+    assert not list(project.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "metod"], "Did you mean 'method'"),
+        (["run", "--dataset", "handwriten"], "Did you mean 'handwritten'"),
+        (["run", "--jobs", "0", "--dataset", "handwritten"], "jobs=0"),
+        (["run", "--limit-minutes", "-1", "--dataset", "handwritten"], "limit_minutes=-1"),
+        (["table", "toi"], "Did you mean 'toy'"),
+        (["table"], "expected one of toy"),
+        (["table", "--readme"], "README.md"),
+        (["data", "card", "wikki"], "Did you mean 'wiki'"),
+        (["data", "card"], "name is missing"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(project, capsys, arguments, message):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.startswith("mvlib: ")
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+
+
+def test_a_damaged_plan_is_told_with_its_name(project, capsys):
+    (project / "data" / "plans" / "toy.toml").write_text("paper = ")
+    assert main(["status"]) == 2
+    assert "toy.toml is no TOML" in capsys.readouterr().err
+
+
+def test_clean_removes_what_runs_made_and_nothing_else(project, capsys):
+    for name in ("runs/quick", "_build/html", "data/results"):
+        (project / name).mkdir(parents=True)
+        (project / name / "file").write_text("x")
+    assert main(["clean"]) == 0
+    assert "removed runs/" in capsys.readouterr().out
+    assert sorted(path.name for path in project.iterdir()) == ["data", "notebooks"]
+    assert (project / "data" / "results" / "file").exists()
+    assert main(["clean"]) == 0
+    assert "runs/ is not there" in capsys.readouterr().out
+
+
+def test_status_lists_every_planned_run(project, capsys):
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "run", "toy/method/handwritten", "toy/method/deep-animal",
+    ]  # fmt: skip
+    assert "to run" in lines[1]
+
+
+def test_table_says_when_nothing_is_recorded(project, capsys):
+    assert main(["table", "toy", "--profile", "quick"]) == 0
+    assert "No run is recorded." in capsys.readouterr().out
+
+
+def test_data_list_and_card(project, capsys):
+    assert main(["data", "list"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["handwritten"].split()[1:] == ["2000", "10", "at", "hand"]
+    assert lines["deep-animal"].endswith("not at hand")
+    assert main(["data", "card", "handwritten"]) == 0
+    assert "CC BY 4.0" in capsys.readouterr().out
+
+
+def test_a_command_that_runs_nothing_imports_nothing_heavy(project):
+    code = (
+        "import sys; from mvlib.cli import main; main(['run', '--dry-run']); "
+        "heavy = {'torch', 'pandas', 'papermill', 'sklearn', 'matplotlib', 'jsonschema'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,202 @@
+"""What `run_all` starts, through a stand-in for the processes."""
+
+import json
+import subprocess
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from mvlib.experiments import load_records, plan_runs, run_all
+from mvlib.experiments.state import git_state, state_of
+
+PLAN = """
+paper = "toy"
+title = "Toy"
+method = "Toy"
+
+[[experiment]]
+name = "method"
+title = "Method"
+notebook = "notebooks/toy.ipynb"
+
+[experiment.quick]
+seeds = [5]
+
+[experiment.full]
+seeds = [5, 15]
+expand_seeds = true
+
+[[experiment]]
+name = "table"
+title = "Tables"
+notebook = "notebooks/toy.ipynb"
+after = ["method"]
+
+[experiment.quick]
+"""
+PARAMETERS = "profile = 'quick'\nseeds = [1]\ndevice = 'auto'"
+
+
+class Stub:
+    """The interface of an executor: each run ends at once with a given accuracy."""
+
+    def __init__(self, acc=0.5, error=None):
+        self.acc, self.error, self.tasks = acc, error, []
+
+    def submit(self, function, task):
+        self.tasks.append(task)
+        future = Future()
+        if isinstance(self.error, KeyboardInterrupt):
+            raise self.error
+        if self.error is not None:
+            future.set_exception(self.error)
+            return future
+        scores = dict.fromkeys(("acc", "nmi", "ari", "purity"), self.acc)
+        result = {
+            "method": "Toy", "dataset": "wiki", "seed": 5, "parameters": {},
+            "metrics": {"last": scores}, "seconds": 1.0,
+        }  # fmt: skip
+        payload = {"results": [result], "device": "cpu", "gpu_peak_memory_bytes": None}
+        future.set_result(
+            {
+                "status": "ok", "error": None, "payload": payload,
+                "executed": task["executed"], "started": "2026-01-01T00:00:00+00:00",
+                "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_bytes": 1,
+            }
+        )  # fmt: skip
+        return future
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        raise AssertionError("the caller's executor is the caller's to end")
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (tmp_path / "notebooks").mkdir()
+    write(tmp_path, "x = 1")
+    return tmp_path
+
+
+def write(root, code):
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [
+        {"cell_type": "code", "id": f"c{i}", "source": text, "outputs": [],
+         "execution_count": None, "metadata": {"tags": tags}}
+        for i, (text, tags) in enumerate([(PARAMETERS, ["parameters"]), (code, [])])
+    ]  # fmt: skip
+    content = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {"kernelspec": kernel},
+        "cells": cells,
+    }
+    (root / "notebooks" / "toy.ipynb").write_text(json.dumps(content))
+
+
+def run(root, profile="full", stub=None, **options):
+    runs = plan_runs(profile, root=root)
+    return run_all(runs, jobs=1, root=root, executor=stub or Stub(), **options)
+
+
+def words(summary):
+    return [outcome.word for outcome in summary.outcomes]
+
+
+def test_full_records_of_earlier_sources_are_kept_and_not_repeated(project):
+    assert words(run(project)) == ["ran", "ran"]
+    assert words(run(project)) == ["recorded", "recorded"]
+    write(project, "x = 2")
+    before = load_records(root=project)
+    summary = run(project)
+    assert words(summary) == ["earlier version", "earlier version"]
+    assert summary.exit_code == 0
+    assert load_records(root=project) == before
+
+
+def test_earlier_versions_run_again_when_asked_and_stay_beside_the_new(project):
+    run(project)
+    write(project, "x = 2")
+    assert words(run(project, stub=Stub(0.6), rerun_earlier=True)) == ["ran", "ran"]
+    assert len(load_records(root=project)) == 4
+    assert words(run(project)) == ["recorded", "recorded"]
+
+
+def test_full_records_of_other_package_versions_count(project, monkeypatch):
+    versions = {"python": "3.10.1", "mvlib": "0.0.1", "torch": "1.0"}
+    with monkeypatch.context() as other_machine:
+        other_machine.setattr("mvlib.experiments.provenance.versions", lambda: versions)
+        run(project)
+    assert words(run(project)) == ["recorded", "recorded"]
+
+
+def test_a_quick_run_is_repeated_when_its_executed_notebook_is_gone(project):
+    runs = plan_runs("quick", root=project)
+    assert words(run(project, "quick")) == ["ran", "ran"]
+    assert state_of(runs[0], load_records(root=project), project).word == "to run"
+    (project / runs[0].executed).parent.mkdir(parents=True)
+    for each in runs:
+        (project / each.executed).write_text('{"cells": []}')
+    assert words(run(project, "quick")) == ["recorded", "recorded"]
+
+
+def test_what_reads_records_runs_again_when_they_change(project):
+    run(project, "quick")
+    for each in plan_runs("quick", root=project):
+        (project / each.executed).parent.mkdir(parents=True, exist_ok=True)
+        (project / each.executed).write_text('{"cells": []}')
+    assert words(run(project, "quick")) == ["recorded", "recorded"]
+    run(project, "full")
+    assert words(run(project, "quick")) == ["recorded", "ran"]
+
+
+def test_the_device_is_passed_but_is_no_part_of_the_record(project):
+    stub = Stub()
+    run(project, stub=stub, device="cuda:1", limit_minutes=3)
+    assert stub.tasks[0]["parameters"]["device"] == "cuda:1"
+    assert stub.tasks[0]["limit_seconds"] == 180
+    assert all("device" not in r["parameters"] for r in load_records(root=project))
+    assert words(run(project, device="cpu")) == ["recorded", "recorded"]
+
+
+def test_a_lost_process_is_a_failed_run(project):
+    summary = run(project, stub=Stub(error=BrokenProcessPool("gone")))
+    assert words(summary) == ["failed", "failed"]
+    assert summary.exit_code == 1
+    assert "killed" in load_records(root=project)[0]["error"]
+    assert words(run(project)) == ["ran", "ran"]
+
+
+def test_results_out_of_range_are_a_failed_run(project):
+    assert words(run(project, stub=Stub(acc=50.0))) == ["failed", "failed"]
+    record = load_records(root=project)[0]
+    assert "50.0" in record["error"]
+    assert record["results"] == []
+
+
+def test_ctrl_c_is_told_and_ends_with_130(project):
+    summary = run(project, stub=Stub(error=KeyboardInterrupt()))
+    assert summary.exit_code == 130
+    assert words(summary) == ["interrupted", "interrupted"]
+    assert load_records(root=project) == []
+
+
+def test_git_state_is_null_outside_a_checkout_of_its_own(project):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(
+            ["git", "-C", str(project), *identity, *arguments], check=True, capture_output=True
+        )
+
+    assert git_state(project) == {"git_commit": None, "git_dirty": None}
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "all")
+    state = git_state(project)
+    assert len(state["git_commit"]) == 40
+    assert state["git_dirty"] is False
+    assert git_state(project / "notebooks") == {"git_commit": None, "git_dirty": None}
+    (project / "new").touch()
+    assert git_state(project)["git_dirty"] is True

@@ -1,0 +1,135 @@
+"""The plan says what runs; what it cannot mean is told before anything starts."""
+
+import pytest
+
+from mvlib.experiments.plan import load_plan, plan_papers, plan_runs
+from mvlib.experiments.state import check_parameters
+
+PLAN = """
+paper = "toy"
+title = "Toy"
+method = "Toy"
+
+[[experiment]]
+name = "method"
+title = "Method"
+notebook = "notebooks/method.ipynb"
+
+[experiment.quick]
+grid = { dataset = ["wiki"], aligned_ratio = [0.5] }
+seeds = [5, 15, 25]
+minutes = 1
+
+[experiment.full]
+grid = { dataset = ["wiki", "bdgp"], aligned_ratio = [0.5, 1.0] }
+expand_seeds = true
+seeds = [5, 15]
+minutes = { wiki = 30, default = 7 }
+cannot = [{ dataset = "bdgp", reason = "no such view" }]
+
+[[experiment]]
+name = "table"
+title = "Tables"
+notebook = "notebooks/table.ipynb"
+after = ["method"]
+
+[experiment.quick]
+"""
+
+
+def project(root, plan):
+    (root / "data" / "plans").mkdir(parents=True, exist_ok=True)
+    (root / "data" / "plans" / "toy.toml").write_text(plan)
+    return root
+
+
+def test_quick_keeps_all_seeds_in_one_run(tmp_path):
+    method, table = plan_runs("quick", root=project(tmp_path, PLAN))
+    assert method.parameters == {
+        "profile": "quick", "dataset": "wiki", "aligned_ratio": 0.5, "seeds": [5, 15, 25],
+    }  # fmt: skip
+    assert method.datasets == ("wiki",)
+    assert table.parameters == {"profile": "quick"}
+    assert table.after == ("method",)
+
+
+def test_full_is_one_run_a_seed(tmp_path):
+    runs = plan_runs("full", root=project(tmp_path, PLAN))
+    assert len(runs) == 2 * 2 * 2
+    assert [run.parameters["seeds"] for run in runs[:2]] == [[5], [15]]
+    assert len({run.cell for run in runs}) == len({run.executed for run in runs}) == 8
+    assert {run.datasets[0]: run.minutes for run in runs} == {"wiki": 30, "bdgp": 7}
+    assert {run.datasets[0]: run.cannot for run in runs}["bdgp"] == "no such view"
+
+
+def test_a_limit_is_six_times_what_is_expected_and_ten_minutes_at_least(tmp_path):
+    runs = plan_runs("full", datasets=["Wiki"], root=project(tmp_path, PLAN))
+    assert {run.limit_minutes for run in runs} == {180}
+    assert plan_runs("quick", root=tmp_path)[0].limit_minutes == 10
+
+
+@pytest.mark.parametrize("pattern", ["toy", "method", "toy/method", "toy/m*", "m?thod"])
+def test_patterns_choose_papers_and_experiments(tmp_path, pattern):
+    runs = plan_runs("quick", [pattern], root=project(tmp_path, PLAN))
+    assert "method" in {run.experiment for run in runs}
+
+
+def test_unknown_patterns_and_data_sets_give_the_nearest(tmp_path):
+    project(tmp_path, PLAN)
+    with pytest.raises(ValueError, match=r"pattern='metod' is unknown\. Did you mean 'method'"):
+        plan_runs("quick", ["metod"], root=tmp_path)
+    with pytest.raises(ValueError, match="Did you mean 'wiki'"):
+        plan_runs("quick", datasets=["wikki"], root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds = [5, 15, 25]", "sedes = [5]", "Did you mean 'seeds'"),
+        ('after = ["method"]', 'after = ["metod"]', "Did you mean 'method'"),
+        ('name = "table"', 'name = "method"', "twice"),
+        ('title = "Tables"', "", "lacks title"),
+        ("aligned_ratio = [0.5] }", "aligned_ratio = [] }", "not empty"),
+        ("seeds = [5, 15, 25]", "seeds = [-5]", "seed"),
+        ("minutes = 1", "minutes = 0", "minutes"),
+        ("minutes = { wiki = 30, default = 7 }", "minutes = { wiki = 30 }", "default"),
+        ('reason = "no such view"', 'because = "no"', "reason"),
+        ('paper = "toy"', 'paper = "other"', "expected 'toy'"),
+        ('method = "Toy"', "", "lacks method"),
+        ("[experiment.quick]", "[experiment.quick", "no TOML"),
+    ],
+)
+def test_a_wrong_plan_says_what_is_wrong(tmp_path, old, new, message):
+    project(tmp_path, PLAN.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        load_plan("toy", tmp_path)
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest(tmp_path):
+    root = project(tmp_path, PLAN)
+    notebook = root / "notebooks" / "method.ipynb"
+    notebook.parent.mkdir()
+    notebook.write_text(
+        """{"nbformat": 4, "nbformat_minor": 5, "metadata": {
+            "kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+          "cells": [{"cell_type": "code", "id": "a", "outputs": [], "execution_count": null,
+            "metadata": {"tags": ["parameters"]},
+            "source":
+              "profile = 'quick'\\ndatasets = 'wiki'\\naligned_ratio = 1.0\\nseeds = [1]"}
+          ]}"""
+    )
+    with pytest.raises(
+        ValueError, match="parameter='dataset' is unknown. Did you mean 'datasets'"
+    ):
+        check_parameters(plan_runs("quick", ["method"], root=root), root)
+
+
+def test_the_committed_plan_covers_the_papers_sets():
+    assert "smart" in plan_papers()
+    method = plan_runs("full", ["smart/method"])
+    seeds = {tuple(run.parameters["seeds"]) for run in method}
+    assert seeds == {(5,), (15,), (25,), (35,), (45,)}
+    assert {run.parameters["aligned_ratio"] for run in method} == {0.5, 1.0}
+    ours = {"bdgp", "handwritten", "wiki", "mnist-usps", "hdigit", "nus-wide", "reuters-dim10"}
+    assert ours | {"deep-animal"} <= {run.parameters["dataset"] for run in method}
+    assert plan_runs("quick")[-1].experiment == "table_clustering"

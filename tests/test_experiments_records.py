@@ -1,0 +1,197 @@
+"""Records are read and written whole, and none is lost that should be kept."""
+
+import json
+
+import pytest
+
+from mvlib.experiments.records import (
+    check_record,
+    drop_records,
+    latest_records,
+    load_records,
+    records_frame,
+    records_path,
+    save_record,
+)
+
+SCORES = {"acc": 0.9, "nmi": 0.8, "ari": 0.7, "purity": 0.9}
+
+
+def make_record(**changes):
+    record = {
+        "key": "a" * 64,
+        "cell": "1" * 16,
+        "paper": "toy",
+        "experiment": "method",
+        "notebook": "notebooks/toy/method.ipynb",
+        "profile": "full",
+        "parameters": {
+            "profile": "full",
+            "dataset": "wiki",
+            "aligned_ratio": 0.5,
+            "seeds": [5],
+        },
+        "datasets": {"wiki": "b" * 64},
+        "results": [
+            {
+                "method": "SMART",
+                "dataset": "wiki",
+                "seed": 5,
+                "parameters": {"epochs": 3},
+                "metrics": {"last": SCORES},
+                "seconds": 1.5,
+            }
+        ],
+        "wall_seconds": 2.0,
+        "cpu_seconds": 1.0,
+        "peak_memory_bytes": 10,
+        "gpu_peak_memory_bytes": None,
+        "device": "cpu",
+        "threads": 1,
+        "versions": {"python": "3.11.7", "mvlib": "0.1.0"},
+        "git_commit": None,
+        "git_dirty": None,
+        "started": "2026-01-01T00:00:00+00:00",
+        "status": "ok",
+        "error": None,
+        "executed": "runs/full/toy/method--1.ipynb",
+    }
+    record |= changes
+    if record["status"] == "failed":
+        record |= {"results": [], "error": record["error"] or "it broke"}
+    return record
+
+
+def keys(root, profile=None):
+    return [record["key"][0] for record in load_records("toy", profile, root=root)]
+
+
+def test_a_good_record_obeys_the_schema():
+    check_record(make_record())
+    check_record(make_record(status="failed"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "short"},
+        {"profile": "medium"},
+        {"executed": "/home/somebody/a.ipynb"},
+        {"executed": "../a.ipynb"},
+        {"started": "2026-01-01 00:00"},
+        {"started": "2026-01-01T00:00:00+02:00"},
+        {"error": "but it is ok"},
+        {"threads": 0},
+        {"datasets": {"wiki": None}},
+        {"surprise": 1},
+        {"results": [{"method": "SMART"}]},
+    ],
+)
+def test_the_schema_refuses(change):
+    with pytest.raises(ValueError, match=r"record\.schema\.json"):
+        check_record(make_record(**change))
+
+
+def test_the_schema_refuses_scores_out_of_range_and_missing_fields():
+    wrong = make_record()
+    wrong["results"][0]["metrics"]["last"] = SCORES | {"acc": 90.0}
+    with pytest.raises(ValueError, match="results/0/metrics/last/acc"):
+        check_record(wrong)
+    lacking = make_record()
+    del lacking["git_dirty"]
+    with pytest.raises(ValueError, match="git_dirty"):
+        check_record(lacking)
+
+
+def test_full_records_are_committed_and_quick_ones_are_not(tmp_path):
+    assert records_path("toy", "full", tmp_path) == tmp_path / "data/results/toy.jsonl"
+    assert records_path("toy", "quick", tmp_path) == tmp_path / "runs/records/toy.jsonl"
+
+
+def test_records_are_sorted_by_key_and_read_back(tmp_path):
+    for letter in "bca":
+        save_record(make_record(key=letter * 64, cell=f"{ord(letter):016x}"), tmp_path)
+    assert keys(tmp_path) == ["a", "b", "c"]
+    assert load_records("toy", root=tmp_path)[0] == make_record(cell=f"{ord('a'):016x}")
+    assert load_records("toy", "quick", root=tmp_path) == []
+    assert load_records("other", root=tmp_path) == []
+
+
+def test_a_bad_record_is_not_written(tmp_path):
+    save_record(make_record(), tmp_path)
+    with pytest.raises(ValueError, match="threads"):
+        save_record(make_record(key="b" * 64, threads=0), tmp_path)
+    assert keys(tmp_path) == ["a"]
+
+
+def test_a_torn_last_line_is_ignored_with_a_warning_and_gone_after_the_next_write(tmp_path):
+    save_record(make_record(), tmp_path)
+    path = records_path("toy", "full", tmp_path)
+    with path.open("a") as stream:
+        stream.write('{"key": "bb')
+    with pytest.warns(UserWarning, match="torn"):
+        assert keys(tmp_path) == ["a"]
+    with pytest.warns(UserWarning, match="torn"):
+        save_record(make_record(key="c" * 64, cell="2" * 16), tmp_path)
+    assert keys(tmp_path) == ["a", "c"]
+
+
+def test_a_broken_line_elsewhere_is_an_error_that_names_it(tmp_path):
+    path = records_path("toy", "full", tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{{broken\n{json.dumps(make_record())}\n")
+    with pytest.raises(ValueError, match=r"toy\.jsonl line 1"):
+        load_records("toy", root=tmp_path)
+
+
+def test_a_success_replaces_the_failure_of_its_run(tmp_path):
+    save_record(make_record(status="failed"), tmp_path)
+    save_record(make_record(key="b" * 64), tmp_path)
+    assert keys(tmp_path) == ["b"]
+
+
+def test_a_full_record_of_earlier_sources_is_kept_beside_the_new_one(tmp_path):
+    save_record(make_record(), tmp_path)
+    newer = make_record(key="b" * 64, started="2026-02-01T00:00:00+00:00")
+    save_record(newer, tmp_path)
+    assert keys(tmp_path) == ["a", "b"]
+    assert latest_records(load_records("toy", root=tmp_path)) == [newer]
+
+
+def test_a_later_failure_does_not_hide_a_full_success(tmp_path):
+    save_record(make_record(), tmp_path)
+    late = "2026-02-01T00:00:00+00:00"
+    save_record(make_record(key="b" * 64, status="failed", started=late), tmp_path)
+    assert keys(tmp_path) == ["a", "b"]
+    assert [r["key"][0] for r in latest_records(load_records(root=tmp_path))] == ["a"]
+
+
+def test_only_the_latest_quick_record_of_a_run_is_kept(tmp_path):
+    save_record(make_record(profile="quick"), tmp_path)
+    save_record(make_record(profile="quick", key="b" * 64), tmp_path)
+    assert keys(tmp_path) == ["b"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    folder = records_path("toy", "full", tmp_path).parent
+    folder.mkdir(parents=True)
+    (folder / ".toy.abc.jsonl").write_text("{half")
+    save_record(make_record(), tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["toy.jsonl"]
+    assert keys(tmp_path) == ["a"]
+
+
+def test_unplanned_records_are_dropped_by_cell(tmp_path):
+    save_record(make_record(profile="quick"), tmp_path)
+    save_record(make_record(profile="quick", key="b" * 64, cell="2" * 16), tmp_path)
+    drop_records("toy", "quick", {"1" * 16}, tmp_path)
+    assert keys(tmp_path) == ["b"]
+
+
+def test_frame_has_the_runs_parameters_beside_the_results_own():
+    frame = records_frame([make_record(), make_record(status="failed")])
+    assert len(frame) == 1
+    row = frame.iloc[0]
+    assert (row["aligned_ratio"], row["epochs"], row["seed"]) == (0.5, 3, 5)
+    assert (row["rule"], row["acc"], row["dataset"]) == ("last", 0.9, "wiki")
+    assert "acc" in records_frame([]).columns
