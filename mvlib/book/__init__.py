@@ -1,0 +1,23 @@
+"""Making the book: staging what the last run produced, generating pages, building, checking.
+
+The book is built from a staged copy under `_build/stage`, never from the repository itself:
+a notebook's page shows the executed copy of its last quick run where there is one.
+"""
+
+from mvlib._lazy import attach
+
+_EXPORTS = {
+    "api_pages": "mvlib.book.api",
+    "book_problems": "mvlib.book.checks",
+    "build_book": "mvlib.book.build",
+    "card_page": "mvlib.book.cards",
+    "draw_card": "mvlib.book.figures",
+    "failures_page": "mvlib.book.runs",
+    "fill": "mvlib.book.placeholders",
+    "page_problems": "mvlib.book.checks",
+    "stage_book": "mvlib.book.staging",
+    "status_page": "mvlib.book.runs",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

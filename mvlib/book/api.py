@@ -1,0 +1,182 @@
+"""The API reference: one page a room, a line for every public name, none forgotten."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_ORDER = ("data", "ops", "methods", "metrics", "experiments", "plots", "book")
+
+
+@dataclass(frozen=True)
+class PublicName:
+    """One name that a room exports.
+
+    Attributes
+    ----------
+    name, room : str
+        The name and the package that exports it.
+    module : str
+        Where it is defined.
+    kind : {"class", "exception", "function", "data", "module"}
+        What it is.
+    comment : str
+        For data: the comment above its definition.
+    """
+
+    name: str
+    room: str
+    module: str
+    kind: str
+    comment: str = ""
+
+
+def api_pages() -> dict[str, str]:
+    """Return the pages of the API reference.
+
+    They hold directives; the signatures and docstrings are read while the book is built.
+
+    Returns
+    -------
+    dict of str to str
+        Path under the staged book to MyST Markdown: `book/api/index.md` and a page a room.
+    """
+    rooms = public_names()
+    pages = {f"book/api/rooms/{_page_name(room)}.md": _room_page(room) for room in rooms}
+    lines = []
+    for room, names in rooms.items():
+        listed = ", ".join(f"`{name.name}`" for name in names)
+        link = f"[`{room}`](rooms/{_page_name(room)}.md)"
+        lines.append(f"{link}\n: {_summary(room)}\n\n  {listed}\n")
+    body = "\n".join(lines)
+    pages["book/api/index.md"] = (
+        "# API reference\n\n"
+        "What can I call? Everything below; the rest of mvlib is its own business. The "
+        "package is in rooms, and each imports only from those before it.\n\n" + body
+    )
+    return pages
+
+
+@cache
+def public_names() -> dict[str, tuple[PublicName, ...]]:
+    """Return what each room exports, without importing any heavy module.
+
+    A room is a package of mvlib with a list of exports; those inside a room count as well.
+
+    Returns
+    -------
+    dict of str to tuple of PublicName
+        Room, by its full name, to its public names, in the order of its `__all__`.
+    """
+    found = [
+        ".".join(("mvlib", *path.parent.relative_to(_PACKAGE).parts))
+        for path in _PACKAGE.glob("*/**/__init__.py")
+    ]
+    rooms = {}
+    for room in sorted(found, key=_position):
+        package = import_module(room)
+        exports = getattr(package, "_EXPORTS", None)
+        if exports is None:
+            exports = dict.fromkeys(getattr(package, "__all__", ()), room)
+        if exports:
+            rooms[room] = tuple(
+                _public_name(room, name, module) for name, module in exports.items()
+            )
+    return rooms
+
+
+def source_files() -> list[Path]:
+    """Return mvlib's Python files, sorted."""
+    return sorted(_PACKAGE.glob("**/*.py"))
+
+
+def _position(room: str) -> tuple[int, str]:
+    top = room.split(".")[1]
+    return (_ORDER.index(top) if top in _ORDER else len(_ORDER), room)
+
+
+def _public_name(room: str, name: str, module: str) -> PublicName:
+    node, source = _definition(module, name)
+    if isinstance(node, ast.ClassDef):
+        bases = [ast.unparse(base) for base in node.bases]
+        kind = (
+            "exception" if any(b.endswith(("Error", "Exception")) for b in bases) else "class"
+        )
+        return PublicName(name, room, module, kind)
+    if isinstance(node, ast.FunctionDef):
+        return PublicName(name, room, module, "function")
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        return PublicName(name, room, module, "data", _comment_above(source, node.lineno))
+    exports = getattr(import_module(module), "_EXPORTS", {})
+    if name in exports:
+        return _public_name(room, name, exports[name])
+    if module.rpartition(".")[2] == name:
+        return PublicName(name, room, module, "module")
+    raise ValueError(f"{room} exports {name}, which {module} does not define")
+
+
+def _definition(module: str, name: str) -> tuple[ast.stmt | None, str]:
+    path = _PACKAGE.parent.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    source = path.read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return node, source
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                return node, source
+    return None, source
+
+
+def _comment_above(source: str, line: int) -> str:
+    lines = source.splitlines()[: line - 1]
+    comment: list[str] = []
+    while lines and lines[-1].startswith("#"):
+        comment.insert(0, lines.pop().lstrip("#: "))
+    return " ".join(comment)
+
+
+def _room_page(room: str) -> str:
+    parent = room.rpartition(".")[0]
+    outer = {name.name for name in public_names().get(parent, ()) if name.kind != "module"}
+    parts = [f"({_page_name(room)})=", f"# {room}", _description(room)]
+    for name in public_names()[room]:
+        parts.append(f"## {name.name}")
+        if name.name in outer:
+            parts.append(f"See {{py:obj}}`{parent}.{name.name}`.")
+        elif name.kind == "module":
+            parts.append(f"A room of its own: [`{name.module}`]({_page_name(name.module)}.md).")
+        else:
+            parts.append(_directive(name))
+    return "\n\n".join(parts) + "\n"
+
+
+def _directive(name: PublicName) -> str:
+    full = f"{name.room}.{name.name}"
+    if name.kind == "data":
+        body = f".. py:data:: {full}\n\n   {name.comment}"
+    else:
+        body = f".. auto{name.kind}:: {full}"
+        if name.kind == "class":
+            body += "\n   :members:"
+    return f"```{{eval-rst}}\n{body}\n```"
+
+
+def _description(room: str) -> str:
+    text = inspect.cleandoc(import_module(room).__doc__ or "")
+    return re.sub(r"([<>])", r"\\\1", text)
+
+
+def _summary(room: str) -> str:
+    return _description(room).split("\n\n")[0].replace("\n", " ")
+
+
+def _page_name(room: str) -> str:
+    return room.replace(".", "-")

@@ -1,0 +1,119 @@
+"""Building the book, so that a failed build leaves the last good one as it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from mvlib._files import write_text
+from mvlib.book.checks import book_problems
+from mvlib.book.staging import stage_book
+
+_DIGEST = ".content"
+_LOG_LINES = 40
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_FLAGS = ("-q", "-n", "-W", "--keep-going", "--path-output")
+_COMMAND = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+
+
+def build_book(root: str | Path, out: str | Path | None = None) -> Path:
+    """Build the book of a project, unless nothing that it shows has changed.
+
+    Parameters
+    ----------
+    root : str or Path
+        The project: the folder of `_config.yml`, `_toc.yml`, `book` and `notebooks`.
+    out : str or Path, optional
+        Where to work; `root/_build` by default. The staged pages come to `out/stage`, the
+        log of the build to `out/book.log`, the book to `out/html`.
+
+    Returns
+    -------
+    Path
+        The book's first page, `out/html/index.html`.
+
+    Raises
+    ------
+    ValueError
+        If a page of the table of contents is missing, or a placeholder is unknown.
+    RuntimeError
+        If the build warns or fails, makes no first page, or a page fails the checks of
+        `book_problems`. The message ends with the log's last lines or the list of problems;
+        the book of the last good build stays.
+    """
+    from filelock import FileLock
+
+    root = Path(root).resolve()
+    out = Path(out).resolve() if out is not None else root / "_build"
+    out.mkdir(parents=True, exist_ok=True)
+    html, old = out / "html", out / ".html-before"
+    with FileLock(out / ".book.lock"):
+        if old.exists() and not html.exists():
+            # A build was killed between its two renames.
+            old.rename(html)
+        digest = stage_book(root, out / "stage")
+        index = html / "index.html"
+        if index.exists() and _read(html / _DIGEST) == digest:
+            return index
+        with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as folder:
+            built = _run(out / "stage", Path(folder), out / "book.log")
+            _check(built)
+            (built / _DIGEST).write_text(digest, encoding="utf-8")
+            shutil.rmtree(old, ignore_errors=True)
+            if html.exists():
+                html.rename(old)
+            built.rename(html)
+            shutil.rmtree(old, ignore_errors=True)
+    return index
+
+
+def _run(stage: Path, folder: Path, log: Path) -> Path:
+    import mvlib
+
+    # The API pages must describe this mvlib, not another one that is installed.
+    ours = str(Path(mvlib.__file__).resolve().parents[1])
+    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-c", _COMMAND, "build", *_FLAGS, str(folder), str(stage)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    text = _COLOURS.sub("", done.stdout)
+    write_text(log, text)
+    html = folder / "_build" / "html"
+    if done.returncode != 0:
+        raise RuntimeError(f"the book did not build; {log} ends with:\n{_tail(text)}")
+    if not (html / "index.html").exists():
+        raise RuntimeError(f"the book has no index.html; {log} ends with:\n{_tail(text)}")
+    return html
+
+
+def _check(html: Path) -> None:
+    problems = book_problems(html)
+    if problems:
+        listed = "\n".join(problems[:_LOG_LINES])
+        more = f"\nand {len(problems) - _LOG_LINES} more" * (len(problems) > _LOG_LINES)
+        raise RuntimeError(f"{len(problems)} problems in the built book:\n{listed}{more}")
+
+
+def _tail(text: str) -> str:
+    """Return the warnings and errors of a log, then its last lines."""
+    lines = text.splitlines()
+    marked = [line for line in lines[:-_LOG_LINES] if "WARNING" in line or "ERROR" in line]
+    return "\n".join([*marked[:_LOG_LINES], *lines[-_LOG_LINES:]])
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,114 @@
+"""Placeholders in prose, filled with what code knows, so that page and code cannot differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from mvlib._validation import check_choice
+from mvlib.book.cards import datasets_table
+from mvlib.book.markdown import table
+
+_PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
+
+
+def fill(text: str, root: str | Path) -> str:
+    """Return a page's text with its placeholders replaced.
+
+    A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
+    `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
+    one method or of all; `smart_settings`; `datasets`, one line a set.
+
+    Parameters
+    ----------
+    text : str
+        The page, in Markdown.
+    root : str or Path
+        The project whose records and published numbers are printed.
+
+    Returns
+    -------
+    str
+        The page without placeholders.
+
+    Raises
+    ------
+    ValueError
+        If a placeholder's name is unknown, with the nearest.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        name = check_choice("placeholder", match[1], _FILLERS)
+        return _FILLERS[name](Path(root), *match[2].split())
+
+    return _PLACEHOLDER.sub(replace, text)
+
+
+def _verdict_rules(root: Path) -> str:
+    from mvlib.experiments import VERDICT_RULES
+
+    return "\n\n".join(f"{word}\n: {rule}" for word, rule in VERDICT_RULES.items())
+
+
+def _published(root: Path, paper: str, method: str | None = None) -> str:
+    from mvlib.data import card
+    from mvlib.experiments import load_published
+
+    rows: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in load_published(paper, root):
+        if method is not None and row["method"] != method:
+            continue
+        setting = ", ".join(_setting(name, value) for name, value in row["setting"].items())
+        place = (row["method"], card(row["dataset"]).title, setting, row["source"])
+        value = f"{row['value']:.{row['digits']}f}"
+        rows.setdefault(place, {})[row["metric"]] = value
+    metrics = [
+        metric
+        for metric in ("acc", "nmi", "ari", "purity")
+        if any(metric in values for values in rows.values())
+    ]
+    lines = [[*place, *(values.get(m, "") for m in metrics)] for place, values in rows.items()]
+    names = [metric if metric == "purity" else metric.upper() for metric in metrics]
+    header = ["method", "data set", "setting", "source class", *names]
+    return table(header, lines, numeric=len(metrics))
+
+
+def _setting(name: str, value: object) -> str:
+    return f"{value:.0%} aligned" if name == "aligned_ratio" else f"{name} {value}"
+
+
+def _smart_settings(root: Path) -> str:
+    from mvlib.data import card
+    from mvlib.methods.smart import PAPER_SETTINGS
+
+    rows = []
+    for name, settings in PAPER_SETTINGS.items():
+        if name == "other":
+            rows.append(["any other set", *["not in the table"] * 2])
+        else:
+            about = card(name)
+            dims = {view.name: view.dim for view in about.views}
+            shown = ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
+            link = f"[{about.title}](../data/cards/{name}.md)"
+            rows.append([link, f"{about.n_samples} / {about.n_clusters}", shown])
+        rows[-1] += [f"{value:g}" for value in settings.values()]
+    symbols = {
+        "batch_size": "batch",
+        "learning_rate": "learning rate",
+        "temperature": "$\\tau$",
+        "lambda1": "$\\lambda_1$",
+        "lambda2": "$\\lambda_2$",
+        "embedding_dim": "$d$",
+    }
+    names = [symbols.get(name, name) for name in PAPER_SETTINGS["other"]]
+    header = ["data set", "samples / classes", "view 1, view 2 (features)", *names]
+    return table(header, rows, numeric=len(names))
+
+
+_FILLERS: dict[str, Callable[..., str]] = {
+    "datasets": lambda root: datasets_table("data/cards/"),
+    "published": _published,
+    "smart_settings": _smart_settings,
+    "verdict_rules": _verdict_rules,
+}

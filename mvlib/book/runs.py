@@ -1,0 +1,147 @@
+"""The pages of what ran and of what failed, from the records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mvlib.book.markdown import describe_parameters, table
+
+_TRACEBACK_LINES = 25
+_PROFILES = {
+    "quick": "Quick profile: small settings that `make reproduce` runs in minutes. Its records "
+    "stay on the machine that made them.",
+    "full": "Full profile: the paper's settings. Its records are committed.",
+}
+
+
+def status_page(
+    records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
+) -> str:
+    """Return the page that says what ran, when, on what, how long and with how much memory.
+
+    Parameters
+    ----------
+    records : iterable of dict, optional
+        The runs; those of the project by default.
+    root : str or Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    str
+        MyST Markdown.
+    """
+    from mvlib.experiments import latest_records, staleness
+
+    root = _root(root)
+    records = latest_records(_records(records, root))
+    parts = [
+        "# Status",
+        "What ran, when, on what, and for how long? One line a run: the newest that "
+        "succeeded, else the newest failure.",
+    ]
+    for profile, about in _PROFILES.items():
+        runs = [record for record in records if record["profile"] == profile]
+        runs.sort(key=_order)
+        parts += [f"## {profile.capitalize()} profile", about]
+        if not runs:
+            parts.append(f"No run of the {profile} profile is recorded here.")
+            continue
+        header = [
+            "experiment", "parameters", "device", "started (UTC)", "sources", "status",
+            "minutes", "memory, GB", "GPU memory, GB",
+        ]  # fmt: skip
+        rows = [[*_row(run), *_costs(run)] for run in runs]
+        for row, run in zip(rows, runs, strict=True):
+            row.insert(4, staleness(run, root))
+        parts += [table(header, rows, numeric=3), _total(runs)]
+    parts += [
+        "## What the words mean",
+        "**current**: the notebook, the mvlib sources that it reaches and the data are "
+        "those of this checkout. **earlier version**: one of them has changed since. The "
+        "numbers are kept and shown; nothing is repeated behind your back. Memory is the "
+        "highest that the run held at once.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def failures_page(
+    records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
+) -> str:
+    """Return the page of the runs that failed, with the end of each traceback.
+
+    Parameters
+    ----------
+    records, root
+        As for `status_page`.
+
+    Returns
+    -------
+    str
+        MyST Markdown. A run that succeeded later is no failure.
+    """
+    from mvlib.experiments import latest_records
+
+    root = _root(root)
+    runs = [
+        record
+        for record in latest_records(_records(records, root))
+        if record["status"] == "failed"
+    ]
+    parts = ["# Failures", "Which runs failed, and how?"]
+    if not runs:
+        parts.append("None: no recorded run has failed.")
+    for run in sorted(runs, key=_order):
+        experiment, parameters, device, started, *_ = _row(run)
+        lines = str(run["error"] or "no message").splitlines()
+        shown = [line for line in lines[-_TRACEBACK_LINES:] if not line.startswith("````")]
+        cut = f" The last {_TRACEBACK_LINES} of {len(lines)} lines:"
+        parts += [
+            f"## {run['paper']}: {run['experiment']} ({run['profile']}, {run['key'][:8]})",
+            f"{parameters}; started {started} UTC on {device}."
+            + cut * (len(lines) > _TRACEBACK_LINES),
+            "````text\n" + "\n".join(shown) + "\n````",
+        ]
+        if run.get("executed"):
+            parts.append(f"The executed notebook, as far as it came: `{run['executed']}`.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _root(root: str | Path | None) -> Path:
+    from mvlib._paths import project_root
+
+    return Path(root) if root is not None else project_root()
+
+
+def _records(records: Iterable[dict[str, Any]] | None, root: Path) -> list[dict[str, Any]]:
+    from mvlib.experiments import load_records
+
+    return list(records) if records is not None else load_records(root=root)
+
+
+def _order(run: dict[str, Any]) -> tuple[str, ...]:
+    return run["paper"], run["experiment"], describe_parameters(run), run["key"]
+
+
+def _row(run: dict[str, Any]) -> list[str]:
+    return [
+        f"{run['paper']}: {run['experiment']}",
+        describe_parameters(run),
+        run["device"],
+        run["started"][:16].replace("T", " "),
+        "ok" if run["status"] == "ok" else "[failed](failures.md)",
+    ]
+
+
+def _costs(run: dict[str, Any]) -> list[str]:
+    memory = (run["peak_memory_bytes"], run["gpu_peak_memory_bytes"])
+    shown = ["" if size is None else f"{size / 1e9:.2f}" for size in memory]
+    return [f"{run['wall_seconds'] / 60:.1f}", *shown]
+
+
+def _total(runs: list[dict[str, Any]]) -> str:
+    done = sum(run["status"] == "ok" for run in runs)
+    minutes = sum(run["wall_seconds"] for run in runs) / 60
+    return f"{done} of {len(runs)} runs succeeded, {minutes:.1f} minutes in all."

@@ -1,0 +1,152 @@
+"""What the book asks of Sphinx beyond its configuration."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+# Inside literals a bar is only a bar.
+_LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Connect to Sphinx; its own entry point.
+
+    Parameters
+    ----------
+    app : sphinx.application.Sphinx
+        The build.
+
+    Returns
+    -------
+    dict
+        What Sphinx wants to know of an extension.
+    """
+    # Jupyter Book configures sphinx_comments, which the book does without.
+    app.add_config_value("comments_config", {}, "html")
+    _register_bibliography_style()
+    app.connect("autodoc-skip-member", _skip_member)
+    # Before numpydoc (500) makes sections of the text.
+    app.connect("autodoc-process-docstring", _prepare_docstring, priority=400)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def escape_formulas(line: str) -> str:
+    r"""Return a docstring's line with the bars of its formulas escaped.
+
+    Docstrings write `|A - B|^2` and `H_1`, which reStructuredText would take for a
+    substitution and a link.
+
+    Parameters
+    ----------
+    line : str
+        Of a docstring. What stands between backticks is left alone.
+
+    Returns
+    -------
+    str
+        The line for Sphinx.
+    """
+    parts = _LITERAL.split(line)
+    return "".join(
+        part if number % 2 else re.sub(r"(?<!\\)\|", r"\\|", part)
+        for number, part in enumerate(parts)
+    )
+
+
+def move_deviations(lines: list[str]) -> list[str]:
+    """Return a docstring's lines with a *Deviations* section moved into the notes.
+
+    numpydoc drops sections whose name it does not know.
+
+    Parameters
+    ----------
+    lines : list of str
+        The docstring, without indentation.
+
+    Returns
+    -------
+    list of str
+        The same text; as it was where there is no such section.
+    """
+    starts = _section_starts(lines)
+    if "Deviations" not in starts:
+        return lines
+    begin = starts["Deviations"]
+    end = min((start for start in starts.values() if start > begin), default=len(lines))
+    moved = ["", "**Deviations**", "", *lines[begin + 2 : end]]
+    kept = lines[:begin] + lines[end:]
+    starts = _section_starts(kept)
+    if "Notes" not in starts:
+        later = [starts[name] for name in ("References", "Examples") if name in starts]
+        at = min(later, default=len(kept))
+        return [*kept[:at], "", "Notes", "-----", *moved, "", *kept[at:]]
+    notes = starts["Notes"]
+    at = min((start for start in starts.values() if start > notes), default=len(kept))
+    return [*kept[:at], *moved, "", *kept[at:]]
+
+
+def author_year(entry: Any) -> str:
+    """Return what a bibliography's entry is cited by: `Yang et al., 2021`.
+
+    Parameters
+    ----------
+    entry : pybtex.database.Entry
+        With authors and a year.
+
+    Returns
+    -------
+    str
+        Up to two family names, then the year.
+    """
+    names = [" ".join([*p.prelast_names, *p.last_names]) for p in entry.persons["author"]]
+    names = [name.replace("{", "").replace("}", "") for name in names]
+    who = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."
+    return f"{who}, {entry.fields['year']}"
+
+
+def _register_bibliography_style() -> None:
+    from pybtex.plugin import register_plugin
+    from pybtex.style.formatting.unsrt import Style
+    from pybtex.style.labels import BaseLabelStyle
+
+    class AuthorYearLabels(BaseLabelStyle):
+        def format_labels(self, sorted_entries: Iterable[Any]) -> Iterator[str]:
+            return map(author_year, sorted_entries)
+
+    class AuthorYear(Style):
+        default_sorting_style = "author_year_title"
+        default_label_style = AuthorYearLabels
+
+    register_plugin("pybtex.style.formatting", "author_year", AuthorYear, force=True)
+
+
+def _section_starts(lines: list[str]) -> dict[str, int]:
+    return {
+        title.strip(): number
+        for number, (title, under) in enumerate(itertools.pairwise(lines))
+        if title.strip() and re.fullmatch(r"-{3,}", under) and not title.startswith(" ")
+    }
+
+
+def _skip_member(
+    app: Any, what: str, name: str, thing: Any, skip: bool, options: Any
+) -> bool | None:
+    # scikit-learn adds these to every estimator.
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
+def _prepare_docstring(
+    app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    in_example = False
+    for number, line in enumerate(lines):
+        if line.startswith(">>>"):
+            in_example = True
+        elif not line.strip():
+            in_example = False
+        if not in_example:
+            lines[number] = escape_formulas(line)
+    lines[:] = move_deviations(lines)

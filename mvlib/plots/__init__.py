@@ -1,0 +1,16 @@
+"""Figures of the notebooks, in one style."""
+
+from mvlib._lazy import attach
+
+_EXPORTS = {
+    "use_style": "mvlib.plots.style",
+    "plot_accuracy_by_epoch": "mvlib.plots.smart",
+    "plot_accuracy_by_ratio": "mvlib.plots.smart",
+    "plot_digit_pairs": "mvlib.plots.smart",
+    "plot_graph": "mvlib.plots.smart",
+    "plot_losses": "mvlib.plots.smart",
+    "plot_scores": "mvlib.plots.smart",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

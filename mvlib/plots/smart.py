@@ -1,0 +1,206 @@
+"""Figures of the SMART chapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from mvlib.plots.style import WIDTH
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def plot_digit_pairs(
+    images: np.ndarray, permutation: np.ndarray, aligned: np.ndarray, rows: Sequence[int]
+) -> Figure:
+    """Draw what each row of two views really shows, and whether they belong together.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_samples, height, width)
+        A picture of every sample, in the original order.
+    permutation : ndarray of shape (n_samples,), int64
+        Row i of view 2 is sample `permutation[i]`.
+    aligned : ndarray of shape (n_samples,), bool
+        Which rows are known to be partners.
+    rows : sequence of int
+        The rows to draw.
+
+    Returns
+    -------
+    Figure
+    """
+    right, wrong = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[3]
+    figure, axes = plt.subplots(2, len(rows), figsize=(WIDTH, 2.2))
+    for column, row in enumerate(rows):
+        for line, sample in enumerate((row, permutation[row])):
+            ax = axes[line, column]
+            ax.imshow(images[sample], cmap="gray_r", aspect="auto")
+            ax.set_xticks([])
+            ax.set_yticks([])
+            for spine in ax.spines.values():
+                spine.set(color=right if aligned[row] else wrong, linewidth=2.5)
+        axes[0, column].set_title("known" if aligned[row] else "unknown", fontsize=9)
+    axes[0, 0].set_ylabel("view 1")
+    axes[1, 0].set_ylabel("view 2")
+    return figure
+
+
+def plot_graph(graphs: Mapping[str, np.ndarray], y: np.ndarray) -> Figure:
+    """Draw matrices between samples, their rows and columns sorted by class.
+
+    Parameters
+    ----------
+    graphs : mapping of str to ndarray of shape (n_samples, n_samples)
+        Title to matrix.
+    y : ndarray of shape (n_samples,)
+        Classes of rows and columns, which must agree.
+
+    Returns
+    -------
+    Figure
+    """
+    order = np.argsort(y, kind="stable")
+    borders = np.flatnonzero(np.diff(y[order])) + 0.5
+    figure, axes = plt.subplots(1, len(graphs), figsize=(WIDTH, 3.3), squeeze=False)
+    for ax, (title, graph) in zip(axes[0], graphs.items(), strict=True):
+        ax.imshow(graph[np.ix_(order, order)], cmap="cividis", vmin=0, vmax=1)
+        for border in borders:
+            ax.axhline(border, color="white", linewidth=0.4)
+            ax.axvline(border, color="white", linewidth=0.4)
+        ax.set(title=title, xticks=[], yticks=[], xlabel="view 2, by class")
+        ax.grid(False)
+    axes[0, 0].set_ylabel("view 1, by class")
+    return figure
+
+
+def plot_losses(history: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the three losses of a training run and its threshold against the epoch.
+
+    Parameters
+    ----------
+    history : mapping of str to ndarray of shape (epochs,)
+        SMART's `history_`.
+
+    Returns
+    -------
+    Figure
+    """
+    panels = {
+        "reconstruction": "L_rec",
+        "distribution_alignment": "L_vda",
+        "semantic_matching": "L_smc",
+        "threshold": "threshold T",
+    }
+    figure, axes = plt.subplots(1, 4, figsize=(WIDTH * 1.2, 2.3))
+    for ax, (key, title) in zip(axes, panels.items(), strict=True):
+        ax.plot(history[key])
+        ax.set(title=title, xlabel="epoch")
+    return figure
+
+
+def plot_accuracy_by_epoch(
+    curves: Mapping[str, np.ndarray],
+    floors: Mapping[str, float] | None = None,
+    marks: Sequence[tuple[str, int, float]] = (),
+) -> Figure:
+    """Draw accuracy against the epoch, a line a run, with horizontal floors.
+
+    Parameters
+    ----------
+    curves : mapping of str to ndarray of shape (epochs,)
+        Name of the run to accuracy, 0 to 1.
+    floors : mapping of str to float, optional
+        Name to accuracy of methods without epochs.
+    marks : sequence of (str, int, float)
+        Points to name: text, epoch, accuracy.
+
+    Returns
+    -------
+    Figure
+    """
+    palette = sns.color_palette("colorblind")
+    figure, ax = plt.subplots()
+    for number, (name, curve) in enumerate(curves.items()):
+        ax.plot(100 * np.asarray(curve), label=name, color=palette[number], linewidth=1.4)
+    styles = ("--", ":", "-.")
+    for number, (name, value) in enumerate((floors or {}).items()):
+        ax.axhline(100 * value, color="0.25", linestyle=styles[number % 3], label=name)
+    for text, epoch, value in marks:
+        ax.plot(epoch, 100 * value, "o", color="black", markersize=5)
+        ax.annotate(text, (epoch, 100 * value), (0, 6), textcoords="offset points", ha="center")
+    ax.set(xlabel="epoch", ylabel="ACC (%)")
+    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
+    """Draw the accuracy of every seed as a point and the mean as a line, a row a group.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a result, with `acc` from 0 to 1.
+    by : str
+        The column whose values are the rows of the figure.
+    hue : str, optional
+        A column to tell apart by colour.
+
+    Returns
+    -------
+    Figure
+    """
+    shown = frame.assign(acc=100 * frame["acc"])
+    n_groups = shown[by].nunique()
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.38 * n_groups))
+    several = {} if hue is None else {"dodge": 0.4}
+    sns.stripplot(shown, x="acc", y=by, hue=hue, ax=ax, size=5, jitter=False, **several)
+    means = shown.groupby([by, *([hue] if hue else [])], sort=False)["acc"].mean()
+    groups = list(dict.fromkeys(shown[by]))
+    for key, mean in means.items():
+        row = groups.index(key[0] if hue else key)
+        ax.plot([mean, mean], [row - 0.32, row + 0.32], color="0.2", linewidth=1.2)
+    ax.set(xlabel="ACC (%)", ylabel="")
+    if hue:
+        ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def plot_accuracy_by_ratio(frame: pd.DataFrame, ratio: str = "aligned_ratio") -> Figure:
+    """Draw mean accuracy against the aligned share, a line a method, bands of one sd.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A row a result, with `method`, `acc` from 0 to 1 and the ratio.
+    ratio : str, default="aligned_ratio"
+        The column of the ratio, 0 to 1.
+
+    Returns
+    -------
+    Figure
+    """
+    shown = frame.assign(acc=100 * frame["acc"], share=100 * frame[ratio])
+    figure, ax = plt.subplots()
+    sns.lineplot(
+        shown,
+        x="share",
+        y="acc",
+        hue="method",
+        style="method",
+        markers=True,
+        errorbar="sd",
+        ax=ax,
+    )
+    ax.set(xlabel="rows aligned (%)", ylabel="ACC (%)", xscale="log")
+    ticks = sorted(shown["share"].unique())
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
+    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
