@@ -5,11 +5,12 @@ from mvlib._lazy import attach
 _EXPORTS = {
     "SMART": "mvlib.methods.smart",
     "smart": "mvlib.methods.smart",
-    "AutoencoderHungarian": "mvlib.methods.floors",
-    "AutoencoderKMeans": "mvlib.methods.floors",
+    "AutoencoderHungarian": "mvlib.methods.autoencoder_floors",
+    "AutoencoderKMeans": "mvlib.methods.autoencoder_floors",
     "KMeansConcatenation": "mvlib.methods.floors",
     "KMeansView": "mvlib.methods.floors",
     "SpectralConcatenation": "mvlib.methods.floors",
+    "match_rows": "mvlib.methods.autoencoder_floors",
 }
 
 __all__ = list(_EXPORTS)

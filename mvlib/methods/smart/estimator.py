@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,18 +15,15 @@ from mvlib._validation import (
     check_choice,
     check_labels,
     check_mask,
-    check_n_clusters,
-    check_number,
     check_views,
 )
+from mvlib.methods.smart.checks import check_parameters
 from mvlib.methods.smart.equations import VDA_TERMS
 from mvlib.methods.smart.settings import PAPER_SETTINGS
 from mvlib.methods.smart.trainer import Trainer, embed_rows
 from mvlib.methods.smart.training import Objective, graph_blocks
-from mvlib.ops.device import PRECISIONS, resolve_device
+from mvlib.ops.device import resolve_device
 
-SELECTIONS = ("last", "loss", "oracle")
-MODES = ("eval", "train")
 FULL_GRAPH_ROWS = 20_000
 
 
@@ -212,7 +208,7 @@ class SMART(ClusterMixin, BaseEstimator):
             If the loss stops being finite.
         """
         views = check_views(Xs, minimum=2)
-        self._check(views, y)
+        check_parameters(self, views, y)
         n = len(views[0])
         flags = np.ones(n, bool) if aligned is None else check_mask(aligned, n)
         if not flags.any() and self.threshold == "mean-std":
@@ -301,52 +297,3 @@ class SMART(ClusterMixin, BaseEstimator):
         if self.graph_batch_size is not None:
             return self.graph_batch_size
         return n_samples if n_samples <= FULL_GRAPH_ROWS else self.batch_size
-
-    def _check(self, views: list[np.ndarray], y: Any) -> None:
-        n = len(views[0])
-        if n < 2:
-            raise ValueError(f"Xs has {n} row: expected at least 2, for batch normalisation")
-        check_n_clusters(self.n_clusters, n)
-        check_number("embedding_dim", self.embedding_dim, low=2, integer=True)
-        for width in self.hidden_dims:
-            check_number("hidden_dims", width, low=1, integer=True)
-        check_number("batch_size", self.batch_size, low=2, integer=True)
-        for name in ("epochs", "n_init"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        for name in ("learning_rate", "temperature"):
-            check_number(name, getattr(self, name), low=0, open_low=True)
-        for name in ("weight_decay", "lambda1", "lambda2"):
-            check_number(name, getattr(self, name), low=0)
-        if self.threshold != "mean-std":
-            if isinstance(self.threshold, str):
-                check_choice("threshold", self.threshold, ("mean-std",))
-            check_number("threshold", self.threshold, low=-1, high=1)
-        for name, options in (("vda_terms", VDA_TERMS), ("track", MODES)):
-            if isinstance(getattr(self, name), str):
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is a string: expected a sequence of "
-                    f"strings, such as ({getattr(self, name)!r},)"
-                )
-            for value in getattr(self, name):
-                check_choice(name, value, options)
-        if not self.vda_terms:
-            raise ValueError("vda_terms is empty: expected a term; lambda1=0 leaves L_vda out")
-        check_choice("selection", self.selection, SELECTIONS)
-        check_choice("features", self.features, MODES)
-        check_choice("precision", self.precision, PRECISIONS)
-        if self.graph_batch_size is not None:
-            check_number("graph_batch_size", self.graph_batch_size, low=1, integer=True)
-        if self.random_state is not None:
-            check_number("random_state", self.random_state, low=0, high=2**32 - 1, integer=True)
-        if self.selection == "oracle":
-            if y is None:
-                raise ValueError(
-                    "selection='oracle' needs y, the labels of view 1: pass y to fit, or "
-                    "select by 'last' or 'loss'"
-                )
-            warnings.warn(
-                "selection='oracle' reads the labels: its score is an upper bound, not what "
-                "an unlabelled run would get",
-                UserWarning,
-                stacklevel=3,
-            )

@@ -1,0 +1,120 @@
+"""The floors: what each reads, what it must not read, and what it refuses."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from mvlib import data
+from mvlib.methods import (
+    AutoencoderHungarian,
+    AutoencoderKMeans,
+    KMeansConcatenation,
+    KMeansView,
+    SpectralConcatenation,
+    match_rows,
+)
+from mvlib.metrics import accuracy
+
+TRAINING = {"hidden_dims": (16,), "embedding_dim": 4, "epochs": 3, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 40)
+    centers = [5 * rng.normal(size=(3, d)) for d in (4, 5)]
+    Xs = [c[y] + 0.3 * rng.normal(size=(120, c.shape[1])) for c in centers]
+    return data.partially_align(Xs, y, 0.5)
+
+
+def test_k_means_of_view_1_does_not_see_the_other_view(problem):
+    first = KMeansView(3, random_state=0).fit_predict(problem.Xs)
+    other = KMeansView(3, random_state=0).fit_predict([problem.Xs[0], problem.Xs[1][::-1]])
+    assert np.array_equal(first, other)
+    assert accuracy(problem.y, first) == 1.0
+
+
+def test_k_means_of_view_2_names_the_rows_of_view_2(problem):
+    labels = KMeansView(3, view=1, random_state=0).fit_predict(problem.Xs)
+    assert accuracy(problem.labels_of_view(1), labels) == 1.0
+    assert accuracy(problem.y, labels) < 0.9
+
+
+def test_concatenation_depends_on_the_pairing_of_rows(problem):
+    true = [problem.Xs[0], problem.Xs[1][np.argsort(problem.permutations[1])]]
+    for floor in (KMeansConcatenation(3, random_state=0), SpectralConcatenation(3)):
+        assert accuracy(problem.y, floor.fit_predict(true)) == 1.0
+    model = KMeansConcatenation(3, random_state=0).fit(problem.Xs)
+    assert model.embedding_.shape == (120, 9)
+
+
+def test_spectral_clustering_of_separate_pieces_returns_the_pieces(problem):
+    model = SpectralConcatenation(3, n_neighbors=5).fit([problem.Xs[0]])
+    assert model.n_components_ == 3
+    assert accuracy(problem.y, model.labels_) == 1.0
+    with pytest.raises(ValueError, match="leaves the graph in 3 pieces"):
+        SpectralConcatenation(2, n_neighbors=5).fit([problem.Xs[0]])
+
+
+def test_spectral_clustering_of_a_connected_graph_agrees_with_dense_eigenvectors():
+    from sklearn.cluster import KMeans
+
+    rng = np.random.default_rng(1)
+    y = np.repeat(np.arange(3), 60)
+    X = 2.2 * np.eye(3)[y] + 0.7 * rng.normal(size=(180, 3))
+    model = SpectralConcatenation(3, random_state=0).fit([X])
+    assert model.n_components_ == 1
+    from sklearn.neighbors import kneighbors_graph
+
+    graph = kneighbors_graph(model.embedding_, 10, include_self=True).toarray()
+    graph = (graph + graph.T) / 2
+    np.fill_diagonal(graph, 0)
+    scale = 1 / np.sqrt(graph.sum(axis=1))
+    _, vectors = np.linalg.eigh(scale[:, None] * graph * scale)
+    dense = KMeans(3, n_init=10, random_state=0).fit_predict(vectors[:, -3:] * scale[:, None])
+    assert accuracy(dense, model.labels_) > 0.97
+
+
+def test_matching_undoes_a_shuffle_behind_a_linear_map():
+    rng = np.random.default_rng(2)
+    Z_1 = rng.normal(size=(80, 3))
+    Z_2 = Z_1 @ Rotation.from_euler("xyz", [0.4, 1.0, 2.0]).as_matrix() * 2 + 1
+    aligned = np.arange(80) < 40
+    shuffled = Z_2.copy()
+    shuffled[40:] = Z_2[40:][rng.permutation(40)]
+    _, matched = match_rows([Z_1, shuffled], aligned)
+    assert np.allclose(matched, Z_2)
+    with pytest.raises(ValueError, match="aligned has no True"):
+        match_rows([Z_1, Z_2], np.zeros(80, bool))
+
+
+def test_auto_encoder_floors_train_on_reconstruction_alone(problem):
+    settings = TRAINING | {"lambda1": 5.0, "lambda2": 5.0}
+    model = AutoencoderKMeans(3, settings=settings, random_state=0).fit(problem.Xs)
+    assert np.allclose(model.history_["loss"], model.history_["reconstruction"])
+    assert model.embedding_.shape == (120, 8)
+    matched = AutoencoderHungarian(3, settings=settings, random_state=0)
+    matched.fit(problem.Xs, problem.aligned)
+    assert np.array_equal(
+        matched.embeddings_[1][problem.aligned], model.embeddings_[1][problem.aligned]
+    )
+    assert sorted(map(tuple, matched.embeddings_[1])) == sorted(
+        map(tuple, model.embeddings_[1])
+    )
+
+
+@pytest.mark.parametrize(
+    "floor", [KMeansView, KMeansConcatenation, SpectralConcatenation, AutoencoderKMeans]
+)
+def test_floors_refuse_nan_and_more_clusters_than_rows(problem, floor):
+    bad = problem.Xs[0].copy()
+    bad[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"Xs\[0\] holds nan"):
+        floor(3).fit([bad, problem.Xs[1]])
+    with pytest.raises(ValueError, match="n_clusters=121 is more than n_samples=120"):
+        floor(121).fit(problem.Xs)
+
+
+def test_a_view_that_is_not_there_is_named(problem):
+    with pytest.raises(ValueError, match="view=2 is out of range"):
+        KMeansView(3, view=2).fit(problem.Xs)
