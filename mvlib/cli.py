@@ -174,6 +174,15 @@ def _book(_: argparse.Namespace) -> int:
     return 0
 
 
+def _store(_: argparse.Namespace) -> int:
+    from mvlib.book import store_outputs
+
+    root = project_root()
+    for path in store_outputs(root):
+        print(f"stored {path.relative_to(root)}")
+    return 0
+
+
 def _data(options: argparse.Namespace) -> int:
     from mvlib import data
 
@@ -249,6 +258,11 @@ def _parser() -> argparse.ArgumentParser:
 
     book = commands.add_parser("book", help="build the book")
     book.set_defaults(command=_book)
+
+    store = commands.add_parser(
+        "store", help="put the last quick runs' outputs into the committed notebooks"
+    )
+    store.set_defaults(command=_store)
 
     data = commands.add_parser("data", help="list, fetch or describe data sets")
     data.add_argument("action", choices=("list", "fetch", "card"))

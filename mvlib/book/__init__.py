@@ -17,6 +17,7 @@ _EXPORTS = {
     "page_problems": "mvlib.book.checks",
     "stage_book": "mvlib.book.staging",
     "status_page": "mvlib.book.runs",
+    "store_outputs": "mvlib.book.store",
 }
 
 __all__ = list(_EXPORTS)

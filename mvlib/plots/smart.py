@@ -52,7 +52,7 @@ def plot_digit_pairs(
     return figure
 
 
-def plot_graph(graphs: Mapping[str, np.ndarray], y: np.ndarray) -> Figure:
+def plot_graph(graphs: Mapping[str, np.ndarray], y: np.ndarray, max_rows: int = 250) -> Figure:
     """Draw matrices between samples, their rows and columns sorted by class.
 
     Parameters
@@ -61,16 +61,22 @@ def plot_graph(graphs: Mapping[str, np.ndarray], y: np.ndarray) -> Figure:
         Title to matrix.
     y : ndarray of shape (n_samples,)
         Classes of rows and columns, which must agree.
+    max_rows : int, default=250
+        Of more samples, as many as this are drawn, evenly over the sorted rows.
 
     Returns
     -------
     Figure
     """
     order = np.argsort(y, kind="stable")
+    if len(order) > max_rows:
+        order = order[np.linspace(0, len(order) - 1, max_rows).astype(int)]
     borders = np.flatnonzero(np.diff(y[order])) + 0.5
     figure, axes = plt.subplots(1, len(graphs), figsize=(WIDTH, 3.3), squeeze=False)
     for ax, (title, graph) in zip(axes[0], graphs.items(), strict=True):
-        ax.imshow(graph[np.ix_(order, order)], cmap="cividis", vmin=0, vmax=1)
+        ax.imshow(
+            graph[np.ix_(order, order)], cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
+        )
         for border in borders:
             ax.axhline(border, color="white", linewidth=0.4)
             ax.axvline(border, color="white", linewidth=0.4)

@@ -12,6 +12,8 @@ def report_ratio():
 
 
 def pytest_terminal_summary(terminalreporter):
+    if not RATIOS:
+        return
     terminalreporter.section("ratios, each within this run")
     for name, ratio, target in RATIOS:
         terminalreporter.write_line(f"{name:<64} {ratio:7.2f}   target {target}")

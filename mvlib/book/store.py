@@ -1,0 +1,67 @@
+"""Storing what the quick runs put out in the committed notebooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mvlib._files import write_text
+from mvlib._paths import project_root
+from mvlib.book.notebooks import shown_records
+
+
+def store_outputs(root: Path | None = None) -> list[Path]:
+    """Put the outputs of the last quick runs into the committed notebooks.
+
+    The committed outputs are what a reader sees before anything has run, and what the
+    notebooks are checked against. What belongs to one run alone stays out: the injected
+    parameters, times, and the results that the runner reads.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    list of Path
+        The notebooks that changed.
+
+    Raises
+    ------
+    ValueError
+        If a notebook has no current quick run, or its code is not that of the run.
+    """
+    import nbformat
+
+    from mvlib.experiments.recorder import RESULTS_MIME
+
+    root = root or project_root()
+    records = shown_records(root)
+    changed = []
+    for path in sorted((root / "notebooks").glob("*/*.ipynb")):
+        name = path.relative_to(root).as_posix()
+        if name not in records:
+            raise ValueError(f"{name} has no current quick run: expected one, from `mvlib run`")
+        notebook = nbformat.read(path, as_version=4)
+        executed = nbformat.read(root / records[name][0]["executed"], as_version=4)
+        ran = [
+            cell
+            for cell in executed.cells
+            if cell.cell_type == "code"
+            and "injected-parameters" not in cell.metadata.get("tags", [])
+        ]
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        if [cell.source for cell in code] != [cell.source for cell in ran]:
+            raise ValueError(f"{name} has other code than its last run: expected the same")
+        for number, (cell, done) in enumerate(zip(code, ran, strict=True), start=1):
+            cell.execution_count = number
+            cell.outputs = done.outputs
+            for output in cell.outputs:
+                output.get("data", {}).pop(RESULTS_MIME, None)
+                if "execution_count" in output:
+                    output.execution_count = number
+        text = nbformat.writes(notebook) + "\n"
+        if text != path.read_text(encoding="utf-8"):
+            write_text(path, text)
+            changed.append(path)
+    return changed

@@ -1,0 +1,89 @@
+"""The committed notebooks: fit to be run, compared and read."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*/*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_notebooks():
+    assert {path.stem for path in NOTEBOOKS if path.parent.name == "smart"} == {
+        "tutorial",
+        "method",
+        "ablation_losses",
+        "alignment_rate",
+        "selection",
+        "table_clustering",
+    }
+
+
+def test_no_notebook_is_larger_than_a_megabyte():
+    sizes = {path.name: path.stat().st_size for path in NOTEBOOKS}
+    assert {name: size for name, size in sizes.items() if size >= 1_000_000} == {}
+
+
+def test_one_cell_is_tagged_parameters_and_sets_the_profile(notebook):
+    tagged = [c for c in code(notebook) if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assert 'profile = "quick"' in tagged[0].source
+
+
+def test_every_code_cell_was_run_in_order(notebook):
+    assert [cell.execution_count for cell in code(notebook)] == list(
+        range(1, len(code(notebook)) + 1)
+    )
+
+
+def test_cells_are_few_and_short(notebook):
+    assert len(code(notebook)) <= 16
+    assert max(cell.source.count("\n") + 1 for cell in code(notebook)) <= 24
+
+
+def test_no_cell_holds_what_the_comparison_of_outputs_cannot_see(notebook):
+    for cell in code(notebook):
+        assert not re.search(r"^\s*[%!]|;\s*$", cell.source, re.MULTILINE), cell.source
+
+
+def test_outputs_hold_no_error_no_warning_no_address_and_no_path(notebook):
+    for cell in code(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr", output.get("text")
+            text = str(output.get("text", "")) + str(output.get("data", {}).get("text/plain"))
+            assert not re.search(r"0x[0-9a-f]{6,}|/home/|/root/|/tmp/|/Users/", text)
+
+
+def test_every_figure_says_in_words_what_it_shows(notebook):
+    for cell in code(notebook):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            stated = cell.metadata["mystnb"]
+            assert len(stated["image"]["alt"]) > 40
+            assert len(stated["figure"]["caption"]) > 40
+
+
+def test_the_last_cell_leaves_a_provenance_stamp(notebook):
+    last = code(notebook)[-1]
+    assert last.source == "recorder.finish()"
+    assert "profile quick" in str(last.outputs[0].data["text/plain"])
+
+
+def test_cells_whose_output_is_not_compared_are_those_with_trained_numbers(notebook):
+    for cell in code(notebook):
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            assert re.search(
+                r"score_table|compare_|recorder|results_table\(\"smart\", \"quick\"",
+                cell.source,
+            )
