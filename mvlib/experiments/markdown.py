@@ -22,8 +22,11 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
     Returns
     -------
     str
-        Lines without a final line break. Columns of numbers are right-aligned.
+        Lines without a final line break. Columns of numbers are right-aligned. A table
+        without rows says that nothing is recorded.
     """
+    if df.empty:
+        return "*Nothing is recorded yet.*"
 
     def line(cells: list[str]) -> str:
         return f"| {' | '.join(cells)} |"

@@ -1,24 +1,16 @@
-"""What the SMART notebooks share: settings by profile, scores by selection rule, floors."""
+"""What the SMART notebooks share: settings by profile, scores by selection rule."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvlib._validation import check_choice
-from mvlib.data import PartialAlignment
-from mvlib.experiments.recorder import PROFILES, Recorder
-from mvlib.methods import (
-    SMART,
-    AutoencoderKMeans,
-    KMeansConcatenation,
-    KMeansView,
-    SpectralConcatenation,
-    match_rows,
-)
+from mvlib.experiments.recorder import PROFILES
+from mvlib.methods import SMART
 from mvlib.methods.smart import PAPER_SETTINGS
 from mvlib.metrics import accuracy, clustering_scores
 from mvlib.ops import cosine_kmeans
@@ -167,82 +159,6 @@ def accuracy_curve(model: SMART, y: np.ndarray, mode: str) -> np.ndarray:
     return np.array([accuracy(y, labels) for labels in model.history_[f"labels_{mode}"]])
 
 
-def run_floors(
-    recorder: Recorder,
-    dataset: str,
-    truth: Sequence[np.ndarray],
-    problem: PartialAlignment,
-    seed: int,
-    settings: Mapping[str, Any] | None = None,
-) -> None:
-    """Run the floors on a problem and record each.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results.
-    dataset : str
-        The data set's name.
-    truth : sequence of ndarray, each (n_samples, n_features_v)
-        The scaled views before any row was shuffled.
-    problem : PartialAlignment
-        What the methods are given.
-    seed : int
-        Of every floor.
-    settings : mapping, optional
-        SMART's settings, for the floors that train auto-encoders; without it they are left
-        out.
-    """
-
-    def record(method: str, y: np.ndarray, labels: np.ndarray) -> None:
-        recorder.add(
-            method,
-            dataset,
-            seed=seed,
-            parameters={"aligned_ratio": problem.ratio},
-            metrics={"last": clustering_scores(y, labels)},
-        )
-
-    k = len(np.unique(problem.y))
-    original = problem.y[np.argsort(problem.permutations[0])]
-    floors = [
-        ("k-means, view 1", KMeansView(k, view=0, random_state=seed), problem.Xs, problem.y),
-        (
-            "k-means, view 2",
-            KMeansView(k, view=1, random_state=seed),
-            problem.Xs,
-            problem.labels_of_view(1),
-        ),
-        (
-            "k-means, true concatenation",
-            KMeansConcatenation(k, random_state=seed),
-            truth,
-            original,
-        ),
-        (
-            "k-means, concatenation as given",
-            KMeansConcatenation(k, random_state=seed),
-            problem.Xs,
-            problem.y,
-        ),
-        (
-            "spectral, concatenation as given",
-            SpectralConcatenation(k, random_state=seed),
-            problem.Xs,
-            problem.y,
-        ),
-    ]
-    for name, floor, Xs, y in floors:
-        record(name, y, floor.fit_predict(Xs))
-    if settings is not None:
-        # One training serves both floors that need it.
-        trained = AutoencoderKMeans(k, settings=dict(settings), random_state=seed)
-        record("auto-encoder + k-means", problem.y, trained.fit_predict(problem.Xs))
-        matched = match_rows(trained.embeddings_, problem.aligned)
-        labels = KMeansConcatenation(k, random_state=seed).fit_predict(matched)
-        record("auto-encoder + Hungarian + k-means", problem.y, labels)
-
-
 def compare_seeds(frame: pd.DataFrame, method: str, floor: str) -> str:
     """Say in a line by how much the last epoch of a method is ahead of a floor.
 
@@ -278,7 +194,7 @@ def compare_rules(frame: pd.DataFrame) -> str:
     str
         A line a comparison.
     """
-    cells = frame.set_index(["rule", "features", "starts", "seed"])["acc"]
+    cells = frame.set_index(["rule", "features", "starts", "seed"])["acc"].sort_index()
     honest = cells["last", "eval", 1]
     others = {
         "oracle epoch in train mode (the authors')": cells["oracle", "train", 1],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mvlib.methods.smart.network import SMARTNetwork
 from mvlib.methods.smart.training import (
