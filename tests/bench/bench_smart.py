@@ -141,6 +141,10 @@ def test_loss_curve_of_the_transcription(benchmark, problem, report_ratio):
     model = benchmark.pedantic(
         fit, args=(problem.Xs,), kwargs={"aligned": problem.aligned}, rounds=1
     )
+    halved = SMART(10, **settings, precision="bfloat16", random_state=5)
+    halved.fit(problem.Xs, aligned=problem.aligned)
+    moved = np.abs(halved.history_["loss"] / model.history_["loss"] - 1).max()
+    report_ratio("largest relative gap, bfloat16 to float32 loss, x 1e-4", moved * 1e4, "none")
     Xs = [torch.from_numpy(X) for X in problem.Xs]
     plain = plain_training(Xs, torch.from_numpy(problem.aligned), settings, 5, epochs)
     apart = np.abs(model.history_["loss"] / np.array(plain) - 1).max()
