@@ -106,7 +106,13 @@ def _execute(task: dict[str, Any], written: Path) -> str | None:
             parameters=task["parameters"],
             kernel_name="python3",
             progress_bar=False,
-            config=Config({"KernelManager": sockets}),
+            config=Config(
+                {
+                    "KernelManager": sockets,
+                    # A kernel that is told to end while busy with nothing logs an error.
+                    "NotebookClient": {"extra_arguments": ["--Application.log_level=50"]},
+                }
+            ),
         )
     except papermill.PapermillExecutionError as error:
         trace = "\n".join(error.traceback)

@@ -116,7 +116,7 @@ class SMART(ClusterMixin, BaseEstimator):
     >>> digits = data.load("handwritten")
     >>> problem = data.partially_align(data.min_max_scale(digits.Xs), digits.y, ratio=0.5)
     >>> model = SMART(10, **SMART.paper_settings("handwritten"), random_state=5)
-    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)  # doctest: +SKIP
+    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
     """
 
     def __init__(

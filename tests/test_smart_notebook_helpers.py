@@ -1,0 +1,134 @@
+"""What the SMART notebooks lean on: settings, scores by rule, floors, figures."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from mvlib import SMART, data, plots
+from mvlib.experiments import score_table
+from mvlib.experiments.smart import (
+    ABLATIONS,
+    accuracy_curve,
+    compare_rules,
+    compare_seeds,
+    final_scores,
+    selection_scores,
+    smart_settings,
+)
+from mvlib.experiments.smart_runs import record_selection, run_floors, smart_recorder
+from mvlib.metrics import accuracy
+from mvlib.ops import cosine_kmeans
+
+mpl.use("agg")
+SHORT = {"hidden_dims": (16,), "embedding_dim": 4, "epochs": 3, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 40)
+    Xs = [3 * rng.normal(size=(3, d))[y] + rng.normal(size=(120, d)) for d in (5, 6)]
+    return data.partially_align(data.min_max_scale(Xs), y, 0.5)
+
+
+@pytest.fixture(scope="module")
+def model(problem):
+    fitted = SMART(3, **SHORT, track=("eval", "train"), random_state=1, device="cpu")
+    return fitted.fit(problem.Xs, aligned=problem.aligned)
+
+
+def test_full_settings_are_the_papers_and_quick_ones_are_smaller():
+    full = smart_settings("handwritten", "full")
+    assert full == SMART.paper_settings("handwritten")
+    quick = smart_settings("handwritten", "quick")
+    assert quick["epochs"] < full["epochs"] / 5
+    assert quick["lambda1"] == full["lambda1"]
+    assert smart_settings("cub", "full") == SMART.paper_settings("other")
+    with pytest.raises(ValueError, match="Did you mean 'quick'"):
+        smart_settings("cub", "quik")
+
+
+def test_every_ablation_changes_what_its_name_says():
+    assert ABLATIONS["all"] == {}
+    assert ABLATIONS["L_rec + L_vda"] == {"lambda2": 0.0}
+    assert ABLATIONS["L_rec + L_smc"] == {"lambda1": 0.0}
+    for change in ABLATIONS.values():
+        SMART(3, **change)
+
+
+def test_rules_read_the_epochs_that_they_name(model, problem):
+    scores = selection_scores(model, problem.y)
+    last, lowest = model.history_["labels_eval"][-1], int(np.argmin(model.history_["loss"]))
+    assert scores["last"]["acc"] == accuracy(problem.y, last)
+    assert scores["loss"]["acc"] == accuracy(problem.y, model.history_["labels_eval"][lowest])
+    assert scores["oracle"]["acc"] == accuracy_curve(model, problem.y, "train").max()
+
+
+def test_final_scores_are_those_of_the_estimator_and_of_the_best_of_twenty_starts(
+    model, problem
+):
+    scores = final_scores(model, problem.y)
+    assert set(scores) == {1, 20}
+    assert scores[1]["acc"] == accuracy(problem.y, model.labels_)
+    X = model.embedding_
+    best = cosine_kmeans(X, 3, init="draws", n_init=20, random_state=model.random_state)
+    assert scores[20]["acc"] == accuracy(problem.y, best.labels)
+    one = cosine_kmeans(X, 3, init="draws", n_init=1, random_state=model.random_state)
+    assert best.inertia <= one.inertia
+
+
+def test_floors_are_recorded_on_the_labels_that_they_name(problem):
+    recorder = smart_recorder("method", "quick", "cpu")
+    truth = [problem.Xs[0], problem.Xs[1][np.argsort(problem.permutations[1])]]
+    run_floors(recorder, "made", truth, problem, seed=0, settings=SHORT)
+    acc = recorder.frame().set_index("method")["acc"]
+    assert len(acc) == 7
+    # The true pairing is worth more than the one given; view 2 keeps its own labels.
+    assert acc["k-means, true concatenation"] > acc["k-means, concatenation as given"]
+    assert acc["k-means, view 2"] > 0.8
+
+
+def test_comparisons_say_difference_spread_and_count():
+    recorder = smart_recorder("selection", "quick", "cpu")
+    for seed, ours in ((1, 0.5), (2, 0.7)):
+        scores = dict.fromkeys(("nmi", "ari", "purity"), 0.5)
+        recorder.add("SMART", "made", seed, metrics={"last": scores | {"acc": ours}})
+        recorder.add("floor", "made", seed, metrics={"last": scores | {"acc": 0.6}})
+    line = compare_seeds(recorder.frame(), "SMART", "floor")
+    assert line.endswith("minus floor: +0.0 ± 14.1 points, ahead in 1 of 2 seeds")
+
+
+def test_rules_are_compared_seed_by_seed(model, problem):
+    recorder = smart_recorder("selection", "quick", "cpu")
+    record_selection(recorder, "made", model, problem)
+    again = SMART(3, **SHORT, track=("eval", "train"), random_state=2, device="cpu")
+    record_selection(recorder, "made", again.fit(problem.Xs, problem.aligned), problem)
+    lines = compare_rules(recorder.frame()).splitlines()
+    assert len(lines) == 4
+    assert all("of 2 seeds" in line for line in lines)
+    oracle = float(lines[1].split(": ")[1].split(" ±")[0])
+    assert oracle >= 0
+
+
+def test_figures_draw_what_they_are_given(model, problem):
+    plots.use_style()
+    curve = accuracy_curve(model, problem.y, "eval")
+    figure = plots.plot_accuracy_by_epoch({"a": curve}, {"floor": 0.5}, [("last", 2, curve[2])])
+    lines = figure.axes[0].get_lines()
+    assert np.allclose(lines[0].get_ydata(), 100 * curve)
+    assert np.allclose(lines[1].get_ydata(), 50)
+    assert len(plots.plot_losses(model.history_).axes) == 4
+
+    recorder = smart_recorder("selection", "quick", "cpu")
+    record_selection(recorder, "made", model, problem)
+    frame = recorder.frame()
+    points = plots.plot_scores(frame, by="rule").axes[0].collections
+    assert sum(len(group.get_offsets()) for group in points) == len(frame)
+    assert len(score_table(frame, by=["rule"])) == 3
+
+
+def test_a_graph_is_drawn_sorted_by_class():
+    y = np.array([1, 0, 1, 0])
+    graph = (y[:, None] == y).astype(float)
+    (image,) = plots.plot_graph({"graph": graph}, y).axes[0].get_images()
+    assert image.get_array().tolist() == np.kron(np.eye(2), np.ones((2, 2))).tolist()
