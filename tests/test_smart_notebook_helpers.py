@@ -122,8 +122,10 @@ def test_figures_draw_what_they_are_given(model, problem):
     recorder = smart_recorder("selection", "quick", "cpu")
     record_selection(recorder, "made", model, problem)
     frame = recorder.frame()
-    points = plots.plot_scores(frame, by="rule").axes[0].collections
-    assert sum(len(group.get_offsets()) for group in points) == len(frame)
+    for hue in (None, "features"):
+        lines = plots.plot_scores(frame, by="rule", hue=hue).axes[0].get_lines()
+        drawn = np.concatenate([line.get_xdata() for line in lines])
+        assert sorted(drawn) == pytest.approx(sorted(100 * frame["acc"]))
     assert len(score_table(frame, by=["rule"])) == 3
 
 

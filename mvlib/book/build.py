@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tqdm import tqdm
+
 from mvlib._files import write_text
 from mvlib.book.checks import book_problems
 from mvlib.book.staging import stage_book
@@ -19,6 +21,7 @@ _LOG_LINES = 40
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FLAGS = ("-q", "-n", "-W", "--keep-going", "--path-output")
 _COMMAND = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+_BAR = "{desc} {n_fmt}/{total_fmt} {bar:20} {elapsed}{postfix}"
 
 
 def build_book(root: str | Path, out: str | Path | None = None) -> Path:
@@ -52,16 +55,24 @@ def build_book(root: str | Path, out: str | Path | None = None) -> Path:
     out = Path(out).resolve() if out is not None else root / "_build"
     out.mkdir(parents=True, exist_ok=True)
     html, old = out / "html", out / ".html-before"
-    with FileLock(out / ".book.lock"):
+    with (
+        FileLock(out / ".book.lock"),
+        tqdm(total=3, desc="book", bar_format=_BAR, disable=None, leave=False) as bar,
+    ):
+        bar.set_postfix_str("gathering pages")
         if old.exists() and not html.exists():
             # A build was killed between its two renames.
             old.rename(html)
         digest = stage_book(root, out / "stage")
+        bar.update()
+        bar.set_postfix_str("building, about half a minute")
         index = html / "index.html"
         if index.exists() and _read(html / _DIGEST) == digest:
             return index
         with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as folder:
             built = _run(out / "stage", Path(folder), out / "book.log")
+            bar.update()
+            bar.set_postfix_str("checking links, images and scripts")
             _check(built)
             (built / _DIGEST).write_text(digest, encoding="utf-8")
             shutil.rmtree(old, ignore_errors=True)

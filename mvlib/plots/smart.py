@@ -163,16 +163,22 @@ def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
     Figure
     """
     shown = frame.assign(acc=100 * frame["acc"])
-    n_groups = shown[by].nunique()
-    figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.38 * n_groups))
-    several = {} if hue is None else {"dodge": 0.4}
-    sns.stripplot(shown, x="acc", y=by, hue=hue, ax=ax, size=5, jitter=False, **several)
-    means = shown.groupby([by, *([hue] if hue else [])], sort=False)["acc"].mean()
     groups = list(dict.fromkeys(shown[by]))
-    for key, mean in means.items():
-        row = groups.index(key[0] if hue else key)
-        ax.plot([mean, mean], [row - 0.32, row + 0.32], color="0.2", linewidth=1.2)
-    ax.set(xlabel="ACC (%)", ylabel="")
+    kinds = [None] if hue is None else list(dict.fromkeys(shown[hue]))
+    palette = sns.color_palette("colorblind")
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.38 * len(groups)))
+    height = 0.7 / len(kinds)
+    for number, kind in enumerate(kinds):
+        some = shown if hue is None else shown[shown[hue] == kind]
+        offset = (number - (len(kinds) - 1) / 2) * height
+        rows = some[by].map(groups.index) + offset
+        label = None if hue is None else f"{hue} {kind}"
+        ax.plot(some["acc"], rows, "o", color=palette[number], markersize=5, label=label)
+        for group, mean in some.groupby(by, sort=False)["acc"].mean().items():
+            row = groups.index(group) + offset
+            ax.vlines(mean, row - 0.45 * height, row + 0.45 * height, color="0.2")
+    ax.set(xlabel="ACC (%)", yticks=range(len(groups)), yticklabels=groups)
+    ax.set_ylim(len(groups) - 0.5, -0.5)
     if hue:
         ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
