@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mvlib import __version__
 from mvlib._paths import project_root
 from mvlib._validation import check_choice
+from mvlib.experiments.recorder import PROFILES
 
 if TYPE_CHECKING:
     from mvlib.experiments.plan import PlannedRun
@@ -48,9 +49,10 @@ def _run(options: argparse.Namespace) -> int:
     from mvlib.experiments.plan import plan_runs
 
     root = project_root()
-    runs = plan_runs(options.profile, options.pattern, options.dataset, root)
+    where = dict(_name_and_value(text) for text in options.where)
+    runs = plan_runs(options.profile, options.pattern, options.dataset, where, root)
     if options.dry_run:
-        return _dry_run(runs, root, options.rerun_earlier)
+        return _dry_run(runs, root, options.rerun_earlier, options.again)
     _drop_unplanned(root)
     from mvlib.experiments.runner import run_all
 
@@ -60,13 +62,21 @@ def _run(options: argparse.Namespace) -> int:
         device=options.device,
         root=root,
         rerun_earlier=options.rerun_earlier,
+        again=options.again,
         limit_minutes=options.limit_minutes,
     )
     print(summary.table())
     return summary.exit_code
 
 
-def _dry_run(runs: list[PlannedRun], root: Path, rerun_earlier: bool) -> int:
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise ValueError(f"where={text!r}: expected NAME=VALUE, such as aligned_ratio=0.5")
+    return name, value
+
+
+def _dry_run(runs: list[PlannedRun], root: Path, rerun_earlier: bool, again: bool) -> int:
     from mvlib.experiments.outcomes import text_table
     from mvlib.experiments.records import load_records
     from mvlib.experiments.state import TO_RUN, data_at_hand, state_of
@@ -75,7 +85,7 @@ def _dry_run(runs: list[PlannedRun], root: Path, rerun_earlier: bool) -> int:
     rows = [("run", "status", "data", "expected min", "disk MB")]
     notes, minutes, disk = {}, 0.0, 0.0
     for run in runs:
-        state = state_of(run, records, root, rerun_earlier)
+        state = state_of(run, records, root, rerun_earlier, again)
         shown = (f"{run.minutes:g}", f"{run.disk_mb:g}") if state.word == TO_RUN else ("", "")
         rows.append((run.name, state.word, data_at_hand(run.datasets), *shown))
         if state.word == TO_RUN:
@@ -114,7 +124,7 @@ def _status(options: argparse.Namespace) -> int:
     records = load_records(root=root)
     newest = {record["cell"]: record for record in latest_records(records)}
     rows = [("run", "profile", "status", "started (UTC)", "seconds", "device")]
-    for profile in [options.profile] if options.profile else ["quick", "full"]:
+    for profile in [options.profile] if options.profile else PROFILES:
         for run in plan_runs(profile, root=root):
             state, record = state_of(run, records, root), newest.get(run.cell)
             if record is None:
@@ -228,8 +238,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "pattern", nargs="*", help="paper, experiment or paper/experiment; * and ?"
     )
-    run.add_argument("--profile", choices=("quick", "full"), default="quick")
+    run.add_argument("--profile", choices=PROFILES, default="quick")
     run.add_argument("--dataset", action="extend", nargs="+", default=[], metavar="NAME")
+    run.add_argument(
+        "--where",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only runs with these parameters, such as aligned_ratio=0.5 seeds=5",
+    )
     run.add_argument(
         "--jobs", type=int, metavar="N", help="runs at a time (default: cores, <= 4)"
     )
@@ -238,18 +256,19 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--rerun-earlier", action="store_true", help="also what earlier sources recorded"
     )
+    run.add_argument("--again", action="store_true", help="also what is recorded: repeat it")
     run.add_argument(
         "--limit-minutes", type=float, metavar="M", help="stop a run after M minutes"
     )
     run.set_defaults(command=_run)
 
     status = commands.add_parser("status", help="where every planned run stands")
-    status.add_argument("--profile", choices=("quick", "full"))
+    status.add_argument("--profile", choices=PROFILES)
     status.set_defaults(command=_status)
 
     table = commands.add_parser("table", help="print recorded results as markdown")
     table.add_argument("paper", nargs="?")
-    table.add_argument("--profile", choices=("quick", "full"), default="full")
+    table.add_argument("--profile", choices=PROFILES, default="full")
     table.add_argument("--readme", action="store_true", help="update the table in README.md")
     table.set_defaults(command=_table)
 

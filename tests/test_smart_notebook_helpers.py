@@ -33,7 +33,8 @@ def problem():
 
 @pytest.fixture(scope="module")
 def model(problem):
-    fitted = SMART(3, **SHORT, track=("eval", "train"), random_state=1, device="cpu")
+    tracked = {"track": ("eval", "train"), "track_n_init": 20}
+    fitted = SMART(3, **SHORT, **tracked, random_state=1, device="cpu")
     return fitted.fit(problem.Xs, aligned=problem.aligned)
 
 
@@ -101,10 +102,10 @@ def test_comparisons_say_difference_spread_and_count():
 def test_rules_are_compared_seed_by_seed(model, problem):
     recorder = smart_recorder("selection", "quick", "cpu")
     record_selection(recorder, "made", model, problem)
-    again = SMART(3, **SHORT, track=("eval", "train"), random_state=2, device="cpu")
+    again = SMART(**model.get_params() | {"random_state": 2})
     record_selection(recorder, "made", again.fit(problem.Xs, problem.aligned), problem)
     lines = compare_rules(recorder.frame()).splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 7
     assert all("of 2 seeds" in line for line in lines)
     oracle = float(lines[1].split(": ")[1].split(" ±")[0])
     assert oracle >= 0
@@ -126,7 +127,7 @@ def test_figures_draw_what_they_are_given(model, problem):
         lines = plots.plot_scores(frame, by="rule", hue=hue).axes[0].get_lines()
         drawn = np.concatenate([line.get_xdata() for line in lines])
         assert sorted(drawn) == pytest.approx(sorted(100 * frame["acc"]))
-    assert len(score_table(frame, by=["rule"])) == 3
+    assert len(score_table(frame, by=["rule"])) == 4
 
 
 def test_a_graph_is_drawn_sorted_by_class():

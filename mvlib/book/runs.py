@@ -12,6 +12,8 @@ _TRACEBACK_LINES = 25
 _PROFILES = {
     "quick": "Quick profile: small settings that `make reproduce` runs in minutes. Its records "
     "stay on the machine that made them.",
+    "reduced": "Reduced profile: narrower networks and fewer epochs than the paper's, over "
+    "more seeds, splits and settings than the full one can pay for. Its records are committed.",
     "full": "Full profile: the paper's settings. Its records are committed.",
 }
 

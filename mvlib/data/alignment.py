@@ -6,11 +6,18 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_choice, check_labels, check_number, check_views
+from mvlib._validation import (
+    check_choice,
+    check_labels,
+    check_mask,
+    check_number,
+    check_views,
+)
 
 PROTOCOLS = ("smart", "pvc", "mvcln")
 
@@ -69,6 +76,7 @@ def partially_align(
     ratio: float,
     random_state: int = 20,
     protocol: str = "smart",
+    eligible: Any = None,
 ) -> PartialAlignment:
     r"""Keep the correspondence of some rows and destroy that of the others.
 
@@ -84,6 +92,9 @@ def partially_align(
         Seed. The same seed gives the same answer, on every platform. 20 is SMART's.
     protocol : {"smart", "pvc", "mvcln"}, default="smart"
         Whose protocol, see the notes.
+    eligible : array-like (n_samples,), bool, optional
+        Only these samples may be aligned, "smart" alone. All, by default. The share stays
+        one of all samples, so that a biased choice compares with an unbiased one.
 
     Returns
     -------
@@ -94,7 +105,8 @@ def partially_align(
     ------
     ValueError
         If there are fewer than two views, one is not 2-d or holds a NaN, lengths differ,
-        `ratio` is outside 0 to 1, or the protocol is unknown.
+        `ratio` is outside 0 to 1, the protocol is unknown, or fewer samples are eligible
+        than the ratio asks for.
 
     Notes
     -----
@@ -139,6 +151,8 @@ def partially_align(
     n_samples = len(views[0])
     labels = check_labels(y, n_samples)
     order = {"smart": _smart, "pvc": _pvc, "mvcln": _mvcln}[protocol]
+    if eligible is not None:
+        order = partial(_smart, eligible=_check_eligible(eligible, n_samples, ratio, protocol))
     permutations, pairs = order(n_samples, len(views), float(ratio), int(random_state))
     aligned = np.zeros(n_samples, dtype=bool)
     aligned[pairs[pairs[:, 0] == pairs[:, 1], 0]] = True
@@ -156,8 +170,27 @@ def partially_align(
 _Order = tuple[list[np.ndarray], np.ndarray]
 
 
-def _smart(n_samples: int, n_views: int, ratio: float, seed: int) -> _Order:
+def _check_eligible(eligible: Any, n_samples: int, ratio: float, protocol: str) -> np.ndarray:
+    if protocol != "smart":
+        raise ValueError(
+            f"eligible is given with protocol={protocol!r}: expected protocol='smart'"
+        )
+    mask = check_mask(eligible, n_samples, argument="eligible")
+    wanted = int(n_samples * ratio)
+    if mask.sum() < wanted:
+        raise ValueError(
+            f"eligible has {mask.sum()} samples: expected at least {wanted}, ratio={ratio} "
+            f"of {n_samples}"
+        )
+    return mask
+
+
+def _smart(
+    n_samples: int, n_views: int, ratio: float, seed: int, eligible: np.ndarray | None = None
+) -> _Order:
     drawn = np.random.RandomState(seed).permutation(n_samples)  # noqa: NPY002
+    if eligible is not None:
+        drawn = drawn[eligible[drawn]]
     known = np.sort(drawn[: int(n_samples * ratio)])
     others = np.setdiff1d(np.arange(n_samples), known)
     permutations = [np.arange(n_samples)]

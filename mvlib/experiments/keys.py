@@ -13,6 +13,7 @@ from mvlib._files import sha256_of
 from mvlib._paths import project_root
 from mvlib.experiments import provenance
 from mvlib.experiments.plan import PlannedRun, load_plan, plan_papers
+from mvlib.experiments.recorder import COMMITTED_PROFILES
 from mvlib.experiments.records import Record, load_records
 from mvlib.experiments.sources import reached_sources
 
@@ -30,7 +31,7 @@ def run_key(
 
     It covers the notebook's code cells (not its prose and outputs), the parameters (not the
     device and the number of threads), the code of the mvlib modules that the notebook
-    reaches by import (for the full profile, without `mvlib.plots`), the checksums of the
+    reaches by import (for committed profiles, without `mvlib.plots`), the checksums of the
     data, and the versions of Python (minor), torch, numpy, scipy and scikit-learn; for a run
     that reads records, also which records there
     are and the published numbers.
@@ -63,7 +64,7 @@ def run_key(
     except SyntaxError as error:
         raise ValueError(f"{run.notebook} holds code that is no Python: {error}") from error
     installed = versions or provenance.versions()
-    if run.profile == "full":
+    if run.profile in COMMITTED_PROFILES:
         # Figures change no number; what took hours is not called stale for a colour.
         sources = {name: code for name, code in sources.items() if "plots" not in name}
     found = {

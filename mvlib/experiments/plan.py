@@ -36,7 +36,7 @@ class PlannedRun:
         What it belongs to.
     notebook : str
         Its path from the project's root.
-    profile : {"quick", "full"}
+    profile : {"quick", "reduced", "full"}
         Which of the notebook's sizes.
     parameters : mapping
         Of the notebook, the profile among them; the device is left to the runner.
@@ -51,6 +51,8 @@ class PlannedRun:
         when their records change.
     cannot : str or None
         Why the plan says that it cannot run.
+    varying : tuple of str
+        The parameters that tell it from the experiment's other runs; its name has them.
     """
 
     paper: str
@@ -65,6 +67,7 @@ class PlannedRun:
     limit_minutes: float = _SHORTEST_LIMIT_MINUTES
     after: tuple[str, ...] = ()
     cannot: str | None = None
+    varying: tuple[str, ...] = ()
 
     @property
     def cell(self) -> str:
@@ -86,8 +89,9 @@ class PlannedRun:
 
     def _details(self) -> str:
         words = []
-        for name, value in self.parameters.items():
-            if isinstance(value, str | int | float) and name not in ("profile", "dataset"):
+        for name in self.varying:
+            value = self.parameters[name]
+            if isinstance(value, str | int | float) and name != "dataset":
                 words.append(f"{name.removeprefix('aligned_')} {value}")
         if seeds := self.parameters.get("seeds"):
             words.append(f"seeds {','.join(map(str, seeds))}")
@@ -147,25 +151,29 @@ def plan_runs(
     profile: str = "quick",
     patterns: Sequence[str] = (),
     datasets: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
     root: Path | None = None,
 ) -> list[PlannedRun]:
     """Return what the plans ask for, in the order of running.
 
     Parameters
     ----------
-    profile : {"quick", "full"}, default="quick"
+    profile : {"quick", "reduced", "full"}, default="quick"
         Which size.
     patterns : sequence of str
         Papers, experiments or `paper/experiment`, with `*` and `?`; everything by default.
     datasets : sequence of str
         Only runs that read one of these; all by default.
+    where : mapping of str to str, optional
+        Only runs with these parameters: name to value, as text, such as
+        ``{"aligned_ratio": "0.5", "seeds": "5"}``.
     root : Path, optional
         The project; the one that the caller works in by default.
 
     Raises
     ------
     ValueError
-        If a plan is wrong, or a pattern or data set matches nothing.
+        If a plan is wrong, or a pattern, data set or parameter matches nothing.
     """
     check_choice("profile", profile, PROFILES)
     root = root or project_root()
@@ -185,7 +193,22 @@ def plan_runs(
     if datasets:
         wanted = {_dataset_name(name) for name in datasets}
         runs = [run for run in runs if wanted & set(run.datasets)]
+    for name, value in (where or {}).items():
+        runs = _with_parameter(runs, name, value)
     return runs
+
+
+def _with_parameter(runs: list[PlannedRun], name: str, value: str) -> list[PlannedRun]:
+    check_choice("where", name, sorted({name for run in runs for name in run.parameters}))
+    texts = [_parameter_text(run.parameters.get(name)) for run in runs]
+    check_choice(f"where: {name}", value, dict.fromkeys(text for text in texts if text))
+    return [run for run, text in zip(runs, texts, strict=True) if text == value]
+
+
+def _parameter_text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_parameter_text, value))
+    return "" if value is None else f"{value}"
 
 
 def _matches(run: PlannedRun, pattern: str) -> bool:
@@ -226,6 +249,7 @@ def _expand(paper: str, experiment: dict[str, Any], profile: str) -> Iterable[Pl
             ),
             after=tuple(experiment.get("after", ())),
             cannot=next((cannot[name] for name in datasets if name in cannot), None),
+            varying=tuple(grid),
         )
 
 

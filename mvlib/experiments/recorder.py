@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RESULTS_MIME = "application/vnd.mvlib.results+json"
-PROFILES = ("quick", "full")
-RULES = ("last", "loss", "oracle")
+PROFILES = ("quick", "reduced", "full")
+# Their records are committed: they take hours, and the book's claims rest on them.
+COMMITTED_PROFILES = ("reduced", "full")
+RULES = ("last", "loss", "central", "oracle")
 METRICS = ("acc", "nmi", "ari", "purity")
 _LOWEST = {"acc": 0.0, "nmi": 0.0, "ari": -1.0, "purity": 0.0}
 # Rounding takes an NMI of exact agreement a few ulp over 1.
@@ -36,7 +38,7 @@ class Recorder:
         The plan's name of the paper, as in `data/plans/<paper>.toml`.
     experiment : str
         The experiment's name in that plan.
-    profile : {"quick", "full"}
+    profile : {"quick", "reduced", "full"}
         The notebook's parameter.
     device : str
         Where the work ran, resolved: "cpu" or "cuda", not "auto".
@@ -87,10 +89,13 @@ class Recorder:
             Of the method's own random numbers; None if it draws none.
         parameters : mapping, optional
             What distinguishes this result from others of the notebook, such as
-            `aligned_ratio`. Text, numbers, booleans and None.
+            `aligned_ratio`. Text, numbers, booleans and None. `variant` (any value) marks a
+            result that stands beside the method's own, such as another clustering of the
+            same training: tables and comparisons with published numbers leave it out.
         metrics : mapping of str to mapping
-            Rule that chose the epoch ("last", "loss", "oracle") to `acc`, `nmi`, `purity`
-            in [0, 1] and `ari` in [-1, 1]. A method without such a choice uses "last".
+            Rule that chose the epoch ("last", "loss", "central", "oracle") to `acc`, `nmi`,
+            `purity` in [0, 1] and `ari` in [-1, 1]. A method without such a choice uses
+            "last".
         seconds : float, optional
             How long the fit took.
 

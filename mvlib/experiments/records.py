@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
+_FOLDERS = {
+    "full": "data/results",
+    "reduced": "data/results/reduced",
+    "quick": "runs/records",
+}
 
 
 def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
     """Return the file of a paper's records.
 
-    Those of the full profile are committed; those of the quick one are remade by anybody in
-    minutes and stay under `runs/`.
+    Those of the full and the reduced profile are committed; those of the quick one are
+    remade by anybody in minutes and stay under `runs/`.
     """
     check_choice("profile", profile, PROFILES)
-    folder = {"full": "data/results", "quick": "runs/records"}[profile]
-    return (root or project_root()) / folder / f"{paper}.jsonl"
+    return (root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl"
 
 
 def load_records(
@@ -40,8 +44,8 @@ def load_records(
     ----------
     paper : str, optional
         Only this paper's; every paper's by default.
-    profile : {"quick", "full"}, optional
-        Only this profile's; both, the full one first, by default.
+    profile : {"quick", "reduced", "full"}, optional
+        Only this profile's; all, the full one first, by default.
     root : Path, optional
         The project; the one that the caller works in by default.
 
@@ -60,7 +64,7 @@ def load_records(
     if profile is not None:
         check_choice("profile", profile, PROFILES)
     found: list[Record] = []
-    for each in (profile,) if profile else ("full", "quick"):
+    for each in (profile,) if profile else _FOLDERS:
         if paper is None:
             paths = sorted(records_path("any", each, root).parent.glob("[!.]*.jsonl"))
         else:
@@ -109,8 +113,8 @@ def save_record(record: Record, root: Path | None = None) -> None:
     """Put a record among those of its paper and profile, as a whole file or not at all.
 
     It replaces a record of the same key and failures of the same cell. A quick record
-    replaces every one of its cell; a full record leaves those of other keys, since they are
-    an earlier version's work.
+    replaces every one of its cell; a committed one leaves those of other keys, since they
+    are an earlier version's work.
 
     Raises
     ------

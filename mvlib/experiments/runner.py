@@ -36,6 +36,7 @@ def run_all(
     device: str = "auto",
     root: Path | None = None,
     rerun_earlier: bool = False,
+    again: bool = False,
     limit_minutes: float | None = None,
     executor: Executor | None = None,
 ) -> Summary:
@@ -53,7 +54,9 @@ def run_all(
     root : Path, optional
         The project; the one that the caller works in by default.
     rerun_earlier : bool, default=False
-        Whether full runs that an earlier version recorded run again.
+        Whether committed runs that an earlier version recorded run again.
+    again : bool, default=False
+        Whether all of them run, recorded or not.
     limit_minutes : float, optional
         Stop a run, as failed, after that; by default what the plan says.
     executor : concurrent.futures.Executor, optional
@@ -76,7 +79,7 @@ def run_all(
     if limit_minutes is not None:
         check_number("limit_minutes", limit_minutes, low=0, open_low=True)
     root = (root or project_root()).resolve()
-    batch = _Batch(runs, jobs, device, root, rerun_earlier, limit_minutes)
+    batch = _Batch(runs, jobs, device, root, rerun_earlier, again, limit_minutes)
     batch.settle_recorded()
     if batch.waiting:
         batch.known = check_parameters(batch.waiting, root)
@@ -95,6 +98,7 @@ class _Batch:
         device: str,
         root: Path,
         rerun_earlier: bool,
+        again: bool,
         limit_minutes: float | None,
     ) -> None:
         self.runs = runs
@@ -102,6 +106,7 @@ class _Batch:
         self.device = device
         self.root = root
         self.rerun_earlier = rerun_earlier
+        self.again = again
         self.limit_minutes = limit_minutes
         self.threads = max(1, provenance.available_cores() // jobs)
         self.waiting: list[PlannedRun] = []
@@ -114,7 +119,10 @@ class _Batch:
     def settle_recorded(self) -> None:
         """Settle the runs that need not start; the others wait."""
         records = load_records(root=self.root)
-        states = [state_of(run, records, self.root, self.rerun_earlier) for run in self.runs]
+        states = [
+            state_of(run, records, self.root, self.rerun_earlier, self.again)
+            for run in self.runs
+        ]
         some = any(state.word == TO_RUN for state in states)
         for run, state in zip(self.runs, states, strict=True):
             # What reads records may have to run again once others have run.
@@ -166,7 +174,7 @@ class _Batch:
                 break
             self.waiting.remove(run)
             records = load_records(run.paper, root=self.root)
-            state = state_of(run, records, self.root, self.rerun_earlier)
+            state = state_of(run, records, self.root, self.rerun_earlier, self.again)
             if state.word == TO_RUN:
                 self._submit(run, state.key)
                 continue

@@ -29,7 +29,7 @@ def smart_recorder(experiment: str, profile: str, device: str) -> Recorder:
     ----------
     experiment : str
         Its name in the plan.
-    profile : {"quick", "full"}
+    profile : {"quick", "reduced", "full"}
         The notebook's parameter.
     device : str
         The notebook's parameter, "auto" included.
@@ -47,6 +47,7 @@ def record_final(
     dataset: str,
     model: SMART,
     problem: PartialAlignment,
+    parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """Record the kept epoch, clustered from one start and as the best of twenty.
 
@@ -60,21 +61,31 @@ def record_final(
         Fitted.
     problem : PartialAlignment
         What it was fitted on.
+    parameters : mapping, optional
+        What else tells the result apart.
     """
     for starts, scores in final_scores(model, problem.y).items():
         recorder.add(
             method,
             dataset,
             seed=model.random_state,
-            parameters={"aligned_ratio": problem.ratio, "starts": starts},
+            parameters={
+                "aligned_ratio": problem.ratio,
+                **(parameters or {}),
+                "starts": starts,
+            },
             metrics={"last": scores},
         )
 
 
 def record_selection(
-    recorder: Recorder, dataset: str, model: SMART, problem: PartialAlignment
+    recorder: Recorder,
+    dataset: str,
+    model: SMART,
+    problem: PartialAlignment,
+    parameters: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record every rule for choosing the epoch, and the last epoch from twenty starts.
+    """Record every rule for choosing the epoch, by features and starts of k-means.
 
     Parameters
     ----------
@@ -83,20 +94,27 @@ def record_selection(
     dataset : str
         The data set's name.
     model : SMART
-        Fitted with `track=("eval", "train")`.
+        Fitted with `track=("eval", "train")`; with `track_n_init`, those starts too.
     problem : PartialAlignment
         What it was fitted on.
+    parameters : mapping, optional
+        What else tells the results apart.
     """
-    found = [(mode, 1, metrics) for mode, metrics in scores_by_mode(model, problem.y).items()]
-    found.append(("eval", 20, {"last": final_scores(model, problem.y)[20]}))
-    for mode, starts, metrics in found:
-        recorder.add(
-            "SMART",
-            dataset,
-            seed=model.random_state,
-            parameters={"aligned_ratio": problem.ratio, "features": mode, "starts": starts},
-            metrics=metrics,
-        )
+    kinds = {"": model.n_init} | ({"_best": model.track_n_init} if model.track_n_init else {})
+    for kind, starts in kinds.items():
+        for mode, metrics in scores_by_mode(model, problem.y, kind).items():
+            recorder.add(
+                "SMART",
+                dataset,
+                seed=model.random_state,
+                parameters={
+                    "aligned_ratio": problem.ratio,
+                    **(parameters or {}),
+                    "features": mode,
+                    "starts": starts,
+                },
+                metrics=metrics,
+            )
 
 
 def run_floors(
@@ -106,6 +124,7 @@ def run_floors(
     problem: PartialAlignment,
     seed: int,
     settings: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """Run the floors on a problem and record each.
 
@@ -124,6 +143,8 @@ def run_floors(
     settings : mapping, optional
         SMART's settings, for the floors that train auto-encoders; without it they are left
         out.
+    parameters : mapping, optional
+        What else tells the results apart.
     """
 
     def record(method: str, y: np.ndarray, labels: np.ndarray) -> None:
@@ -131,7 +152,7 @@ def run_floors(
             method,
             dataset,
             seed=seed,
-            parameters={"aligned_ratio": problem.ratio},
+            parameters={"aligned_ratio": problem.ratio, **(parameters or {})},
             metrics={"last": clustering_scores(y, labels)},
         )
 

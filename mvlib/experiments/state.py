@@ -11,6 +11,7 @@ from pathlib import Path
 from mvlib._validation import check_choice
 from mvlib.experiments.keys import CURRENT, EARLIER, run_key, staleness
 from mvlib.experiments.plan import PlannedRun
+from mvlib.experiments.recorder import COMMITTED_PROFILES
 from mvlib.experiments.records import Record
 from mvlib.experiments.schemas import quick_jsonschema
 
@@ -27,7 +28,7 @@ class State:
     Attributes
     ----------
     word : {"recorded", "earlier version", "to run", "cannot"}
-        "earlier version": a full run recorded by sources that have changed since.
+        "earlier version": a reduced or full run recorded by sources that have changed since.
     reason : str or None
         Why it cannot run.
     key : str or None
@@ -40,13 +41,18 @@ class State:
 
 
 def state_of(
-    run: PlannedRun, records: Iterable[Record], root: Path, rerun_earlier: bool = False
+    run: PlannedRun,
+    records: Iterable[Record],
+    root: Path,
+    rerun_earlier: bool = False,
+    again: bool = False,
 ) -> State:
     """Return where a run stands.
 
     A quick run is recorded if its key has a record and its executed notebook is there, for
-    the book shows it. A full run is recorded if today's sources would do the same work: the
-    committed records of another machine, with other versions of packages, count.
+    the book shows it. A reduced or full run is recorded if today's sources would do the
+    same work: the committed records of another machine, with other versions of packages,
+    count.
 
     Parameters
     ----------
@@ -58,9 +64,11 @@ def state_of(
         The project.
     rerun_earlier : bool, default=False
         Whether what an earlier version recorded is to run again.
+    again : bool, default=False
+        Whether what is recorded is to run again, too.
     """
-    mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok"]
-    if run.profile == "full" and mine:
+    mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
+    if run.profile in COMMITTED_PROFILES and mine:
         if any(staleness(record, root) == CURRENT for record in mine):
             return State(RECORDED)
         if not rerun_earlier:

@@ -24,6 +24,7 @@ def results_frame(
     profile: str = "quick",
     experiment: str | None = None,
     root: Path | None = None,
+    variants: bool = False,
 ) -> pd.DataFrame:
     """Return recorded results, each once, one row a result and rule.
 
@@ -31,12 +32,14 @@ def results_frame(
     ----------
     paper : str, optional
         Only this paper's.
-    profile : {"quick", "full"}, default="quick"
-        One of the two: their numbers do not mix.
+    profile : {"quick", "reduced", "full"}, default="quick"
+        One of them: their numbers do not mix.
     experiment : str, optional
         Only this experiment's.
     root : Path, optional
         The project; the one that the caller works in by default.
+    variants : bool, default=False
+        Whether results with the parameter `variant` are among them.
 
     Returns
     -------
@@ -50,6 +53,10 @@ def results_frame(
     if experiment is not None:
         records = [record for record in records if record["experiment"] == experiment]
     frame = records_frame(records).sort_values("started", kind="stable")
+    if not variants and "variant" in frame:
+        frame = frame[frame["variant"].isna()]
+        empty = [name for name in parameters_of(frame) if frame[name].isna().all()]
+        frame = frame.drop(columns=empty)
     identity = ["paper", "experiment", "method", "dataset", *parameters_of(frame), "seed"]
     return frame.drop_duplicates([*identity, "rule"], keep="last").reset_index(drop=True)
 

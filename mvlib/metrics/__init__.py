@@ -3,6 +3,8 @@
 from mvlib._lazy import attach
 
 _EXPORTS = {
+    "central_labeling": "mvlib.metrics.consensus",
+    "pairwise_agreement": "mvlib.metrics.consensus",
     "accuracy": "mvlib.metrics.clustering",
     "adjusted_rand_index": "mvlib.metrics.clustering",
     "clustering_scores": "mvlib.metrics.clustering",

@@ -7,12 +7,15 @@ _EXPORTS = {
     "PAPER_SETTINGS": "mvlib.methods.smart.settings",
     "AutoEncoder": "mvlib.methods.smart.network",
     "SMARTNetwork": "mvlib.methods.smart.network",
+    "ThresholdRule": "mvlib.methods.smart.thresholds",
+    "aligned_correlations": "mvlib.methods.smart.equations",
     "correlation_matrix": "mvlib.methods.smart.equations",
     "reconstruction_loss": "mvlib.methods.smart.equations",
     "semantic_graph": "mvlib.methods.smart.equations",
     "semantic_matching_loss": "mvlib.methods.smart.equations",
     "semantic_threshold": "mvlib.methods.smart.equations",
     "standardize_rows": "mvlib.methods.smart.equations",
+    "threshold_rule": "mvlib.methods.smart.thresholds",
     "view_distribution_alignment_loss": "mvlib.methods.smart.equations",
 }
 

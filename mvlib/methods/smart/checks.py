@@ -10,6 +10,7 @@ import numpy as np
 
 from mvlib._validation import check_choice, check_n_clusters, check_number
 from mvlib.methods.smart.equations import VDA_TERMS
+from mvlib.methods.smart.thresholds import threshold_rule
 from mvlib.ops.device import PRECISIONS
 
 if TYPE_CHECKING:
@@ -45,16 +46,14 @@ def check_parameters(model: SMART, views: Sequence[np.ndarray], y: Any) -> None:
     for width in model.hidden_dims:
         check_number("hidden_dims", width, low=1, integer=True)
     check_number("batch_size", model.batch_size, low=2, integer=True)
-    for name in ("epochs", "n_init"):
-        check_number(name, getattr(model, name), low=1, integer=True)
+    for name in ("epochs", "n_init", "track_n_init"):
+        if name != "track_n_init" or model.track_n_init is not None:
+            check_number(name, getattr(model, name), low=1, integer=True)
     for name in ("learning_rate", "temperature"):
         check_number(name, getattr(model, name), low=0, open_low=True)
     for name in ("weight_decay", "lambda1", "lambda2"):
         check_number(name, getattr(model, name), low=0)
-    if model.threshold != "mean-std":
-        if isinstance(model.threshold, str):
-            check_choice("threshold", model.threshold, ("mean-std",))
-        check_number("threshold", model.threshold, low=-1, high=1)
+    threshold_rule(model.threshold)
     for name, options in (("vda_terms", VDA_TERMS), ("track", MODES)):
         if isinstance(getattr(model, name), str):
             raise ValueError(

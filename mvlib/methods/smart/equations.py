@@ -111,7 +111,7 @@ def view_distribution_alignment_loss(
         return loss
     A, B = standardize_rows(Z_1), standardize_rows(Z_2)
     if "diagonal" in terms:
-        diagonal = (A * B).sum(dim=1) / (d - 1) + EPSILON
+        diagonal = aligned_correlations(Z_1, Z_2)
         loss = loss + ((diagonal - 1) ** 2).mean()
     if "structure" in terms:
         if d <= n:
@@ -122,7 +122,25 @@ def view_distribution_alignment_loss(
     return loss
 
 
-def semantic_threshold(Z_1: torch.Tensor, Z_2: torch.Tensor) -> torch.Tensor:
+def aligned_correlations(Z_1: torch.Tensor, Z_2: torch.Tensor) -> torch.Tensor:
+    """Return the diagonal of C_12: the correlation of each row with its partner.
+
+    Parameters
+    ----------
+    Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
+        Embeddings of the aligned rows of two views.
+
+    Returns
+    -------
+    Tensor of shape (n_aligned,)
+    """
+    A, B = standardize_rows(Z_1), standardize_rows(Z_2)
+    return (A * B).sum(dim=1) / (A.shape[1] - 1) + EPSILON
+
+
+def semantic_threshold(
+    Z_1: torch.Tensor, Z_2: torch.Tensor, n_std: float = 1.0
+) -> torch.Tensor:
     """Return the correlation from which on two rows count as of one meaning.
 
     T = max(mean - std of the diagonal of C_12 over the aligned rows, 0.01).
@@ -131,6 +149,8 @@ def semantic_threshold(Z_1: torch.Tensor, Z_2: torch.Tensor) -> torch.Tensor:
     ----------
     Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
         Embeddings of the aligned rows, at least one.
+    n_std : float, default=1.0
+        How many standard deviations below the mean. The paper has one.
 
     Returns
     -------
@@ -142,10 +162,9 @@ def semantic_threshold(Z_1: torch.Tensor, Z_2: torch.Tensor) -> torch.Tensor:
     *Deviations*: the deviation of a single aligned row counts as 0; it is NaN in the
     authors' code.
     """
-    A, B = standardize_rows(Z_1.detach()), standardize_rows(Z_2.detach())
-    diagonal = (A * B).sum(dim=1) / (A.shape[1] - 1) + EPSILON
+    diagonal = aligned_correlations(Z_1.detach(), Z_2.detach())
     spread = diagonal.std() if len(diagonal) > 1 else diagonal.new_zeros(())
-    return (diagonal.mean() - spread).clamp_min(FLOOR)
+    return (diagonal.mean() - n_std * spread).clamp_min(FLOOR)
 
 
 def semantic_graph(
@@ -163,8 +182,8 @@ def semantic_graph(
     ----------
     correlation : Tensor of shape (n_rows, n_columns)
         C_12, or a block of its rows.
-    threshold : Tensor of shape () or float
-        T, as `semantic_threshold` gives it.
+    threshold : Tensor of shape () or (n_rows, 1), or float
+        T, as `semantic_threshold` gives it, or one a row.
     aligned : Tensor of shape (n_rows,), bool
         Which of these rows are aligned.
     offset : int, default=0

@@ -20,6 +20,7 @@ from mvlib._validation import (
 from mvlib.methods.smart.checks import check_parameters
 from mvlib.methods.smart.equations import VDA_TERMS
 from mvlib.methods.smart.settings import PAPER_SETTINGS
+from mvlib.methods.smart.thresholds import threshold_rule
 from mvlib.methods.smart.trainer import Trainer, embed_rows
 from mvlib.methods.smart.training import Objective, graph_blocks
 from mvlib.ops.device import resolve_device
@@ -55,9 +56,11 @@ class SMART(ClusterMixin, BaseEstimator):
         tau of L_smc.
     lambda1, lambda2 : float, default=10.0, 1.0
         Weights of L_vda and L_smc. 0 leaves the loss out.
-    threshold : "mean-std" or float, default="mean-std"
-        The correlation from which on two rows are joined. A number fixes it, which is also
-        the only way to run without any aligned row.
+    threshold : str or float, default="mean-std"
+        The correlation from which on two rows are joined. Of the aligned rows' own
+        correlations: "mean-std" (the paper's), "mean", "mean-2std" or "percentile-Q" such
+        as "percentile-16". "nearest-K" joins each row to its K most correlated. A number
+        fixes it. Only the last two run without any aligned row.
     vda_terms : tuple of {"diagonal", "structure"}, default=both
         Which terms of L_vda count.
     selection : {"last", "loss", "oracle"}, default="last"
@@ -69,6 +72,8 @@ class SMART(ClusterMixin, BaseEstimator):
         training mode, as the authors take them.
     track : sequence of {"eval", "train"}, default=()
         Features to cluster after every epoch; the labels go to `history_`.
+    track_n_init : int, optional
+        Also cluster what is tracked as the best of so many starts.
     n_init : int, default=1
         Starts of k-means, each the best of 20 draws. The authors use one.
     graph_batch_size : int, optional
@@ -91,7 +96,9 @@ class SMART(ClusterMixin, BaseEstimator):
     history_ : dict of str to ndarray
         A value an epoch: `loss`, `reconstruction`, `distribution_alignment`,
         `semantic_matching` (NaN where the weight is 0) and `threshold`, means over batches;
-        with `track`, `labels_eval` or `labels_train` of shape (epochs, n_samples).
+        with `track`, `labels_eval` or `labels_train` of shape (epochs, n_samples); with
+        `track_n_init`, `labels_eval_best` or `labels_train_best` too. `threshold` is NaN
+        under "nearest-K", where each row has its own.
     epoch_ : int
         The epoch that was kept, from 0.
     network_ : SMARTNetwork
@@ -137,6 +144,7 @@ class SMART(ClusterMixin, BaseEstimator):
         selection: str = "last",
         features: str = "eval",
         track: Sequence[str] = (),
+        track_n_init: int | None = None,
         n_init: int = 1,
         graph_batch_size: int | None = None,
         precision: str = "float32",
@@ -158,6 +166,7 @@ class SMART(ClusterMixin, BaseEstimator):
         self.selection = selection
         self.features = features
         self.track = track
+        self.track_n_init = track_n_init
         self.n_init = n_init
         self.graph_batch_size = graph_batch_size
         self.precision = precision
@@ -203,7 +212,7 @@ class SMART(ClusterMixin, BaseEstimator):
         ------
         ValueError
             On fewer than two views, NaN, infinity, unequal lengths, more clusters than
-            rows, no aligned row under "mean-std", or a parameter out of range.
+            rows, no aligned row where the threshold reads them, or a parameter out of range.
         FloatingPointError
             If the loss stops being finite.
         """
@@ -211,10 +220,10 @@ class SMART(ClusterMixin, BaseEstimator):
         check_parameters(self, views, y)
         n = len(views[0])
         flags = np.ones(n, bool) if aligned is None else check_mask(aligned, n)
-        if not flags.any() and self.threshold == "mean-std":
+        if not flags.any() and threshold_rule(self.threshold).needs_aligned:
             raise ValueError(
-                "aligned has no True: the threshold 'mean-std' is read from aligned rows; "
-                "align at least one row, or pass a number as threshold"
+                f"aligned has no True: the threshold {self.threshold!r} is read from aligned "
+                "rows; align at least one row, or pass a number or 'nearest-K' as threshold"
             )
         targets = check_labels(y, n) if self.selection == "oracle" else None
         self.n_features_in_ = [view.shape[1] for view in views]
@@ -288,9 +297,9 @@ class SMART(ClusterMixin, BaseEstimator):
         return graphs
 
     def _objective(self) -> Objective:
-        fixed = None if self.threshold == "mean-std" else float(self.threshold)
+        rule = threshold_rule(self.threshold)
         return Objective(
-            self.lambda1, self.lambda2, self.temperature, fixed, tuple(self.vda_terms)
+            self.lambda1, self.lambda2, self.temperature, rule, tuple(self.vda_terms)
         )
 
     def _graph_rows(self, n_samples: int) -> int:

@@ -89,7 +89,8 @@ class Trainer:
         """Train for all epochs and return what the selection rule keeps."""
         model = self.model
         history: dict[str, list] = {name: [] for name in ("loss", *PARTS, "threshold")}
-        history |= {f"labels_{mode}": [] for mode in model.track}
+        kinds = ("", "_best") if model.track_n_init else ("",)
+        history |= {f"labels_{mode}{kind}": [] for mode in model.track for kind in kinds}
         best = -np.inf
         kept = None
         for epoch in tqdm(range(model.epochs), desc="SMART", disable=None, leave=False):
@@ -105,6 +106,9 @@ class Trainer:
                 found[mode] = X, self._cluster(X, epoch)
             for mode in model.track:
                 history[f"labels_{mode}"].append(found[mode][1])
+                if model.track_n_init:
+                    best_of = self._cluster(found[mode][0], epoch, model.track_n_init)
+                    history[f"labels_{mode}_best"].append(best_of)
             score = self._score(epoch, means["loss"], found)
             if score > best:
                 passed = features if model.features == "train" else None
@@ -181,12 +185,14 @@ class Trainer:
         size = self.model._graph_rows(self.n_samples)
         return clustering_features(Zs, Hs, self.aligned, self.objective, size)
 
-    def _cluster(self, features: torch.Tensor, epoch: int) -> np.ndarray:
+    def _cluster(
+        self, features: torch.Tensor, epoch: int, n_init: int | None = None
+    ) -> np.ndarray:
         return cosine_kmeans(
             features,
             self.model.n_clusters,
             init="draws",
-            n_init=self.model.n_init,
+            n_init=n_init or self.model.n_init,
             # A seed an epoch, so that tracking or not changes no clustering.
             random_state=(self.seed * 100_003 + epoch) % 2**31,
         ).labels

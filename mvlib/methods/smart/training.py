@@ -15,10 +15,10 @@ from mvlib.methods.smart.equations import (
     reconstruction_loss,
     semantic_graph,
     semantic_matching_loss,
-    semantic_threshold,
     view_distribution_alignment_loss,
 )
 from mvlib.methods.smart.network import SMARTNetwork
+from mvlib.methods.smart.thresholds import PAPER_RULE, ThresholdRule, threshold_rule
 from mvlib.ops.device import autocast
 
 BLOCK_BYTES = 1 << 26
@@ -34,8 +34,8 @@ class Objective:
         Weights of L_vda and L_smc.
     temperature : float
         tau of L_smc.
-    threshold : float or None
-        A fixed threshold of the graph; None for the paper's mean - std.
+    rule : ThresholdRule
+        When two rows are joined; the paper's, by default.
     vda_terms : tuple of str
         Which terms of L_vda count.
     """
@@ -43,18 +43,8 @@ class Objective:
     lambda1: float
     lambda2: float
     temperature: float
-    threshold: float | None = None
+    rule: ThresholdRule = threshold_rule(PAPER_RULE)
     vda_terms: tuple[str, ...] = VDA_TERMS
-
-    def graph_threshold(
-        self, Z_1: torch.Tensor, Z_2: torch.Tensor, aligned: torch.Tensor, last: float
-    ) -> torch.Tensor | float:
-        """Return T of a batch; `last` is the one before, for a batch without aligned rows."""
-        if self.threshold is not None:
-            return self.threshold
-        if not aligned.any():
-            return last
-        return semantic_threshold(Z_1[aligned], Z_2[aligned])
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class Step:
     parts : dict of str to Tensor
         L_rec, and L_vda and L_smc where their weight is not 0, without gradient.
     threshold : float
-        T of the last pair of views.
+        T of the last pair of views; NaN where each row has its own.
     features : Tensor or None
         [H1, norm(W H2), ...] of the batch, without gradient, if asked for.
     """
@@ -137,8 +127,9 @@ def objective_step(
         smc = rec.new_zeros(())
         for Z, H in zip(Zs[1:], Hs[1:], strict=True):
             with torch.no_grad():
-                threshold = objective.graph_threshold(Zs[0], Z, aligned, last_threshold)
-                W = semantic_graph(correlation_matrix(Zs[0], Z), threshold, aligned)
+                threshold = objective.rule.of_batch(Zs[0][aligned], Z[aligned], last_threshold)
+                C = correlation_matrix(Zs[0], Z)
+                W = semantic_graph(C, objective.rule.of_rows(C, threshold), aligned)
             if objective.lambda2:
                 smc = smc + semantic_matching_loss(Hs[0], H, W, objective.temperature)
             if with_features:
@@ -184,12 +175,13 @@ def graph_blocks(
         stop = min(start + batch_size, len(Z_1))
         columns = slice(start, stop)
         flags = aligned[columns]
-        threshold = objective.graph_threshold(Z_1[columns], Z_2[columns], flags, threshold)
+        threshold = objective.rule.of_batch(Z_1[columns][flags], Z_2[columns][flags], threshold)
         block = max(1, BLOCK_BYTES // (4 * (stop - start)))
         for first in range(start, stop, block):
             rows = slice(first, min(first + block, stop))
             C = correlation_matrix(Z_1[rows], Z_2[columns], first - start)
-            yield rows, columns, semantic_graph(C, threshold, aligned[rows], first - start)
+            least = objective.rule.of_rows(C, threshold)
+            yield rows, columns, semantic_graph(C, least, aligned[rows], first - start)
 
 
 def clustering_features(
