@@ -30,6 +30,7 @@ REDUCED = {
     "epochs": 40,
     "batch_size": 500,
     "learning_rate": 5e-4,
+    "precision": "bfloat16",
 }
 
 ABLATIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
