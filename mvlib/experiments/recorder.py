@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mvlib._validation import check_choice, check_number
@@ -76,6 +77,7 @@ class Recorder:
         parameters: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Mapping[str, float]] | None = None,
         seconds: float | None = None,
+        measures: Mapping[str, float] | None = None,
     ) -> None:
         """Add one result: one method, fitted once.
 
@@ -98,6 +100,10 @@ class Recorder:
             "last".
         seconds : float, optional
             How long the fit took.
+        measures : mapping of str to float, optional
+            What else was measured, such as `mmd`: a name in lower case to a finite number.
+            In tables its column is `measure_<name>`. With measures, `metrics` may be left
+            out.
 
         Raises
         ------
@@ -105,12 +111,13 @@ class Recorder:
             If a name is empty, a rule or metric is unknown or missing, or a value is not
             finite or out of range. Nothing is added then.
         """
-        if not metrics:
+        if not metrics and not measures:
             raise ValueError(f"metrics={metrics!r} is empty: expected rule to scores")
         checked = {
             check_choice("metrics' rule", rule, RULES): _check_scores(rule, scores)
-            for rule, scores in metrics.items()
+            for rule, scores in (metrics or {}).items()
         }
+        measured = _check_measures(measures or {})
         if seed is not None:
             seed = int(check_number("seed", seed, low=0, integer=True))
         if seconds is not None:
@@ -123,19 +130,22 @@ class Recorder:
                 "parameters": _plain(parameters or {}),
                 "metrics": checked,
                 "seconds": seconds,
+                **({"measures": measured} if measured else {}),
             }
         )
 
     def frame(self) -> pd.DataFrame:
         """Return the results as a table, one row a result and rule.
 
-        Columns: method, dataset, seed, the parameters, rule, acc, nmi, ari, purity, seconds.
+        Columns: method, dataset, seed, the parameters, rule, acc, nmi, ari, purity, seconds,
+        and the measures.
         """
         import pandas as pd
 
         rows = [row for result in self.results for row in result_rows(result)]
         names = dict.fromkeys(name for result in self.results for name in result["parameters"])
-        columns = ["method", "dataset", "seed", *names, "rule", *METRICS, "seconds"]
+        measured = measure_columns(self.results)
+        columns = ["method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *measured]
         return pd.DataFrame(rows, columns=columns)
 
     def finish(self) -> None:
@@ -186,18 +196,26 @@ class Recorder:
 
 
 def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a result as flat rows, one for each rule."""
+    """Return a result as flat rows: one for each rule, or one without where there is none."""
     fixed = {name: result[name] for name in ("method", "dataset", "seed")}
+    measured = {f"measure_{name}": value for name, value in result.get("measures", {}).items()}
     return [
         {
             **fixed,
             **result["parameters"],
             "rule": rule,
-            **{metric: scores[metric] for metric in METRICS},
+            **{metric: scores.get(metric) for metric in METRICS},
             "seconds": result["seconds"],
+            **measured,
         }
-        for rule, scores in result["metrics"].items()
+        for rule, scores in (result["metrics"] or {None: {}}).items()
     ]
+
+
+def measure_columns(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of the measures of some results, in order of appearance."""
+    names = dict.fromkeys(name for result in results for name in result.get("measures", {}))
+    return [f"measure_{name}" for name in names]
 
 
 def _check_name(argument: str, value: Any) -> str:
@@ -224,6 +242,14 @@ def _check_scores(rule: str, scores: Mapping[str, float]) -> dict[str, float]:
     return checked
 
 
+def _check_measures(measures: Mapping[str, float]) -> dict[str, float]:
+    for name, value in measures.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ValueError(f"measures' name {name!r}: expected lower case, such as 'mmd'")
+        check_number(f"measures[{name!r}]", float(value))
+    return {name: float(value) for name, value in measures.items()}
+
+
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     plain = {}
     for name, value in parameters.items():
@@ -235,7 +261,8 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
                 f"parameters[{name!r}]={value!r} cannot be recorded: expected text, a finite "
                 "number, a boolean or None"
             )
-        if name in ("method", "dataset", "seed", "rule", "seconds", *METRICS):
+        taken = ("method", "dataset", "seed", "rule", "seconds", *METRICS)
+        if name in taken or name.startswith("measure_"):
             raise ValueError(f"parameters[{name!r}] has the name of a column: use another")
         plain[_check_name("parameters' key", name)] = value
     return plain

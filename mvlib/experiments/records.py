@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mvlib._files import write_text
 from mvlib._paths import project_root
 from mvlib._validation import check_choice
-from mvlib.experiments.recorder import METRICS, PROFILES, result_rows
+from mvlib.experiments.recorder import METRICS, PROFILES, measure_columns, result_rows
 from mvlib.experiments.schemas import first_error
 
 if TYPE_CHECKING:
@@ -88,11 +88,12 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return the results in `records` as a table, one row a result and rule.
 
     Columns: paper, experiment, profile, method, dataset, seed, the parameters (a result's
-    own, else its run's), rule, acc, nmi, ari, purity, seconds, device, started, cell, key.
-    Failed runs have no row.
+    own, else its run's), rule, acc, nmi, ari, purity, seconds, device, started, cell, key,
+    and the measures. Failed runs have no row.
     """
     import pandas as pd
 
+    records = list(records)
     shared = ("paper", "experiment", "profile")
     run = ("device", "started", "cell", "key")
     names: dict[str, None] = {}
@@ -105,7 +106,11 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
                 {name: record[name] for name in (*shared, *run)} | given | row
                 for row in result_rows(result)
             ]
-    columns = [*shared, "method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *run]
+    measured = measure_columns(r for record in records for r in record["results"])
+    columns = [
+        *shared, "method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *run,
+        *measured,
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 

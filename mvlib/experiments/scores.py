@@ -18,7 +18,9 @@ _FIXED = {
 
 def parameters_of(frame: pd.DataFrame) -> list[str]:
     """Return the columns of a results frame that are parameters, such as `aligned_ratio`."""
-    return [name for name in frame.columns if name not in _FIXED]
+    return [
+        name for name in frame.columns if name not in _FIXED and not name.startswith("measure_")
+    ]
 
 
 def summarise(frame: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
