@@ -3,10 +3,15 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from mvlib.cli import main
+from mvlib.experiments import plan_runs, save_record
+from mvlib.experiments.keys import run_key
+from mvlib.experiments.outcomes import make_record
+from mvlib.experiments.recorder import PROFILES
 
 PLAN = """
 paper = "toy"
@@ -64,6 +69,56 @@ def test_dry_run_says_what_would_run_on_what_for_how_long(project, capsys):
     assert not (project / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        ["--where", "dataset=handwritten"],
+        ["--where", "dataset=handwritten", "seeds=5"],
+        ["--where", "dataset=handwritten", "--where", "profile=quick"],
+    ],
+)
+def test_where_leaves_the_runs_with_these_parameters(project, capsys, where):
+    assert main(["run", "--dry-run", *where]) == 0
+    out = capsys.readouterr().out
+    assert "toy/method/handwritten seeds 5" in out
+    assert "deep-animal" not in out
+    assert "1 of 1 runs would run" in out
+
+
+def test_again_says_of_a_recorded_run_that_it_would_run(project, capsys):
+    (run,) = plan_runs("quick", where={"dataset": "handwritten"}, root=project)
+    outcome = {
+        "status": "ok", "error": None, "started": "2026-01-01T00:00:00+00:00",
+        "payload": {"results": [], "device": "cpu", "gpu_peak_memory_bytes": None},
+        "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_bytes": 1,
+        "executed": run.executed,
+    }  # fmt: skip
+    git = {"git_commit": None, "git_dirty": None}
+    save_record(make_record(run, run_key(run, project), outcome, "cpu", 1, git), project)
+    (project / run.executed).parent.mkdir(parents=True)
+    (project / run.executed).write_text('{"cells": []}')
+    only = ["run", "--dry-run", "--where", "dataset=handwritten"]
+    assert main(only) == 0
+    assert "0 of 1 runs would run" in capsys.readouterr().out
+    assert main([*only, "--again"]) == 0
+    assert "1 of 1 runs would run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_asked_of_a_run_reaches_the_runner(project, monkeypatch, again):
+    asked = {}
+
+    def run_all(runs, **options):
+        asked.update(options, runs=runs)
+        return SimpleNamespace(table=str, exit_code=7)
+
+    monkeypatch.setattr("mvlib.experiments.runner.run_all", run_all)
+    flags = ["--again"] if again else ["--rerun-earlier"]
+    assert main(["run", "method", "--where", "dataset=deep-animal", "--jobs", "1", *flags]) == 7
+    assert [run.datasets for run in asked["runs"]] == [("deep-animal",)]
+    assert (asked["again"], asked["rerun_earlier"], asked["jobs"]) == (again, not again, 1)
+
+
 def test_data_that_cannot_be_had_stop_nothing_and_are_told(project, capsys):
     assert main(["run", "--dataset", "deep-animal"]) == 0
     out = capsys.readouterr().out
@@ -84,6 +139,13 @@ def test_an_unknown_notebook_parameter_stops_everything_before_it_starts(project
         (["run", "--dataset", "handwriten"], "Did you mean 'handwritten'"),
         (["run", "--jobs", "0", "--dataset", "handwritten"], "jobs=0"),
         (["run", "--limit-minutes", "-1", "--dataset", "handwritten"], "limit_minutes=-1"),
+        (["run", "--where", "datset=handwritten"], "Did you mean 'dataset'"),
+        (["run", "--where", "dataset=handwriten"], "Did you mean 'handwritten'"),
+        (["run", "--where", "seeds=7"], "where: seeds='7' is unknown. Expected one of: 5"),
+        (["run", "--where", "seeds"], "where='seeds': expected NAME=VALUE"),
+        (["run", "--where", "seeds="], "where='seeds=': expected NAME=VALUE"),
+        (["run", "--where", "=5"], "where='=5': expected NAME=VALUE"),
+        (["run", "--where", "seeds=5", "dataset:x"], "where='dataset:x': expected NAME=VALUE"),
         (["table", "toi"], "Did you mean 'toy'"),
         (["table"], "expected one of toy"),
         (["table", "--readme"], "README.md"),
@@ -127,9 +189,24 @@ def test_status_lists_every_planned_run(project, capsys):
     assert "to run" in lines[1]
 
 
-def test_table_says_when_nothing_is_recorded(project, capsys):
-    assert main(["table", "toy", "--profile", "quick"]) == 0
-    assert "No run is recorded." in capsys.readouterr().out
+def test_status_has_the_runs_of_every_profile_or_of_one(project, capsys):
+    plan = project / "data" / "plans" / "toy.toml"
+    sizes = "".join(f"\n[experiment.{name}]\nseeds = [1]\n" for name in ("reduced", "full"))
+    plan.write_text(plan.read_text() + sizes)
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    found = [next(word for word in line.split() if word in PROFILES) for line in lines]
+    assert found == ["quick", "quick", "reduced", "full"]
+    assert main(["status", "--profile", "reduced"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("profile", ["quick", "reduced"])
+def test_table_says_when_nothing_is_recorded(project, capsys, profile):
+    assert main(["table", "toy", "--profile", profile]) == 0
+    out = capsys.readouterr().out
+    assert f"Results of the {profile} profile" in out
+    assert "No run is recorded." in out
 
 
 def test_data_list_and_card(project, capsys):

@@ -116,6 +116,87 @@ def test_smart_shuffles_each_further_view_differently():
     assert not np.array_equal(third, fourth)
 
 
+@given(
+    n_samples=st.integers(2, 40),
+    n_views=st.integers(2, 4),
+    ratio=st.floats(0, 1),
+    seed=st.integers(0, 1000),
+    data=st.data(),
+)
+@settings(max_examples=60, deadline=None)
+def test_only_eligible_samples_are_aligned_and_as_many_as_without_a_mask(
+    n_samples, n_views, ratio, seed, data
+):
+    Xs, y = numbered_views(n_samples, n_views)
+    wanted = int(n_samples * ratio)
+    chosen = data.draw(st.sets(st.integers(0, n_samples - 1), min_size=wanted))
+    eligible = np.isin(np.arange(n_samples), list(chosen))
+    problem = partially_align(Xs, y, ratio, seed, eligible=eligible)
+    assert problem.aligned.sum() == wanted
+    assert not (problem.aligned & ~eligible).any()
+    np.testing.assert_array_equal(problem.pairs[:, 0], np.flatnonzero(problem.aligned))
+    np.testing.assert_array_equal(problem.pairs[:, 0], problem.pairs[:, 1])
+    np.testing.assert_array_equal(problem.permutations[0], np.arange(n_samples))
+    others = np.flatnonzero(~problem.aligned)
+    for X, permutation in zip(problem.Xs, problem.permutations, strict=True):
+        np.testing.assert_array_equal(X[problem.aligned, 0], problem.pairs[:, 0])
+        np.testing.assert_array_equal(np.sort(permutation[others]), others)
+
+
+@pytest.mark.parametrize("ratio", [0, 0.3, 0.5, 1])
+@pytest.mark.parametrize("everyone", [np.ones(31, bool), [True] * 31, np.ones(31, int)])
+def test_a_mask_of_all_samples_is_no_mask(ratio, everyone):
+    Xs, y = numbered_views(31, 3)
+    masked = partially_align(Xs, y, ratio, eligible=everyone)
+    plain = partially_align(Xs, y, ratio)
+    np.testing.assert_array_equal(masked.aligned, plain.aligned)
+    np.testing.assert_array_equal(masked.pairs, plain.pairs)
+    np.testing.assert_array_equal(masked.permutations, plain.permutations)
+
+
+def test_the_seed_draws_among_the_eligible_and_the_others_are_shuffled():
+    Xs, y = numbered_views(60, 2)
+    eligible = y == 0
+    first, again, second = (
+        partially_align(Xs, y, 0.2, seed, eligible=eligible) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first.aligned, again.aligned)
+    assert not np.array_equal(first.aligned, second.aligned)
+    others = np.flatnonzero(~first.aligned)
+    # Eligible samples that were not drawn are shuffled with all the rest.
+    assert (first.permutations[1][others] != others).sum() > 30
+    assert (first.permutations[1][eligible & ~first.aligned] % 3 != 0).any()
+
+
+def test_just_enough_eligible_samples_are_all_aligned():
+    Xs, y = numbered_views(10, 2)
+    eligible = np.arange(10) < 5
+    problem = partially_align(Xs, y, 0.5, eligible=eligible)
+    np.testing.assert_array_equal(problem.aligned, eligible)
+    none = partially_align(Xs, y, 0, eligible=np.zeros(10, bool))
+    assert not none.aligned.any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"eligible": np.arange(10) < 4},
+         "eligible has 4 samples: expected at least 5, ratio=0.5 of 10"),
+        ({"eligible": np.ones(9, bool)}, r"eligible has shape \(9,\): expected \(10,\)"),
+        ({"eligible": np.arange(10)}, "eligible has dtype int64: expected booleans"),
+        ({"eligible": np.ones(10)}, "eligible has dtype float64: expected booleans"),
+        ({"protocol": "pvc"},
+         "eligible is given with protocol='pvc': expected protocol='smart'"),
+        ({"protocol": "mvcln"}, "eligible is given with protocol='mvcln'"),
+    ],
+)  # fmt: skip
+def test_a_mask_of_eligible_samples_that_cannot_be_used_is_refused(change, message):
+    Xs, y = numbered_views(10, 2)
+    given = {"eligible": np.ones(10, bool)} | change
+    with pytest.raises(ValueError, match=message):
+        partially_align(Xs, y, 0.5, **given)
+
+
 def test_pvc_permutes_the_whole_second_view():
     Xs, y = numbered_views(60, 2)
     problem = partially_align(Xs, y, 0.5, protocol="pvc")

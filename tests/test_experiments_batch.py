@@ -23,6 +23,9 @@ notebook = "notebooks/toy.ipynb"
 [experiment.quick]
 seeds = [5]
 
+[experiment.reduced]
+seeds = [5, 15]
+
 [experiment.full]
 seeds = [5, 15]
 expand_seeds = true
@@ -122,6 +125,63 @@ def test_earlier_versions_run_again_when_asked_and_stay_beside_the_new(project):
     assert words(run(project, stub=Stub(0.6), rerun_earlier=True)) == ["ran", "ran"]
     assert len(load_records(root=project)) == 4
     assert words(run(project)) == ["recorded", "recorded"]
+
+
+def test_reduced_records_are_treated_as_full_ones(project):
+    assert words(run(project, "reduced")) == ["ran"]
+    (path,) = (project / "data" / "results").rglob("*.jsonl")
+    assert path == project / "data" / "results" / "reduced" / "toy.jsonl"
+    # No executed notebook is at hand, as in a fresh clone: the committed record counts.
+    assert words(run(project, "reduced")) == ["recorded"]
+    write(project, "x = 2")
+    (planned,) = plan_runs("reduced", root=project)
+    assert state_of(planned, load_records(root=project), project).word == "earlier version"
+    assert words(run(project, "reduced")) == ["earlier version"]
+    assert words(run(project, "reduced", rerun_earlier=True)) == ["ran"]
+    assert len(load_records(root=project)) == 2
+    assert words(run(project, "reduced")) == ["recorded"]
+
+
+def accuracies(root, profile):
+    records = load_records("toy", profile, root)
+    return [record["results"][0]["metrics"]["last"]["acc"] for record in records]
+
+
+@pytest.mark.parametrize(("profile", "count"), [("quick", 2), ("reduced", 1), ("full", 2)])
+def test_again_repeats_what_is_recorded_and_replaces_the_records(project, profile, count):
+    run(project, profile)
+    for each in plan_runs("quick", root=project):
+        (project / each.executed).parent.mkdir(parents=True, exist_ok=True)
+        (project / each.executed).write_text('{"cells": []}')
+    before = load_records(root=project)
+    assert words(run(project, profile)) == ["recorded"] * count
+    stub = Stub(0.6)
+    assert words(run(project, profile, stub, again=True)) == ["ran"] * count
+    assert len(stub.tasks) == count
+    assert accuracies(project, profile) == [0.6] * count
+    if profile != "quick":
+        # A quick run that reads records has a new key once they change.
+        assert [r["key"] for r in load_records(root=project)] == [r["key"] for r in before]
+    assert words(run(project, profile)) == ["recorded"] * count
+
+
+def test_again_keeps_the_records_of_earlier_sources(project):
+    run(project)
+    write(project, "x = 2")
+    assert words(run(project, stub=Stub(0.6), again=True)) == ["ran", "ran"]
+    assert words(run(project, stub=Stub(0.7), again=True)) == ["ran", "ran"]
+    assert sorted(accuracies(project, "full")) == [0.5, 0.5, 0.7, 0.7]
+
+
+@pytest.mark.parametrize("profile", ["reduced", "full"])
+def test_a_repeat_that_fails_costs_no_committed_result(project, profile):
+    run(project, profile)
+    before = load_records(root=project)
+    summary = run(project, profile, Stub(error=BrokenProcessPool("gone")), again=True)
+    assert set(words(summary)) == {"failed"}
+    records = load_records(root=project)
+    assert [record for record in records if record["status"] == "ok"] == before
+    assert set(words(run(project, profile))) == {"recorded"}
 
 
 def test_full_records_of_other_package_versions_count(project, monkeypatch):

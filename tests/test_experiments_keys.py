@@ -111,6 +111,21 @@ def test_key_follows_the_sources_that_the_notebook_reaches(project, package, mod
     assert run_key(planned(), project, package=package) != before
 
 
+@pytest.mark.parametrize(
+    ("profile", "follows"), [("quick", True), ("reduced", False), ("full", False)]
+)
+def test_key_follows_the_drawing_of_figures_only_where_a_rerun_is_cheap(
+    project, package, profile, follows
+):
+    (package / "plots.py").write_text("COLOUR = 1\n")
+    code = "from toy import Method\nfrom toy.plots import COLOUR"
+    edit(project, lambda cells: cells[1].update(source=[code]))
+    run = planned(profile=profile)
+    before = run_key(run, project, package=package)
+    (package / "plots.py").write_text("COLOUR = 2\n")
+    assert (run_key(run, project, package=package) != before) is follows
+
+
 @pytest.mark.parametrize("module", ["methods/other.py", "_checks.py", "data/load.py"])
 def test_key_ignores_sources_that_the_notebook_does_not_reach(project, package, module):
     before = run_key(planned(), project, package=package)

@@ -27,6 +27,11 @@ seeds = [5, 15]
 minutes = { wiki = 30, default = 7 }
 cannot = [{ dataset = "bdgp", reason = "no such view" }]
 
+[experiment.reduced]
+parameters = { precision = "bfloat16", splits = [1, 2], trained = false }
+grid = { aligned_ratio = [0.5, 1.0], threshold = ["mean", "nearest-10"] }
+seeds = [5, 15]
+
 [[experiment]]
 name = "table"
 title = "Tables"
@@ -80,6 +85,80 @@ def test_unknown_patterns_and_data_sets_give_the_nearest(tmp_path):
         plan_runs("quick", ["metod"], root=tmp_path)
     with pytest.raises(ValueError, match="Did you mean 'wiki'"):
         plan_runs("quick", datasets=["wikki"], root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "count"),
+    [
+        ({}, 8),
+        ({"aligned_ratio": "0.5"}, 4),
+        ({"aligned_ratio": "0.5", "seeds": "5"}, 2),
+        ({"dataset": "wiki", "aligned_ratio": "1.0", "seeds": "15"}, 1),
+        ({"profile": "full"}, 8),
+    ],
+)
+def test_only_runs_with_the_given_parameters_are_chosen(tmp_path, where, count):
+    root = project(tmp_path, PLAN)
+    everything = plan_runs("full", root=root)
+    chosen = plan_runs("full", where=where, root=root)
+    assert len(chosen) == count
+    assert chosen == [run for run in everything if run in chosen]
+    for run in chosen:
+        values = run.parameters | {"seeds": run.parameters["seeds"][0]}
+        assert {name: str(values[name]) for name in where} == where
+
+
+def test_lists_and_booleans_are_chosen_by_their_text(tmp_path):
+    root = project(tmp_path, PLAN)
+    for name, text in (("seeds", "5,15"), ("splits", "1,2"), ("trained", "False")):
+        assert len(plan_runs("reduced", where={name: text}, root=root)) == 4
+    with pytest.raises(ValueError, match="where: trained='false' .*Did you mean 'False'"):
+        plan_runs("reduced", where={"trained": "false"}, root=root)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"aligned_ration": "0.5"}, "where='aligned_ration' .*Did you mean 'aligned_ratio'"),
+        ({"threshold": "mean"}, "where='threshold' is unknown.*Expected one of: aligned_ratio"),
+        ({"dataset": "wikki"}, "where: dataset='wikki' is unknown. Did you mean 'wiki'"),
+        ({"aligned_ratio": "0.7"}, "where: aligned_ratio='0.7' .*Expected one of: 0.5, 1.0"),
+        ({"seeds": "5,15"}, "where: seeds='5,15' is unknown.*Expected one of: 5, 15"),
+    ],
+)
+def test_parameters_that_no_run_has_give_the_nearest(tmp_path, where, message):
+    project(tmp_path, PLAN)
+    with pytest.raises(ValueError, match=message):
+        plan_runs("full", where=where, root=tmp_path)
+
+
+def test_a_parameter_is_looked_for_among_the_runs_already_chosen(tmp_path):
+    project(tmp_path, PLAN)
+    chosen = plan_runs("full", ["method"], ["bdgp"], {"seeds": "5"}, tmp_path)
+    assert {run.datasets for run in chosen} == {("bdgp",)}
+    with pytest.raises(ValueError, match="where: dataset='wiki' is unknown"):
+        plan_runs("full", ["method"], ["bdgp"], {"dataset": "wiki"}, tmp_path)
+
+
+def test_a_name_holds_what_varies_and_not_what_all_runs_share(tmp_path):
+    root = project(tmp_path, PLAN)
+    assert [run.name for run in plan_runs("reduced", root=root)] == [
+        "toy/method/ratio 0.5 threshold mean seeds 5,15",
+        "toy/method/ratio 0.5 threshold nearest-10 seeds 5,15",
+        "toy/method/ratio 1.0 threshold mean seeds 5,15",
+        "toy/method/ratio 1.0 threshold nearest-10 seeds 5,15",
+    ]
+    assert plan_runs("full", root=root)[0].name == "toy/method/wiki ratio 0.5 seeds 5"
+    assert plan_runs("quick", root=root)[1].name == "toy/table"
+
+
+def test_a_shared_parameter_tells_cells_apart_though_no_name_shows_it(tmp_path):
+    before = plan_runs("reduced", root=project(tmp_path, PLAN))
+    after = plan_runs("reduced", root=project(tmp_path, PLAN.replace("bfloat16", "float32")))
+    assert [run.name for run in before] == [run.name for run in after]
+    cells = {run.cell for run in (*before, *after)}
+    assert len(cells) == len({run.executed for run in (*before, *after)}) == 8
+    assert all(run.executed.startswith("runs/reduced/toy/method--") for run in before)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mvlib.experiments.recorder import RULES
 from mvlib.experiments.records import (
     check_record,
     drop_records,
@@ -69,6 +70,17 @@ def keys(root, profile=None):
 def test_a_good_record_obeys_the_schema():
     check_record(make_record())
     check_record(make_record(status="failed"))
+    check_record(make_record(profile="reduced"))
+
+
+def test_the_schema_takes_every_rule_for_the_epoch_and_no_other():
+    record = make_record()
+    record["results"][0]["metrics"] = dict.fromkeys(RULES, SCORES)
+    assert "central" in RULES
+    check_record(record)
+    record["results"][0]["metrics"] = {"best": SCORES}
+    with pytest.raises(ValueError, match="best"):
+        check_record(record)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +115,10 @@ def test_the_schema_refuses_scores_out_of_range_and_missing_fields():
         check_record(lacking)
 
 
-def test_full_records_are_committed_and_quick_ones_are_not(tmp_path):
+def test_full_and_reduced_records_are_committed_and_quick_ones_are_not(tmp_path):
     assert records_path("toy", "full", tmp_path) == tmp_path / "data/results/toy.jsonl"
+    reduced = tmp_path / "data/results/reduced/toy.jsonl"
+    assert records_path("toy", "reduced", tmp_path) == reduced
     assert records_path("toy", "quick", tmp_path) == tmp_path / "runs/records/toy.jsonl"
 
 
@@ -150,20 +164,44 @@ def test_a_success_replaces_the_failure_of_its_run(tmp_path):
     assert keys(tmp_path) == ["b"]
 
 
-def test_a_full_record_of_earlier_sources_is_kept_beside_the_new_one(tmp_path):
-    save_record(make_record(), tmp_path)
-    newer = make_record(key="b" * 64, started="2026-02-01T00:00:00+00:00")
+@pytest.mark.parametrize("profile", ["full", "reduced"])
+def test_a_committed_record_of_earlier_sources_is_kept_beside_the_new_one(tmp_path, profile):
+    save_record(make_record(profile=profile), tmp_path)
+    newer = make_record(profile=profile, key="b" * 64, started="2026-02-01T00:00:00+00:00")
     save_record(newer, tmp_path)
     assert keys(tmp_path) == ["a", "b"]
     assert latest_records(load_records("toy", root=tmp_path)) == [newer]
 
 
-def test_a_later_failure_does_not_hide_a_full_success(tmp_path):
-    save_record(make_record(), tmp_path)
-    late = "2026-02-01T00:00:00+00:00"
-    save_record(make_record(key="b" * 64, status="failed", started=late), tmp_path)
+@pytest.mark.parametrize("profile", ["full", "reduced"])
+def test_a_later_failure_does_not_hide_a_committed_success(tmp_path, profile):
+    save_record(make_record(profile=profile), tmp_path)
+    failed = {"profile": profile, "status": "failed", "started": "2026-02-01T00:00:00+00:00"}
+    save_record(make_record(key="b" * 64, **failed), tmp_path)
     assert keys(tmp_path) == ["a", "b"]
     assert [r["key"][0] for r in latest_records(load_records(root=tmp_path))] == ["a"]
+
+
+@pytest.mark.parametrize("profile", ["full", "reduced"])
+def test_a_repeat_that_fails_leaves_the_committed_success_of_its_key(tmp_path, profile):
+    good = make_record(profile=profile)
+    save_record(good, tmp_path)
+    failed = {"profile": profile, "status": "failed", "started": "2026-02-01T00:00:00+00:00"}
+    save_record(make_record(**failed), tmp_path)
+    assert latest_records(load_records(root=tmp_path)) == [good]
+    better = make_record(profile=profile, started="2026-03-01T00:00:00+00:00")
+    save_record(better, tmp_path)
+    assert load_records(root=tmp_path) == [better]
+
+
+def test_profiles_are_kept_apart_and_read_with_the_full_one_first(tmp_path):
+    for letter, profile in zip("abc", ("quick", "reduced", "full"), strict=True):
+        save_record(make_record(key=letter * 64, profile=profile), tmp_path)
+    assert keys(tmp_path) == ["c", "b", "a"]
+    assert [r["profile"] for r in load_records(root=tmp_path)] == ["full", "reduced", "quick"]
+    for letter, profile in zip("abc", ("quick", "reduced", "full"), strict=True):
+        assert keys(tmp_path, profile) == [letter]
+        assert len(load_records(profile=profile, root=tmp_path)) == 1
 
 
 def test_only_the_latest_quick_record_of_a_run_is_kept(tmp_path):

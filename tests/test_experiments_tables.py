@@ -121,6 +121,93 @@ def test_the_newest_of_two_records_of_a_result_counts(project):
     assert chosen["acc"].tolist() == [0.4]
 
 
+def with_variants(number, seed, acc, values=("clustering",), **changes):
+    """A record whose method has, beside its own result, far better ones marked as variants."""
+    made = record(number, seed=seed, acc=acc, **changes)
+    own = made["results"][0]
+    for value in values:
+        scores = dict.fromkeys(("acc", "nmi", "ari", "purity"), 1.0)
+        made["results"].append(
+            own
+            | {
+                "parameters": {"variant": value, "starts": 20},
+                "metrics": dict.fromkeys(("last", "central", "oracle"), scores),
+            }
+        )
+    return made
+
+
+@pytest.fixture
+def varied(project):
+    """The project whose full records hold variants, too."""
+    for number, (seed, acc) in enumerate(zip(SEEDS, (0.975, 0.98, 0.985), strict=True), 1):
+        save_record(with_variants(number, seed, acc), project)
+    return project
+
+
+def test_variants_are_left_out_unless_asked_for(varied):
+    frame = results_frame("smart", "full", root=varied)
+    assert frame["acc"].max() < 1
+    assert set(frame["rule"]) == {"last", "oracle"}
+    assert not {"variant", "starts"} & set(frame.columns)
+    everything = results_frame("smart", "full", root=varied, variants=True)
+    assert len(everything) == len(frame) + 3 * len(SEEDS)
+    marked = everything[everything["variant"].notna()]
+    assert set(marked["acc"]) == {1.0}
+    assert set(marked["starts"]) == {20}
+    assert set(marked["rule"]) == {"last", "central", "oracle"}
+
+
+@pytest.mark.parametrize("value", ["clustering", "", 0, False, 3.5])
+def test_any_value_marks_a_variant_and_none_does_not(project, value):
+    save_record(with_variants(1, 5, 0.975, (value, None)), project)
+    frame = results_frame("smart", "full", root=project)
+    chosen = frame[(frame["seed"] == 5) & (frame["method"] == "SMART")]
+    assert sorted(chosen["acc"]) == pytest.approx([0.875, 0.975, 1, 1, 1])
+    both = results_frame("smart", "full", root=project, variants=True)
+    assert len(both) == len(frame) + 3
+
+
+def test_what_is_no_variant_is_the_same_with_variants_beside_it(project):
+    alone = results_frame("smart", "full", root=project)
+    for number, (seed, acc) in enumerate(zip(SEEDS, (0.975, 0.98, 0.985), strict=True), 1):
+        save_record(with_variants(number, seed, acc), project)
+    pd.testing.assert_frame_equal(results_frame("smart", "full", root=project), alone)
+
+
+def test_records_of_nothing_but_variants_give_an_empty_table(project):
+    made = with_variants(30, 5, 0.9, dataset="wiki")
+    made["results"] = made["results"][-1:]
+    made["experiment"] = "selection"
+    save_record(made, project)
+    assert results_frame("smart", "full", "selection", project).empty
+    assert len(results_frame("smart", "full", "selection", project, variants=True)) == 3
+    assert results_table("smart", "full", "selection", root=project).empty
+
+
+def test_variants_enter_neither_tables_nor_comparisons_with_published_numbers(varied):
+    rows = results_table("smart", "full", root=varied).set_index(["method", "rule"])
+    assert rows.loc[("SMART", "oracle"), "acc"] == "98.0 ± 0.5"
+    assert rows.loc[("SMART", "oracle"), "n"] == 3
+    assert ("SMART", "central") not in rows.index
+    table = comparison_table("smart", "leaderboard-100", varied)
+    row = table[table["id"] == "smart-bdgp-100"].iloc[0]
+    assert (row["ours"], row["sd"], row["n"]) == pytest.approx((98.0, 0.5, 3))
+    assert table["ours"].max() < 99
+    assert "central" not in set(table["rule"])
+    assert "| 3 | 88.0 ± 0.5 | 98.0 ± 0.5 | 97.95 |" in readme_table(varied)
+
+
+def test_reduced_records_stand_in_tables_of_their_own_and_beside_no_published_one(project):
+    before = comparison_table("smart", "leaderboard-100", project)
+    save_record(record(40, profile="reduced", acc=0.3, started="2026-05-01"), project)
+    table = results_table("smart", "reduced", root=project).set_index(["method", "rule"])
+    assert table.loc[("SMART", "oracle"), "acc"] == "30.0"
+    assert results_frame("smart", "full", root=project)["acc"].min() > 0.5
+    after = comparison_table("smart", "leaderboard-100", project)
+    pd.testing.assert_frame_equal(after, before)
+
+
 def test_readme_table_has_published_and_recorded_rows_only(project):
     text = readme_table(project)
     (bdgp,) = [line for line in text.splitlines() if "BDGP" in line]

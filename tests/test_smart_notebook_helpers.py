@@ -1,5 +1,7 @@
 """What the SMART notebooks lean on: settings, scores by rule, floors, figures."""
 
+from types import SimpleNamespace
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -12,11 +14,12 @@ from mvlib.experiments.smart import (
     compare_rules,
     compare_seeds,
     final_scores,
+    scores_by_mode,
     selection_scores,
     smart_settings,
 )
 from mvlib.experiments.smart_runs import record_selection, run_floors, smart_recorder
-from mvlib.metrics import accuracy
+from mvlib.metrics import accuracy, adjusted_rand_index, clustering_scores
 from mvlib.ops import cosine_kmeans
 
 mpl.use("agg")
@@ -44,6 +47,10 @@ def test_full_settings_are_the_papers_and_quick_ones_are_smaller():
     quick = smart_settings("handwritten", "quick")
     assert quick["epochs"] < full["epochs"] / 5
     assert quick["lambda1"] == full["lambda1"]
+    reduced = smart_settings("handwritten", "reduced")
+    assert quick["epochs"] < reduced["epochs"] < full["epochs"]
+    assert quick["hidden_dims"] < reduced["hidden_dims"] < SMART(10, **full).hidden_dims
+    assert reduced["lambda1"] == full["lambda1"]
     assert smart_settings("cub", "full") == SMART.paper_settings("other")
     with pytest.raises(ValueError, match="Did you mean 'quick'"):
         smart_settings("cub", "quik")
@@ -63,6 +70,88 @@ def test_rules_read_the_epochs_that_they_name(model, problem):
     assert scores["last"]["acc"] == accuracy(problem.y, last)
     assert scores["loss"]["acc"] == accuracy(problem.y, model.history_["labels_eval"][lowest])
     assert scores["oracle"]["acc"] == accuracy_curve(model, problem.y, "train").max()
+
+
+def tracked(labels, loss=None):
+    """What the rules read of a fitted model: which modes, their labels, the loss."""
+    loss = np.arange(len(labels)) if loss is None else loss
+    return SimpleNamespace(track=("eval",), history_={"loss": loss, "labels_eval": labels})
+
+
+def chosen_epochs(model, rule):
+    """Return the epochs whose clustering a rule picks, seen from every epoch as the truth."""
+    labels = model.history_["labels_eval"]
+    return [
+        epoch
+        for epoch, truth in enumerate(labels)
+        if scores_by_mode(model, truth)["eval"][rule]["acc"] == 1
+    ]
+
+
+def clusterings(epochs, seed=0):
+    return np.random.default_rng(seed).integers(0, 4, (epochs, 60))
+
+
+@pytest.mark.parametrize("epochs", [1, 4, 5, 14, 15, 25])
+def test_the_central_epoch_is_one_of_the_last_fifth_whatever_the_labels(epochs):
+    late = epochs - max(1, epochs // 5)
+    for seed in range(3):
+        model = tracked(clusterings(epochs, seed))
+        # One epoch scores 1 as the truth of itself alone: y has no say in the choice.
+        (epoch,) = chosen_epochs(model, "central")
+        last = model.history_["labels_eval"][late:]
+        agreement = [sum(adjusted_rand_index(a, b) for b in last) for a in last]
+        assert epoch == late + np.argmax(agreement)
+
+
+def test_the_central_rule_reads_neither_earlier_epochs_nor_the_loss():
+    labels = clusterings(25)
+    (epoch,) = chosen_epochs(tracked(labels), "central")
+    other = labels.copy()
+    other[:20] = labels[20 if epoch != 20 else 21]
+    other[5:15] = clusterings(10, seed=9)
+    y = labels[epoch]
+    found = scores_by_mode(tracked(other, loss=-np.arange(25)), y)["eval"]
+    assert found["central"]["acc"] == 1
+    assert found["loss"] == found["last"]
+
+
+def test_the_central_rule_follows_the_majority_of_the_late_epochs():
+    labels = clusterings(20)
+    labels[17] = labels[19] = (labels[16] + 1) % 4
+    y = labels[18]
+    scores = scores_by_mode(tracked(labels), y)["eval"]
+    assert scores["oracle"]["acc"] == 1
+    assert scores["central"]["acc"] == accuracy(y, labels[16]) < 1
+
+
+def test_every_mode_and_number_of_starts_is_scored_from_its_own_clusterings(model, problem):
+    for kind in ("", "_best"):
+        scores = scores_by_mode(model, problem.y, kind)
+        assert set(scores) == {"eval", "train"}
+        for mode, found in scores.items():
+            assert set(found) == {"last", "loss", "central", "oracle"}
+            labels = model.history_[f"labels_{mode}{kind}"]
+            assert found["last"] == clustering_scores(problem.y, labels[-1])
+            best = max(accuracy(problem.y, each) for each in labels)
+            assert found["oracle"]["acc"] == best
+
+
+def test_records_of_a_training_say_features_starts_and_what_else_tells_them_apart(
+    model, problem
+):
+    recorder = smart_recorder("selection", "quick", "cpu")
+    record_selection(recorder, "made", model, problem, {"variant": "clustering"})
+    found = {
+        (result["parameters"]["features"], result["parameters"]["starts"]): result
+        for result in recorder.results
+    }
+    assert set(found) == {(mode, n) for mode in ("eval", "train") for n in (1, 20)}
+    for (mode, starts), result in found.items():
+        assert result["parameters"]["variant"] == "clustering"
+        assert result["parameters"]["aligned_ratio"] == 0.5
+        kind = "" if starts == 1 else "_best"
+        assert result["metrics"] == scores_by_mode(model, problem.y, kind)[mode]
 
 
 def test_final_scores_are_those_of_the_estimator_and_of_the_best_of_twenty_starts(

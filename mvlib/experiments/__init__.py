@@ -17,8 +17,10 @@ _EXPORTS = {
     "load_plan": "mvlib.experiments.plan",
     "load_published": "mvlib.experiments.published",
     "load_records": "mvlib.experiments.records",
+    "paired_comparisons": "mvlib.experiments.statistics",
     "plan_papers": "mvlib.experiments.plan",
     "plan_runs": "mvlib.experiments.plan",
+    "rank_table": "mvlib.experiments.statistics",
     "readme_table": "mvlib.experiments.readme",
     "records_frame": "mvlib.experiments.records",
     "results_frame": "mvlib.experiments.tables",
@@ -31,6 +33,7 @@ _EXPORTS = {
     "summarise": "mvlib.experiments.scores",
     "to_markdown": "mvlib.experiments.markdown",
     "update_readme": "mvlib.experiments.readme",
+    "variance_shares": "mvlib.experiments.statistics",
     "verdict": "mvlib.experiments.verdicts",
 }
 

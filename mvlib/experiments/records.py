@@ -119,7 +119,7 @@ def save_record(record: Record, root: Path | None = None) -> None:
 
     It replaces a record of the same key and failures of the same cell. A quick record
     replaces every one of its cell; a committed one leaves those of other keys, since they
-    are an earlier version's work.
+    are an earlier version's work, and one that failed leaves every success.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def _rank(record: Record) -> tuple[bool, str]:
 
 
 def _replaces(new: Record, old: Record) -> bool:
-    if new["key"] == old["key"]:
+    if new["key"] == old["key"] and new["status"] == "ok":
         return True
     if new["cell"] != old["cell"]:
         return False

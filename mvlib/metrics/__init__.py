@@ -10,6 +10,7 @@ _EXPORTS = {
     "clustering_scores": "mvlib.metrics.clustering",
     "normalized_mutual_information": "mvlib.metrics.clustering",
     "purity": "mvlib.metrics.clustering",
+    "distribution_distances": "mvlib.metrics.distribution",
     "graph_precision_recall": "mvlib.metrics.graph",
 }
 

@@ -1,0 +1,130 @@
+"""What SMART costs in time and memory, measured in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from mvlib._validation import check_number
+
+NOISE = 0.1
+HIDDEN_DIMS = (512, 512, 512)
+
+
+def smart_costs(
+    dataset: str,
+    n_samples: int,
+    aligned_ratio: float,
+    settings: Mapping[str, Any],
+    random_state: int,
+    device: str = "auto",
+) -> dict[str, float]:
+    """Return what SMART costs on a data set resampled to a size.
+
+    Parameters
+    ----------
+    dataset : str
+        A data set's name.
+    n_samples : int
+        Rows to draw from it, with repetition and noise.
+    aligned_ratio : float
+        Share of aligned rows.
+    settings : mapping
+        Of `SMART`, on top of its defaults with hidden layers of 512.
+    random_state : int
+        Seed of the drawing and of SMART.
+    device : str, default="auto"
+        As for `SMART`.
+
+    Returns
+    -------
+    dict of str to float
+        `seconds_training`: an epoch, the mean of two after a first. `seconds_features`: the
+        rest of a fit, most of it the graph, the features and k-means. `memory_mb`: the
+        highest resident memory of the process less what it held before the fit, in 10^6
+        bytes; main memory, also where a GPU works.
+
+    Raises
+    ------
+    ValueError
+        If `n_samples` is too small, or a setting is unknown to SMART.
+    """
+    check_number("n_samples", n_samples, low=2, integer=True)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        task = (dataset, n_samples, aligned_ratio, dict(settings), random_state, device)
+        return pool.submit(_measure, *task).result()
+
+
+def resampled(
+    Xs: list[np.ndarray], n_samples: int, random_state: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return rows drawn with repetition, with noise, and which rows they were.
+
+    Parameters
+    ----------
+    Xs : list of ndarray, each (n_rows, n_features_v)
+        Views.
+    n_samples : int
+        Rows to draw.
+    random_state : int
+        Seed.
+
+    Returns
+    -------
+    Xs : list of ndarray, each (n_samples, n_features_v), float32
+        The noise is normal, a tenth of the view's standard deviation.
+    rows : ndarray of shape (n_samples,), int64
+    """
+    rng = np.random.default_rng(random_state)
+    rows = rng.integers(len(Xs[0]), size=n_samples)
+    views = []
+    for X in Xs:
+        noise = rng.standard_normal((n_samples, X.shape[1]), dtype=np.float32)
+        views.append((X[rows] + NOISE * X.std() * noise).astype(np.float32))
+    return views, rows
+
+
+def _measure(
+    dataset: str,
+    n_samples: int,
+    aligned_ratio: float,
+    settings: dict[str, Any],
+    random_state: int,
+    device: str,
+) -> dict[str, float]:
+    import psutil
+
+    from mvlib import SMART, data
+
+    digits = data.load(dataset)
+    views, rows = resampled(data.min_max_scale(digits.Xs), n_samples, random_state)
+    problem = data.partially_align(views, digits.y[rows], aligned_ratio)
+    before = psutil.Process().memory_info().rss
+    seconds = {}
+    for epochs in (1, 3):
+        common = {"hidden_dims": HIDDEN_DIMS, "random_state": random_state, "device": device}
+        model = SMART(digits.n_clusters, **common, **settings, epochs=epochs)
+        start = time.perf_counter()
+        model.fit(problem.Xs, aligned=problem.aligned)
+        seconds[epochs] = time.perf_counter() - start
+    training = (seconds[3] - seconds[1]) / 2
+    return {
+        "seconds_training": max(training, 1e-3),
+        "seconds_features": max(seconds[1] - training, 1e-3),
+        "memory_mb": (_peak_memory() - before) / 1e6,
+    }
+
+
+def _peak_memory() -> int:
+    import resource
+
+    # macOS counts in bytes, Linux in units of 1024.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

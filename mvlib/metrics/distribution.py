@@ -1,0 +1,77 @@
+"""How far apart two clouds of points are, whichever point belongs to which."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.distance import cdist, pdist
+
+from mvlib._validation import check_number, check_views
+
+
+def distribution_distances(
+    A: np.ndarray, B: np.ndarray, n_projections: int = 100, random_state: int | None = None
+) -> dict[str, float]:
+    """Return three distances between the distributions of two sets of points.
+
+    Parameters
+    ----------
+    A : array-like of shape (n_a, n_features)
+        Points of one distribution, such as the embeddings of one view.
+    B : array-like of shape (n_b, n_features)
+        Points of the other.
+    n_projections : int, default=100
+        Random directions of the sliced Wasserstein distance.
+    random_state : int, optional
+        Seed of the directions, and of the 1,000 points from which the kernel's width and
+        the MMD are taken where there are more.
+
+    Returns
+    -------
+    dict of str to float
+        `mmd`: squared maximum mean discrepancy (biased) under one Gaussian kernel whose
+        width is the median distance of all points; `covariance_distance`: Frobenius norm of
+        the difference of the covariances over that of their sum; `sliced_wasserstein`: the
+        2-Wasserstein distance, averaged over directions (POT), of points divided by their
+        root mean squared distance from their common mean. None depends on the unit of
+        length.
+
+    Raises
+    ------
+    ValueError
+        If the points are not finite, differ in width, or are fewer than two.
+    """
+    import ot
+
+    A, B = (
+        check_views([X], dtype=np.float64, argument=name)[0] for name, X in (("A", A), ("B", B))
+    )
+    if A.shape[1] != B.shape[1]:
+        raise ValueError(f"B has {B.shape[1]} features: expected {A.shape[1]}, as A has")
+    if min(len(A), len(B)) < 2:
+        raise ValueError(f"A and B have {len(A)} and {len(B)} points: expected at least 2 each")
+    check_number("n_projections", n_projections, low=1, integer=True)
+    rng = np.random.default_rng(random_state)
+    covariances = np.cov(A, rowvar=False), np.cov(B, rowvar=False)
+    total = float(np.linalg.norm(covariances[0] + covariances[1]))
+    both = np.concatenate([A, B])
+    scale = float(np.sqrt(((both - both.mean(axis=0)) ** 2).sum(axis=1).mean())) or 1.0
+    few_a, few_b = (X[rng.permutation(len(X))[:1000]] for X in (A, B))
+    return {
+        "mmd": _squared_mmd(few_a, few_b),
+        "covariance_distance": float(np.linalg.norm(covariances[0] - covariances[1]))
+        / (total or 1.0),
+        "sliced_wasserstein": float(
+            ot.sliced_wasserstein_distance(
+                A / scale, B / scale, n_projections=n_projections, seed=random_state
+            )
+        ),
+    }
+
+
+def _squared_mmd(A: np.ndarray, B: np.ndarray) -> float:
+    width = float(np.median(pdist(np.concatenate([A, B])))) or 1.0
+
+    def kernel(X: np.ndarray, Y: np.ndarray) -> float:
+        return float(np.exp(-cdist(X, Y, "sqeuclidean") / (2 * width**2)).mean())
+
+    return max(kernel(A, A) + kernel(B, B) - 2 * kernel(A, B), 0.0)
