@@ -8,6 +8,7 @@ import pytest
 from mvlib.experiments import Recorder
 from mvlib.experiments.executed import plain_error, results_in
 from mvlib.experiments.recorder import RESULTS_MIME
+from mvlib.experiments.scores import parameters_of
 
 SCORES = {"acc": 0.9, "nmi": 0.8, "ari": -0.1, "purity": 0.9}
 
@@ -117,3 +118,30 @@ def test_results_of_another_experiment_are_refused(recorder):
 def test_errors_lose_colours_and_places(tmp_path):
     text = f"\x1b[0;31mOSError\x1b[0m in {tmp_path}/notebooks/a.ipynb"
     assert plain_error(text, tmp_path) == "OSError in ./notebooks/a.ipynb"
+
+
+def test_measures_are_recorded_beside_scores_or_alone():
+    recorder = Recorder("smart", "threshold", profile="quick", device="cpu")
+    recorder.add("a", "made", 1, metrics={"last": SCORES}, measures={"mmd": 0.5})
+    recorder.add("b", "made", 1, {"split": 20}, measures={"edges": np.int64(3)})
+    frame = recorder.frame()
+    assert frame["measure_mmd"].tolist()[0] == 0.5
+    assert frame["measure_edges"].tolist()[1] == 3
+    assert frame["acc"].isna().tolist() == [False, True]
+    assert parameters_of(frame) == ["split"]
+    for result in recorder.payload()["results"]:
+        json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("measures", "message"),
+    [
+        ({"MMD": 1.0}, "measures' name 'MMD': expected lower case"),
+        ({"mmd": float("nan")}, r"measures\['mmd'\]=nan is out of range"),
+    ],
+)
+def test_measures_that_cannot_be_kept_are_named(measures, message):
+    recorder = Recorder("smart", "threshold", profile="quick", device="cpu")
+    with pytest.raises(ValueError, match=message):
+        recorder.add("a", "made", 1, measures=measures)
+    assert recorder.results == []

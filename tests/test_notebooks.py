@@ -26,6 +26,16 @@ def test_there_are_notebooks():
         "ablation_losses",
         "alignment_rate",
         "selection",
+        "threshold",
+        "splits",
+        "sensitivity",
+        "distribution_shift",
+        "biased_alignment",
+        "many_views",
+        "what_the_graph_sees",
+        "precision",
+        "scale",
+        "statistics",
         "table_clustering",
     }
 

@@ -1,15 +1,43 @@
-"""Checks that a results frame holds one value a cell."""
+"""One value a cell of a results frame: checks of it, and means over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mvlib._validation import check_choice
 from mvlib.experiments.recorder import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Two results that differ by less, in points, are equal: a float's last bit makes no rank.
+DECIMALS = 9
+
+
+def mean_scores(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
+    """Return the means over seeds and splits in points, a row a data set, a column a method.
+
+    The parameters and errors are those of `rank_table`.
+    """
+    check_columns(frame, ("dataset", "method"))
+    check_metric(frame, metric)
+    keys = [name for name in ("dataset", "method", "split", "seed") if name in frame]
+    check_cells(frame, keys, metric)
+    points = 100 * frame[metric].astype(float)
+    means = points.groupby([frame["dataset"], frame["method"]]).mean().round(DECIMALS)
+    table = means.unstack()
+    table = table.reindex(index=frame["dataset"].unique(), columns=frame["method"].unique())
+    missing = np.argwhere(table.isna())
+    if len(missing):
+        row, column = missing[0]
+        raise ValueError(
+            f"frame has no {metric} of {table.columns[column]!r} on {table.index[row]!r}: "
+            "expected every method on every data set"
+        )
+    return table
 
 
 def check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvlib._validation import check_choice, check_number
-from mvlib.experiments.cells import check_cells, check_columns, check_metric, name_cell
+from mvlib.experiments.cells import (
+    DECIMALS,
+    check_cells,
+    check_columns,
+    check_metric,
+    mean_scores,
+    name_cell,
+)
 from mvlib.experiments.verdicts import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 UNDECIDED = "not told apart"
-# Two results that differ by less, in points, are equal: a float's last bit makes no rank.
-_DECIMALS = 9
-# Up to here all 2^n signs are tried, so that p is exact even where ranks are tied.
-_MOST_PERMUTED = 13
+# Up to here scipy tries all 2^n signs of tied ranks, whose distribution no formula gives.
+_MOST_FLIPPED = 16
 
 
 def paired_comparisons(
@@ -72,8 +77,8 @@ def paired_comparisons(
     -----
     Of n cells that differ, the smallest p is :math:`2^{1 - n}`: below 0.05 from n = 6 on,
     where it is 0.03125. `detail` says where there are too few for any verdict, before Holm's
-    correction. p is exact up to 13 cells that differ, and up to 50 without tied ranks;
-    beyond, scipy's normal approximation.
+    correction. p is exact up to 50 cells that differ, with tied ranks up to 16; beyond,
+    it is scipy's normal approximation.
 
     The test speaks for the cells that it is given. Seeds and splits of one data set are no
     independent data sets: with cells of one data set, a verdict holds for that set alone, and
@@ -159,9 +164,9 @@ def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
         grid = cells.pivot(index="split", columns="seed", values=metric)
         if min(grid.shape) < 2 or grid.isna().to_numpy().any():
             raise ValueError(
-                f"frame has {len(cells)} results of {name_cell(known)} on {grid.shape[0]} splits "
-                f"and {grid.shape[1]} seeds: expected at least 2 of each, every seed on every "
-                "split"
+                f"frame has {len(cells)} results of {name_cell(known)}, on {grid.shape[0]} "
+                f"splits and {grid.shape[1]} seeds: expected at least 2 of each, every seed "
+                "on every split"
             )
         rows.append(known | _components(100 * grid.to_numpy(dtype=float)))
     return pd.DataFrame(rows)
@@ -194,29 +199,6 @@ def rank_table(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     return table.rename_axis(columns=None)
 
 
-def mean_scores(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
-    """Return the means over seeds and splits in points, a row a data set, a column a method.
-
-    The parameters and errors are those of `rank_table`.
-    """
-    check_columns(frame, ("dataset", "method"))
-    check_metric(frame, metric)
-    keys = [name for name in ("dataset", "method", "split", "seed") if name in frame]
-    check_cells(frame, keys, metric)
-    points = 100 * frame[metric].astype(float)
-    means = points.groupby([frame["dataset"], frame["method"]]).mean().round(_DECIMALS)
-    table = means.unstack()
-    table = table.reindex(index=frame["dataset"].unique(), columns=frame["method"].unique())
-    missing = np.argwhere(table.isna())
-    if len(missing):
-        row, column = missing[0]
-        raise ValueError(
-            f"frame has no {metric} of {table.columns[column]!r} on {table.index[row]!r}: "
-            "expected every method on every data set"
-        )
-    return table
-
-
 def _differences(
     frame: pd.DataFrame, column: str, pair: tuple[str, str], keys: list[str], metric: str
 ) -> np.ndarray:
@@ -237,7 +219,7 @@ def _differences(
             f"pairs={pair!r} have no cell in common: expected both with some of the same "
             f"{', '.join(keys)}"
         )
-    return (cells["A"] - cells["B"]).to_numpy().round(_DECIMALS)
+    return (cells["A"] - cells["B"]).to_numpy().round(DECIMALS)
 
 
 def _signed_rank(differences: np.ndarray) -> dict[str, Any]:
@@ -253,9 +235,14 @@ def _signed_rank(differences: np.ndarray) -> dict[str, Any]:
     effect, p = 0.0, 1.0
     if len(moved):
         ranks = stats.rankdata(np.abs(moved))
-        effect = (ranks * np.sign(moved)).sum() / ranks.sum()
-        exact = len(moved) <= _MOST_PERMUTED
-        p = stats.wilcoxon(moved, method=stats.PermutationMethod() if exact else "auto").pvalue
+        signed = ranks * np.sign(moved)
+        effect = signed.sum() / ranks.sum()
+        tied = len(np.unique(ranks)) < len(ranks)
+        if tied and len(moved) <= _MOST_FLIPPED:
+            flips = {"permutation_type": "samples", "n_resamples": 2**_MOST_FLIPPED}
+            p = stats.permutation_test((signed,), np.sum, vectorized=True, **flips).pvalue
+        else:
+            p = stats.wilcoxon(moved).pvalue
     return {
         "n": n,
         "difference": mean,

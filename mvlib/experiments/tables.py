@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mvlib._paths import project_root
 from mvlib._validation import check_choice
 from mvlib.experiments.keys import EARLIER, staleness
+from mvlib.experiments.plan import load_plan
 from mvlib.experiments.published import load_published
 from mvlib.experiments.recorder import METRICS, PROFILES
 from mvlib.experiments.records import Record, latest_records, load_records, records_frame
@@ -105,7 +106,7 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
         row each for our other methods and rules. Columns: id, dataset, the settings,
         method, rule, metric, published, source, ours, sd, n, difference, ci_low, ci_high
         (points), verdict, detail, version ("current" or "earlier version" of the sources),
-        where, caveat. Quick runs never enter.
+        command (what runs it again), where, caveat. Quick and reduced runs never enter.
 
     Raises
     ------
@@ -128,10 +129,23 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     settings = dict.fromkeys(name for row in published for name in row["setting"])
     columns = [
         "id", "dataset", *settings, "method", "rule", "metric", "published", "source", "ours",
-        "sd", "n", "difference", "ci_low", "ci_high", "verdict", "detail", "version", "where",
-        "caveat",
+        "sd", "n", "difference", "ci_low", "ci_high", "verdict", "detail", "version", "command",
+        "where", "caveat",
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    known = load_plan(paper, root)["method"]
+    commands = [
+        _command(paper, row, [name for name in settings if row.get(name) is not None])
+        if row["method"] == known or not row["id"]
+        else ""
+        for row in rows
+    ]
+    return pd.DataFrame(rows).assign(command=commands).reindex(columns=columns)
+
+
+def _command(paper: str, row: Mapping[str, Any], settings: Sequence[str]) -> str:
+    where = "".join(f" {name}={row[name]}" for name in settings)
+    chosen = f" --where{where}" if where else ""
+    return f"mvlib run {paper}/method --profile full --dataset {row['dataset']}{chosen} --again"
 
 
 def compare(row: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Verdict, pd.DataFrame]:

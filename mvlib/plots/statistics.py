@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -11,18 +12,15 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from mvlib._validation import check_choice
-from mvlib.experiments.statistics import (
-    UNDECIDED,
-    mean_scores,
-    paired_comparisons,
-    rank_table,
-)
+from mvlib.experiments.cells import mean_scores
+from mvlib.experiments.statistics import UNDECIDED, paired_comparisons, rank_table
 from mvlib.plots.style import WIDTH
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ALPHA = 0.05
+_LINE = 32
 _FEWEST_FOR_WILCOXON = 6
 _TESTS = {"wilcoxon-holm": "Wilcoxon-Holm", "nemenyi": "Nemenyi"}
 
@@ -82,18 +80,20 @@ def plot_critical_difference(
     title, p = _tests(scores, metric, test)
     ranks = rank_table(frame, metric).set_index("method")["mean_rank"]
     blue, _, _, red = sns.color_palette("colorblind")[:4]
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.5 + 0.2 * n_methods))
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.6 + 0.25 * n_methods))
     critical_difference_diagram(
-        ranks,
-        p,
+        ranks.rename(_wrap),
+        p.rename(index=_wrap, columns=_wrap),
         alpha=_ALPHA,
         ax=ax,
         label_fmt_left="{label} ({rank:.2f})",
         label_fmt_right="({rank:.2f}) {label}",
+        label_props={"fontsize": "small"},
         elbow_props={"color": "0.2", "linewidth": 0.8},
         marker_props={"color": blue},
         crossbar_props={"color": red},
     )
+    ax.set_xticks(range(int(np.ceil(ranks.min())), int(ranks.max()) + 1))
     ax.grid(False)
     figure.suptitle(title, fontsize="medium")
     return figure
@@ -116,7 +116,7 @@ def plot_forest(table: pd.DataFrame) -> Figure:
     Figure
     """
     blue = sns.color_palette("colorblind")[0]
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.0 + 0.32 * len(table)))
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.45 * len(table)))
     ax.axvline(0, color="0.4", linewidth=1)
     rows = np.arange(len(table))
     ax.hlines(rows, table["ci_low"], table["ci_high"], color=blue, linewidth=1.6)
@@ -132,11 +132,15 @@ def plot_forest(table: pd.DataFrame) -> Figure:
                 markersize=7,
                 label=label,
             )
-    names = [f"{a} minus {b}" for a, b in zip(table["A"], table["B"], strict=True)]
-    ax.set(xlabel="difference (points)", yticks=rows, yticklabels=names)
+    names = [
+        f"{a} minus {b}" if len(a + b) < _LINE else f"{_wrap(a)}\n{_wrap(f'minus {b}')}"
+        for a, b in zip(table["A"], table["B"], strict=True)
+    ]
+    ax.set(xlabel="difference (points)")
+    ax.set_yticks(rows, names, fontsize="small")
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.grid(False, axis="y")
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 
@@ -168,3 +172,7 @@ def _tests(scores: pd.DataFrame, metric: str, test: str) -> tuple[str, pd.DataFr
     if 2.0 ** (1 - n_sets) * len(pairs) >= _ALPHA:
         said += f";\n{n_sets} data sets are too few to tell any of {n_methods} methods apart"
     return said, p
+
+
+def _wrap(name: str) -> str:
+    return textwrap.fill(name, _LINE)
