@@ -10,6 +10,7 @@ from mvlib._paths import project_root
 from mvlib.experiments import (
     comparison_table,
     load_published,
+    plan_runs,
     readme_table,
     results_frame,
     results_table,
@@ -286,3 +287,24 @@ def test_a_wrong_published_file_says_what_is_wrong(project, old, new, message):
     path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
     with pytest.raises(ValueError, match=message):
         load_published("smart", project)
+
+
+def test_a_run_that_the_plan_dropped_gives_way_to_the_planned_one_that_repeats_it(tmp_path):
+    for folder in ("plans", "published"):
+        target = tmp_path / "data" / folder / "smart.toml"
+        target.parent.mkdir(parents=True)
+        source = project_root() / "data" / folder / "smart.toml"
+        target.write_text(source.read_text("utf-8"), "utf-8")
+    save_record(record(1, acc=0.5), tmp_path)
+    assert results_frame("smart", "full", root=tmp_path)["acc"].max() == 0.6
+    (planned,) = plan_runs(
+        "full", ["smart/method"], ["bdgp"], {"aligned_ratio": "1.0", "seeds": "5"}, tmp_path
+    )
+    new = record(2, acc=0.9) | {"cell": planned.cell}
+    for result in new["results"]:
+        result["parameters"] = {"split": 20}
+    save_record(new, tmp_path)
+    save_record(record(3, acc=0.7, seed=15), tmp_path)
+    frame = results_frame("smart", "full", root=tmp_path)
+    oracle = frame[frame["rule"] == "oracle"]
+    assert oracle[["seed", "acc"]].to_numpy().tolist() == [[5, 0.9], [15, 0.7]]

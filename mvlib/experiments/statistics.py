@@ -77,8 +77,8 @@ def paired_comparisons(
     -----
     Of n cells that differ, the smallest p is :math:`2^{1 - n}`: below 0.05 from n = 6 on,
     where it is 0.03125. `detail` says where there are too few for any verdict, before Holm's
-    correction. p is exact up to 50 cells that differ, with tied ranks up to 16; beyond,
-    it is scipy's normal approximation.
+    correction, and where the mean points away from the verdict. p is exact up to 50 cells
+    that differ, with tied ranks up to 16; beyond, it is scipy's normal approximation.
 
     The test speaks for the cells that it is given. Seeds and splits of one data set are no
     independent data sets: with cells of one data set, a verdict holds for that set alone, and

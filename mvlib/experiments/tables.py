@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mvlib._paths import project_root
 from mvlib._validation import check_choice
 from mvlib.experiments.keys import EARLIER, staleness
-from mvlib.experiments.plan import load_plan
+from mvlib.experiments.plan import load_plan, plan_runs
 from mvlib.experiments.published import load_published
 from mvlib.experiments.recorder import METRICS, PROFILES
 from mvlib.experiments.records import Record, latest_records, load_records, records_frame
@@ -47,19 +47,37 @@ def results_frame(
     DataFrame
         As `records_frame` gives it. Where several records hold the same result (same
         experiment, method, data set, parameters, seed and rule), the newest counts, so that
-        a method without seeds is one result however many runs repeat it.
+        a method without seeds is one result however many runs repeat it. A result of a run
+        that the plan no longer holds counts until a planned run gives the same one.
     """
     check_choice("profile", profile, PROFILES)
     records = latest_records(load_records(paper, profile, root))
     if experiment is not None:
         records = [record for record in records if record["experiment"] == experiment]
     frame = records_frame(records).sort_values("started", kind="stable")
+    frame = _without_superseded(frame, profile, root)
     if not variants and "variant" in frame:
         frame = frame[frame["variant"].isna()]
         empty = [name for name in parameters_of(frame) if frame[name].isna().all()]
         frame = frame.drop(columns=empty)
     identity = ["paper", "experiment", "method", "dataset", *parameters_of(frame), "seed"]
     return frame.drop_duplicates([*identity, "rule"], keep="last").reset_index(drop=True)
+
+
+def _without_superseded(frame: pd.DataFrame, profile: str, root: Path | None) -> pd.DataFrame:
+    """Leave out results of dropped runs that a planned run gives, though it names more."""
+    planned = {run.cell for run in plan_runs(profile, root=root)}
+    old = frame[~frame["cell"].isin(planned)]
+    new = frame[frame["cell"].isin(planned)]
+    if old.empty or new.empty:
+        return frame
+    fixed = ["paper", "experiment", "method", "dataset", "seed", "rule"]
+    pairs = old.reset_index().merge(new, on=fixed, suffixes=("", "_new"))
+    same = pairs["cell"].notna()
+    for name in parameters_of(frame):
+        ours, theirs = pairs[name], pairs[f"{name}_new"]
+        same &= ours.isna() | theirs.isna() | (ours == theirs)
+    return frame.drop(index=pairs.loc[same, "index"].unique())
 
 
 def results_table(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _ALPHA = 0.05
 _LINE = 32
-_FEWEST_FOR_WILCOXON = 6
 _TESTS = {"wilcoxon-holm": "Wilcoxon-Holm", "nemenyi": "Nemenyi"}
 
 
@@ -41,8 +40,8 @@ def plot_critical_difference(
         A data set counts once, with the mean over its seeds.
     metric : {"acc", "nmi", "ari", "purity"}, default="acc"
     test : {"wilcoxon-holm", "nemenyi"}, optional
-        Which test of pairs; by default Wilcoxon's with Holm's correction from six data sets
-        on, else Nemenyi's.
+        Which test of pairs; by default Wilcoxon's with Holm's correction where there are
+        data sets enough for it to find anything, else Nemenyi's.
 
     Returns
     -------
@@ -75,7 +74,8 @@ def plot_critical_difference(
             "for two methods there is paired_comparisons"
         )
     if test is None:
-        test = "wilcoxon-holm" if n_sets >= _FEWEST_FOR_WILCOXON else "nemenyi"
+        smallest = 2.0 ** (1 - n_sets) * n_methods * (n_methods - 1) / 2
+        test = "wilcoxon-holm" if smallest < _ALPHA else "nemenyi"
     check_choice("test", test, _TESTS)
     title, p = _tests(scores, metric, test)
     ranks = rank_table(frame, metric).set_index("method")["mean_rank"]
