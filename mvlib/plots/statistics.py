@@ -57,7 +57,7 @@ def plot_critical_difference(
     -----
     Of n data sets and k methods, Wilcoxon-Holm tells nothing apart while
     :math:`2^{1 - n} k (k - 1) / 2` is 0.05 or more, whatever the results; the title says so
-    then. With six data sets that is so from three methods on.
+    then. With six data sets that is so from three methods on, and Nemenyi's test is taken.
 
     References
     ----------
