@@ -126,6 +126,22 @@ def test_key_follows_the_drawing_of_figures_only_where_a_rerun_is_cheap(
     assert (run_key(run, project, package=package) != before) is follows
 
 
+def test_key_of_hours_ignores_the_module_that_prints_tables(project, package):
+    (package / "experiments").mkdir()
+    (package / "experiments" / "__init__.py").write_text("")
+    module = package / "experiments" / "markdown.py"
+    module.write_text("BORDER = 1\n")
+    code = "from toy import Method\nfrom toy.experiments.markdown import BORDER"
+    edit(project, lambda cells: cells[1].update(source=[code]))
+    keys = {}
+    for border in (1, 2):
+        module.write_text(f"BORDER = {border}\n")
+        for profile in ("quick", "full"):
+            keys[profile, border] = run_key(planned(profile=profile), project, package=package)
+    assert keys["full", 1] == keys["full", 2]
+    assert keys["quick", 1] != keys["quick", 2]
+
+
 @pytest.mark.parametrize("module", ["methods/other.py", "_checks.py", "data/load.py"])
 def test_key_ignores_sources_that_the_notebook_does_not_reach(project, package, module):
     before = run_key(planned(), project, package=package)

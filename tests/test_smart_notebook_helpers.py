@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 from mvlib import SMART, data, plots
@@ -224,3 +225,12 @@ def test_a_graph_is_drawn_sorted_by_class():
     graph = (y[:, None] == y).astype(float)
     (image,) = plots.plot_graph({"graph": graph}, y).axes[0].get_images()
     assert image.get_array().tolist() == np.kron(np.eye(2), np.ones((2, 2))).tolist()
+
+
+def test_counts_that_missing_ones_made_floats_are_printed_whole():
+    scores = {"acc": [0.1, 0.2, 0.3], "nmi": 0.1, "ari": 0.1, "purity": 0.1}
+    frame = pd.DataFrame({"starts": [1.0, 20.0, None], "ratio": [0.5, 1.0, 1.0]} | scores)
+    table = score_table(frame, by=["starts", "ratio"], metrics=["acc"])
+    assert table["starts"].dropna().tolist() == [1, 20]
+    assert str(table["starts"].dtype) == "Int64"
+    assert table["ratio"].tolist() == [0.5, 1.0, 1.0]

@@ -17,6 +17,8 @@ from mvlib.experiments.recorder import COMMITTED_PROFILES
 from mvlib.experiments.records import Record, load_records
 from mvlib.experiments.sources import reached_sources
 
+# Modules of `experiments` that read results and make none.
+_SHOWING = ("markdown", "scores", "statistics", "cells")
 CURRENT = "current"
 EARLIER = "earlier version"
 
@@ -31,7 +33,8 @@ def run_key(
 
     It covers the notebook's code cells (not its prose and outputs), the parameters (not the
     device and the number of threads), the code of the mvlib modules that the notebook
-    reaches by import (for committed profiles, without `mvlib.plots`), the checksums of the
+    reaches by import (for committed profiles, without what only shows numbers: `mvlib.plots`,
+    tables, tests), the checksums of the
     data, and the versions of Python (minor), torch, numpy, scipy and scikit-learn; for a run
     that reads records, also which records there
     are and the published numbers.
@@ -65,8 +68,8 @@ def run_key(
         raise ValueError(f"{run.notebook} holds code that is no Python: {error}") from error
     installed = versions or provenance.versions()
     if run.profile in COMMITTED_PROFILES:
-        # Figures change no number; what took hours is not called stale for a colour.
-        sources = {name: code for name, code in sources.items() if "plots" not in name}
+        # What only shows changes no number; hours of work are not stale for a colour.
+        sources = {name: code for name, code in sources.items() if not _only_shows(name)}
     found = {
         "of": [run.paper, run.experiment, run.notebook],
         "cells": cells,
@@ -79,6 +82,11 @@ def run_key(
     if run.after:
         found["records"] = _read_by(run, root)
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+def _only_shows(module: str) -> bool:
+    room, _, name = module.rpartition(".")
+    return "plots" in module or (room.endswith("experiments") and name in _SHOWING)
 
 
 def staleness(record: Record, root: Path | None = None) -> str:

@@ -44,12 +44,21 @@ def summarise(frame: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFr
         experiment = ["experiment"] if "experiment" in frame else []
         by = [*experiment, "dataset", *parameters_of(frame), "method", "rule"]
     points = frame.assign(**{metric: 100 * frame[metric].astype(float) for metric in METRICS})
+    points = points.assign(**{name: _whole(points[name]) for name in by})
     groups = points.groupby(list(by), sort=False, dropna=False)
     table = groups.size().rename("n").to_frame()
     for metric in METRICS:
         table[metric] = groups[metric].mean()
         table[f"{metric}_sd"] = groups[metric].std(ddof=1)
     return table.reset_index()
+
+
+def _whole(column: pd.Series) -> pd.Series:
+    """Return a column of counts as integers, which missing ones made floats."""
+    known = column.dropna()
+    if column.dtype.kind != "f" or not (known == known.round()).all():
+        return column
+    return column.astype("Int64")
 
 
 def score_table(

@@ -164,7 +164,7 @@ def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
     """
     shown = frame.assign(acc=100 * frame["acc"])
     groups = list(dict.fromkeys(shown[by]))
-    kinds = [None] if hue is None else list(dict.fromkeys(shown[hue]))
+    kinds = [None] if hue is None else list(dict.fromkeys(shown[hue].dropna()))
     palette = sns.color_palette("colorblind")
     figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.38 * len(groups)))
     height = 0.7 / len(kinds)
@@ -172,7 +172,8 @@ def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
         some = shown if hue is None else shown[shown[hue] == kind]
         offset = (number - (len(kinds) - 1) / 2) * height
         rows = some[by].map(groups.index) + offset
-        label = None if hue is None else f"{hue} {kind}"
+        whole = isinstance(kind, float) and kind.is_integer()
+        label = None if hue is None else f"{hue} {int(kind) if whole else kind}"
         ax.plot(some["acc"], rows, "o", color=palette[number], markersize=5, label=label)
         for group, mean in some.groupby(by, sort=False)["acc"].mean().items():
             row = groups.index(group) + offset
