@@ -138,9 +138,12 @@ def plot_accuracy_by_epoch(
     styles = ("--", ":", "-.")
     for number, (name, value) in enumerate((floors or {}).items()):
         ax.axhline(100 * value, color="0.25", linestyle=styles[number % 3], label=name)
-    for text, epoch, value in marks:
+    for place, (text, epoch, value) in enumerate(marks):
         ax.plot(epoch, 100 * value, "o", color="black", markersize=5)
-        ax.annotate(text, (epoch, 100 * value), (0, 6), textcoords="offset points", ha="center")
+        # Above and below in turn: two marks may share a point.
+        shift = (0, 6) if place % 2 == 0 else (0, -14)
+        ax.annotate(text, (epoch, 100 * value), shift, textcoords="offset points", ha="center")
+    ax.margins(x=0.08, y=0.12)
     ax.set(xlabel="epoch", ylabel="ACC (%)")
     ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mvlib._validation import check_choice
 from mvlib.plots.style import WIDTH
@@ -55,6 +57,8 @@ def plot_heatmaps(
             fmt=".0f",
             cbar=False,
             linewidths=0.5,
+            xticklabels=[f"{value:g}" for value in table.columns],
+            yticklabels=[f"{value:g}" for value in table.index],
         )
         row, column = mark.get(table.index.name), mark.get(table.columns.name)
         if row in table.index and column in table.columns:
@@ -164,6 +168,12 @@ def plot_measures(
     return figure
 
 
+def _decades(limits: tuple[float, float]) -> tuple[float, float]:
+    """Return limits widened to whole powers of ten, so that the axis has two numbers."""
+    low, high = (math.log10(limit) for limit in limits)
+    return 10.0 ** math.floor(low), 10.0 ** math.ceil(high)
+
+
 def plot_costs(frame: pd.DataFrame, x: str, costs: Sequence[str], label: str) -> Figure:
     """Draw costs against size on logarithmic axes, a panel a cost and a line a method.
 
@@ -183,8 +193,8 @@ def plot_costs(frame: pd.DataFrame, x: str, costs: Sequence[str], label: str) ->
     Figure
     """
     titles = {
-        "seconds_training": "training, seconds an epoch",
-        "seconds_features": "graph, features and k-means, seconds",
+        "seconds_training": "seconds an epoch",
+        "seconds_features": "seconds afterwards",
         "memory_mb": "peak memory, MB",
     }
     figure, axes = plt.subplots(1, len(costs), figsize=(WIDTH * 1.35, 3.2), squeeze=False)
@@ -201,5 +211,9 @@ def plot_costs(frame: pd.DataFrame, x: str, costs: Sequence[str], label: str) ->
             legend=place == len(costs) - 1,
         )
         ax.set(xscale="log", yscale="log", xlabel=label, ylabel="", title=titles[cost])
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(numticks=5))
+            axis.set_minor_formatter(NullFormatter())
+        ax.set_ylim(*_decades(ax.get_ylim()))
     axes[0, -1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
