@@ -6,7 +6,7 @@ READY := .venv/.ready
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce full book test lint bench notebooks clean
+.PHONY: help setup reproduce reduced full book test lint bench notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ $(READY): requirements.txt pyproject.toml
 reproduce: $(READY) ## run every notebook's quick profile and build the book
 	@$(BIN)/mvlib run --profile quick --jobs $(JOBS)
 	@$(BIN)/mvlib book
+
+reduced: $(READY) ## run the reduced settings that the book's tests rest on (hours)
+	@$(BIN)/mvlib run --profile reduced --jobs $(JOBS)
 
 full: $(READY) ## run the full settings of every table (hours; wants a GPU)
 	@$(BIN)/mvlib run --profile full --jobs 1
