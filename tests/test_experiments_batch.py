@@ -258,5 +258,9 @@ def test_git_state_is_null_outside_a_checkout_of_its_own(project):
     assert len(state["git_commit"]) == 40
     assert state["git_dirty"] is False
     assert git_state(project / "notebooks") == {"git_commit": None, "git_dirty": None}
+    records = project / "data" / "results" / "reduced" / "smart.jsonl"
+    records.parent.mkdir(parents=True)
+    records.touch()
+    assert git_state(project)["git_dirty"] is False
     (project / "new").touch()
     assert git_state(project)["git_dirty"] is True

@@ -159,5 +159,6 @@ def git_state(root: Path) -> Mapping[str, str | bool | None]:
     commit = git("rev-parse", "HEAD") if top and Path(top).resolve() == root else None
     if commit is None:
         return {"git_commit": None, "git_dirty": None}
-    changes = git("status", "--porcelain")
+    # The records that the run before left are no change of what this one runs.
+    changes = git("status", "--porcelain", "--", ".", ":(exclude)data/results")
     return {"git_commit": commit, "git_dirty": None if changes is None else bool(changes)}
