@@ -174,6 +174,22 @@ def test_key_follows_parameters_and_data(project, package, monkeypatch):
     assert run_key(planned(), project, package=package) != before
 
 
+def test_key_follows_a_default_of_the_notebook_only_where_the_run_sets_nothing(
+    project, package
+):
+    def key(source):
+        content = {"cell_type": "code", "metadata": {"tags": ["parameters"]}}
+        edit(project, lambda cells: cells.insert(1, content | {"source": [source]}))
+        found = run_key(planned(), project, package=package)
+        edit(project, lambda cells: cells.pop(1))
+        return found
+
+    assert key('x = 5\ny = [1, 2]\ndevice = "auto"') == key("x = 6\ny = [1, 2]")
+    assert key("y = [1, 2]") != key("y = [1, 3]")
+    with pytest.raises(ValueError, match="line 1 of the parameters"):
+        key("y = x + 1")
+
+
 def test_key_follows_versions_but_not_pythons_last_part(project, package):
     def key(**changes):
         return run_key(planned(), project, provenance.versions() | changes, package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Mapping
@@ -31,12 +32,12 @@ def run_key(
 ) -> str:
     """Return the hash of all that a run's results depend on.
 
-    It covers the notebook's code cells (not its prose and outputs), the parameters (not the
-    device and the number of threads), the code of the mvlib modules that the notebook
-    reaches by import (for committed profiles, without what only shows numbers: `mvlib.plots`,
-    tables, tests), the checksums of the
-    data, and the versions of Python (minor), torch, numpy, scipy and scikit-learn; for a run
-    that reads records, also which records there
+    It covers the notebook's code cells (not its prose and outputs), the parameters in force
+    (those of the run, else the notebook's; not the device and the number of threads), the
+    code of the mvlib modules that the notebook reaches by import (for committed profiles,
+    without what only shows numbers: `mvlib.plots`, tables, tests), the checksums of the data,
+    and the versions of Python (minor), torch, numpy, scipy and scikit-learn; for a run that
+    reads records, also which records there
     are and the published numbers.
 
     Parameters
@@ -61,9 +62,10 @@ def run_key(
         If the notebook is missing, is no notebook, or holds code that is no Python.
     """
     root = root or project_root()
-    cells = code_cells(root / run.notebook)
+    cells, defaults = code_cells(root / run.notebook)
     try:
         sources = reached_sources(cells, package or Path(mvlib.__file__).parent)
+        parameters = parameter_values(defaults) | dict(run.parameters)
     except SyntaxError as error:
         raise ValueError(f"{run.notebook} holds code that is no Python: {error}") from error
     installed = versions or provenance.versions()
@@ -73,7 +75,7 @@ def run_key(
     found = {
         "of": [run.paper, run.experiment, run.notebook],
         "cells": cells,
-        "parameters": dict(run.parameters),
+        "parameters": {k: v for k, v in parameters.items() if k != "device"},
         "sources": sources,
         "datasets": data_checksums(run.datasets),
         "versions": {name: installed.get(name) for name in provenance.PACKAGES},
@@ -134,8 +136,10 @@ def staleness(record: Record, root: Path | None = None) -> str:
     return CURRENT if key == record["key"] else EARLIER
 
 
-def code_cells(notebook: Path) -> list[str]:
-    """Return the sources of a notebook's code cells, without cells that papermill injected.
+def code_cells(notebook: Path) -> tuple[list[str], str]:
+    """Return the sources of a notebook's code cells, and that of its parameters.
+
+    Cells that papermill injected are left out.
 
     Raises
     ------
@@ -151,11 +155,32 @@ def code_cells(notebook: Path) -> list[str]:
         ) from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{notebook.name} is no notebook: {error!r}") from error
-    return [
-        "".join(cell["source"])
-        for cell in cells
-        if "injected-parameters" not in cell.get("metadata", {}).get("tags", [])
-    ]
+    sources, parameters = [], ""
+    for cell in cells:
+        tags = cell.get("metadata", {}).get("tags", [])
+        if "parameters" in tags:
+            parameters = "".join(cell["source"])
+        elif "injected-parameters" not in tags:
+            sources.append("".join(cell["source"]))
+    return sources, parameters
+
+
+def parameter_values(source: str) -> dict[str, Any]:
+    """Return the values that a cell of parameters assigns.
+
+    Raises
+    ------
+    SyntaxError
+        If it is no Python, or assigns anything but plain values to names.
+    """
+    values = {}
+    for node in ast.parse(source).body:
+        try:
+            (target,) = node.targets
+            values[target.id] = ast.literal_eval(node.value)
+        except (AttributeError, ValueError) as error:
+            raise SyntaxError(f"line {node.lineno} of the parameters: {error}") from error
+    return values
 
 
 def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
