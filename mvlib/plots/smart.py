@@ -215,8 +215,12 @@ def plot_accuracy_by_ratio(frame: pd.DataFrame, ratio: str = "aligned_ratio") ->
         ax=ax,
     )
     ax.set(xlabel="rows aligned (%)", ylabel="ACC (%)", xscale="log")
-    ticks = sorted(shown["share"].unique())
+    ticks = [float(shown["share"].max())]
+    for share in sorted(shown["share"].unique(), reverse=True):
+        # On a logarithmic axis the high shares crowd; their labels must not touch.
+        if share < 0.75 * ticks[0]:
+            ticks.insert(0, float(share))
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return figure
