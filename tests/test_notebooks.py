@@ -94,6 +94,7 @@ def test_cells_whose_output_is_not_compared_are_those_with_trained_numbers(noteb
     for cell in code(notebook):
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
             assert re.search(
-                r"score_table|variance_shares|compare_|recorder|results_table\(\"smart\", \"quick\"",
+                r"score_table|variance_shares|compare_|recorder"
+                r"|results_table\(\"smart\", \"quick\"",
                 cell.source,
             )
