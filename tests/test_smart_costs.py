@@ -8,7 +8,7 @@ from mvlib.experiments.smart_costs import NOISE, resampled, smart_costs
 
 def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_noise():
     rng = np.random.default_rng(0)
-    Xs = [rng.normal(size=(20, d)) for d in (5, 400)]
+    Xs = [3 * rng.normal(size=(20, d)) for d in (5, 400)]
     views, rows = resampled(Xs, 500, random_state=1)
     assert [X.shape for X in views] == [(500, 5), (500, 400)]
     for X, view in zip(Xs, views, strict=True):
