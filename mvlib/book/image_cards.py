@@ -11,7 +11,7 @@ from mvlib.book.markdown import table
 if TYPE_CHECKING:
     from mvlib.data import DataFile, ImageCard
 
-_MOST_CLASSES = 101
+_MOST_CLASSES = 200
 
 
 def image_sets_table(folder: str) -> str:
@@ -68,7 +68,7 @@ def image_card_page(about: ImageCard, figure: str | None) -> str:
     parts += [
         "## Preprocessing",
         f"For CLIP: the shorter side to {about.resize} pixels, bicubic, then the middle "
-        "224 x 224" + ("." if about.embedded else ", as TAC's code has it for this set."),
+        "224 x 224" + (f", as {about.resize_source} has it." if about.resize_source else "."),
         "## How to get it",
         about.how_to_get,
         table(["file", "where", "sha256", "MB"], list(_files(about)), numeric=1),

@@ -1,31 +1,33 @@
 """Reading image sets: one function a layout, chosen by the registry.
 
-Each takes the card, the split and the file or folder on disk, and returns the images,
-uint8 `(n, height, width, 3)` or paths, and the labels. Archives are read where they are, by
-the names of their members; nothing is unpickled.
+Each takes the card, the split and the first file or the folder on disk, and returns the
+images, uint8 `(n, height, width, 3)` or paths, and the labels. Binary archives are read here,
+where they are, by the names of their members; archives with lists in `image_lists`, folders
+that a user supplies in `image_folders`. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tarfile
-import tempfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from mvlib.data.image_archives import read_members
+from mvlib.data.image_folders import read_cars, read_imagenet, read_ucf101
+from mvlib.data.image_lists import (
+    read_aircraft,
+    read_dtd,
+    read_flowers,
+    read_food101,
+    read_pets,
+)
 from mvlib.data.image_registry import ImageCard
 
 Images = np.ndarray | list[Path]
 
 _CIFAR_SIDE = 32
 _STL_SIDE = 96
-_IMAGENET_FOLDERS = {"test": "val", "train": "train"}
-_IMAGENET_SUFFIXES = (".jpeg", ".jpg")
-_FRAME_SUFFIXES = (".jpg", ".png")
 
 
 def read_images(about: ImageCard, split: str, path: Path) -> tuple[Images, np.ndarray]:
@@ -38,7 +40,8 @@ def read_images(about: ImageCard, split: str, path: Path) -> tuple[Images, np.nd
     split : str
         One of the card's.
     path : Path
-        The archive, the packed copy (.npz) or the user's folder.
+        The archive (the first one; others lie beside it), the packed copy (.npz) or the
+        user's folder.
 
     Returns
     -------
@@ -115,147 +118,15 @@ def read_stl10(about: ImageCard, split: str, path: Path) -> tuple[Images, np.nda
     return np.ascontiguousarray(planes.transpose(0, 3, 2, 1)), y
 
 
-def read_dtd(about: ImageCard, split: str, path: Path) -> tuple[Images, np.ndarray]:
-    """Read the lists of DTD; the archive is unpacked beside itself once."""
-    folder = unpack(path, about.layout["folder"])
-    labels = {name: label for label, name in enumerate(about.class_names)}
-    images, y = [], []
-    for name in about.layout[split]:
-        for line in _list_of(folder / "labels" / name):
-            class_name, _, file = line.partition("/")
-            if class_name not in labels or not (folder / "images" / line).is_file():
-                raise ValueError(
-                    f"{folder / 'labels' / name} lists {line!r}, which is no image of a known "
-                    f"class; delete {folder} to have it unpacked again"
-                )
-            images.append(folder / "images" / class_name / file)
-            y.append(labels[class_name])
-    return images, np.array(y)
-
-
-def read_imagenet(about: ImageCard, split: str, path: Path) -> tuple[Images, np.ndarray]:
-    """Read folders of synsets; the files of each in the order of their names."""
-    images, y = [], []
-    for label, part in enumerate(check_parts(about, split, path)):
-        with os.scandir(part) as entries:
-            names = sorted(
-                entry.name
-                for entry in entries
-                if entry.name.lower().endswith(_IMAGENET_SUFFIXES)
-            )
-        images += [part / name for name in names]
-        y += [label] * len(names)
-    return images, np.array(y)
-
-
-def read_ucf101(about: ImageCard, split: str, path: Path) -> tuple[Images, np.ndarray]:
-    """Read the frames that the authors' lists name, in the order of the lists."""
-    lists = check_parts(about, split, path)[: len(about.layout[split])]
-    labels = {name: label for label, name in enumerate(about.class_names)}
-    frames = path / about.layout["frames"]
-    images, y = [], []
-    for line in (line for each in lists for line in _list_of(each)):
-        # A train list has the label after the video.
-        video = Path(line.split()[0])
-        if video.parent.name not in labels:
-            raise ValueError(f"{path}: a list names {line!r}, which is of no known class")
-        candidates = [frames / video.with_suffix(suffix) for suffix in _FRAME_SUFFIXES]
-        found = next((each for each in candidates if each.is_file()), None)
-        if found is None:
-            raise FileNotFoundError(
-                f"{about.title}: {candidates[0]} is missing. {about.how_to_get}"
-            )
-        images.append(found)
-        y.append(labels[video.parent.name])
-    return images, np.array(y)
-
-
 _READERS: dict[str, Callable[[ImageCard, str, Path], tuple[Images, np.ndarray]]] = {
     "cifar": read_cifar,
     "stl10": read_stl10,
     "dtd": read_dtd,
+    "food101": read_food101,
+    "aircraft": read_aircraft,
+    "pets": read_pets,
+    "flowers": read_flowers,
     "imagenet": read_imagenet,
     "ucf101": read_ucf101,
+    "cars": read_cars,
 }
-
-
-def folder_parts(about: ImageCard, split: str) -> list[str]:
-    """Return what a user's folder must hold for a split: lists, then class folders."""
-    if about.reader == "imagenet":
-        return [f"{_IMAGENET_FOLDERS[split]}/{synset}" for synset in about.layout["synsets"]]
-    lists = [f"{about.layout['lists']}/{name}" for name in about.layout[split]]
-    return lists + [f"{about.layout['frames']}/{name}" for name in about.class_names]
-
-
-def check_parts(about: ImageCard, split: str, folder: Path) -> list[Path]:
-    """Return the parts of a user's folder, in the order of `folder_parts`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one is missing.
-    """
-    parts = [Path(folder) / part for part in folder_parts(about, split)]
-    missing = [part for part in parts if not part.exists()]
-    if missing:
-        raise FileNotFoundError(
-            f"{about.title}, {split}: {missing[0]} is missing ({len(missing)} of "
-            f"{len(parts)} files and folders are). {about.how_to_get}"
-        )
-    return parts
-
-
-def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
-    """Return the contents of members of a tar archive, which is read up to the last of them.
-
-    Raises
-    ------
-    ValueError
-        If it is no tar archive, is cut short or lacks one.
-    """
-    found: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                if member.name in names and member.isfile():
-                    found[member.name] = archive.extractfile(member).read()
-                if len(found) == len(names):
-                    break
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is not a readable tar archive: {error}") from error
-    if missing := [name for name in names if name not in found]:
-        raise ValueError(f"{path} has no member {missing[0]!r}: expected {', '.join(names)}")
-    return [found[name] for name in names]
-
-
-def unpack(archive: Path, name: str) -> Path:
-    """Return the folder `name` of an archive, unpacked beside it, whole or not at all.
-
-    Raises
-    ------
-    ValueError
-        If the archive is not readable, or a member would land outside the folder.
-    """
-    folder = archive.parent / name
-    if folder.is_dir():
-        return folder
-    temporary = Path(tempfile.mkdtemp(dir=archive.parent, prefix=f".{name}."))
-    try:
-        with tarfile.open(archive) as members:
-            members.extractall(temporary, filter="data")
-        if not (temporary / name).is_dir():
-            raise ValueError(f"{archive} holds no folder {name!r}: expected one")
-        (temporary / name).rename(folder)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"{archive} cannot be unpacked: {error}") from error
-    except OSError:
-        # Another process may have unpacked it in the meantime.
-        if not folder.is_dir():
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return folder
-
-
-def _list_of(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -30,12 +30,14 @@ class ImageCard:
     prompt_names : tuple of str
         What stands for each class in a prompt; the class names where they will do.
     resize : int
-        Pixels of the shorter side before the centre crop, by TAC's code.
+        Pixels of the shorter side before the centre crop.
+    resize_source : str
+        Whose rule that is; empty where it follows from the images.
     licence, citation, source : str
         Terms, whom to cite, where the set comes from.
     files : tuple of DataFile
-        The archive, the index that ships, or the folder that a user supplies (without
-        sha256 and url).
+        The archives, the index that ships, or the folder that a user supplies (without
+        sha256 and url). A reader is given the first; the others lie in the same folder.
     packed : mapping of str to DataFile
         Split to a file that is read instead of the archive where there is no archive.
     embedded : bool
@@ -55,6 +57,7 @@ class ImageCard:
     class_names: tuple[str, ...]
     prompt_names: tuple[str, ...]
     resize: int
+    resize_source: str
     licence: str
     citation: str
     source: str
@@ -97,6 +100,7 @@ def _card(name: str, entry: dict[str, Any]) -> ImageCard:
         files=tuple(DataFile(**file) for file in entry.pop("files")),
         packed={split: DataFile(**file) for split, file in entry.pop("packed", {}).items()},
         embedded=entry.pop("embedded", False),
+        resize_source=entry.pop("resize_source", ""),
         caveats=tuple(entry.pop("caveats", ())),
         layout=layout,
         **entry,

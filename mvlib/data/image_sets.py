@@ -13,7 +13,8 @@ import numpy as np
 from mvlib._paths import embedded_data
 from mvlib._validation import check_choice
 from mvlib.data.download import data_folder, fetch_file
-from mvlib.data.image_readers import check_parts, folder_parts, read_images
+from mvlib.data.image_folders import check_parts, folder_parts
+from mvlib.data.image_readers import read_images
 from mvlib.data.image_registry import ImageCard, image_card
 from mvlib.data.registry import DataFile, combine
 
@@ -62,7 +63,7 @@ class ImageDataset:
 
 
 def load_images(name: str, split: str = "test") -> ImageDataset:
-    """Load a split of an image set, fetching its archive first if need be.
+    """Load a split of an image set, fetching its archives first if need be.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
     """
     about = image_card(name)
     check_choice("split", split, about.n_samples)
-    (path,) = fetch_images(about.name, split)
+    path = fetch_images(about.name, split)[0]
     captions = None
     if about.embedded:
         from mvlib.data.openclipart import read_openclipart
@@ -102,7 +103,7 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
     else:
         images, y = read_images(about, split, path)
     _check_sizes(about, split, y, path)
-    (file,) = _files(about, split)
+    known = [file.sha256 for file in _files(about, split)]
     return ImageDataset(
         name=about.name,
         split=split,
@@ -111,7 +112,7 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
         class_names=about.class_names,
         captions=captions,
         card=about,
-        sha256=combine([file.sha256]) if file.sha256 else _listing_sha256(images, path),
+        sha256=combine(known) if all(known) else _listing_sha256(images, path),
     )
 
 
@@ -131,7 +132,7 @@ def fetch_images(name: str, split: str | None = None) -> list[Path]:
     Returns
     -------
     list of Path
-        The archive, the packed copies, the index that ships, or the folder.
+        The archives, the packed copies, the index that ships, or the folder.
 
     Raises
     ------
