@@ -33,6 +33,8 @@ _EXPORTS = {
     "nouns": "mvlib.data.words",
     "captions": "mvlib.data.words",
     "PROMPTS": "mvlib.data.words",
+    "shift_images": "mvlib.data.image_shifts",
+    "SHIFTS": "mvlib.data.image_shifts",
     "openclipart_pairs": "mvlib.data.openclipart",
     "ImageTextPairs": "mvlib.data.openclipart",
 }
