@@ -111,7 +111,9 @@ def start(root, *arguments, **options):
     return subprocess.Popen(
         [sys.executable, "-m", "mvlib", *arguments],
         cwd=root, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # Tests that a shell has put in the background inherit that interrupts are ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
     )  # fmt: skip
 
 
