@@ -48,7 +48,7 @@ test: $(READY) lint ## check everything
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-cell-timeout 300 notebooks
 
 bench: $(READY) ## time the kernels, as ratios within one run
-	@$(BIN)/python -m pytest tests/bench/bench_*.py -p no:xdist --benchmark-only --benchmark-columns=min,median,rounds
+	@$(BIN)/python -m pytest tests/bench/bench_*.py -p no:xdist --benchmark-only --benchmark-columns=min,median,rounds --keep-ratios
 
 notebooks: $(READY) ## store the outputs of the last quick runs in the committed notebooks
 	@$(BIN)/mvlib run --profile quick --jobs $(JOBS)

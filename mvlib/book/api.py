@@ -11,7 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ORDER = ("data", "ops", "methods", "metrics", "experiments", "plots", "book")
+_ORDER = (
+    "data", "ops", "encoders", "methods", "metrics", "experiments", "plots", "report", "book",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

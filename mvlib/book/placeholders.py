@@ -18,7 +18,8 @@ def fill(text: str, root: str | Path) -> str:
 
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
-    one method or of all; `smart_settings`; `datasets`, one line a set.
+    one method or of all; `smart_settings`; `datasets`, one line a set; `benchmarks FILE`,
+    the ratios that one file of benchmarks has measured.
 
     Parameters
     ----------
@@ -99,6 +100,39 @@ def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
     return to_markdown(score_table(frame, ["dataset", "method", "rule"], ["acc", "nmi", "ari"]))
 
 
+def _benchmarks(root: Path, name: str) -> str:
+    from mvlib.experiments import load_benchmarks
+
+    found = load_benchmarks(root).get(name)
+    if found is None:
+        return "Not measured yet."
+    words = {True: "held", False: "missed", None: ""}
+    rows = [
+        [ratio.name, _shown(ratio.value), _symbols(ratio.target), words[ratio.held]]
+        for ratio in found.ratios
+    ]
+    conditions = found.conditions
+    packages = ", ".join(f"{package} {n}" for package, n in conditions["versions"].items())
+    instructions = ", ".join(conditions["instructions"]) or "none of those that matter"
+    threads = conditions["threads"]
+    return (
+        table(["ratio", "measured", "target", "verdict"], rows)
+        + f"\n\nMeasured with {packages}, on a processor with {instructions}, "
+        f"{threads} thread{'' if threads == 1 else 's'} at most."
+    )
+
+
+def _shown(ratio: float) -> str:
+    # Ratios about one are of what must not change: their digits matter.
+    return f"{ratio:.4f}" if abs(ratio - 1) < 0.01 else f"{ratio:.3g}"
+
+
+def _symbols(target: str) -> str:
+    if target == "none":
+        return ""
+    return target.replace(">=", "at least").replace("<=", "at most")
+
+
 def _setting(name: str, value: object) -> str:
     return f"{value:.0%} aligned" if name == "aligned_ratio" else f"{name} {value}"
 
@@ -132,6 +166,7 @@ def _smart_settings(root: Path) -> str:
 
 
 _FILLERS: dict[str, Callable[..., str]] = {
+    "benchmarks": _benchmarks,
     "datasets": lambda root: datasets_table("data/cards/"),
     "published": _published,
     "published_by_set": _published_by_set,

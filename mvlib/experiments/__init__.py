@@ -7,6 +7,8 @@ line of JSON that says what came out, how long it took, and of which sources it 
 from mvlib._lazy import attach
 
 _EXPORTS = {
+    "Benchmark": "mvlib.experiments.benchmarks",
+    "Ratio": "mvlib.experiments.benchmarks",
     "Recorder": "mvlib.experiments.recorder",
     "PlannedRun": "mvlib.experiments.plan",
     "Summary": "mvlib.experiments.outcomes",
@@ -14,6 +16,7 @@ _EXPORTS = {
     "Verdict": "mvlib.experiments.verdicts",
     "comparison_table": "mvlib.experiments.tables",
     "latest_records": "mvlib.experiments.records",
+    "load_benchmarks": "mvlib.experiments.benchmarks",
     "load_plan": "mvlib.experiments.plan",
     "load_published": "mvlib.experiments.published",
     "load_records": "mvlib.experiments.records",
@@ -27,6 +30,7 @@ _EXPORTS = {
     "results_table": "mvlib.experiments.tables",
     "run_all": "mvlib.experiments.runner",
     "run_key": "mvlib.experiments.keys",
+    "save_benchmark": "mvlib.experiments.benchmarks",
     "save_record": "mvlib.experiments.records",
     "score_table": "mvlib.experiments.scores",
     "staleness": "mvlib.experiments.keys",

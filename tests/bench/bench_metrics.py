@@ -33,4 +33,4 @@ def test_scores_of_a_million_samples(benchmark, report_ratio):
         if function is with_scikit_learn:
             expected = found
     assert np.allclose([scores["acc"], scores["nmi"], scores["ari"]], expected, atol=1e-12)
-    report_ratio("scores, scikit-learn / mvlib", times[0] / times[1], "10")
+    report_ratio("scores, scikit-learn / mvlib", times[0] / times[1], ">= 10")

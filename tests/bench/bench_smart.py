@@ -116,12 +116,12 @@ def times(tensors):
 def test_training_step_in_float32(benchmark, tensors, times, report_ratio):
     benchmark.pedantic(ours(tensors, "float32"), rounds=3, warmup_rounds=1)
     report_ratio(
-        "SMART step, float32 / its matrix products", times["ours"] / times["products"], "1.4"
+        "SMART step, float32 / its matrix products", times["ours"] / times["products"], "<= 1.4"
     )
     report_ratio(
         "SMART step, float32 / plain transcription",
         times["ours"] / times["transcription"],
-        "1.0",
+        "<= 1.0",
     )
 
 
@@ -130,7 +130,7 @@ def test_training_step_in_bfloat16(benchmark, tensors, times, report_ratio):
     report_ratio(
         "SMART step, float32 / bfloat16 (with AVX512-BF16 or AMX)",
         times["ours"] / times["bfloat16"],
-        "2.5",
+        ">= 2.5",
     )
 
 
@@ -148,7 +148,7 @@ def test_loss_curve_of_the_transcription(benchmark, problem, report_ratio):
     Xs = [torch.from_numpy(X) for X in problem.Xs]
     plain = plain_training(Xs, torch.from_numpy(problem.aligned), settings, 5, epochs)
     apart = np.abs(model.history_["loss"] / np.array(plain) - 1).max()
-    report_ratio("largest relative gap of the loss curves, x 1e-4", apart * 1e4, "1.0")
+    report_ratio("largest relative gap of the loss curves, x 1e-4", apart * 1e4, "<= 1.0")
     assert apart < 1e-4
 
 
@@ -168,4 +168,4 @@ def test_clustering_every_epoch(benchmark, problem, mode, report_ratio):
         tracked.fit, args=(problem.Xs,), kwargs={"aligned": problem.aligned}, rounds=1
     )
     ratio = min(b for _, b in pairs) / min(a for a, _ in pairs)
-    report_ratio(f"fit that clusters {mode} features every epoch / fit", ratio, "1.20")
+    report_ratio(f"fit that clusters {mode} features every epoch / fit", ratio, "<= 1.20")

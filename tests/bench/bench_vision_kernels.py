@@ -148,13 +148,13 @@ def test_kmeans_of_a_hundred_thousand_points(benchmark, report_ratio, one_thread
     )
     assert inertia < their_inertia
     assert exact_inertia < their_inertia
-    report_ratio("k-means time, faiss / mvlib bfloat16", theirs / rounded, "1")
-    report_ratio("k-means time, faiss / mvlib float32", theirs / exact, "1")
-    report_ratio("k-means inertia, faiss / mvlib bfloat16", their_inertia / inertia, "1")
-    report_ratio("k-means inertia, bfloat16 / float32", inertia / exact_inertia, "1.0005")
+    report_ratio("k-means time, faiss / mvlib bfloat16", theirs / rounded, ">= 1")
+    report_ratio("k-means time, faiss / mvlib float32", theirs / exact, ">= 1")
+    report_ratio("k-means inertia, faiss / mvlib bfloat16", their_inertia / inertia, ">= 1")
+    report_ratio("k-means inertia, bfloat16 / float32", inertia / exact_inertia, "<= 1.0005")
     memory = [megabytes(f"k-means, {name}") for name in ("faiss", "bfloat16", "float32")]
-    report_ratio("k-means memory, faiss / mvlib bfloat16", memory[0] / memory[1], "1")
-    report_ratio("k-means memory, faiss / mvlib float32", memory[0] / memory[2], "1")
+    report_ratio("k-means memory, faiss / mvlib bfloat16", memory[0] / memory[1], ">= 1")
+    report_ratio("k-means memory, faiss / mvlib float32", memory[0] / memory[2], ">= 1")
 
 
 def test_transport_plan_of_sixty_thousand_rows(benchmark, report_ratio, one_thread):
@@ -164,9 +164,9 @@ def test_transport_plan_of_sixty_thousand_rows(benchmark, report_ratio, one_thre
     del plan
     ours, plan = benchmark.pedantic(cpu_seconds, args=(our_plan, C), rounds=1)
     assert max(check_marginals(plan)) < max(their_errors) * 1.1 + 1e-6
-    report_ratio("plan time, POT / mvlib", theirs / ours, "1")
+    report_ratio("plan time, POT / mvlib", theirs / ours, ">= 1")
     memory = [megabytes(f"plan, {name}") for name in ("POT", "mvlib")]
-    report_ratio("plan memory, POT / mvlib", memory[0] / memory[1], "2")
+    report_ratio("plan memory, POT / mvlib", memory[0] / memory[1], ">= 2")
 
 
 def test_top_k_of_eighty_thousand_queries(benchmark, report_ratio, one_thread):
@@ -175,8 +175,8 @@ def test_top_k_of_eighty_thousand_queries(benchmark, report_ratio, one_thread):
     ours, found = benchmark.pedantic(cpu_seconds, args=(our_top_k, queries, bank), rounds=1)
     shared = (np.sort(found) == np.sort(expected)).mean()
     assert shared > 0.999
-    report_ratio("top-k time, faiss / mvlib", theirs / ours, "1")
-    report_ratio("top-k memory, 300 MB / mvlib", 300 / megabytes("top-k, mvlib"), "1")
+    report_ratio("top-k time, faiss / mvlib", theirs / ours, ">= 1")
+    report_ratio("top-k memory, 300 MB / mvlib", 300 / megabytes("top-k, mvlib"), ">= 1")
 
 
 if __name__ == "__main__":

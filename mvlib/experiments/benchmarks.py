@@ -1,0 +1,130 @@
+"""Ratios that `make bench` has measured, kept for the book."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mvlib._files import write_text
+from mvlib._paths import project_root
+from mvlib.experiments.provenance import threads, versions
+
+_TARGET = re.compile(r"(>=|<=) ?(\d+(?:\.\d+)?)")
+# What the processor can multiply in half the bits decides half of the ratios.
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One measured ratio.
+
+    Attributes
+    ----------
+    name : str
+        What was divided by what.
+    value : float
+        The ratio. Its two sides were measured in one run.
+    target : str
+        ">= 2", "<= 1.4", or "none" where nothing was asked.
+    """
+
+    name: str
+    value: float
+    target: str
+
+    def __post_init__(self) -> None:
+        if self.target != "none" and not _TARGET.fullmatch(self.target):
+            raise ValueError(
+                f"target: got {self.target!r}; expected '>= number', '<= number' or 'none'"
+            )
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the target is held; None where there is none."""
+        if self.target == "none":
+            return None
+        sign, bound = _TARGET.fullmatch(self.target).groups()
+        return self.value >= float(bound) if sign == ">=" else self.value <= float(bound)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The ratios of one file of benchmarks, and what they were measured under.
+
+    Attributes
+    ----------
+    conditions : dict
+        "versions", "threads", and "instructions" of the processor.
+    ratios : tuple of Ratio
+        In the order in which they were measured.
+    """
+
+    conditions: dict[str, Any]
+    ratios: tuple[Ratio, ...]
+
+
+def save_benchmark(name: str, ratios: Iterable[Ratio], root: str | Path | None = None) -> Path:
+    """Keep the ratios of one file of benchmarks in place of its earlier ones.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, without its suffix.
+    ratios : iterable of Ratio
+        What was measured.
+    root : str or Path, optional
+        The project. By default the one that the caller works in.
+
+    Returns
+    -------
+    Path
+        `data/results/benchmarks.json`.
+    """
+    path = _path(root)
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    conditions = {
+        "versions": versions(),
+        "threads": threads(),
+        "instructions": _instructions(),
+    }
+    kept[name] = {"conditions": conditions, "ratios": [asdict(ratio) for ratio in ratios]}
+    write_text(path, json.dumps(dict(sorted(kept.items())), indent=1) + "\n")
+    return path
+
+
+def load_benchmarks(root: str | Path | None = None) -> dict[str, Benchmark]:
+    """Return what `save_benchmark` has kept, by file.
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        The project. By default the one that the caller works in.
+
+    Returns
+    -------
+    dict of str to Benchmark
+        Empty where nothing was measured.
+    """
+    path = _path(root)
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {
+        name: Benchmark(found["conditions"], tuple(Ratio(**row) for row in found["ratios"]))
+        for name, found in kept.items()
+    }
+
+
+def _path(root: str | Path | None) -> Path:
+    home = project_root() if root is None else Path(root)
+    return home / "data" / "results" / "benchmarks.json"
+
+
+def _instructions() -> list[str]:
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        return []
+    return [flag for flag in _INSTRUCTIONS if flag in flags]
