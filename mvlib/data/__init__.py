@@ -1,4 +1,4 @@
-"""Real data sets of views or images, fetched with checksums; words; partial alignment."""
+"""Real data sets of views, images or pairs, with checksums; words; partial alignment."""
 
 from mvlib._lazy import attach
 
@@ -25,6 +25,13 @@ _EXPORTS = {
     "image_card": "mvlib.data.image_registry",
     "image_fingerprint": "mvlib.data.image_registry",
     "ImageCard": "mvlib.data.image_registry",
+    "load_pairs": "mvlib.data.pair_sets",
+    "CaptionedImages": "mvlib.data.pair_sets",
+    "PairedFeatures": "mvlib.data.pair_sets",
+    "list_pair_sets": "mvlib.data.pair_registry",
+    "pair_card": "mvlib.data.pair_registry",
+    "pair_fingerprint": "mvlib.data.pair_registry",
+    "PairCard": "mvlib.data.pair_registry",
     "all_names": "mvlib.data.catalogue",
     "describe": "mvlib.data.catalogue",
     "fingerprint_of": "mvlib.data.catalogue",
