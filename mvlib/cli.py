@@ -204,7 +204,8 @@ def _data(options: argparse.Namespace) -> int:
         rows = [("name", "samples", "classes", "data")]
         for card in map(data.describe, data.all_names()):
             splits = _splits(card)
-            sizes = (str(splits.get("test", splits.get(""))), str(card.n_clusters))
+            samples = splits.get("test", sum(splits.values())) or "unknown"
+            sizes = (str(samples), str(getattr(card, "n_clusters", "none")))
             rows.append((card.name, *sizes, data_at_hand([card.name])))
         print("\n".join(text_table(rows)))
         return 0
@@ -226,7 +227,9 @@ def _splits(card: object) -> dict[str, int]:
 
 def _print_card(card: object) -> None:
     sizes = ", ".join(f"{n} {split}".rstrip() for split, n in _splits(card).items())
-    print(f"{card.title} ({card.name}): {sizes} samples, {card.n_clusters} classes")
+    pairs = getattr(card, "modalities", ())
+    what = f"pairs of {' and '.join(pairs)}" if pairs else f"samples, {card.n_clusters} classes"
+    print(f"{card.title} ({card.name}): {sizes or 'your own'} {what}")
     print(card.about)
     views = getattr(card, "views", ())
     for view in views:
@@ -234,7 +237,7 @@ def _print_card(card: object) -> None:
         print(f" {mark} {view.name} ({view.dim}): {view.meaning}")
     if views:
         print(" * views used unless told otherwise")
-    else:
+    elif not pairs:
         print(f"images: shorter side to {card.resize}, then the middle 224 x 224")
     for label in ("licence", "citation", "source", "how_to_get"):
         print(f"{label.replace('_', ' ')}: {getattr(card, label)}")

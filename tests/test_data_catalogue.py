@@ -5,6 +5,7 @@ from mvlib.cli import main
 from mvlib.data import (
     Card,
     ImageCard,
+    PairCard,
     all_names,
     describe,
     fetch_all,
@@ -12,6 +13,7 @@ from mvlib.data import (
     is_at_hand,
     list_datasets,
     list_image_sets,
+    list_pair_sets,
 )
 from mvlib.experiments.keys import data_checksums
 from mvlib.experiments.plan import plan_runs
@@ -39,7 +41,7 @@ def no_data(tmp_path, monkeypatch):
 
 
 def test_every_set_is_in_the_catalogue_once():
-    assert all_names() == [*list_datasets(), *list_image_sets()]
+    assert all_names() == [*list_datasets(), *list_image_sets(), *list_pair_sets()]
     assert len(set(all_names())) == len(all_names())
 
 
@@ -47,25 +49,31 @@ def test_every_set_is_in_the_catalogue_once():
 def test_a_card_is_that_of_its_own_registry(name):
     about = describe(name.upper().replace("-", "_"))
     assert about.name == name
-    assert isinstance(about, Card if name in list_datasets() else ImageCard)
+    kinds = {Card: list_datasets(), ImageCard: list_image_sets(), PairCard: list_pair_sets()}
+    assert [kind for kind, names in kinds.items() if name in names] == [type(about)]
 
 
 def test_a_fingerprint_is_that_of_its_own_registry():
     assert fingerprint_of("wiki") == data.fingerprint("wiki")
     assert fingerprint_of("dtd") == data.image_fingerprint("dtd")
+    assert fingerprint_of("rsicd") == data.pair_fingerprint("rsicd")
     assert len({fingerprint_of(name) for name in all_names()}) == len(all_names())
 
 
 @pytest.mark.parametrize("function", [describe, fingerprint_of, is_at_hand, fetch_all])
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("handwriten", "handwritten"), ("cifar-11", "cifar-10")]
+    ("name", "nearest"),
+    [("handwriten", "handwritten"), ("cifar-11", "cifar-10"), ("flickr-30k", "flickr30k")],
 )
-def test_an_unknown_name_gets_the_nearest_of_both(function, name, nearest):
+def test_an_unknown_name_gets_the_nearest_of_all_kinds(function, name, nearest):
     with pytest.raises(ValueError, match=f"Did you mean '{nearest}'"):
         function(name)
 
 
-def test_what_is_at_hand_is_told_for_both_kinds():
+def test_what_is_at_hand_is_told_for_all_kinds():
+    assert is_at_hand("openclipart-pairs")
+    assert not is_at_hand("remote-sensing")
+    assert not is_at_hand("proteins")
     assert is_at_hand("handwritten")
     assert not is_at_hand("wiki")
     assert not is_at_hand("cifar-10")
@@ -77,6 +85,9 @@ def test_fetching_goes_to_the_right_registry():
         fetch_all("CIFAR-10")
     with pytest.raises(FileNotFoundError, match="ImageNet-Dogs, test: .* is missing"):
         fetch_all("imagenet-dogs")
+    assert fetch_all("openclipart-pairs")[0].name == "openclipart_features.npz"
+    with pytest.raises(FileNotFoundError, match=r"Flickr30k: .*flickr30k\.json is missing"):
+        fetch_all("flickr30k")
 
 
 def test_the_runner_knows_which_images_it_can_get():
@@ -87,6 +98,10 @@ def test_the_runner_knows_which_images_it_can_get():
     assert "image-net.org" in why_not_at_hand(["handwritten", "imagenet-10"])
     assert no_public_link("stl-10") is None
     assert "crcv.ucf.edu" in no_public_link("ucf-101")
+    assert data_at_hand(["openclipart-pairs"]) == "at hand"
+    assert no_public_link("openclipart-pairs") is None
+    assert "ESM-2" in why_not_at_hand(["proteins"])
+    assert "RSICD_optimal" in no_public_link("rsicd")
 
 
 def test_a_run_on_images_is_planned_keyed_and_chosen_by_name(tmp_path):
@@ -118,21 +133,28 @@ def test_a_published_number_may_be_of_images(tmp_path):
         load_published("toy", tmp_path)
 
 
-def test_the_command_line_lists_and_describes_both_kinds(capsys):
+def test_the_command_line_lists_and_describes_all_kinds(capsys):
     assert main(["data", "list"]) == 0
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert set(all_names()) <= set(lines)
     assert lines["handwritten"] == ["2000", "10", "at", "hand"]
     assert lines["imagenet-10"] == ["500", "10", "not", "at", "hand"]
-    assert main(["data", "card", "imagenet-10", "wiki"]) == 0
+    assert lines["openclipart-pairs"] == ["2585", "none", "at", "hand"]
+    assert lines["rsicd"] == ["1093", "none", "not", "at", "hand"]
+    assert lines["proteins"] == ["unknown", "none", "not", "at", "hand"]
+    assert main(["data", "card", "imagenet-10", "wiki", "rsicd", "proteins"]) == 0
     out = capsys.readouterr().out
     assert "ImageNet-10 (imagenet-10): 500 test, 13000 train samples, 10 classes" in out
     assert "shorter side to 256" in out
     assert "2866 samples, 10 classes" in out
+    assert "RSICD (rsicd): 8734 train, 1094 val, 1093 test pairs of image and text" in out
+    assert "(proteins): your own pairs of sequence and structure" in out
 
 
-def test_the_command_line_fetches_both_kinds(capsys):
+def test_the_command_line_fetches_all_kinds(capsys):
     assert main(["data", "fetch", "handwritten"]) == 0
     assert capsys.readouterr().out.strip().endswith("handwritten.npz")
+    assert main(["data", "fetch", "proteins"]) == 2
+    assert "sequence.npy is missing" in capsys.readouterr().err
     assert main(["data", "fetch", "dtd"]) == 2
     assert "dtd-r1.0.1.tar.gz is missing" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mvlib.book.image_cards import figure_of, image_card_page, image_sets_table
 from mvlib.book.markdown import table
+from mvlib.book.pair_cards import pair_card_page, pair_sets_table
 
 CARD_FIGURES = "book/_static/cards"
 
@@ -36,7 +37,9 @@ def card_pages(root: str | Path) -> dict[str, str]:
         "Which images are clustered with the help of words? Each set has a card with its "
         "splits, its classes, its preprocessing and how to get it.\n\n"
         + image_sets_table("cards/")
-        + "\n"
+        + "\n\n## Pairs\n\n"
+        "Which sets pair two modalities row by row? Each has a card with its splits, how to "
+        "get it and what is easily mistaken.\n\n" + pair_sets_table("cards/") + "\n"
     )
     return pages
 
@@ -74,9 +77,11 @@ def card_page(name: str, root: str | Path) -> str:
     str
         MyST Markdown. A set of views without a figure says why there is none.
     """
-    from mvlib.data import ImageCard, describe
+    from mvlib.data import ImageCard, PairCard, describe
 
     about = describe(name)
+    if isinstance(about, PairCard):
+        return pair_card_page(about)
     if isinstance(about, ImageCard):
         return image_card_page(about, figure_of(about.name, Path(root) / CARD_FIGURES))
     views = [

@@ -1,4 +1,4 @@
-"""Both registries under one roof: sets of several views, and sets of images."""
+"""All registries under one roof: sets of several views, of images, and of pairs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,23 @@ from mvlib.data.image_registry import (
     list_image_sets,
 )
 from mvlib.data.image_sets import fetch_images, images_at_hand
+from mvlib.data.pair_registry import (
+    PairCard,
+    list_pair_sets,
+    pair_card,
+    pair_fingerprint,
+)
+from mvlib.data.pair_sets import fetch_pairs, pairs_at_hand
 from mvlib.data.registry import Card, card, fingerprint, list_datasets
 
 
 def all_names() -> list[str]:
-    """Return the names of all sets: those of several views, then those of images."""
-    return [*list_datasets(), *list_image_sets()]
+    """Return the names of all sets: of several views, then of images, then of pairs."""
+    return [*list_datasets(), *list_image_sets(), *list_pair_sets()]
 
 
-def describe(name: str) -> Card | ImageCard:
-    """Return the card of a set of either kind.
+def describe(name: str) -> Card | ImageCard | PairCard:
+    """Return the card of a set of any kind.
 
     Parameters
     ----------
@@ -32,17 +39,20 @@ def describe(name: str) -> Card | ImageCard:
     Raises
     ------
     ValueError
-        If there is no such set; the nearest name of both kinds is given.
+        If there is no such set; the nearest name of all kinds is given.
     """
     plain = str(name).lower().replace("_", "-").replace(" ", "-")
     check_choice("name", plain, all_names())
-    return card(plain) if plain in list_datasets() else image_card(plain)
+    if plain in list_datasets():
+        return card(plain)
+    return image_card(plain) if plain in list_image_sets() else pair_card(plain)
 
 
 def fingerprint_of(name: str) -> str:
     """Return the sha256 that stands for a set's bytes, from its registry.
 
-    As `mvlib.data.fingerprint` and `mvlib.data.image_fingerprint` give it.
+    As `mvlib.data.fingerprint`, `mvlib.data.image_fingerprint` and
+    `mvlib.data.pair_fingerprint` give it.
 
     Raises
     ------
@@ -50,6 +60,8 @@ def fingerprint_of(name: str) -> str:
         If there is no such set.
     """
     about = describe(name)
+    if isinstance(about, PairCard):
+        return pair_fingerprint(about.name)
     of = image_fingerprint if isinstance(about, ImageCard) else fingerprint
     return of(about.name)
 
@@ -63,6 +75,8 @@ def is_at_hand(name: str) -> bool:
         If there is no such set.
     """
     about = describe(name)
+    if isinstance(about, PairCard):
+        return pairs_at_hand(about.name)
     is_there = images_at_hand if isinstance(about, ImageCard) else is_available
     return is_there(about.name)
 
@@ -80,5 +94,7 @@ def fetch_all(name: str) -> list[Path]:
         If fetching it failed.
     """
     about = describe(name)
+    if isinstance(about, PairCard):
+        return fetch_pairs(about.name)
     get = fetch_images if isinstance(about, ImageCard) else fetch
     return get(about.name)
