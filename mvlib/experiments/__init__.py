@@ -9,6 +9,7 @@ from mvlib._lazy import attach
 _EXPORTS = {
     "Benchmark": "mvlib.experiments.benchmarks",
     "Ratio": "mvlib.experiments.benchmarks",
+    "Modalities": "mvlib.experiments.modalities",
     "Recorder": "mvlib.experiments.recorder",
     "PlannedRun": "mvlib.experiments.plan",
     "Summary": "mvlib.experiments.outcomes",
@@ -17,6 +18,8 @@ _EXPORTS = {
     "comparison_table": "mvlib.experiments.tables",
     "latest_records": "mvlib.experiments.records",
     "load_benchmarks": "mvlib.experiments.benchmarks",
+    "list_modalities": "mvlib.experiments.modalities",
+    "load_modalities": "mvlib.experiments.modalities",
     "load_plan": "mvlib.experiments.plan",
     "load_published": "mvlib.experiments.published",
     "load_records": "mvlib.experiments.records",
