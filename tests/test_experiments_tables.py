@@ -6,9 +6,12 @@ import tomllib
 import pandas as pd
 import pytest
 
+from mvlib._files import write_text
 from mvlib._paths import project_root
+from mvlib.book import fill
 from mvlib.experiments import (
     comparison_table,
+    load_claims,
     load_published,
     plan_runs,
     readme_table,
@@ -308,3 +311,30 @@ def test_a_run_that_the_plan_dropped_gives_way_to_the_planned_one_that_repeats_i
     frame = results_frame("smart", "full", root=tmp_path)
     oracle = frame[frame["rule"] == "oracle"]
     assert oracle[["seed", "acc"]].to_numpy().tolist() == [[5, 0.9], [15, 0.7]]
+
+
+CLAIM = """paper = "toy"
+[[claim]]
+text = "better than CLIP"
+value = 144.83
+unit = "% relative"
+source = "abstract"
+where = "abstract"
+unknown = ["the data set"]
+"""
+
+
+def test_a_claim_of_unknown_things_is_shown_with_what_is_unknown_and_in_no_table(tmp_path):
+    path = tmp_path / "data" / "published" / "toy.toml"
+    write_text(path, CLAIM)
+    assert load_published("toy", tmp_path) == []
+    page = fill("<!-- mvlib: claims toy -->", tmp_path)
+    assert "| better than CLIP | 144.83 % relative | abstract | the data set |" in page
+
+
+def test_a_claim_that_does_not_say_what_is_unknown_is_refused(tmp_path):
+    write_text(
+        tmp_path / "data" / "published" / "toy.toml", CLAIM.replace('"the data set"', "")
+    )
+    with pytest.raises(ValueError, match=r"published/toy\.toml.*unknown"):
+        load_claims("toy", tmp_path)

@@ -18,8 +18,9 @@ def fill(text: str, root: str | Path) -> str:
 
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
-    one method or of all; `smart_settings`; `datasets`, one line a set; `benchmarks FILE`,
-    the ratios that one file of benchmarks has measured.
+    one method or of all; `claims PAPER`, those that no table can hold; `smart_settings`;
+    `datasets`, one line a set; `benchmarks FILE`, the ratios that one file of benchmarks
+    has measured.
 
     Parameters
     ----------
@@ -73,6 +74,21 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
     names = [metric if metric == "purity" else metric.upper() for metric in metrics]
     header = ["method", "data set", "setting", "source class", *names]
     return table(header, lines, numeric=len(metrics))
+
+
+def _claims(root: Path, paper: str) -> str:
+    from mvlib.experiments import load_claims
+
+    rows = [
+        [
+            claim["text"],
+            f"{claim['value']:g} {claim['unit']}",
+            claim["source"],
+            "; ".join(claim["unknown"]),
+        ]
+        for claim in load_claims(paper, root)
+    ]
+    return table(["claim", "value", "source class", "what is unknown"], rows)
 
 
 def _published_by_set(root: Path, paper: str, metric: str) -> str:
@@ -167,6 +183,7 @@ def _smart_settings(root: Path) -> str:
 
 _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
+    "claims": _claims,
     "datasets": lambda root: datasets_table("data/cards/"),
     "published": _published,
     "published_by_set": _published_by_set,

@@ -19,6 +19,7 @@ _EXPORTS = {
     "latest_records": "mvlib.experiments.records",
     "load_benchmarks": "mvlib.experiments.benchmarks",
     "list_modalities": "mvlib.experiments.modalities",
+    "load_claims": "mvlib.experiments.published",
     "load_modalities": "mvlib.experiments.modalities",
     "load_plan": "mvlib.experiments.plan",
     "load_published": "mvlib.experiments.published",

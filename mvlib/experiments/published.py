@@ -28,7 +28,7 @@ def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]
         `{"aligned_ratio": 1.0}`), `rule`, `metric`, `value` (points), `digits`, `source`
         ("abstract", "code" or "secondary"), `where`, `caveat`, `comparable`, `reason`
         (None where it is comparable) and `needs` (what a run needs beside the data, or
-        None), in the order of the file.
+        None), in the order of the file. Empty where the file holds claims alone.
 
     Raises
     ------
@@ -38,19 +38,9 @@ def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]
     """
     from mvlib import data
 
-    folder = (root or project_root()) / "data" / "published"
-    check_choice("paper", paper, sorted(path.stem for path in folder.glob("*.toml")))
-    name = f"published/{paper}.toml"
-    try:
-        content = tomllib.loads((folder / f"{paper}.toml").read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name} is no TOML: {error}") from error
-    if problem := first_error("published", content):
-        raise ValueError(f"{name}: {problem}")
-    if content["paper"] != paper:
-        raise ValueError(f"{name}: paper={content['paper']!r}: expected {paper!r}")
+    name, content = _read(paper, root)
     rows, ids = [], set()
-    for row in content["row"]:
+    for row in content.get("row", ()):
         if row["id"] in ids:
             raise ValueError(f"{name}: id={row['id']!r} stands twice: expected it once")
         ids.add(row["id"])
@@ -68,3 +58,43 @@ def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]
                 }
             )
     return rows
+
+
+def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
+    """Return a paper's numbers that no table can hold, since what they are of is unknown.
+
+    Parameters
+    ----------
+    paper : str
+        One that has a file `data/published/<paper>.toml`.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    list of dict
+        `text`, `value`, `unit`, `source`, `where` and `unknown` (what would be needed to
+        compare it). Such a number gets no verdict.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is no TOML, or it does not obey
+        `published.schema.json`.
+    """
+    return list(_read(paper, root)[1].get("claim", ()))
+
+
+def _read(paper: str, root: Path | None) -> tuple[str, dict[str, Any]]:
+    folder = (root or project_root()) / "data" / "published"
+    check_choice("paper", paper, sorted(path.stem for path in folder.glob("*.toml")))
+    name = f"published/{paper}.toml"
+    try:
+        content = tomllib.loads((folder / f"{paper}.toml").read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{name} is no TOML: {error}") from error
+    if problem := first_error("published", content):
+        raise ValueError(f"{name}: {problem}")
+    if content["paper"] != paper:
+        raise ValueError(f"{name}: paper={content['paper']!r}: expected {paper!r}")
+    return name, content
