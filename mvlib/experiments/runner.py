@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from tqdm import tqdm
@@ -135,8 +136,9 @@ class _Batch:
         """Run what waits."""
         self.git = git_state(self.root)
         self.own = executor is None
-        self.executor = executor or LocalProcesses(self.jobs)
-        with tqdm(total=len(self.waiting), unit="run", disable=None) as self.bar:
+        bar = tqdm(total=len(self.waiting), unit="run", disable=None)
+        with self._warm() if self.own else nullcontext(), bar as self.bar:
+            self.executor = executor or LocalProcesses(self.jobs)
             try:
                 self._fetch()
                 while self._start() or self.flying:
@@ -148,6 +150,13 @@ class _Batch:
             finally:
                 if self.own:
                     self.executor.shutdown(wait=not self.flying, cancel_futures=True)
+
+    def _warm(self) -> AbstractContextManager[None]:
+
+        from mvlib.experiments.warm_kernels import warm_kernels
+
+        notebooks = [self.root / run.notebook for run in self.waiting]
+        return warm_kernels(notebooks, self.threads)
 
     def _settle(self, run: PlannedRun, state: State) -> None:
         if state.word == RECORDED and run.profile == "quick":

@@ -59,6 +59,44 @@ def reached_sources(code: Iterable[str], package: Path) -> dict[str, str]:
     return {module: found for module, found in sorted(hashes.items()) if found}
 
 
+def imported_packages(code: Iterable[str], package: Path) -> set[str]:
+    """Return the packages, `package` aside, that `code` and the modules it reaches import.
+
+    Parameters
+    ----------
+    code : iterable of str
+        Python sources, such as the cells of a notebook.
+    package : Path
+        The folder of the package whose modules are followed.
+
+    Returns
+    -------
+    set of str
+        Top-level names, imports inside functions included.
+
+    Raises
+    ------
+    SyntaxError
+        If some code is no Python.
+    """
+    cells = "\n".join(code)
+    found = set(_packages(cells))
+    for module in reached_sources([cells], package):
+        found |= _packages(_locate(module, package).read_text(encoding="utf-8"))
+    return found - {package.name}
+
+
+@lru_cache(maxsize=1024)
+def _packages(source: str) -> frozenset[str]:
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return frozenset(found)
+
+
 def code_of(source: str) -> str:
     """Return Python source without its comments and docstrings."""
     lines = source.splitlines()

@@ -1,0 +1,144 @@
+"""Kernels that are forked from a warm process behave as those that start cold."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning import KernelProvisionerFactory
+
+from mvlib.experiments import warm_kernels as warm
+from mvlib.experiments.sources import imported_packages
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def notebooks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notebooks")
+    paths = [folder / f"{name}.ipynb" for name in "ab"]
+    for path in paths:
+        cell = nbformat.v4.new_code_cell("import pandas")
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def server(notebooks):
+    with pytest.MonkeyPatch.context() as patch, warm.warm_kernels(notebooks, threads=1):
+        patch.setenv(KernelProvisionerFactory.default_provisioner_name_env, "any")
+        warm.use_warm_kernels()
+        KernelProvisionerFactory.clear_instance()
+        yield
+    KernelProvisionerFactory.clear_instance()
+
+
+@pytest.fixture
+def kernels(server, tmp_path, monkeypatch):
+    """Start warm kernels, each with its client."""
+    monkeypatch.setattr(warm, "_ENDED", [])
+    started = []
+
+    def start(**variables):
+        manager = KernelManager(kernel_name="python3")
+        manager.start_kernel(cwd=str(tmp_path), env=os.environ | variables)
+        client = manager.client()
+        client.start_channels()
+        client.wait_for_ready(timeout=SECONDS)
+        started.append((manager, client))
+        return manager, client
+
+    yield start
+    for manager, client in started:
+        client.stop_channels()
+        if manager.has_kernel:
+            manager.shutdown_kernel(now=True)
+
+
+def printed(client, code):
+    text = []
+
+    def keep(message):
+        if message["msg_type"] == "stream":
+            text.append(message["content"]["text"])
+
+    client.execute_interactive(code, timeout=SECONDS, output_hook=keep)
+    return "".join(text).strip()
+
+
+def test_a_warm_kernel_has_the_imports_and_its_own_folder_environment_and_memory(
+    kernels, tmp_path
+):
+    manager, first = kernels(MVLIB_TOY="here")
+    assert isinstance(manager.provisioner.process, warm.WarmProcess)
+    code = (
+        "import os, sys; print('pandas' in sys.modules, os.getcwd(), os.environ['MVLIB_TOY'])"
+    )
+    assert printed(first, code) == f"True {tmp_path} here"
+    printed(first, "import pandas; pandas.toy = 1")
+    _, second = kernels()
+    assert printed(second, "import pandas; print(hasattr(pandas, 'toy'))") == "False"
+
+
+def test_a_figure_of_a_warm_kernel_is_shown(kernels):
+    _, client = kernels()
+    shown = []
+    code = "import matplotlib.pyplot as plt; plt.plot([1, 2]);"
+
+    def keep(message):
+        if message["msg_type"] == "display_data":
+            shown.extend(message["content"]["data"])
+
+    client.execute_interactive(code, timeout=SECONDS, output_hook=keep)
+    assert "image/png" in shown
+
+
+def test_interrupting_and_ending_a_warm_kernel_is_as_ever(kernels):
+    manager, client = kernels()
+    client.execute("import time; print('begun', flush=True); time.sleep(600)")
+    while client.get_iopub_msg(timeout=SECONDS)["msg_type"] != "stream":
+        pass
+    manager.interrupt_kernel()
+    while (reply := client.get_shell_msg(timeout=SECONDS))["msg_type"] != "execute_reply":
+        pass
+    assert reply["content"]["ename"] == "KeyboardInterrupt"
+    assert printed(client, "print(1 + 1)") == "2"
+    manager.shutdown_kernel()
+    assert warm.warm_usage()["cpu_seconds"] > 0
+    assert warm.warm_usage()["peak_memory_bytes"] > 1e7
+
+
+def test_a_killed_warm_kernel_is_seen_to_be_dead(kernels):
+    manager, _ = kernels()
+    warm.kill_warm_kernels()
+    process = manager.provisioner.process
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_no_kernel_outlives_its_client(kernels):
+    manager, _ = kernels()
+    process = manager.provisioner.process
+    process.socket.shutdown(socket.SHUT_RDWR)
+    end = time.monotonic() + SECONDS
+    while Path(f"/proc/{process.pid}").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_only_what_two_notebooks_import_is_imported_beforehand(notebooks):
+    assert warm._shared_imports(notebooks) == ["pandas"]
+    assert warm._shared_imports(notebooks[:1]) == []
+
+
+def test_imports_are_found_through_the_modules_that_code_reaches(tmp_path):
+    package = tmp_path / "toy"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "near.py").write_text("def f():\n    import far.away\n")
+    assert imported_packages(["import os", "import toy.near"], package) == {"os", "far"}
