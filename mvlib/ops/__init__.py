@@ -9,6 +9,7 @@ _EXPORTS = {
     "CosineKMeansResult": "mvlib.ops.kmeans",
     "cosine_kmeans": "mvlib.ops.kmeans",
     "clip_loss": "mvlib.ops.contrastive",
+    "partial_clip_loss": "mvlib.ops.contrastive",
     "autocast": "mvlib.ops.device",
     "resolve_device": "mvlib.ops.device",
     "KMeansResult": "mvlib.ops.lloyd",

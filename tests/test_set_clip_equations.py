@@ -1,0 +1,253 @@
+"""Set-CLIP's equations against slow transcriptions and against what defines them."""
+
+import math
+
+import numpy as np
+import ot
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mvlib.methods.set_clip import (
+    NINETEEN_BANDWIDTHS,
+    density,
+    mmd,
+    pseudo_label_loss,
+    pseudo_label_plan,
+    self_supervised_contrastive_loss,
+    semantic_density_distribution_loss,
+)
+from mvlib.ops import clip_loss, partial_clip_loss
+
+
+def plain_density(x, data, h):
+    spread = sum(np.var(data[:, j], ddof=1) for j in range(data.shape[1]))
+    total = 0.0
+    for z in data:
+        total += 3 * math.exp(-sum((z - x) ** 2) / spread / (4 * h**2)) / (2 * math.pi * h**2)
+    return total / 16
+
+
+def plain_divergence(A, B, h, normalized):
+    p = np.array([plain_density(x, A, h) for x in A])
+    q = np.array([plain_density(x, B, h) for x in A]) * len(A) / len(B)
+    if normalized:
+        p, q = p / p.sum(), q / q.sum()
+    return sum(p * np.log(p / q)) + sum(q * np.log(q / p))
+
+
+def plain_sdd(A, B, h, normalized):
+    extents = [sum((X.max(axis=0) - X.min(axis=0)) ** 2) for X in (A, B)]
+    both = plain_divergence(A, B, h, normalized) + plain_divergence(B, A, h, normalized)
+    return both / extents[0] + both / extents[1]
+
+
+def plain_mmd(A, B, widths):
+    def mean(X, Y):
+        values = [math.exp(-sum((x - y) ** 2) / b) for x in X for y in Y for b in widths]
+        return sum(values) / (len(X) * len(Y))
+
+    return mean(A, A) + mean(B, B) - 2 * mean(A, B)
+
+
+def cosine(x, y):
+    return x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+
+
+def plain_contrast(A, B, temperature):
+    # Views of one sample stand side by side, as in the authors' batches.
+    views = [v for pair in zip(A, B, strict=True) for v in pair]
+    total = 0.0
+    for i, view in enumerate(views):
+        partner = i + 1 - i % 2 * 2
+        weights = {
+            j: math.exp(cosine(view, other) / temperature)
+            for j, other in enumerate(views)
+            if j != i
+        }
+        total -= math.log(weights[partner] / sum(weights.values()))
+    return total / len(views)
+
+
+def plain_partial_clip(A, B, pairs, temperature):
+    total = 0.0
+    for i, j in pairs:
+        own = math.exp(cosine(A[i], B[j]) / temperature)
+        total -= math.log(own / sum(math.exp(cosine(A[i], b) / temperature) for b in B))
+        total -= math.log(own / sum(math.exp(cosine(a, B[j]) / temperature) for a in A))
+    return total / (2 * len(pairs))
+
+
+def clouds(n=7, m=7, d=4, seed=0):
+    rng = np.random.default_rng(seed)
+    A, B = rng.normal(size=(n, d)), rng.normal(size=(m, d)) + 0.3
+    return [X / np.linalg.norm(X, axis=1, keepdims=True) for X in (A, B)]
+
+
+def tensors(*arrays, gradient=False):
+    return [torch.tensor(X, requires_grad=gradient) for X in arrays]
+
+
+def test_density_is_the_transcribed_sum_of_kernels():
+    A, B = clouds(5, 8)
+    for h in (0.2, 0.5, 2.0):
+        expected = [plain_density(x, B, h) for x in A]
+        assert density(*tensors(A, B), h).numpy() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize("sizes", [(7, 7), (5, 9)])
+def test_sdd_agrees_with_its_transcription(sizes, normalized):
+    A, B = clouds(*sizes)
+    for h in (0.3, 0.5):
+        found = semantic_density_distribution_loss(*tensors(A, B), h, normalized)
+        assert float(found) == pytest.approx(plain_sdd(A, B, h, normalized), abs=1e-9)
+
+
+@pytest.mark.parametrize("widths", [(1.0,), (0.3, 2.0), NINETEEN_BANDWIDTHS])
+def test_mmd_agrees_with_its_transcription_for_one_bandwidth_and_for_many(widths):
+    A, B = clouds(6, 8)
+    found = mmd(*tensors(A, B), widths)
+    assert float(found) == pytest.approx(plain_mmd(A, B, widths), abs=1e-9)
+
+
+def test_the_nineteen_bandwidths_are_the_sum_of_nineteen_single_kernels():
+    A, B = tensors(*clouds())
+    each = sum(float(mmd(A, B, width)) for width in NINETEEN_BANDWIDTHS)
+    assert len(NINETEEN_BANDWIDTHS) == 19
+    assert float(mmd(A, B, NINETEEN_BANDWIDTHS)) == pytest.approx(each, abs=1e-12)
+
+
+def test_self_supervised_contrast_agrees_with_its_transcription():
+    A, B = clouds()
+    found = self_supervised_contrastive_loss(*tensors(3 * A, B), 0.3)
+    assert float(found) == pytest.approx(plain_contrast(A, B, 0.3), abs=1e-9)
+
+
+def test_partial_clip_loss_agrees_with_its_transcription():
+    A, B = clouds(6, 9)
+    pairs = [(0, 3), (5, 1), (2, 8)]
+    found = partial_clip_loss(*tensors(A, B), torch.tensor(pairs), 0.2)
+    assert float(found) == pytest.approx(plain_partial_clip(A, B, pairs, 0.2), abs=1e-9)
+
+
+def test_partial_clip_loss_of_a_full_batch_is_clip_loss_and_of_no_pair_is_nothing():
+    A, B = tensors(*clouds())
+    every = torch.arange(7).repeat(2, 1).T
+    assert torch.allclose(partial_clip_loss(A, B, every, 0.05), clip_loss(A, B, 0.05))
+    assert float(partial_clip_loss(A, B, every[:0], 0.05)) == 0
+
+
+def test_pseudo_labels_are_those_of_sinkhorn_after_ten_iterations():
+    A, B = clouds(6, 5)
+    cost = 1 - A @ B.T
+    with pytest.warns(UserWarning, match="did not converge"):
+        plan = ot.sinkhorn(np.full(6, 1 / 6), np.full(5, 1 / 5), cost, 0.05, numItermax=10)
+    plan /= plan.sum(axis=1, keepdims=True)
+    found = pseudo_label_plan(*tensors(A, B), 0.05)
+    assert np.allclose(found.numpy(), plan, atol=1e-9)
+    T = clouds(5, 5, seed=1)[0]
+    logs = np.log([[math.exp(a @ t / 0.05) for t in T] for a in A])
+    logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    expected = -(plan * logs).sum(axis=1).mean() / 2
+    assert float(pseudo_label_loss(*tensors(A, B, T), 0.05)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda A, B: density(A, B),
+        lambda A, B: semantic_density_distribution_loss(A, B),
+        lambda A, B: semantic_density_distribution_loss(A, B, normalized=True),
+        lambda A, B: mmd(A, B),
+        lambda A, B: mmd(A, B, (0.05, 0.5, 5, 50)),
+        lambda A, B: self_supervised_contrastive_loss(A, B, 0.5),
+        lambda A, B: partial_clip_loss(A, B, torch.tensor([[0, 1], [3, 3]]), 0.5),
+    ],
+)
+def test_gradients_are_those_of_the_losses(loss):
+    assert torch.autograd.gradcheck(loss, tensors(*clouds(4, 4, 3), gradient=True))
+
+
+def test_gradient_of_the_pseudo_labels_leaves_the_labels_alone():
+    Q, A, T = tensors(*clouds(4, 3), clouds(3, 3, seed=1)[0], gradient=True)
+    plan = pseudo_label_plan(Q, A, 0.5)
+    logs = (Q @ T.T / 0.5).log_softmax(dim=1)
+    expected = torch.autograd.grad(-(plan * logs).sum() / 8, [Q, T])
+    pseudo_label_loss(F.normalize(Q, dim=1), A, F.normalize(T, dim=1), 0.5).backward()
+    assert A.grad is None
+    assert torch.allclose(T.grad, expected[1] - T * (T * expected[1]).sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_distribution_losses_do_not_see_which_rows_are_partners(normalized):
+    A, B = tensors(*clouds(20, 20))
+    order = torch.from_numpy(np.random.default_rng(0).permutation(20))
+    for loss in (mmd, lambda a, b: semantic_density_distribution_loss(a, b, 0.5, normalized)):
+        assert torch.allclose(loss(A, B), loss(A, B[order]), atol=1e-12)
+        assert torch.allclose(loss(A, B), loss(B, A), atol=1e-12)
+        assert float(loss(A, B)) > 0
+        assert float(loss(A, A[order])) == pytest.approx(0, abs=1e-12)
+
+
+def test_sdd_as_coded_grows_with_the_square_of_the_batch_and_the_normalised_one_does_not():
+    A, B = (torch.tensor(X).repeat(8, 1) for X in clouds(30, 30))
+    # Repeating rows changes the unbiased variance a little.
+    coded = [semantic_density_distribution_loss(A[:n], B[:n]) for n in (30, 240)]
+    assert float(coded[1] / coded[0]) == pytest.approx(64, rel=0.1)
+    scaled = [
+        semantic_density_distribution_loss(A[:n], B[:n], normalized=True) for n in (30, 240)
+    ]
+    assert float(scaled[1] / scaled[0]) == pytest.approx(1, rel=0.1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_losses_of_collapsed_or_distant_clouds_stay_finite(dtype):
+    same = torch.ones(6, 3, dtype=dtype)
+    spread = torch.eye(3, dtype=dtype).repeat(2, 1)
+    for A, B in ((same, same.clone()), (spread, 100 + spread)):
+        for normalized in (False, True):
+            loss = semantic_density_distribution_loss(A, B, normalized=normalized)
+            assert torch.isfinite(loss)
+        assert torch.isfinite(mmd(A, B, NINETEEN_BANDWIDTHS))
+    assert float(mmd(spread, 100 + spread)) == pytest.approx(2 * float(mmd_to_self(spread)))
+
+
+def mmd_to_self(A):
+    return torch.exp(-torch.cdist(A, A).square()).mean()
+
+
+def test_contrast_of_views_that_tell_nothing_is_the_logarithm_of_the_candidates():
+    same = torch.ones(5, 3)
+    assert float(self_supervised_contrastive_loss(same, same)) == pytest.approx(math.log(9))
+
+
+A_3, A_4, ONE = torch.ones(3, 2), torch.ones(3, 4), torch.ones(1, 2)
+NO_ROW = torch.tensor([[0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: density(A_3, A_4), "second has 4 features"),
+        (lambda: density(A_3, ONE), "data has 1 points"),
+        (lambda: density(A_3, A_3, 0.0), "bandwidth"),
+        (lambda: semantic_density_distribution_loss(ONE, A_3), "first has 1 points"),
+        (lambda: semantic_density_distribution_loss(A_3, A_3, math.nan), "bandwidth"),
+        (lambda: mmd(A_3, torch.ones(3)), "second has shape"),
+        (lambda: mmd(A_3, A_3, ()), "bandwidths is empty"),
+        (lambda: mmd(A_3, A_3, (1.0, -1.0)), "bandwidths=-1.0"),
+        (lambda: self_supervised_contrastive_loss(A_3, ONE), "view_2 has shape"),
+        (lambda: self_supervised_contrastive_loss(A_3, A_3, 0.0), "temperature"),
+        (lambda: pseudo_label_plan(A_3, A_3, 0.1, 0), "n_iter"),
+        (lambda: pseudo_label_loss(A_3, A_3, ONE), "texts has shape"),
+        (lambda: partial_clip_loss(A_3, A_4, NO_ROW, 0.1), "shapes"),
+        (lambda: partial_clip_loss(A_3, A_3[:0], NO_ROW, 0.1), "empty"),
+        (lambda: partial_clip_loss(A_3, A_3, NO_ROW[0], 0.1), "pairs has shape"),
+        (lambda: partial_clip_loss(A_3, A_3, NO_ROW + 3, 0.1), "outside"),
+        (lambda: partial_clip_loss(A_3, A_3, NO_ROW, math.inf), "temperature"),
+    ],
+)
+def test_bad_input_is_refused_by_name(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
