@@ -20,6 +20,7 @@ _EXPORTS = {
     "SMART": "mvlib.methods.smart",
     "CAE": "mvlib.methods.cae",
     "TAC": "mvlib.methods.tac",
+    "SetCLIP": "mvlib.methods.set_clip",
 }
 
 __all__ = list(_EXPORTS)

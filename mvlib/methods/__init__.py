@@ -5,6 +5,8 @@ from mvlib._lazy import attach
 _EXPORTS = {
     "SMART": "mvlib.methods.smart",
     "smart": "mvlib.methods.smart",
+    "SetCLIP": "mvlib.methods.set_clip",
+    "set_clip": "mvlib.methods.set_clip",
     "AutoencoderHungarian": "mvlib.methods.autoencoder_floors",
     "AutoencoderKMeans": "mvlib.methods.autoencoder_floors",
     "KMeansConcatenation": "mvlib.methods.floors",

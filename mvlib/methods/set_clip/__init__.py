@@ -4,6 +4,9 @@ from mvlib._lazy import attach
 
 _EXPORTS = {
     "NINETEEN_BANDWIDTHS": "mvlib.methods.set_clip.discrepancy",
+    "PAPER_SETTINGS": "mvlib.methods.set_clip.settings",
+    "ProjectionHead": "mvlib.methods.set_clip.network",
+    "SetCLIP": "mvlib.methods.set_clip.estimator",
     "ONE_BANDWIDTH": "mvlib.methods.set_clip.discrepancy",
     "density": "mvlib.methods.set_clip.semantic_density",
     "mmd": "mvlib.methods.set_clip.discrepancy",
