@@ -165,11 +165,25 @@ class AlignmentMethod(ClusterMixin, BaseEstimator):
         return view
 
     def _rows(self, X: Any, v: int) -> np.ndarray:
-        return check_views([X], argument=f"Xs[{v}]")[0]
+        return check_view(X, f"Xs[{v}]")
 
 
 def _width(view: np.ndarray) -> int | tuple[int, ...]:
     return view.shape[1] if view.ndim == 2 else view.shape[1:]
+
+
+def check_view(X: Any, argument: str, dtype: Any = np.float32) -> np.ndarray:
+    """Return one matrix as `mvlib._validation.check_views` does, under its own name.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, not 2-d, not numeric, or holds NaN or infinity.
+    """
+    try:
+        return check_views([X], dtype=dtype, argument=argument)[0]
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"{argument}[0]", argument)) from error
 
 
 def check_pairs(lengths: Sequence[int], paired: Any = None, pairs: Any = None) -> np.ndarray:
@@ -229,4 +243,4 @@ def check_pairs(lengths: Sequence[int], paired: Any = None, pairs: Any = None) -
 def unit_rows(Z: np.ndarray) -> np.ndarray:
     """Return the rows with length one; a row of zeros stays zero."""
     lengths = np.linalg.norm(Z, axis=1, keepdims=True)
-    return (Z / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return Z / np.where(lengths > 0, lengths, 1)

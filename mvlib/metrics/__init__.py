@@ -12,6 +12,10 @@ _EXPORTS = {
     "purity": "mvlib.metrics.clustering",
     "distribution_distances": "mvlib.metrics.distribution",
     "graph_precision_recall": "mvlib.metrics.graph",
+    "batched_top_1": "mvlib.metrics.retrieval",
+    "embedding_mmd": "mvlib.metrics.retrieval",
+    "modality_gap": "mvlib.metrics.retrieval",
+    "retrieval_scores": "mvlib.metrics.retrieval",
     "mean_pairwise_cosine": "mvlib.metrics.features",
 }
 
