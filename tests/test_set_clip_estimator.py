@@ -141,6 +141,26 @@ def test_same_instances_sees_the_partners_that_independent_draws_do_not(views):
     assert last["same_instances"] < last["independent"]
 
 
+def test_a_step_on_1024_rows_keeps_less_than_a_gigabyte_for_its_gradient():
+    rng = np.random.default_rng(0)
+    Xs = [rng.normal(size=(1024, d)).astype(np.float32) for d in (64, 32)]
+    model = SetCLIP(batch_size=1024, mmd_bandwidths="nineteen", device="cpu", random_state=0)
+    pairs = np.stack([np.arange(400)] * 2, axis=1)
+    run = trainer.Trainer(model, Xs, pairs)
+    branches = run._branches().train()
+    batch = trainer.draw_epoch(run.plan, run.generator)[0]
+    kept = {}
+
+    def note(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        run.objective.total(run._losses(branches, batch)).backward()
+    assert sum(kept.values()) < 500e6
+
+
 def test_no_reshuffle_repeats_the_batches_of_the_first_epoch(views, monkeypatch):
     calls = []
     draw = trainer.draw_epoch

@@ -47,6 +47,8 @@ class AlignmentMethod(ClusterMixin, BaseEstimator):
         ValueError
             If there are not two finite, non-empty modalities, both `paired` and `pairs` are
             given, one of them does not fit the rows, or a parameter is out of range.
+        FloatingPointError
+            If a loss or a plan stops being finite.
         """
         self._check_parameters()
         views = self._modalities(Xs)

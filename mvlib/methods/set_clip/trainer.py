@@ -68,7 +68,10 @@ class Trainer:
             torch.manual_seed(self.seed)
             branches = self._branches().to(self.device)
             optimizer = torch.optim.Adam(
-                self._groups(branches), lr=model.learning_rate, weight_decay=model.weight_decay
+                self._groups(branches),
+                lr=model.learning_rate,
+                weight_decay=model.weight_decay,
+                fused=True,
             )
             schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, patience=model.patience, factor=model.factor
