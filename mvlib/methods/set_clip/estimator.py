@@ -71,7 +71,8 @@ class SetCLIP(AlignmentMethod):
     density_bandwidth : float, default=0.5
         h of the densities.
     normalized_density : bool, default=False
-        SDD's normalised variant instead of the one of the authors' code.
+        SDD's normalised variant instead of the one of the authors' code; it is much smaller,
+        so give it a larger weight.
     mmd_bandwidths : float, sequence of float or "nineteen", default=(1.0,)
         Of the MMD's kernels.
     learning_rate, encoder_learning_rate : float, default=1e-3, 1e-5

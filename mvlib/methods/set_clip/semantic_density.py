@@ -87,7 +87,9 @@ def semantic_density_distribution_loss(
     normalized : bool, default=False
         Whether p and q are first divided by their sums over the points of A (in J(B, A) of
         B), so that J is Jeffreys' divergence of two distributions on those points. As the
-        authors' code has it they are not, and the loss grows with the square of the batch.
+        authors' code has it they are not, and the loss grows with the square of the batch. At
+        a batch of 64 the normalised loss is some hundreds of times smaller: the paper's
+        weight of the one is not that of the other.
 
     Returns
     -------
