@@ -42,7 +42,7 @@ def recall(model, Xs):
 
 
 def test_pairs_teach_to_retrieve_rows_that_were_not_paired(views):
-    settings = SMALL | {"n_epochs": 60, "dropout": 0.0}
+    settings = SMALL | {"n_epochs": 30, "dropout": 0.0}
     model = SetCLIP(**settings).fit(views, paired=some(64, 48))
     held_out = [X[48:] for X in views]
     assert recall(model, held_out) > 4 / 16
@@ -173,7 +173,7 @@ def test_no_reshuffle_repeats_the_batches_of_the_first_epoch(views, monkeypatch)
 def test_modalities_may_differ_in_length_and_be_paired_by_row_numbers(views):
     first, second = views[0], views[1][20:]
     pairs = np.stack([np.arange(20, 64), np.arange(44)], axis=1)
-    settings = SMALL | {"n_epochs": 60, "dropout": 0.0}
+    settings = SMALL | {"n_epochs": 30, "dropout": 0.0}
     model = SetCLIP(**settings).fit([first, second], pairs=pairs)
     assert [len(Z) for Z in model.embeddings_] == [64, 44]
     rows, cosines = model.retrieve(first[20:], second, k=5)
