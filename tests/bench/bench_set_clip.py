@@ -56,7 +56,7 @@ def test_mmd_of_nineteen_bandwidths_from_one_product(benchmark, report_ratio):
     both = [float(loss(*points)) for loss in (separate_kernels, _many)]
     assert np.isclose(*both, atol=1e-3)
     benchmark.pedantic(_many, args=points, rounds=ROUNDS)
-    report_ratio("MMD of 19 bandwidths, separate kernels / mvlib", plain / ours, "2")
+    report_ratio("MMD of 19 bandwidths, separate kernels / mvlib", plain / ours, ">= 2")
 
 
 def _many(A, B):
@@ -69,4 +69,4 @@ def test_a_step_on_1024_rows_takes_less_than_a_gigabyte(report_ratio):
     )
     gigabytes = float(out.stdout)
     assert gigabytes < 1
-    report_ratio("Set-CLIP's step at batch 1024, GB above batch 16", gigabytes, "1")
+    report_ratio("Set-CLIP's step at batch 1024, GB above batch 16", gigabytes, "<= 1")
