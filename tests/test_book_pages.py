@@ -227,11 +227,14 @@ def test_defaults_on_smarts_page_are_those_of_the_code():
         assert value == (default if isinstance(default, str) else f"{default:g}")
 
 
-def test_every_sentence_of_what_we_believe_is_linked_to_a_page_that_is_there():
-    page = ROOT / "book" / "papers" / "smart_beliefs.md"
+@pytest.mark.parametrize("name", ["smart_beliefs", "set_clip_beliefs"])
+def test_every_sentence_of_what_we_believe_is_linked_to_a_page_that_is_there(name):
+    page = ROOT / "book" / "papers" / f"{name}.md"
     text = page.read_text(encoding="utf-8")
     paragraphs = [
-        part for part in text.split("\n\n") if part.strip() and not part.startswith("#")
+        part
+        for part in text.split("\n\n")
+        if part.strip() and not part.startswith(("#", "<!-- mvlib:"))
     ]
     words = re.sub(r"\]\([^)]*\)", "]", " ".join(paragraphs)).split()
     assert len(words) <= 400

@@ -57,6 +57,20 @@ def test_the_notebooks_on_images_and_words_are_there():
     assert (ROOT / "notebooks" / "encoders" / "train_offline_encoder.ipynb").is_file()
 
 
+def test_the_notebooks_on_alignment_are_there():
+    assert {path.stem for path in NOTEBOOKS if path.parent.name == "set_clip"} == {
+        "tutorial",
+        "method",
+        "leakage",
+        "pair_ratio",
+        "ablation_losses",
+        "kernels",
+        "batch_size",
+        "against_classics",
+        "table_retrieval",
+    }
+
+
 def test_no_notebook_is_larger_than_a_megabyte():
     sizes = {path.name: path.stat().st_size for path in NOTEBOOKS}
     assert {name: size for name, size in sizes.items() if size >= 1_000_000} == {}
@@ -113,7 +127,7 @@ def test_cells_whose_output_is_not_compared_are_those_with_trained_numbers(noteb
             assert re.search(
                 r"score_table|variance_shares|compare_|recorder"
                 r"|results_table\(\"(smart|cae)\", \"quick\"|rank_agreement"
-                r"|mean_pairwise_cosine"
+                r"|mean_pairwise_cosine|retrieval_table|recall_table"
                 r"|plan_failures|class_confusions|put_right|cluster_names_|retrieve_top_k|weights",
                 cell.source,
             )

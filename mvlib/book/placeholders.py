@@ -20,7 +20,8 @@ def fill(text: str, root: str | Path) -> str:
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
     one method or of all; `claims PAPER`, those that no table can hold; `smart_settings`;
     `datasets`, one line a set; `benchmarks FILE`, the ratios that one file of benchmarks
-    has measured.
+    has measured; `unpaired PAPER PROFILE EXPERIMENT`, what alignment without known pairs
+    found.
 
     Parameters
     ----------
@@ -116,6 +117,14 @@ def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
     return to_markdown(score_table(frame, ["dataset", "method", "rule"], ["acc", "nmi", "ari"]))
 
 
+def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
+    from mvlib.experiments import results_frame, to_markdown
+    from mvlib.experiments.alignment_tables import unpaired_table
+
+    frame = results_frame(paper, profile, experiment, root)
+    return to_markdown(frame if frame.empty else unpaired_table(frame))
+
+
 def _benchmarks(root: Path, name: str) -> str:
     from mvlib.experiments import load_benchmarks
 
@@ -189,5 +198,6 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "published_by_set": _published_by_set,
     "recorded": _recorded,
     "smart_settings": _smart_settings,
+    "unpaired": _unpaired,
     "verdict_rules": _verdict_rules,
 }

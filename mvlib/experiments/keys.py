@@ -19,7 +19,7 @@ from mvlib.experiments.records import Record, load_records
 from mvlib.experiments.sources import reached_sources
 
 # Modules of `experiments` that read results and make none.
-_SHOWING = ("markdown", "scores", "statistics", "cells")
+_SHOWING = ("markdown", "scores", "statistics", "cells", "alignment_tables")
 CURRENT = "current"
 EARLIER = "earlier version"
 

@@ -52,6 +52,7 @@ def paired_comparisons(
         all rows of a name, such as the split of a floor that ignores it, its rows count for
         every value of that column.
     metric : {"acc", "nmi", "ari", "purity"}, default="acc"
+        Or a column of measures that are shares, such as "measure_r10".
     alpha : float, default=0.05
         In (0, 1].
     column : str, default="method"

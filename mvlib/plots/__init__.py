@@ -17,11 +17,15 @@ _EXPORTS = {
     "plot_graph": "mvlib.plots.smart",
     "plot_losses": "mvlib.plots.smart",
     "plot_scores": "mvlib.plots.smart",
+    "plot_clouds": "mvlib.plots.alignment",
     "plot_curves": "mvlib.plots.vision",
     "plot_gain": "mvlib.plots.vision",
+    "plot_landscape": "mvlib.plots.alignment",
     "plot_loss": "mvlib.plots.vision",
     "plot_groups": "mvlib.plots.vision",
+    "plot_parts": "mvlib.plots.alignment",
     "plot_pile": "mvlib.plots.vision",
+    "plot_recall": "mvlib.plots.alignment",
     "plot_weights": "mvlib.plots.vision",
 }
 
