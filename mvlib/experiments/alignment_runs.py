@@ -158,7 +158,6 @@ def network(
     method: str = "Set-CLIP",
     ratio: float = 0.0,
     draws: str = INDEPENDENT,
-    **changes: Any,
 ) -> SetCLIP:
     """Return one of `NETWORKS`, trained for a number of steps whatever the rows.
 
@@ -174,11 +173,9 @@ def network(
         A key of `NETWORKS`.
     ratio, draws
         As for `record_alignment`: what the epochs are counted by.
-    **changes
-        Parameters of `SetCLIP` in place of the settings'.
     """
     check_choice("draws", draws, DRAWS)
-    given = {"batch_size": 64} | dict(settings) | changes
+    given = {"batch_size": 64} | dict(settings)
     n_steps = given.pop("n_steps")
     n_rows = len(problem.rows(ratio, draws == DISJOINT)[0][0])
     steps_per_epoch = -(-n_rows // given["batch_size"])
@@ -199,7 +196,6 @@ def run_draws(
     settings: Mapping[str, Any],
     draws: Sequence[str] = DRAWS,
     parameters: Mapping[str, Any] | None = None,
-    **changes: Any,
 ) -> None:
     """Run Set-CLIP under each kind of draw at each ratio, and record it.
 
@@ -216,7 +212,7 @@ def run_draws(
         Of the method.
     ratios : sequence of float
         Shares of known pairs.
-    settings, changes
+    settings : mapping of str to object
         As for `network`.
     draws : sequence of str
         Among `DRAWS`.
@@ -227,7 +223,7 @@ def run_draws(
     for seed in seeds:
         for ratio in ratios:
             for kind in draws if ratio < 1 else [INDEPENDENT]:
-                model = network(problem, seed, settings, ratio=ratio, draws=kind, **changes)
+                model = network(problem, seed, settings, ratio=ratio, draws=kind)
                 record_alignment(recorder, "Set-CLIP", problem, model, ratio, kind, given, seed)
 
 
