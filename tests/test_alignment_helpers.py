@@ -180,6 +180,7 @@ def test_recall_by_ratio_and_without_pairs(frame):
     alone = unpaired_table(pd.concat([frame, later]))
     assert alone["n"].tolist() == [8, 8]
     assert alone["chance of same class"].tolist() == ["25.0"] * 2
+    assert alone["same class over chance"].tolist() == ["+60%"] * 2
     assert unpaired_table(frame.drop(columns="measure_class_r1"))["same class"].isna().all()
 
 

@@ -114,7 +114,8 @@ def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         data set, method, how its rows were drawn, n (fits), then in points R@10 (mean of
         both directions) and the share of queries whose nearest row is of their class, each
-        with its standard deviation and its chance.
+        with its standard deviation, its chance, and how far the mean is above chance,
+        relative to it: -100 % is nothing found, 0 % is chance.
     """
     import pandas as pd
 
@@ -128,6 +129,8 @@ def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
             row[title] = _points(values) if len(values) else None
             chance = chance_of(some, measure).mean() if len(values) else None
             row[f"chance of {title}"] = None if chance is None else f"{100 * chance:.1f}"
+            gain = None if chance is None else values.mean() / chance - 1
+            row[f"{title} over chance"] = None if gain is None else f"{gain:+.0%}"
         rows.append(row)
     return pd.DataFrame(rows)
 
