@@ -1,0 +1,277 @@
+"""NTK spectral clustering from features to labels."""
+
+import numpy as np
+import pytest
+from ntk_transcription import cluster, kernel, neighbor_graph, pieces, planted
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
+
+from mvlib.encoders import TextBank
+from mvlib.methods import NTKSpectralClustering
+from mvlib.methods.ntk_spectral import SubspaceAffinity
+
+SETTINGS = {"temperature": 0.05, "n_neighbors": 15, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return planted(200, d=32, noise=0.5)
+
+
+@pytest.fixture(scope="module")
+def fitted(problem):
+    Z, Ws, _ = problem
+    return NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, Ws)
+
+
+def encoder(d=32):
+    class Words:
+        """A text's features hang on its letters alone."""
+
+        def encode_texts(self, texts):
+            seeds = [sum(map(ord, text)) for text in texts]
+            return np.stack([np.random.default_rng(s).normal(size=d) for s in seeds])
+
+        def encode_images(self, images):
+            return images.reshape(len(images), -1)[:, :d].astype(np.float32) + 1
+
+    return Words()
+
+
+@pytest.mark.parametrize("rule", ["mutual", "union"])
+def test_labels_affinity_and_weights_equal_the_transcription(problem, rule):
+    Z, Ws, y = problem
+    model = NTKSpectralClustering(4, top=None, graph=rule, **SETTINGS).fit(Z, Ws)
+    labels, A, beta = cluster(Z, Ws, 4, tau=0.05, q=15, rule=rule)
+    assert (model.history_["n_tied"] > 0) == (rule == "mutual")
+    assert np.allclose(model.affinity_, A, atol=1e-5)
+    assert np.allclose(model.prompt_weights_, beta, atol=1e-4)
+    assert adjusted_rand_score(labels, model.labels_) == 1
+    assert adjusted_rand_score(y, model.labels_) > 0.9
+
+
+def test_the_subspace_gives_the_same_labels(problem, fitted):
+    Z, Ws, _ = problem
+    low = clone(fitted).set_params(solver="subspace", rank=40).fit(Z, Ws)
+    assert isinstance(low.affinity_, SubspaceAffinity)
+    assert adjusted_rand_score(fitted.labels_, low.labels_) == 1
+    assert np.allclose(low.prompt_weights_, fitted.prompt_weights_, atol=0.01)
+    assert low.objective_[-1] == pytest.approx(fitted.objective_[-1], rel=0.02)
+
+
+def test_the_objective_is_recorded_and_does_not_rise(fitted):
+    assert len(fitted.objective_) == len(fitted.history_["steps"])
+    assert (np.diff(fitted.objective_) <= 1e-9).all()
+
+
+def test_same_call_same_labels_and_rows_in_another_order_same_clusters(problem, fitted):
+    Z, Ws, _ = problem
+    again = clone(fitted).fit(Z, Ws)
+    assert np.array_equal(again.labels_, fitted.labels_)
+    order = np.random.default_rng(0).permutation(len(Z))
+    other = clone(fitted).fit(Z[order], Ws)
+    assert adjusted_rand_score(other.labels_, fitted.labels_[order]) == 1
+
+
+def test_mean_and_single_are_graphs_that_were_not_diffused(problem):
+    Z, Ws, _ = problem
+    mean, single, alone = (
+        NTKSpectralClustering(4, top=None, fusion=fusion, **SETTINGS).fit(Z, banks)
+        for fusion, banks in (("mean", Ws), ("single", Ws), ("mean", Ws[0]))
+    )
+    assert sparse.issparse(mean.affinity_)
+    assert mean.affinity_.nnz > single.affinity_.nnz
+    assert np.allclose(mean.prompt_weights_, 1 / 3)
+    assert len(mean.objective_) == 0
+    assert np.array_equal(single.affinity_.toarray(), alone.affinity_.toarray())
+    assert single.prompt_weights_.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("affinity", ["visual", "rbf"])
+def test_affinities_without_nouns_have_one_graph(problem, affinity):
+    Z, _, _ = problem
+    model = NTKSpectralClustering(4, affinity=affinity, **SETTINGS).fit(Z)
+    assert model.prompt_weights_.tolist() == [1.0]
+    assert model.cluster_names_ == [{"nouns": [], "captions": []}] * 4
+    assert len(model.history_["kept"]) == 0
+
+
+def test_the_semantic_half_forgets_what_the_images_look_like(problem):
+    Z, Ws, _ = problem
+    model = NTKSpectralClustering(4, affinity="semantic", top=None, fusion="single", **SETTINGS)
+    # Directions that no noun points to.
+    wide = np.hstack([Z, np.zeros((200, 4), np.float32)])
+    nouns = np.hstack([Ws[0], np.zeros((len(Ws[0]), 4), np.float32)])
+    hidden = np.zeros_like(wide)
+    hidden[:, -4:] = 1
+    one, other = (clone(model).fit(X, nouns).affinity_ for X in (wide, wide + 1e-3 * hidden))
+    assert np.allclose(one.toarray(), other.toarray(), rtol=1e-2)
+    assert one.data.min() > 0
+
+
+def test_features_cut_the_whole_kernel(problem, fitted):
+    Z, Ws, _ = problem
+    model = clone(fitted).set_params(solver="features", fusion="mean", n_features=150)
+    model.fit(Z, Ws)
+    assert model.affinity_.shape[0] == 200
+    assert model.affinity_.shape[1] <= 150
+    assert adjusted_rand_score(fitted.labels_, model.labels_) > 0.9
+    with pytest.raises(ValueError, match="no graph to diffuse"):
+        clone(fitted).set_params(solver="features").fit(Z, Ws)
+
+
+def test_switches_of_the_code_are_read(problem, fitted):
+    Z, Ws, _ = problem
+    weak = {"temperature": 5.0, "top": None, "n_neighbors": 15, "regularization": 0.01}
+    for switch in (
+        {"normalization": "row"},
+        {"degree_floor": 1.0},
+        {"graph": "union"},
+        {"mu": 1.0},
+        {"n_steps": 1},
+        {"n_rounds": 1, "temperature": 0.05},
+    ):
+        base = weak | {"temperature": switch.get("temperature", 5.0)}
+        plain = NTKSpectralClustering(4, **base).fit(Z, Ws)
+        other = NTKSpectralClustering(4, **(base | switch)).fit(Z, Ws)
+        moved = np.abs(plain.affinity_ - other.affinity_).max()
+        weighed = np.abs(plain.prompt_weights_ - other.prompt_weights_).max()
+        assert max(moved, weighed) > 1e-4, switch
+
+
+def test_the_rule_of_the_code_for_the_weights_is_read(problem):
+    Z, Ws, _ = problem
+    # The rules part where prompts are many and differ.
+    Ws = [
+        *Ws,
+        *(np.roll(W, 1, axis=1) + share * W for W, share in zip(Ws, (0, 0.5, 1), strict=True)),
+    ]
+    settings = SETTINGS | {"top": None, "regularization": 0.1, "n_rounds": 1}
+    exact, coded = (
+        NTKSpectralClustering(4, weights=rule, **settings).fit(Z, Ws).prompt_weights_
+        for rule in ("exact", "coordinate")
+    )
+    assert np.abs(exact - coded).max() > 0.01
+
+
+def test_clipping_drops_negative_edges(problem):
+    Z, Ws, _ = problem
+    Z = Z - Z.mean(axis=0)
+    settings = SETTINGS | {"n_neighbors": 120, "fusion": "single", "top": None}
+    kept = NTKSpectralClustering(2, graph="union", clip_negatives=True, **settings).fit(Z, Ws)
+    assert kept.affinity_.data.min() > 0
+
+
+def test_lone_images_are_tied_and_counted(problem):
+    Z, Ws, _ = problem
+    model = NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, Ws)
+    small = np.zeros(200, dtype=bool)
+    for W in Ws:
+        piece = pieces(neighbor_graph(kernel(Z, W, 0.05), 15))
+        small |= np.bincount(piece)[piece] <= 15
+    assert model.history_["n_tied"] == small.sum() > 0
+
+
+def test_one_prompt_may_take_all_the_weight(problem):
+    Z, Ws, y = problem
+    for solver in ("full", "subspace"):
+        model = NTKSpectralClustering(
+            4, top=None, regularization=1e-3, solver=solver, rank=60, **SETTINGS
+        )
+        model.fit(Z, Ws)
+        assert model.prompt_weights_.max() == 1
+        assert adjusted_rand_score(y, model.labels_) > 0.9
+
+
+def test_graphs_of_more_pieces_than_clusters_are_refused():
+    Z, Ws, y = planted(200, d=64, noise=0.6)
+    model = NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, Ws)
+    assert model.history_["n_pieces"] == 4
+    assert adjusted_rand_score(y, model.labels_) == 1
+    with pytest.raises(ValueError, match="4 pieces: expected at most n_clusters=2"):
+        NTKSpectralClustering(2, top=None, **SETTINGS).fit(Z, Ws)
+
+
+def test_the_filter_keeps_nouns_of_the_train_images(problem):
+    Z, Ws, y = problem
+    settings = SETTINGS | {"top": 2, "n_centers": 4}
+    model = NTKSpectralClustering(4, **settings).fit(Z, Ws)
+    assert len(model.history_["kept"]) == 8
+    assert model.history_["n_centers"] == 4
+    # Nouns come six a class, in order of the classes.
+    assert np.array_equal(np.bincount(model.history_["kept"] // 6), [2, 2, 2, 2])
+    two = Z[y < 2]
+    fewer = NTKSpectralClustering(2, **(settings | {"n_centers": 2})).fit(Z, Ws, two)
+    assert len(fewer.history_["kept"]) == 4
+
+
+def test_clusters_are_named_by_the_nouns_of_their_class(problem):
+    Z, Ws, y = problem
+    words = tuple(f"{c}{j}" for c in "abcd" for j in range(6))
+    banks = [TextBank(words, W) for W in Ws]
+    model = NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, banks)
+    for cluster_, names in enumerate(model.cluster_names_):
+        own = "abcd"[np.bincount(y[model.labels_ == cluster_]).argmax()]
+        assert names["nouns"][0][0][0] == own
+
+
+def test_words_are_encoded_under_each_template(problem):
+    Z, _, _ = problem
+    words = [f"noun {i}" for i in range(30)]
+    model = NTKSpectralClustering(3, prompts=2, encoder=encoder(), **SETTINGS).fit(Z, words)
+    assert len(model.prompt_weights_) == 2
+    own = NTKSpectralClustering(
+        3, prompts=["a {}", "the {}", "{}"], encoder=encoder(), **SETTINGS
+    )
+    assert len(own.fit(Z, words).prompt_weights_) == 3
+    raw = np.random.default_rng(0).integers(0, 255, (40, 4, 4, 3), dtype=np.uint8)
+    settings = SETTINGS | {"n_neighbors": 30}
+    images = NTKSpectralClustering(2, prompts=1, encoder=encoder(), **settings).fit(raw, words)
+    assert len(images.labels_) == 40
+
+
+def test_so_many_prompts_as_are_asked_for(problem):
+    Z, Ws, _ = problem
+    for texts in (Ws, np.stack(Ws)):
+        model = NTKSpectralClustering(4, prompts=2, top=None, **SETTINGS).fit(Z, texts)
+        assert len(model.prompt_weights_) == 2
+
+
+def bad_inputs(Z, Ws):
+    broken = Z.copy()
+    broken[0, 0] = np.inf
+    words = tuple(map(str, range(len(Ws[0]))))
+    return [
+        ({}, (broken, Ws), "images holds NaN or infinity in row 0"),
+        ({}, (Z[:0], Ws), "images has shape"),
+        ({}, (Z, None), "texts=None holds no nouns"),
+        ({}, (Z, []), "texts is empty"),
+        ({}, (Z, "noun"), "texts='noun' holds no nouns"),
+        ({}, (Z, ["noun", "verb"]), "there is no encoder"),
+        ({}, (Z, [Ws[0][:, :5]] * 3), "numbers of features differ"),
+        ({"prompts": 8, "encoder": encoder()}, (Z, ["noun"]), "prompts=8"),
+        ({"prompts": 0}, (Z, Ws), "prompts=0"),
+        ({"prompts": "a {}"}, (Z, Ws), "a number or a list of templates"),
+        (
+            {},
+            (Z, [TextBank(words, Ws[0]), TextBank(words[::-1], Ws[1]), *Ws[2:]]),
+            "other words than texts",
+        ),
+        ({"n_clusters": 201}, (Z, Ws), "n_clusters=201 is more than n_samples=200"),
+        ({"n_neighbors": 200}, (Z, Ws), "n_neighbors=200 is too many"),
+        ({"temperature": 0}, (Z, Ws), "temperature=0"),
+        ({"graph": "mutal"}, (Z, Ws), "Did you mean 'mutual'"),
+        ({"fusion": "median"}, (Z, Ws), "fusion='median'"),
+        ({"solver": "arpack"}, (Z, Ws), "solver='arpack'"),
+        ({"mu": -1}, (Z, Ws), "mu=-1"),
+        ({"rank": 0}, (Z, Ws), "rank=0"),
+    ]
+
+
+@pytest.mark.parametrize("case", range(19))
+def test_bad_input_is_named(problem, case):
+    parameters, data, message = bad_inputs(*problem[:2])[case]
+    settings = {"n_clusters": 4, "prompts": 3, **SETTINGS, **parameters}
+    with pytest.raises(ValueError, match=message):
+        NTKSpectralClustering(**settings).fit(*data)
