@@ -61,8 +61,7 @@ def best_weights(H, lam):
 
 
 def diffusion(Ss, mu=0.1, lam=10.0, rounds=5, steps=8, tol=1e-4):
-    n = len(Ss[0])
-    identity = np.eye(n, dtype=Ss[0].dtype)
+    identity = np.eye(Ss[0].shape[0], dtype=Ss[0].dtype)
     A, beta = identity.copy(), np.full(len(Ss), 1 / len(Ss))
     for _ in range(rounds):
         for _ in range(steps):
@@ -107,10 +106,16 @@ def tied(A, K, q):
                 A[best[1], best[2]] = A[best[2], best[1]] = best[0]
 
 
-def cluster(Z, Ws, n_clusters, tau=0.04, q=30, rule="mutual", seed=0):
-    Ks = [kernel(Z, W, tau) for W in Ws]
-    Ss = [transition(tied(neighbor_graph(K, q, rule), K, q)) for K in Ks]
-    A, beta = diffusion(Ss)
+def cluster(
+    Z, Ws, n_clusters, tau=0.04, q=30, rule="mutual", seed=0, rounds=5, held=np.asarray
+):
+    """`held` may hold a transition, full of zeros, in another way."""
+    Ss = []
+    for W in Ws:
+        K = kernel(Z, W, tau)
+        Ss.append(held(transition(tied(neighbor_graph(K, q, rule), K, q))))
+        del K
+    A, beta = diffusion(Ss, rounds=rounds)
     labels = spectral_clustering(
         A, n_clusters=n_clusters, assign_labels="discretize", random_state=seed
     )

@@ -238,7 +238,7 @@ class _FullState:
     def _moved(self, S: sparse.csr_array) -> np.ndarray:
         """Return S A S^T, as S (S A)^T, for A is symmetric."""
         half, whole = np.empty_like(self.affinity), np.empty_like(self.affinity)
-        # So many columns at a time that they stay in the cache: five times as quick.
+        # So many columns at a time that they stay in the cache: some three times as quick.
         blocks = [slice(j, j + COLUMNS) for j in range(0, len(half), COLUMNS)]
         for block in blocks:
             half[:, block] = S @ self.affinity[:, block]

@@ -151,7 +151,10 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
         raise ValueError(
             f"features have width {F_.shape[1]}: expected at least n_clusters={n_clusters}"
         )
-    degrees = (F_ @ F_.sum(axis=0, dtype=np.float64)).astype(np.float64)
+    total = F_.sum(axis=0, dtype=np.float64)
+    step = max(1, BLOCK_BYTES // (8 * F_.shape[1]))
+    blocks = [slice(start, start + step) for start in range(0, len(F_), step)]
+    degrees = np.concatenate([F_[rows] @ total for rows in blocks])
     if not (degrees > 0).all():
         row = int(degrees.argmin())
         raise ValueError(
@@ -160,9 +163,7 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
         )
     scale = 1 / np.sqrt(degrees)
     gram = np.zeros((F_.shape[1], F_.shape[1]))
-    step = max(1, BLOCK_BYTES // (4 * F_.shape[1]))
-    for start in range(0, len(F_), step):
-        rows = slice(start, start + step)
+    for rows in blocks:
         block = torch.from_numpy(F_[rows] * scale[rows, None].astype(np.float32))
         gram += (block.T @ block).numpy()
     last = [len(gram) - n_clusters, len(gram) - 1]
@@ -170,8 +171,7 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     values, vectors = values[::-1], vectors[:, ::-1]
     embedding = np.empty((len(F_), n_clusters))
     turned = vectors.astype(np.float32) / np.sqrt(np.maximum(values, 1e-30)).astype(np.float32)
-    for start in range(0, len(F_), step):
-        rows = slice(start, start + step)
+    for rows in blocks:
         # Once by D^-1/2 for the features, once for the embedding.
         embedding[rows] = (F_[rows] @ turned) / degrees[rows, None]
     return embedding, values
