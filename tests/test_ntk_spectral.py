@@ -84,6 +84,34 @@ def test_a_subspace_affinity_has_the_eigenvectors_of_the_full_diffusion(graph):
         assert alike(found, expected) > 0.999
 
 
+def test_a_subspace_that_keeps_pieces_apart_only_nearly_is_solved_as_it_is():
+    Z, (W, *_), _ = planted(260, d=16, noise=1.2)
+    graph = sparsify(nearest_neighbors(Z, W, 6, temperature=0.2), 6, "union").astype(float)
+    parts = [graph, graph[:200, :200], graph[60:, 60:]]
+    transitions = [normalize_graph(sparse.csr_array(sparse.block_diag(parts)))]
+    low = diffuse_in_subspace(transitions, 6, random_state=0).affinity
+    pieces = np.repeat([0, 1, 2], [260, 200, 200])
+    expected, values = spectral_embedding(low, 5, solver="dense", pieces=pieces)
+    found, near = spectral_embedding(low, 5, solver="lobpcg", pieces=pieces, random_state=0)
+    assert np.allclose(values, near, atol=1e-6)
+    assert alike(found, expected) > 1 - 1e-5
+
+
+def test_degrees_of_a_subspace_are_no_less_than_the_identity_gives(graph):
+    S = normalize_graph(graph)
+    low = diffuse_in_subspace([S], 5, random_state=0).affinity
+    off = (S @ S.T).toarray()
+    np.fill_diagonal(off, 0)
+    least = low.weights[0] * low.identity * off.sum(axis=1)
+    sums = low.toarray().sum(axis=1) - low.diagonal()
+    assert np.allclose(low.degrees(), sums, atol=1e-5)
+    # A core that takes away from some rows, as one of too small a rank can.
+    low.core = low.core - 2 * np.eye(5)
+    sums = low.toarray().sum(axis=1) - low.diagonal()
+    assert (sums < least).any()
+    assert np.allclose(low.degrees(), np.maximum(sums, least), atol=1e-5)
+
+
 def test_pieces_are_counted_before_a_solver_runs(blocks, monkeypatch):
     def never(*args, **more):
         raise AssertionError("a solver ran")

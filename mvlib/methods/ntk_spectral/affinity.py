@@ -69,6 +69,23 @@ class SubspaceAffinity:
                 result += weight * self.level * S.power(2).sum(axis=1)
         return result
 
+    def degrees(self) -> np.ndarray:
+        """Return the row sums of A without its diagonal, of shape (n_samples,), float64.
+
+        Non-negative graphs diffuse the identity alone to no more than A. Where the subspace
+        has a row below that, it counts as that.
+        """
+        ones = np.ones(len(self.basis))
+        found = np.asarray(self @ ones, dtype=np.float64) - self.diagonal()
+        if any(S.data.min(initial=0) < 0 for S in self.transitions):
+            return found
+        least = np.zeros_like(found)
+        for S, weight in zip(self.transitions, self.weights, strict=True):
+            if weight:
+                off = S @ (S.T @ ones) - S.power(2).sum(axis=1)
+                least += weight * self.identity * off
+        return np.maximum(found, least)
+
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """Return rows of A.
 

@@ -68,7 +68,7 @@ class NTKSpectralClustering(ImageClustering):
         those of the whole kernel, from explicit features; for a million images, and for
         `fusion` "mean" or "single" only.
     rank : int, optional
-        Of the subspace; by default the larger of n_clusters + 50 and 2 n_clusters.
+        Of the subspace; by default the larger of n_clusters + 120 and 2 n_clusters.
     n_features : int, default=1024
         Explicit features.
     search : {"auto", "exact", "cells"}, default="auto"

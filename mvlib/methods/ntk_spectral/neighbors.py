@@ -23,7 +23,7 @@ from mvlib.ops import blocked_kmeans, resolve_device
 SEARCHES = ("auto", "exact", "cells")
 # Up to so many images, all pairs are compared; the cells cost more than they save.
 EXACT_ROWS = 15_000
-BLOCK_BYTES = 1 << 25
+BLOCK_BYTES = 1 << 23
 CELL_ROWS = 256
 CANDIDATES = 4096
 LANDMARKS = 256
@@ -96,7 +96,7 @@ def nearest_neighbors(
     Notes
     -----
     Memory beyond the features: the assignments, (n_samples, n_nouns) in float32, one block
-    of 32 MB, and the lists.
+    of 8 MB, and the lists.
     """
     check_choice("affinity", affinity, AFFINITIES)
     check_choice("search", search, SEARCHES)

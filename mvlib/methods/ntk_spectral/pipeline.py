@@ -18,7 +18,9 @@ from mvlib.methods.ntk_spectral.spectral import spectral_embedding
 from mvlib.methods.ntk_spectral.subspace import diffuse_in_subspace
 
 FULL_ROWS = 2000
-SPARE_RANK = 50
+# With 50, degrees of images on few edges came out too small on photographs, even negative,
+# and such an image had an eigenvector of its own.
+SPARE_RANK = 120
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def spectral_embedding(
     n_clusters: int,
     *,
     solver: str = "auto",
-    tol: float = 1e-5,
+    tol: float = 1e-4,
     max_iter: int = 200,
     pieces: np.ndarray | None = None,
     random_state: int | None = None,
@@ -44,8 +44,9 @@ def spectral_embedding(
         "dense" is LAPACK on the full matrix, which "auto" takes up to 1,500 rows; "lobpcg" is
         a block solver, preconditioned by algebraic multigrid if A is a sparse array, and
         needs five rows a vector; with fewer it is "dense" too.
-    tol : float, default=1e-5
-        Residual norm at which LOBPCG stops.
+    tol : float, default=1e-4
+        Residual norm at which LOBPCG stops, of every vector, the spare ones too. In float32 it
+        does not always come below 1e-5.
     max_iter : int, default=200
         Bound on LOBPCG's iterations.
     pieces : ndarray of shape (n_samples,), int, optional
@@ -59,7 +60,8 @@ def spectral_embedding(
     embedding : ndarray of shape (n_samples, n_clusters), float64
         Eigenvectors from the largest eigenvalue, each row divided by the root of its degree.
     eigenvalues : ndarray of shape (n_clusters,), float64
-        Of D^-1/2 A D^-1/2; 1 as often as there are components.
+        Of D^-1/2 A D^-1/2; 1 as often as there are components (of a
+        `SubspaceAffinity`, nearly).
 
     Raises
     ------
@@ -92,12 +94,15 @@ def spectral_embedding(
     if n_pieces == n_clusters:
         return np.eye(n_clusters)[pieces], np.ones(n_clusters)
     diagonal = A.diagonal()
-    degrees = np.asarray(A @ np.ones(n), dtype=np.float64) - diagonal
+    if isinstance(A, SubspaceAffinity):
+        degrees = A.degrees()
+    else:
+        degrees = np.asarray(A @ np.ones(n), dtype=np.float64) - diagonal
     if not (degrees > 0).all():
         row = int(degrees.argmin())
         raise ValueError(
             f"affinity has degree {degrees[row]:.3g} in row {row}: expected positive "
-            "degrees; clip its negatives"
+            "degrees; clip its negatives, or raise rank if it is diffused in a subspace"
         )
     scale = 1 / np.sqrt(degrees)
     few = n <= ROWS_A_VECTOR * (n_clusters + GUARD)
@@ -143,10 +148,6 @@ def _lobpcg(
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(scale)
     column, inner = scale[:, None], diagonal[:, None]
-    # The degrees' root spans the first eigenvector of each component: known, so given.
-    known = np.eye(1 if pieces is None else int(pieces.max()) + 1)
-    known = known[np.zeros(n, int) if pieces is None else pieces] / column
-    known /= np.linalg.norm(known, axis=0)
 
     def product(X: np.ndarray) -> np.ndarray:
         X = X.reshape(n, -1)
@@ -154,16 +155,22 @@ def _lobpcg(
 
     operator = LinearOperator((n, n), matvec=product, matmat=product, dtype=np.float64)
     rng = np.random.default_rng(random_state)
-    width = n_clusters + GUARD - known.shape[1]
-    start = rng.standard_normal((n, width))
-    preconditioner = None
+    root = 1 / column
     if isinstance(A, SubspaceAffinity):
-        # Leading vectors of the part that is known exactly.
+        # Keeps components apart only nearly, so no eigenvector is known: all are sought,
+        # from the leading vectors of its core.
+        known, preconditioner = None, None
+        start = rng.standard_normal((n, n_clusters + GUARD))
         _, turned = np.linalg.eigh(A.core)
-        leading = A.basis @ turned[:, ::-1][:, : min(width, A.core.shape[0])]
+        leading = A.basis @ turned[:, ::-1][:, : n_clusters + GUARD]
         start[:, : leading.shape[1]] = leading
-    elif sparse.issparse(A) and A.data.min(initial=0) >= 0:
-        preconditioner = _multigrid(A, diagonal, scale)
+    else:
+        # The degrees' root is the first eigenvector of each component.
+        known = np.eye(int(pieces.max()) + 1)[pieces] * root
+        known /= np.linalg.norm(known, axis=0)
+        start = rng.standard_normal((n, n_clusters + GUARD - known.shape[1]))
+        positive = sparse.issparse(A) and A.data.min(initial=0) >= 0
+        preconditioner = _multigrid(A, diagonal, scale) if positive else None
     with warnings.catch_warnings():
         # Where it stops short of tol it says so by a warning; the residual is small by then.
         warnings.simplefilter("ignore", UserWarning)
@@ -176,6 +183,8 @@ def _lobpcg(
             maxiter=max_iter,
             largest=True,
         )
+    if known is None:
+        return values, vectors
     values = np.concatenate([np.ones(known.shape[1]), values])
     return values, np.hstack([known, vectors])
 
