@@ -125,63 +125,53 @@ def test_labels_of_five_thousand_images_equal_the_dense_ones(once, report_ratio)
     # Of the seven prompts the first three, for the transcription's sake.
     theirs, found = measured("dense", 5000, 3), once(measured, "ours", 5000, 3)
     same = adjusted_rand_score(theirs["labels"], found["labels"])
-    report_ratio(
-        "n=5,000, whole fit: time, dense / mvlib", theirs["seconds"] / found["seconds"], "-"
-    )
-    report_ratio("n=5,000: ARI of the labels, dense and mvlib", same, "0.99")
-    report_ratio("n=5,000: ARI of the dense labels to the classes", theirs["truth"], "-")
+    report_ratio("n=5,000: ARI of the labels, dense and mvlib", same, ">= 0.99")
+    report_ratio("n=5,000: ARI of the dense labels and the classes", theirs["truth"], "none")
+    ratio = theirs["seconds"] / found["seconds"]
+    report_ratio("n=5,000: time of a fit, dense / mvlib", ratio, "none")
     assert same >= 0.99
 
 
 def test_ten_thousand_images(once, report_ratio):
     theirs, found = measured("dense", 10_000, 7, 1), once(measured, "ours", 10_000, 7, 1)
-    time_ratio = theirs["seconds"] / found["seconds"]
-    memory_ratio = theirs["megabytes"] / found["megabytes"]
+    ratio = theirs["seconds"] / found["seconds"]
+    report_ratio("n=10,000: time of a fit of one round, dense / mvlib", ratio, ">= 10")
+    ratio = theirs["megabytes"] / found["megabytes"]
+    report_ratio("n=10,000: memory, dense / mvlib", ratio, ">= 10")
     same = adjusted_rand_score(theirs["labels"], found["labels"])
-    report_ratio("n=10,000, one round: time, dense / mvlib", time_ratio, "10")
-    report_ratio("n=10,000, one round: memory, dense / mvlib", memory_ratio, "10")
-    report_ratio("n=10,000, one round: ARI of the labels", same, "0.99")
+    report_ratio("n=10,000: ARI of the labels after one round", same, "none")
 
 
 def test_the_cost_is_near_linear(once, report_ratio):
     small = once(measured, "ours", 10_000)
     for n in (30_000, 60_000):
-        large = measured("ours", n)
-        for what in ("seconds", "megabytes"):
-            ratio = large[what] / small[what] / (n / 10_000)
-            report_ratio(f"{what} an image, n={n:,} / n=10,000", ratio, "1")
+        ratio = measured("ours", n)["seconds"] / small["seconds"] / (n / 10_000)
+        report_ratio(f"time an image, n={n:,} / n=10,000", ratio, "<= 1.5")
 
 
 def test_sketches_against_the_exact_kernel(once, report_ratio):
     Z, Ws, _ = problem(3000)
-
-    def features(r, sketch="nystrom"):
-        return explicit_features(Z, Ws, r, sketch=sketch, device="cpu", random_state=0)
-
     with threadpool_limits(1):
         K = np.mean([ntk_affinity(Z, W, device="cpu") for W in Ws], axis=0)
         for sketch in ("nystrom", "tensorsketch"):
             for r in (64, 256, 1024):
-                F = features(r, sketch)
+                F = explicit_features(Z, Ws, r, sketch=sketch, device="cpu", random_state=0)
                 error = np.linalg.norm(F @ F.T - K) / np.linalg.norm(K)
-                report_ratio(f"{sketch}, {r} features: relative error", error, "-")
+                report_ratio(f"{sketch}, {r} features: error / kernel, norms", error, "none")
         exact = discretize(spectral_embedding(K, N_CLASSES, random_state=0)[0], random_state=0)
         labels = once(by_features, Z, Ws)
     same = adjusted_rand_score(exact, labels)
-    report_ratio("n=3,000: ARI of 1,024 features to the exact kernel", same, "0.99")
-    report_ratio(
-        "n=3,000: ARI of 1,024 features to the diffused graph",
-        adjusted_rand_score(ours(Z, Ws), labels),
-        "-",
-    )
-    assert same >= 0.99
+    report_ratio("n=3,000: ARI of the labels, features and kernel", same, ">= 0.99")
+    same = adjusted_rand_score(ours(Z, Ws), labels)
+    report_ratio("n=3,000: ARI of the labels, features and graph", same, "none")
 
 
 def test_a_million_images(once, report_ratio):
     found = once(measured, "features", 1_000_000)
-    report_ratio("n=1,000,000: 16 GB / peak memory", 16 * 1024 / found["total_megabytes"], "1")
-    report_ratio("n=1,000,000: 10 min / CPU time", 600 / found["seconds"], "1")
-    report_ratio("n=1,000,000: ARI to the classes", found["truth"], "-")
+    gigabytes, minutes = found["total_megabytes"] / 1024, found["seconds"] / 60
+    report_ratio("n=1,000,000: peak memory with the images, GB", gigabytes, "<= 16")
+    report_ratio("n=1,000,000: minutes of CPU time", minutes, "<= 10")
+    report_ratio("n=1,000,000: ARI of the labels and the classes", found["truth"], "none")
 
 
 if __name__ == "__main__":
