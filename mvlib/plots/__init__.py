@@ -27,6 +27,11 @@ _EXPORTS = {
     "plot_pile": "mvlib.plots.vision",
     "plot_recall": "mvlib.plots.alignment",
     "plot_weights": "mvlib.plots.vision",
+    "plot_affinities": "mvlib.plots.ntk",
+    "plot_diffusion": "mvlib.plots.ntk",
+    "plot_growth": "mvlib.plots.ntk",
+    "plot_settings": "mvlib.plots.ntk",
+    "plot_transitions": "mvlib.plots.ntk",
 }
 
 __all__ = list(_EXPORTS)
