@@ -71,6 +71,20 @@ def test_the_notebooks_on_alignment_are_there():
     }
 
 
+def test_the_notebooks_on_spectral_clustering_are_there():
+    assert {path.stem for path in NOTEBOOKS if path.parent.name == "ntk_spectral"} == {
+        "tutorial",
+        "method",
+        "ablation_affinity",
+        "ablation_graph",
+        "sensitivity",
+        "block_structure",
+        "domain_shift",
+        "scale",
+        "table_clustering",
+    }
+
+
 def test_no_notebook_is_larger_than_a_megabyte():
     sizes = {path.name: path.stat().st_size for path in NOTEBOOKS}
     assert {name: size for name, size in sizes.items() if size >= 1_000_000} == {}
@@ -126,7 +140,7 @@ def test_cells_whose_output_is_not_compared_are_those_with_trained_numbers(noteb
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
             assert re.search(
                 r"score_table|variance_shares|compare_|recorder"
-                r"|results_table\(\"(smart|cae)\", \"quick\"|rank_agreement"
+                r"|results_table\(\s*\"(smart|cae|ntk_spectral)\", \"quick\"|rank_agreement"
                 r"|mean_pairwise_cosine|retrieval_table|recall_table"
                 r"|plan_failures|class_confusions|put_right|cluster_names_|retrieve_top_k|weights",
                 cell.source,

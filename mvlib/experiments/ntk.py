@@ -161,6 +161,7 @@ def run_rows(
     rows: Mapping[str, Mapping[str, Any]],
     parameters: Mapping[str, Any] | None = None,
     measures: Callable[[Any, PromptProblem], Mapping[str, float]] | None = None,
+    share: float = SHARE,
 ) -> dict[tuple[str, int], NTKSpectralClustering]:
     """Fit the method under several settings, on each seed's share of the images, and record it.
 
@@ -179,6 +180,8 @@ def run_rows(
         What else tells the results apart.
     measures : callable, optional
         From a fitted model and its problem to what else is recorded.
+    share : float, default=0.9
+        As for `subsample`; of 1, seeds are the method's alone.
 
     Returns
     -------
@@ -187,7 +190,7 @@ def run_rows(
     """
     fitted = {}
     for seed in seeds:
-        part = subsample(problem, seed)
+        part = subsample(problem, seed, share)
         for name, settings in rows.items():
             chosen = {"solver": "subspace", "random_state": seed, **settings}
             fitted[name, seed] = record_fit(
@@ -207,6 +210,7 @@ def run_baselines(
     problem: PromptProblem,
     seeds: Sequence[int],
     parameters: Mapping[str, Any] | None = None,
+    share: float = SHARE,
 ) -> None:
     """Fit what the method is compared with, on each seed's share of the images, and record it.
 
@@ -216,11 +220,11 @@ def run_baselines(
 
     Parameters
     ----------
-    recorder, problem, seeds, parameters
+    recorder, problem, seeds, parameters, share
         As for `run_rows`.
     """
     for seed in seeds:
-        part = subsample(problem, seed)
+        part = subsample(problem, seed, share)
         k = part.n_clusters
         model, _ = METHODS["k-means of images"](part, seed, 20)
         record_fit(recorder, "k-means of images", part, model, None, parameters)

@@ -10,7 +10,8 @@ from mvlib.experiments.tables import results_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-# Experiment, the columns that are the setting, and its name for readers.
+# Experiment, the columns that are the setting, and its name for readers. Without a name the
+# first column names one setting after the other, and the second has their values.
 SETTINGS = {
     "cae": [
         ("top_k", ["top_k"], "words a centre, K"),
@@ -20,7 +21,12 @@ SETTINGS = {
         ("ablation_fusion", ["method", "gamma"], "fusion, and its sharpness"),
         ("ablation_space", ["method"], "which words"),
         ("tac", ["temperature"], "temperature of TAC's softmax"),
-    ]
+    ],
+    "ntk_spectral": [
+        ("ablation_affinity", ["method"], "affinity, and how prompts are joined"),
+        ("ablation_graph", ["method"], "the paper's reading or the code's"),
+        ("sensitivity", ["setting", "value"], None),
+    ],
 }
 
 
@@ -52,33 +58,46 @@ def setting_ranges(paper: str, profile: str, root: Path | None = None) -> pd.Dat
         if any(column not in frame for column in columns):
             continue
         frame = frame.dropna(subset=["acc"])
-        frame = frame[frame[columns].notna().any(axis=1)]
-        if columns != ["method"] and "method" not in columns:
-            frame = frame.dropna(subset=columns)
-        for dataset, some in frame.groupby("dataset", sort=False):
-            groups = (100 * some["acc"].astype(float)).groupby(
-                [some[column] for column in columns], dropna=False
-            )
-            means = groups.mean()
-            if len(means) < 2:
-                continue
-            seeds = some.assign(points=100 * some["acc"].astype(float))
-            spread = seeds.groupby([*columns, "seed"], dropna=False)["points"].mean()
-            spread = spread.groupby(level=list(range(len(columns))), dropna=False).std()
-            rows.append(
-                {
-                    "data set": dataset,
-                    "setting": name,
-                    "values": len(means),
-                    "best": _named(means.idxmax()),
-                    "ACC, best": means.max(),
-                    "worst": _named(means.idxmin()),
-                    "ACC, worst": means.min(),
-                    "range": means.max() - means.min(),
-                    "seed sd": spread.mean(),
-                }
-            )
+        if name is None:
+            which, *columns = columns
+            found = [(some, columns, name) for name, some in frame.groupby(which, sort=False)]
+        else:
+            found = [(frame, columns, name)]
+        for some, varied, setting in found:
+            rows += _ranges(some, varied, setting)
     return pd.DataFrame(rows)
+
+
+def _ranges(frame: pd.DataFrame, columns: list[str], name: str) -> list[dict[str, object]]:
+    """Return a row a data set: best and worst value of one setting."""
+    rows = []
+    frame = frame[frame[columns].notna().any(axis=1)]
+    if columns != ["method"] and "method" not in columns:
+        frame = frame.dropna(subset=columns)
+    for dataset, some in frame.groupby("dataset", sort=False):
+        groups = (100 * some["acc"].astype(float)).groupby(
+            [some[column] for column in columns], dropna=False
+        )
+        means = groups.mean()
+        if len(means) < 2:
+            continue
+        seeds = some.assign(points=100 * some["acc"].astype(float))
+        spread = seeds.groupby([*columns, "seed"], dropna=False)["points"].mean()
+        spread = spread.groupby(level=list(range(len(columns))), dropna=False).std()
+        rows.append(
+            {
+                "data set": dataset,
+                "setting": name,
+                "values": len(means),
+                "best": _named(means.idxmax()),
+                "ACC, best": means.max(),
+                "worst": _named(means.idxmin()),
+                "ACC, worst": means.min(),
+                "range": means.max() - means.min(),
+                "seed sd": spread.mean(),
+            }
+        )
+    return rows
 
 
 def _named(value: object) -> str:
