@@ -122,7 +122,7 @@ def plot_diffusion(objective: np.ndarray, steps: Sequence[str], weights: np.ndar
 
 
 def plot_settings(
-    frame: pd.DataFrame, paper: Mapping[str, float], names: Mapping[str, str], columns: int = 3
+    frame: pd.DataFrame, paper: Mapping[str, float], names: Mapping[str, str], columns: int = 4
 ) -> Figure:
     """Draw accuracy against one setting at a time, a panel a setting, the paper's value dotted.
 
@@ -134,7 +134,7 @@ def plot_settings(
         Setting to the paper's value.
     names : mapping of str to str
         Setting to its name on the axis, in the order of the panels.
-    columns : int, default=3
+    columns : int, default=4
         Panels a line.
 
     Returns
@@ -157,8 +157,10 @@ def plot_settings(
         ax.plot(range(len(values)), means[values], color=blue)
         if paper.get(setting) in values:
             ax.axvline(values.index(paper[setting]), color="0.3", linestyle=":")
-        ax.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-        ax.set(xlabel=name)
+        ax.set_xticks(
+            range(len(values)), [f"{value:g}" for value in values], fontsize="x-small"
+        )
+        ax.set_xlabel(name, fontsize="small")
         ax.yaxis.set_major_locator(MaxNLocator(5))
     for row in axes:
         row[0].set_ylabel("ACC (%)")

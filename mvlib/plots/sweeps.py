@@ -163,7 +163,9 @@ def plot_measures(
             row = groups.index(group)
             ax.vlines(mean, row - 0.3, row + 0.3, color="0.2")
         ax.set(title=title, yticks=range(len(groups)), yticklabels=groups)
-        ax.set_xlim(left=min(0, ax.get_xlim()[0]))
+        left, right = min(0, ax.get_xlim()[0]), frame[column].max()
+        # Counted from zero, the usual margin would cut the last dots.
+        ax.set_xlim(left, right + 0.06 * (right - left or 1))
     axes[0].set_ylim(len(groups) - 0.5, -0.5)
     return figure
 
