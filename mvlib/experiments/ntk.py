@@ -186,22 +186,26 @@ def run_rows(
     Returns
     -------
     dict of (str, int) to NTKSpectralClustering
-        Name and seed to the fitted model.
+        Name and seed to the fitted model. A graph that cannot be cut has no result: it is
+        printed and left out.
     """
     fitted = {}
     for seed in seeds:
         part = subsample(problem, seed, share)
         for name, settings in rows.items():
             chosen = {"solver": "subspace", "random_state": seed, **settings}
-            fitted[name, seed] = record_fit(
-                recorder,
-                name,
-                part,
-                NTKSpectralClustering(part.n_clusters, **chosen),
-                part.banks,
-                parameters,
-                measures and (lambda model, part=part: measures(model, part)),
-            )
+            try:
+                fitted[name, seed] = record_fit(
+                    recorder,
+                    name,
+                    part,
+                    NTKSpectralClustering(part.n_clusters, **chosen),
+                    part.banks,
+                    parameters,
+                    measures and (lambda model, part=part: measures(model, part)),
+                )
+            except ValueError as error:
+                print(f"{name}, seed {seed}, has no result: {error}")
     return fitted
 
 
