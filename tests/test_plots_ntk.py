@@ -27,6 +27,15 @@ def test_affinities_are_drawn_with_the_images_of_a_class_side_by_side():
     np.testing.assert_array_equal(shown, np.kron(np.eye(2), np.ones((2, 2))))
 
 
+def test_many_images_are_thinned_evenly_over_the_classes():
+    y = np.repeat([0, 1], 50)
+    matrix = (y[:, None] == y).astype(float)
+    (ax,) = plots.plot_affinities({"only": matrix}, y, columns=1, most=40).axes
+    shown = ax.images[0].get_array()
+    assert shown.shape == (34, 34)
+    assert shown[:, 0].sum() == 17
+
+
 def test_transitions_share_one_scale_from_0_to_1():
     table = np.array([[0.75, 0.25], [0.5, 0.5]])
     figure = plots.plot_transitions({"a": table, "b": np.eye(2)}, ["cat", "dog"])
