@@ -8,6 +8,7 @@ import pytest
 
 from mvlib.experiments import Recorder, paired_comparisons, toy_clouds
 from mvlib.experiments import alignment_problems as problems
+from mvlib.experiments.alignment_claims import alignment_results, compare_recall
 from mvlib.experiments.alignment_problems import AlignmentProblem, alignment_problem
 from mvlib.experiments.alignment_runs import (
     DISJOINT,
@@ -184,6 +185,16 @@ def test_recall_by_ratio_and_without_pairs(frame):
     assert unpaired_table(frame.drop(columns="measure_class_r1"))["same class"].isna().all()
 
 
+def test_tables_of_what_is_not_recorded_yet_are_empty(tmp_path):
+    (tmp_path / "data" / "plans").mkdir(parents=True)
+    nothing = alignment_results("leakage", root=tmp_path)
+    assert nothing[nothing["ratio"] == 0].empty
+    assert retrieval_table(nothing, ["draws"]).empty
+    assert recall_table(nothing, ["draws"], "ratio").empty
+    assert with_chance(nothing).empty
+    assert compare_recall(nothing, [(SAME, CHANCE)], ("seed",)).empty
+
+
 def test_a_measure_can_be_tested_against_chance(frame):
     both = with_chance(frame, "draws")
     assert (both["draws"] == CHANCE).sum() == 8
@@ -192,6 +203,10 @@ def test_a_measure_can_be_tested_against_chance(frame):
     assert test.loc[0, "n"] == 8
     assert test.loc[0, "difference"] == pytest.approx(40.7, abs=0.01)
     assert test.loc[0, "verdict"] == f"{SAME} beats {CHANCE}"
+    arms = both.assign(arm=both["draws"])
+    few = compare_recall(arms, [(INDEPENDENT, CHANCE), (SAME, "not recorded")], keys)
+    assert few[["A", "verdict"]].values.tolist() == [[INDEPENDENT, "not told apart"]]
+    assert compare_recall(arms, [(SAME, "not recorded")], keys).empty
     with pytest.raises(ValueError, match="measure_r11"):
         paired_comparisons(both, [(SAME, CHANCE)], keys, "measure_r11", column="draws")
 

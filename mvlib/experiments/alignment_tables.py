@@ -41,6 +41,8 @@ def retrieval_table(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if frame.empty:
+        return frame
     rows = []
     for place, some in frame.groupby(list(by), sort=False, dropna=False):
         n = _gallery(some)
@@ -85,6 +87,8 @@ def recall_table(
     import pandas as pd
 
     check_choice("measure", measure, ("r10", "class_r1"))
+    if frame.empty:
+        return frame
     frame = frame.dropna(subset=[f"measure_{measure}"])
     values = sorted(frame[columns].unique())
     table = []
@@ -161,6 +165,8 @@ def with_chance(frame: pd.DataFrame, column: str = "method") -> pd.DataFrame:
     """
     import pandas as pd
 
+    if frame.empty:
+        return frame
     cells = frame.dropna(subset=["seed"]).drop_duplicates(["dataset", "split", "seed"])
     added = cells.assign(**{column: CHANCE, "measure_r10": chance_of(cells)})
     if "measure_class_r1" in cells:

@@ -1,0 +1,70 @@
+"""What recorded results say of alignment: results by experiment, and tests of arms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvlib.experiments.statistics import paired_comparisons
+from mvlib.experiments.tables import results_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLUMNS = ("split", "ratio", "draws", "n_steps")
+
+
+def alignment_results(
+    experiment: str, profile: str = "reduced", root: Path | None = None
+) -> pd.DataFrame:
+    """Return recorded results of the Set-CLIP chapter.
+
+    Parameters
+    ----------
+    experiment : str
+        Its name in the plan.
+    profile : {"quick", "reduced", "full"}, default="reduced"
+        Which size.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    DataFrame
+        As `results_frame` gives it, with the columns split, ratio, draws and n_steps also
+        where nothing is recorded yet.
+    """
+    frame = results_frame("set_clip", profile, experiment, root)
+    return frame.reindex(columns=list(dict.fromkeys([*frame.columns, *_COLUMNS])))
+
+
+def compare_recall(
+    frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], by: Sequence[str]
+) -> pd.DataFrame:
+    """Test recall at 10, mean of both directions, of arms that were recorded.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Results with the measures of `alignment_measures` and a column `arm`.
+    pairs : sequence of (str, str)
+        Names of arms. A pair of which one was not recorded is left out.
+    by : sequence of str
+        What a cell is, see `paired_comparisons`.
+
+    Returns
+    -------
+    DataFrame
+        A, B, n, difference, ci_low, ci_high (points), p_holm and the verdict; empty without
+        a pair.
+    """
+    import pandas as pd
+
+    recorded = set() if frame.empty else set(frame["arm"])
+    known = [pair for pair in pairs if recorded.issuperset(pair)]
+    if not known:
+        return pd.DataFrame()
+    table = paired_comparisons(frame, known, by, "measure_r10", column="arm")
+    shown = ["A", "B", "n", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
+    return table[shown]
