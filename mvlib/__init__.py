@@ -20,6 +20,7 @@ _EXPORTS = {
     "SMART": "mvlib.methods.smart",
     "CAE": "mvlib.methods.cae",
     "TAC": "mvlib.methods.tac",
+    "NTKSpectralClustering": "mvlib.methods.ntk_spectral",
     "SetCLIP": "mvlib.methods.set_clip",
 }
 
