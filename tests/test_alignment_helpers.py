@@ -178,6 +178,8 @@ def test_recall_by_ratio_and_without_pairs(frame):
     assert table.columns.tolist() == ["draws", "n", "chance", "0%", "5%"]
     assert table["chance"].tolist() == ["10.0"] * 2
     assert table.loc[0, "5%"].startswith("70.7 ± ")
+    without_classes = frame.drop(columns="measure_class_r1")
+    assert recall_table(without_classes, ["draws"], "ratio", "class_r1").empty
     alone = unpaired_table(pd.concat([frame, later]))
     assert alone["n"].tolist() == [8, 8]
     assert alone["chance of same class"].tolist() == ["25.0"] * 2

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvlib._validation import check_choice
 from mvlib.experiments.statistics import paired_comparisons
 from mvlib.experiments.tables import results_frame
 
@@ -40,9 +41,12 @@ def alignment_results(
 
 
 def compare_recall(
-    frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], by: Sequence[str]
+    frame: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    by: Sequence[str],
+    measure: str = "r10",
 ) -> pd.DataFrame:
-    """Test recall at 10, mean of both directions, of arms that were recorded.
+    """Test a measure, mean of both directions, of arms that were recorded.
 
     Parameters
     ----------
@@ -52,6 +56,8 @@ def compare_recall(
         Names of arms. A pair of which one was not recorded is left out.
     by : sequence of str
         What a cell is, see `paired_comparisons`.
+    measure : {"r10", "class_r1"}, default="r10"
+        What is compared. Results without it are left out.
 
     Returns
     -------
@@ -61,10 +67,13 @@ def compare_recall(
     """
     import pandas as pd
 
+    check_choice("measure", measure, ("r10", "class_r1"))
+    column = f"measure_{measure}"
+    frame = frame.dropna(subset=[column]) if column in frame else frame.iloc[:0]
     recorded = set() if frame.empty else set(frame["arm"])
     known = [pair for pair in pairs if recorded.issuperset(pair)]
     if not known:
         return pd.DataFrame()
-    table = paired_comparisons(frame, known, by, "measure_r10", column="arm")
+    table = paired_comparisons(frame, known, by, column, column="arm")
     shown = ["A", "B", "n", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
     return table[shown]

@@ -87,8 +87,8 @@ def recall_table(
     import pandas as pd
 
     check_choice("measure", measure, ("r10", "class_r1"))
-    if frame.empty:
-        return frame
+    if f"measure_{measure}" not in frame:
+        return pd.DataFrame()
     frame = frame.dropna(subset=[f"measure_{measure}"])
     values = sorted(frame[columns].unique())
     table = []
