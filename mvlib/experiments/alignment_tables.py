@@ -134,7 +134,7 @@ def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
             chance = chance_of(some, measure).mean() if len(values) else None
             row[f"chance of {title}"] = None if chance is None else f"{100 * chance:.1f}"
             gain = None if chance is None else values.mean() / chance - 1
-            row[f"{title} over chance"] = None if gain is None else f"{gain:+.0%}"
+            row[f"{title} over chance"] = None if gain is None else f"{round(gain, 2) + 0:+.0%}"
         rows.append(row)
     return pd.DataFrame(rows)
 
