@@ -112,9 +112,9 @@ class NTKSpectralClustering(ImageClustering):
     co-author's benchmark code (arXiv 2609.36648), which also tunes tau for each data set:
     not followed.
 
-    *Deviations*. Pieces of at most `n_neighbors` images are tied to the rest by their
-    strongest edges (`connect_fragments`): the paper's mutual graph leaves many images without
-    a neighbour. The symmetric normalisation is a choice between two readings
+    *Deviations*. In each graph, pieces of at most `n_neighbors` images are tied to the rest by
+    their strongest edges (`connect_fragments`): the paper's mutual graph leaves many images
+    without a neighbour. The symmetric normalisation is a choice between two readings
     (`normalize_graph`). The weights minimise their objective, as the paper has it, where the
     code stops short (`coordinate_weights`). The nouns are filtered by the plain mean of their
     features over the prompts (TAC's own; the code normalises each first). Above 2,000 images
