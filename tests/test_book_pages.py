@@ -125,6 +125,21 @@ def test_published_numbers_carry_their_source_class(project):
     ]  # fmt: skip
 
 
+def test_one_published_table_by_set_leaves_the_others_out(project):
+    folder = project / "data" / "published"
+    folder.mkdir(parents=True)
+    row = (
+        '[[row]]\ntable = "{table}"\nid = "{table}"\ndataset = "wiki"\nmethod = "A"\n'
+        'setting = {{ encoder = "{table}" }}\nrule = "last"\nvalues = {{ acc = {acc} }}\n'
+        'digits = 1\nsource = "code"\nwhere = "w"\ncaveat = ""\ncomparable = true\n'
+    )
+    rows = row.format(table="small", acc=36.5) + row.format(table="large", acc=50.0)
+    (folder / "toy.toml").write_text(f'paper = "toy"\n{rows}')
+    page = fill("<!-- mvlib: published_by_set toy acc small -->", project)
+    assert "36.5" in page
+    assert "50.0" not in page
+
+
 @pytest.mark.parametrize("name", data.list_datasets())
 def test_a_card_gives_views_terms_and_how_to_get_the_set(name, project):
     about = data.card(name)

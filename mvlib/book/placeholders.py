@@ -18,7 +18,8 @@ def fill(text: str, root: str | Path) -> str:
 
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
-    one method or of all; `claims PAPER`, those that no table can hold; `smart_settings`;
+    one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set; `claims
+    PAPER`, those that no table can hold; `smart_settings`;
     `datasets`, one line a set; `benchmarks FILE`, the ratios that one file of benchmarks
     has measured; `unpaired PAPER PROFILE EXPERIMENT`, what alignment without known pairs
     found.
@@ -92,13 +93,13 @@ def _claims(root: Path, paper: str) -> str:
     return table(["claim", "value", "source class", "what is unknown"], rows)
 
 
-def _published_by_set(root: Path, paper: str, metric: str) -> str:
+def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
     from mvlib.experiments import load_published
 
     values: dict[tuple[str, str], dict[str, str]] = {}
     sets: dict[str, None] = {}
     for row in load_published(paper, root):
-        if row["metric"] == metric:
+        if row["metric"] == metric and only in (None, row["table"]):
             sets[row["dataset"]] = None
             place = (row["method"], row["source"])
             values.setdefault(place, {})[row["dataset"]] = f"{row['value']:.{row['digits']}f}"
