@@ -1,11 +1,15 @@
 import json
 
+import numpy as np
 import pytest
 
 from mvlib.book import fill
 from mvlib.experiments import Ratio, load_benchmarks, save_benchmark
 
-RATIOS = [Ratio("time, theirs / ours", 1.52, ">= 2"), Ratio("inertia", 1.0001, "<= 1.0005")]
+RATIOS = [
+    Ratio("time, theirs / ours", np.float32(1.52), ">= 2"),
+    Ratio("inertia", 1.0001, "<= 1.0005"),
+]
 
 
 def test_what_was_measured_is_read_back_with_its_conditions(tmp_path):

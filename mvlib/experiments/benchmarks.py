@@ -41,6 +41,8 @@ class Ratio:
             raise ValueError(
                 f"target: got {self.target!r}; expected '>= number', '<= number' or 'none'"
             )
+        # A NumPy scalar would not be written.
+        object.__setattr__(self, "value", float(self.value))
 
     @property
     def held(self) -> bool | None:
