@@ -3,12 +3,18 @@ import re
 from pathlib import Path
 
 import pytest
+from docutils.core import publish_doctree
 from pybtex.database import parse_string
 
 from mvlib import data, experiments, methods
 from mvlib.book import api_pages, card_page, draw_card, failures_page, fill, status_page
 from mvlib.book.api import public_names
-from mvlib.book.sphinx_extension import author_year, escape_formulas, move_deviations
+from mvlib.book.sphinx_extension import (
+    author_year,
+    escape_formulas,
+    keep_spreads_whole,
+    move_deviations,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -262,3 +268,11 @@ def test_every_sentence_of_what_we_believe_is_linked_to_a_page_that_is_there(nam
                 # Pages made by the build have no file here.
                 made = link in ("../status.md", "../failures.md")
                 assert made or (page.parent / link).is_file(), link
+
+
+def test_a_mean_and_its_spread_stay_on_one_line_of_a_table_and_prose_is_left_alone():
+    text = "A line of 1 ± 2\n\n====  =========\nrow   93.2 ± 0.4\n====  =========\n"
+    page = publish_doctree(text)
+    keep_spreads_whole(page)
+    assert "93.2\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.4" in page.astext()
+    assert "1 ± 2" in page.astext()

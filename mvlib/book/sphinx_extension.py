@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+_SPREAD = " ± "
 # Inside literals a bar is only a bar.
 _LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
 
@@ -30,6 +31,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-skip-member", _skip_member)
     # Before numpydoc (500) makes sections of the text.
     app.connect("autodoc-process-docstring", _prepare_docstring, priority=400)
+    app.connect("doctree-resolved", lambda app, doctree, name: keep_spreads_whole(doctree))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -86,6 +88,23 @@ def move_deviations(lines: list[str]) -> list[str]:
     notes = starts["Notes"]
     at = min((start for start in starts.values() if start > notes), default=len(kept))
     return [*kept[:at], *moved, "", *kept[at:]]
+
+
+def keep_spreads_whole(doctree: Any) -> None:
+    """Let no cell of a table break "93.2 ± 0.4" over lines.
+
+    Parameters
+    ----------
+    doctree : docutils.nodes.document
+        A page. Changed in place.
+    """
+    from docutils import nodes
+
+    for cell in doctree.findall(nodes.entry):
+        for text in list(cell.findall(nodes.Text)):
+            if _SPREAD in text:
+                whole = text.replace(_SPREAD, _SPREAD.replace(" ", "\N{NO-BREAK SPACE}"))
+                text.parent.replace(text, nodes.Text(whole))
 
 
 def author_year(entry: Any) -> str:
