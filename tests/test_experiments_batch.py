@@ -3,11 +3,11 @@
 import json
 import subprocess
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
 from mvlib.experiments import load_records, plan_runs, run_all
+from mvlib.experiments.executor import RunLostError
 from mvlib.experiments.state import git_state, state_of
 
 PLAN = """
@@ -44,8 +44,13 @@ PARAMETERS = "profile = 'quick'\nseeds = [1]\ndevice = 'auto'"
 class Stub:
     """The interface of an executor: each run ends at once with a given accuracy."""
 
+    remote = False
+
     def __init__(self, acc=0.5, error=None):
         self.acc, self.error, self.tasks = acc, error, []
+
+    def slots(self):
+        return 1
 
     def submit(self, function, task):
         self.tasks.append(task)
@@ -177,7 +182,9 @@ def test_again_keeps_the_records_of_earlier_sources(project):
 def test_a_repeat_that_fails_costs_no_committed_result(project, profile):
     run(project, profile)
     before = load_records(root=project)
-    summary = run(project, profile, Stub(error=BrokenProcessPool("gone")), again=True)
+    summary = run(
+        project, profile, Stub(error=RunLostError("its process was killed")), again=True
+    )
     assert set(words(summary)) == {"failed"}
     records = load_records(root=project)
     assert [record for record in records if record["status"] == "ok"] == before
@@ -222,7 +229,7 @@ def test_the_device_is_passed_but_is_no_part_of_the_record(project):
 
 
 def test_a_lost_process_is_a_failed_run(project):
-    summary = run(project, stub=Stub(error=BrokenProcessPool("gone")))
+    summary = run(project, stub=Stub(error=RunLostError("its process was killed")))
     assert words(summary) == ["failed", "failed"]
     assert summary.exit_code == 1
     assert "killed" in load_records(root=project)[0]["error"]

@@ -1,18 +1,61 @@
-"""Where runs execute: local processes, behind the interface of `concurrent.futures`."""
+"""Where runs execute: the interface, and processes of this machine behind it."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
 
 _SECONDS_TO_END = 5
 
 
-class LocalProcesses(ProcessPoolExecutor):
+class RunLostError(RuntimeError):
+    """A run's process or machine is gone; the text, recorded as the reason, says how."""
+
+
+class RunExecutor(Protocol):
+    """Where runs execute: what `run_all` asks of an engine.
+
+    Attributes
+    ----------
+    remote : bool
+        Whether runs execute on other machines, perhaps with their own copy of the project.
+        Data are looked for there then, not here.
+    """
+
+    remote: bool
+
+    def slots(self) -> int:
+        """Return how many runs can be in flight now, at least 1; it may change."""
+
+    def submit(
+        self, function: Callable[[dict[str, Any]], dict[str, Any]], task: dict[str, Any]
+    ) -> Future:
+        """Start a run; what goes wrong here or in the future is the reason it failed.
+
+        `task` is what `mvlib.experiments.worker.execute` takes and `name`, `minutes`
+        (expected), `datasets`, `key`, `run` (the `PlannedRun` as a dict) and `device`. The
+        outcome is what `execute` returns and optionally `threads`, `versions`,
+        `executed_content` (the executed notebook, compressed by zlib, where it is not in the
+        project yet) and `cannot` (why the data are not at hand there).
+        """
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End, as in `concurrent.futures`; without `wait`, stop what still runs."""
+
+
+class LocalProcesses:
     """A fresh process for each run, at most `jobs` of them at a time.
 
-    Any object with `submit` and `shutdown` as in `concurrent.futures.Executor` can stand in
-    its place, such as the executor of a distributed engine.
+    A process that is killed, as for want of memory, takes no other run along; its run is
+    tried once more.
 
     Parameters
     ----------
@@ -20,20 +63,110 @@ class LocalProcesses(ProcessPoolExecutor):
         How many runs at a time.
     """
 
+    remote = False
+
     def __init__(self, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        super().__init__(jobs, mp_context=context, max_tasks_per_child=1)
+        self._jobs = jobs
+        self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="run")
+        self._lock = threading.Lock()
+        self._processes: set[BaseProcess] = set()
+        self._ending = False
+
+    def slots(self) -> int:
+        """Return `jobs`."""
+        return self._jobs
+
+    def submit(
+        self, function: Callable[[dict[str, Any]], dict[str, Any]], task: dict[str, Any]
+    ) -> Future:
+        """Call `function`, which can be pickled, with `task` in a process of its own."""
+        return self._threads.submit(self._try, function, task)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End; without `wait`, stop what still runs instead of waiting for it."""
         if not wait:
-            workers = list((self._processes or {}).values())
-            super().shutdown(wait=False, cancel_futures=cancel_futures)
-            for worker in workers:
-                worker.terminate()
-            for worker in workers:
-                worker.join(_SECONDS_TO_END)
-                if worker.is_alive():
-                    worker.kill()
-            return
-        super().shutdown(wait=True, cancel_futures=cancel_futures)
+            with self._lock:
+                self._ending = True
+                processes = list(self._processes)
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.join(_SECONDS_TO_END)
+                if process.is_alive():
+                    process.kill()
+        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+    def _try(self, function: Callable[..., Any], task: dict[str, Any]) -> Any:
+        try:
+            return self._call(function, task)
+        except RunLostError:
+            if self._ending:
+                raise
+        try:
+            return self._call(function, task)
+        except RunLostError as error:
+            raise RunLostError(f"{error}; it was the second try") from None
+
+    def _call(self, function: Callable[..., Any], task: dict[str, Any]) -> Any:
+        context = multiprocessing.get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_answer, args=(sender, function, task))
+        with self._lock:
+            if self._ending:
+                raise RunLostError("stopped")
+            with sender, _interrupts_held_back():
+                process.start()
+            self._processes.add(process)
+        try:
+            with receiver:
+                good, value = receiver.recv()
+        except (EOFError, OSError):
+            process.join()
+            raise RunLostError(f"its process {_how_it_ended(process.exitcode)}") from None
+        finally:
+            process.join()
+            with self._lock:
+                self._processes.discard(process)
+        if good:
+            return value
+        raise value
+
+
+def _answer(sender: Connection, function: Callable[..., Any], task: dict[str, Any]) -> None:
+    """Be the process: send what `function` returns or raises."""
+    if hasattr(signal, "pthread_sigmask"):
+        # A terminal's Ctrl-C is for the runner; one that is pending already goes nowhere.
+        with contextlib.suppress(PermissionError):
+            os.setsid()
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, handler)
+    try:
+        answer = (True, function(task))
+    except Exception as error:
+        answer = (False, error)
+    try:
+        sender.send(answer)
+    except Exception as error:
+        # Some exceptions cannot be pickled; their text can.
+        sender.send((False, RuntimeError(f"{answer[1]!r} cannot be sent: {error}")))
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let a process that starts here not be stopped by a Ctrl-C before it can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        killed = f"was killed ({signal.Signals(-code).name})"
+        return f"{killed}, perhaps for want of memory" if -code == signal.SIGKILL else killed
+    return f"ended without an answer (exit status {code})"

@@ -21,8 +21,9 @@ class Outcome:
     ----------
     run : PlannedRun
         The run.
-    word : {"ran", "failed", "recorded", "earlier version", "cannot", "interrupted"}
-        What became of it.
+    word : {"ran", "failed", "recorded", "earlier version", "cannot", "interrupted", \
+"not started"}
+        What became of it; "not started" where nothing more could be saved.
     seconds : float or None
         Wall time, where it ran.
     reason : str or None
@@ -77,17 +78,18 @@ def text_table(rows: list[tuple[str, ...]]) -> list[str]:
 def make_record(
     run: PlannedRun,
     key: str,
-    outcome: Mapping[str, Any],
+    said: Mapping[str, Any],
     device: str,
     threads: int,
     git: Mapping[str, Any],
 ) -> Record:
     """Return the record of a run from what its process said of it.
 
+    What the process says of its `threads` and `versions` goes before what is so here.
     Results that do not obey the schema make it the record of a failure.
     """
-    outcome = dict(outcome)
-    payload = outcome.pop("payload") or {}
+    outcome = {name: value for name, value in said.items() if name != "payload"}
+    payload = said.get("payload") or {}
     record = {
         "key": key,
         "cell": run.cell,

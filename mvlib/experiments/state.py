@@ -46,6 +46,7 @@ def state_of(
     root: Path,
     rerun_earlier: bool = False,
     again: bool = False,
+    data_elsewhere: bool = False,
 ) -> State:
     """Return where a run stands.
 
@@ -66,6 +67,9 @@ def state_of(
         Whether what an earlier version recorded is to run again.
     again : bool, default=False
         Whether what is recorded is to run again, too.
+    data_elsewhere : bool, default=False
+        Whether the run would read its data on another machine, which knows whether they are
+        at hand.
     """
     mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
     if run.profile in COMMITTED_PROFILES and mine:
@@ -73,7 +77,8 @@ def state_of(
             return State(RECORDED)
         if not rerun_earlier:
             return State(EARLIER)
-    if reason := run.cannot or why_not_at_hand(run.datasets):
+    missing = None if data_elsewhere else why_not_at_hand(run.datasets)
+    if reason := run.cannot or missing:
         return State(CANNOT, reason)
     key = run_key(run, root)
     if any(record["key"] == key for record in mine) and (root / run.executed).is_file():
