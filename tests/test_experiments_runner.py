@@ -262,6 +262,8 @@ def test_killing_and_interrupting_lose_only_the_runs_in_flight(project, tmp_path
     first = start(root, "run", "--jobs", "1")
     wait_for(began.exists, "the first notebook to begin")
     first.send_signal(signal.SIGINT)
+    assert "finishing 1 run; Ctrl-C again stops them" in first.stderr.readline()
+    first.send_signal(signal.SIGINT)
     out, _ = first.communicate(timeout=NOTEBOOK_LIMIT)
     assert first.returncode == 130
     assert processes_in(root) == []

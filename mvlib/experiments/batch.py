@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,15 +12,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mvlib.experiments import provenance
+from mvlib.experiments.claims import Claims
 from mvlib.experiments.executed import plain_error, refresh_prose
-from mvlib.experiments.executor import LocalProcesses, RunExecutor, RunLostError
+from mvlib.experiments.executor import RunExecutor, RunLostError
+from mvlib.experiments.interrupts import finishing_first
 from mvlib.experiments.outcomes import Outcome, lost
+from mvlib.experiments.places import Places
 from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.records import load_records
+from mvlib.experiments.progress import Flight, Progress
 from mvlib.experiments.saving import nothing_can_be_saved, save_outcome
-from mvlib.experiments.state import RECORDED, TO_RUN, State, git_state, state_of
-from mvlib.experiments.tasks import fetching_problem, make_task
-from mvlib.experiments.worker import execute
+from mvlib.experiments.standing import Standing
+from mvlib.experiments.state import RECORDED, TO_RUN, State, git_state
+from mvlib.experiments.tasks import fetching_problems, make_task
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -47,24 +50,25 @@ class Batch:
         self.jobs = jobs
         self.device = device
         self.root = root
-        self.rerun_earlier = rerun_earlier
-        self.again = again
         self.limit_minutes = limit_minutes
         self.threads = max(1, provenance.available_cores() // jobs)
-        self.given = executor
-        self.elsewhere = executor is not None and executor.remote
-        self.own: LocalProcesses | None = None
+        self.places = Places(executor, jobs)
+        self.standing = Standing(root, rerun_earlier, again)
+        self.warm = executor is None
         self.waiting: list[PlannedRun] = []
-        self.flying: dict[Future, tuple[PlannedRun, str]] = {}
+        self.flying: dict[Future, Flight] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.known: dict[str, set[str]] = {}
+        self.claims = Claims(root)
+        self.claimed: set[str] = set()
+        self.told_of_another = False
         self.interrupted = False
         self.unsaved: str | None = None
 
     def settle_recorded(self) -> None:
         """Settle the runs that need not start; the others wait."""
-        records = load_records(root=self.root)
-        states = [self._state(run, records) for run in self.runs]
+        remote = [self.places.is_remote(run) for run in self.runs]
+        states = self.standing.at_start(self.runs, remote)
         some = any(state.word == TO_RUN for state in states)
         for run, state in zip(self.runs, states, strict=True):
             # What reads records may have to run again once others have run.
@@ -77,53 +81,48 @@ class Batch:
         """Run what waits."""
         self.git = git_state(self.root)
         with ExitStack() as stack:
-            if self.given is None:
-                self._warm(stack)
+            if self.warm:
+                from mvlib.experiments.warm_kernels import warm_kernels
+
+                notebooks = [self.root / run.notebook for run in self.waiting]
+                stack.enter_context(warm_kernels(notebooks, self.threads))
             self.bar = stack.enter_context(
                 tqdm(total=len(self.waiting), unit="run", disable=None)
             )
+            self.progress = stack.enter_context(Progress(self.root))
+            stack.callback(self.claims.drop_all)
             stack.callback(self._shut_down)
+            self.interrupt = stack.enter_context(finishing_first(lambda: len(self.flying)))
             try:
                 self._fetch()
-                while (self._start() or self.flying) and self.unsaved is None:
-                    self._wait()
-                while self.flying:
-                    self._wait()
+                self._loop()
             except KeyboardInterrupt:
-                self._interrupt()
-        for run in self.waiting:
-            self.outcomes.setdefault(run.cell, Outcome(run, "not started", None, self.unsaved))
+                self.interrupt.asked = True
+                for future in [future for future in self.flying if future.done()]:
+                    self._collect(future)
+        self.interrupted = self.interrupt.asked
+        word = "interrupted" if self.interrupted else "not started"
+        for run in self.runs:
+            self.outcomes.setdefault(run.cell, Outcome(run, word, reason=self.unsaved))
 
-    def _warm(self, stack: ExitStack) -> None:
-        from mvlib.experiments.warm_kernels import warm_kernels
-
-        notebooks = [self.root / run.notebook for run in self.waiting]
-        stack.enter_context(warm_kernels(notebooks, self.threads))
+    def _loop(self) -> None:
+        while self.waiting or self.flying:
+            going_on = self.unsaved is None and not self.interrupt.asked
+            settled = going_on and self._start()
+            self.progress.tell(
+                self.flying.values(), self.waiting, self.outcomes, self.places.slots
+            )
+            if self.flying:
+                self._wait()
+            elif going_on and self.claimed:
+                self._tell_of_another()
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            elif not settled:
+                return
 
     def _shut_down(self) -> None:
-        if self.own is not None:
-            self.own.shutdown(wait=not self.flying, cancel_futures=True)
-
-    def _is_remote(self, run: PlannedRun) -> bool:
-        return self.elsewhere and not run.after
-
-    def _executor(self, run: PlannedRun) -> RunExecutor:
-        if self.given is not None and (self._is_remote(run) or not self.elsewhere):
-            return self.given
-        if self.own is None:
-            self.own = LocalProcesses(self.jobs)
-        return self.own
-
-    def _has_room(self, run: PlannedRun) -> bool:
-        beside = sum(
-            self._is_remote(run) == self._is_remote(o) for o, _ in self.flying.values()
-        )
-        return beside < self._executor(run).slots()
-
-    def _state(self, run: PlannedRun, records: list) -> State:
-        return state_of(
-            run, records, self.root, self.rerun_earlier, self.again, self._is_remote(run)
-        )
+        stop = bool(self.flying) or self.interrupt.asked
+        self.places.shut_down(self.flying, stop)
 
     def _settle(self, run: PlannedRun, state: State) -> None:
         if state.word == RECORDED and run.profile == "quick":
@@ -133,103 +132,102 @@ class Batch:
         self.outcomes[run.cell] = Outcome(run, state.word, reason=state.reason)
 
     def _fetch(self) -> None:
-        """Fetch data before the runs that read them here start, and once."""
-        problems: dict[str, tuple[str, str] | None] = {}
-        for run in list(self.waiting):
-            for name in () if self._is_remote(run) else run.datasets:
-                if name not in problems:
-                    problems[name] = fetching_problem(name)
-                if (problem := problems[name]) is not None:
-                    self.waiting.remove(run)
-                    self._end(run, problem[0], reason=problem[1])
-                    break
+        here = [run for run in self.waiting if not self.places.is_remote(run)]
+        for run, word, reason in fetching_problems(here):
+            self._end(run, word, reason=reason)
 
     def _start(self) -> bool:
         """Put runs in flight while there is room; return whether one needed no start."""
         settled = False
-        for run in self._ready():
-            if not self._has_room(run):
+        room = self.places.room(flight.run for flight in self.flying.values())
+        self.claimed.clear()
+        for run in sorted(self.waiting, key=lambda run: -run.minutes):
+            if self.interrupt.asked:
+                break
+            remote = self.places.is_remote(run)
+            if room[remote] <= 0 or self._comes_later(run):
                 continue
-            self.waiting.remove(run)
             try:
-                records = load_records(run.paper, root=self.root)
-                state = self._state(run, records)
+                if not self.claims.take(run.cell):
+                    self.claimed.add(run.cell)
+                    continue
+                # Only now: another runner may have recorded it, or what it reads.
+                state = self.standing.now(run, remote)
             except (OSError, ValueError) as error:
                 self._end(run, "failed", reason=str(error))
                 settled = True
                 continue
+            self.waiting.remove(run)
             if state.word == TO_RUN:
                 self._submit(run, state.key)
+                room[remote] -= 1
                 continue
             self._settle(run, state)
+            self.claims.drop(run.cell)
             self.bar.update()
             settled = True
         return settled
 
-    def _ready(self) -> Iterator[PlannedRun]:
-        for run in sorted(self.waiting, key=lambda run: -run.minutes):
-            others = [*self.waiting, *(other for other, _ in self.flying.values())]
-            before = {(other.paper, other.experiment) for other in others}
-            if not any((run.paper, name) in before for name in run.after):
-                yield run
+    def _comes_later(self, run: PlannedRun) -> bool:
+        """Return whether what the run reads is still to come."""
+        if not run.after:
+            return False
+        others = [*self.waiting, *(flight.run for flight in self.flying.values())]
+        return any(o.paper == run.paper and o.experiment in run.after for o in others)
 
     def _submit(self, run: PlannedRun, key: str) -> None:
         known = self.known[run.notebook]
         task = make_task(
             run, key, self.root, known, self.device, self.threads, self.limit_minutes
         )
-        try:
-            future = self._executor(run).submit(execute, task)
-        except Exception as error:
-            future = Future()
-            future.set_exception(error)
-        self.flying[future] = (run, key)
-        flying = [run.experiment for run, _ in self.flying.values()]
+        future = self.places.submit(run, task)
+        self.flying[future] = Flight(run, key)
+        flying = [flight.run.experiment for flight in self.flying.values()]
         self.bar.set_description(", ".join(flying))
 
     def _wait(self) -> None:
-        # The room may grow where machines come and go.
-        patience = _SECONDS_BETWEEN_LOOKS if self.elsewhere and self.waiting else None
-        if not self.flying:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        done, _ = wait(self.flying, timeout=patience, return_when=FIRST_COMPLETED)
+        # Another runner's claims end, and machines come and go, without a word.
+        look_again = self.waiting and (self.claimed or self.places.elsewhere)
+        if self.claimed:
+            self._tell_of_another()
+        timeout = _SECONDS_BETWEEN_LOOKS if look_again else None
+        done, _ = wait(self.flying, timeout=timeout, return_when=FIRST_COMPLETED)
         for future in done:
             self._collect(future)
 
+    def _tell_of_another(self) -> None:
+        if not self.told_of_another:
+            self.told_of_another = True
+            runs = "1 run" if len(self.claimed) == 1 else f"{len(self.claimed)} runs"
+            tqdm.write(f"another runner has {runs} of these; theirs will count")
+
     def _collect(self, future: Future) -> None:
         """Record a run that ended."""
-        run, key = self.flying[future]
+        run, key = self.flying[future].run, self.flying[future].key
         try:
             outcome = future.result()
         except Exception as error:
-            if nothing_can_be_saved(error):
-                self.unsaved = str(error)
-            outcome = lost(run, plain_error(_text(error), self.root))
-        if (reason := outcome.get("cannot")) is not None:
-            del self.flying[future]
-            self._end(run, "cannot", reason=reason)
-            return
-        try:
-            record = save_outcome(
-                run, key, outcome, self.device, self.threads, self.git, self.root
-            )
-        except (OSError, ValueError) as error:
-            if nothing_can_be_saved(error):
-                self.unsaved = str(error)
-            del self.flying[future]
-            self._end(run, "failed", reason=f"could not be recorded: {error}")
-            return
+            self._note(error)
+            outcome = lost(run, plain_error(_reason(error), self.root))
+        word, seconds, reason = "cannot", None, outcome.get("cannot")
+        if reason is None:
+            try:
+                record = save_outcome(
+                    run, key, outcome, self.device, self.threads, self.git, self.root
+                )
+            except (OSError, ValueError) as error:
+                self._note(error)
+                word, reason = "failed", f"could not be recorded: {error}"
+            else:
+                word = "ran" if record["status"] == "ok" else "failed"
+                seconds, reason = record["wall_seconds"], record["error"]
         del self.flying[future]
-        word = "ran" if record["status"] == "ok" else "failed"
-        self._end(run, word, record["wall_seconds"], record["error"])
+        self._end(run, word, seconds, reason)
 
-    def _interrupt(self) -> None:
-        """Record what has ended; note the rest as interrupted."""
-        self.interrupted = True
-        for future in [future for future in self.flying if future.done()]:
-            self._collect(future)
-        for run in self.runs:
-            self.outcomes.setdefault(run.cell, Outcome(run, "interrupted"))
+    def _note(self, error: Exception) -> None:
+        """Start nothing more once the disk is full."""
+        if nothing_can_be_saved(error):
+            self.unsaved = f"nothing more could be saved: {error}"
 
     def _end(
         self,
@@ -238,11 +236,16 @@ class Batch:
         seconds: float | None = None,
         reason: str | None = None,
     ) -> None:
+        if run in self.waiting:
+            self.waiting.remove(run)
+        self.claims.drop(run.cell)
         self.outcomes[run.cell] = Outcome(run, word, seconds, reason)
         self.bar.update()
         took = "" if seconds is None else f"  {seconds:.1f} s"
         tqdm.write(f"{word:6} {run.name}{took}")
 
 
-def _text(error: Exception) -> str:
+def _reason(error: Exception) -> str:
+    if nothing_can_be_saved(error):
+        return f"could not be recorded: {error}"
     return str(error) if isinstance(error, RunLostError) else f"{type(error).__name__}: {error}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,8 +68,25 @@ def failed_path(run: PlannedRun) -> str:
     return f"runs/failed/{run.profile}-{run.paper}-{Path(run.executed).name}"
 
 
-def fetching_problem(name: str) -> tuple[str, str] | None:
-    """Fetch a data set; return the word of an outcome and the reason if that fails."""
+def fetching_problems(runs: Iterable[PlannedRun]) -> Iterator[tuple[PlannedRun, str, str]]:
+    """Fetch the data of runs, each set once; yield the runs whose data cannot be fetched.
+
+    Yields
+    ------
+    PlannedRun, str, str
+        The run, the word of its outcome and the reason.
+    """
+    problems: dict[str, tuple[str, str] | None] = {}
+    for run in runs:
+        for name in run.datasets:
+            if name not in problems:
+                problems[name] = _fetching_problem(name)
+            if (problem := problems[name]) is not None:
+                yield run, *problem
+                break
+
+
+def _fetching_problem(name: str) -> tuple[str, str] | None:
     from mvlib import data
 
     try:

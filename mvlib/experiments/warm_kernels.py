@@ -82,6 +82,8 @@ def warm_kernels(notebooks: Iterable[Path], threads: int) -> Iterator[None]:
             env=_server_environment(threads),
             stdin=subprocess.PIPE,
             pass_fds=[handle],
+            # A terminal's Ctrl-C is for the runner, also while the imports go on.
+            start_new_session=True,
         )
     os.environ[VARIABLE] = path
     try:
