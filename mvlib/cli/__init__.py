@@ -1,0 +1,5 @@
+"""The command line: run what is planned, look at it, build the book."""
+
+from mvlib.cli.parser import main
+
+__all__ = ["main"]

@@ -1,0 +1,52 @@
+"""`mvlib book`, `mvlib store` and `mvlib clean`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+from mvlib._paths import project_root
+
+_MADE_BY_RUNS = ("runs", "_build")
+
+
+def add_book_parsers(commands: argparse._SubParsersAction) -> None:
+    """Add `book`, `store` and `clean` to the commands of a parser."""
+    clean = commands.add_parser("clean", help="remove runs/ and _build/, nothing else")
+    clean.set_defaults(command=_clean)
+
+    book = commands.add_parser("book", help="build the book")
+    book.set_defaults(command=_book)
+
+    store = commands.add_parser(
+        "store", help="put the last quick runs' outputs into the committed notebooks"
+    )
+    store.set_defaults(command=_store)
+
+
+def _clean(_: argparse.Namespace) -> int:
+    root = project_root()
+    for name in _MADE_BY_RUNS:
+        folder = root / name
+        if folder.is_symlink() or not folder.is_dir():
+            print(f"{name}/ is not there")
+            continue
+        shutil.rmtree(folder)
+        print(f"removed {name}/")
+    return 0
+
+
+def _book(_: argparse.Namespace) -> int:
+    from mvlib.book import build_book
+
+    print(build_book(project_root()))
+    return 0
+
+
+def _store(_: argparse.Namespace) -> int:
+    from mvlib.book import store_outputs
+
+    root = project_root()
+    for path in store_outputs(root):
+        print(f"stored {path.relative_to(root)}")
+    return 0

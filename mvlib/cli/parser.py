@@ -1,0 +1,57 @@
+"""The arguments of all commands, and what becomes of bad input."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mvlib import __version__
+from mvlib.cli.book import add_book_parsers
+from mvlib.cli.data import add_data_parser
+from mvlib.cli.run import add_run_parser
+from mvlib.cli.status import add_status_parser
+from mvlib.cli.table import add_table_parser
+from mvlib.report.command import add_cluster_parser
+
+_BAD_INPUT = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process by default.
+
+    Returns
+    -------
+    int
+        0; 1 if a run failed; 2 for bad input, told in one line; 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (ValueError, OSError) as error:
+        print(f"mvlib: {error}", file=sys.stderr)
+        return _BAD_INPUT
+    except KeyboardInterrupt:
+        print("mvlib: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mvlib",
+        description="The command line: run what is planned, look at it, build the book.",
+    )
+    parser.add_argument("--version", action="version", version=f"mvlib {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_run_parser(commands)
+    add_status_parser(commands)
+    add_table_parser(commands)
+    add_book_parsers(commands)
+    add_data_parser(commands)
+    add_cluster_parser(commands)
+    return parser

@@ -1,0 +1,151 @@
+"""`mvlib run`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvlib._paths import project_root
+from mvlib.experiments.recorder import PROFILES
+
+if TYPE_CHECKING:
+    from mvlib.experiments.executor import RunExecutor
+    from mvlib.experiments.plan import PlannedRun
+
+
+def add_run_parser(commands: argparse._SubParsersAction) -> None:
+    """Add `run` to the commands of a parser."""
+    run = commands.add_parser("run", help="run what is planned and not yet recorded")
+    run.add_argument(
+        "pattern", nargs="*", help="paper, experiment or paper/experiment; * and ?"
+    )
+    run.add_argument("--profile", choices=PROFILES, default="quick")
+    run.add_argument("--dataset", action="extend", nargs="+", default=[], metavar="NAME")
+    run.add_argument(
+        "--where",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="only runs with these parameters, such as aligned_ratio=0.5 seeds=5",
+    )
+    where = run.add_mutually_exclusive_group()
+    where.add_argument(
+        "--jobs", type=int, metavar="N", help="runs at a time (default: cores, <= 4)"
+    )
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler"
+    )
+    where.add_argument(
+        "--cluster", metavar="FILE", help="start the Dask cluster that a YAML file describes"
+    )
+    run.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    run.add_argument("--dry-run", action="store_true", help="print what would run, and stop")
+    run.add_argument(
+        "--rerun-earlier", action="store_true", help="also what earlier sources recorded"
+    )
+    run.add_argument("--again", action="store_true", help="also what is recorded: repeat it")
+    run.add_argument(
+        "--limit-minutes", type=float, metavar="M", help="stop a run after M minutes"
+    )
+    run.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from mvlib.experiments.plan import plan_runs
+
+    root = project_root()
+    where = dict(_name_and_value(text) for text in options.where)
+    runs = plan_runs(options.profile, options.pattern, options.dataset, where, root)
+    if options.dry_run:
+        return _dry_run(runs, root, options)
+    _drop_unplanned(root)
+    from mvlib.experiments.runner import run_all
+
+    with _engine(options) as executor:
+        summary = run_all(
+            runs,
+            jobs=options.jobs,
+            device=options.device,
+            root=root,
+            rerun_earlier=options.rerun_earlier,
+            again=options.again,
+            limit_minutes=options.limit_minutes,
+            executor=executor,
+        )
+    print(summary.table())
+    return summary.exit_code
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise ValueError(f"where={text!r}: expected NAME=VALUE, such as aligned_ratio=0.5")
+    return name, value
+
+
+@contextmanager
+def _engine(options: argparse.Namespace) -> Iterator[RunExecutor | None]:
+    """Give the executor that the options name; None stands for this machine's processes."""
+    if options.scheduler is None and options.cluster is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        try:
+            from mvlib.engines import connect, start_cluster
+
+            if options.scheduler is not None:
+                engine = connect(options.scheduler)
+            else:
+                engine = start_cluster(Path(options.cluster))
+            executor = stack.enter_context(engine)
+        except ModuleNotFoundError as error:
+            raise ValueError(
+                f'{error.name} is not installed: pip install "mvlib[cluster]"'
+            ) from error
+        if executor.dashboard_link:
+            print(f"dashboard: {executor.dashboard_link}", flush=True)
+        yield executor
+
+
+def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) -> int:
+    from mvlib.experiments.outcomes import text_table
+    from mvlib.experiments.records import load_records
+    from mvlib.experiments.state import TO_RUN, data_at_hand, state_of
+
+    records = load_records(root=root)
+    rows = [("run", "status", "data", "expected min", "disk MB")]
+    notes, minutes, disk = {}, 0.0, 0.0
+    remote = options.scheduler is not None or options.cluster is not None
+    for run in runs:
+        elsewhere = remote and not run.after
+        state = state_of(run, records, root, options.rerun_earlier, options.again, elsewhere)
+        shown = (f"{run.minutes:g}", f"{run.disk_mb:g}") if state.word == TO_RUN else ("", "")
+        rows.append((run.name, state.word, data_at_hand(run.datasets), *shown))
+        if state.word == TO_RUN:
+            minutes, disk = minutes + run.minutes, disk + run.disk_mb
+        if state.reason:
+            notes[f"cannot: {', '.join(run.datasets)}: {state.reason}"] = None
+    print("\n".join(text_table(rows)))
+    count = sum(row[1] == TO_RUN for row in rows)
+    print(
+        f"\n{count} of {len(runs)} runs would run: {minutes:g} minutes expected on a "
+        f"processor, one after the other, and {disk:g} MB of disk besides the data."
+    )
+    if notes:
+        print("\n".join(notes))
+    return 0
+
+
+def _drop_unplanned(root: Path) -> None:
+    """Forget quick records of runs that the plan no longer holds; they cost minutes."""
+    from mvlib.experiments.plan import plan_papers, plan_runs
+    from mvlib.experiments.records import drop_records, load_records
+
+    planned = {run.cell for run in plan_runs("quick", root=root)}
+    for paper in plan_papers(root):
+        known = {record["cell"] for record in load_records(paper, "quick", root)}
+        drop_records(paper, "quick", known - planned, root)
