@@ -1,107 +1,18 @@
 """What `run_all` starts, through a stand-in for the processes."""
 
-import json
 import subprocess
-from concurrent.futures import Future
 
 import pytest
+from runner_projects import Stub, make_stub_project, write
 
 from mvlib.experiments import load_records, plan_runs, run_all
 from mvlib.experiments.executor import RunLostError
 from mvlib.experiments.state import git_state, state_of
 
-PLAN = """
-paper = "toy"
-title = "Toy"
-method = "Toy"
-
-[[experiment]]
-name = "method"
-title = "Method"
-notebook = "notebooks/toy.ipynb"
-
-[experiment.quick]
-seeds = [5]
-
-[experiment.reduced]
-seeds = [5, 15]
-
-[experiment.full]
-seeds = [5, 15]
-expand_seeds = true
-
-[[experiment]]
-name = "table"
-title = "Tables"
-notebook = "notebooks/toy.ipynb"
-after = ["method"]
-
-[experiment.quick]
-"""
-PARAMETERS = "profile = 'quick'\nseeds = [1]\ndevice = 'auto'"
-
-
-class Stub:
-    """The interface of an executor: each run ends at once with a given accuracy."""
-
-    remote = False
-
-    def __init__(self, acc=0.5, error=None):
-        self.acc, self.error, self.tasks = acc, error, []
-
-    def slots(self):
-        return 1
-
-    def submit(self, function, task):
-        self.tasks.append(task)
-        future = Future()
-        if isinstance(self.error, KeyboardInterrupt):
-            raise self.error
-        if self.error is not None:
-            future.set_exception(self.error)
-            return future
-        scores = dict.fromkeys(("acc", "nmi", "ari", "purity"), self.acc)
-        result = {
-            "method": "Toy", "dataset": "wiki", "seed": 5, "parameters": {},
-            "metrics": {"last": scores}, "seconds": 1.0,
-        }  # fmt: skip
-        payload = {"results": [result], "device": "cpu", "gpu_peak_memory_bytes": None}
-        future.set_result(
-            {
-                "status": "ok", "error": None, "payload": payload,
-                "executed": task["executed"], "started": "2026-01-01T00:00:00+00:00",
-                "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_bytes": 1,
-            }
-        )  # fmt: skip
-        return future
-
-    def shutdown(self, wait=True, *, cancel_futures=False):
-        raise AssertionError("the caller's executor is the caller's to end")
-
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
-    (tmp_path / "data" / "plans" / "toy.toml").write_text(PLAN)
-    (tmp_path / "notebooks").mkdir()
-    write(tmp_path, "x = 1")
-    return tmp_path
-
-
-def write(root, code):
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "source": text, "outputs": [],
-         "execution_count": None, "metadata": {"tags": tags}}
-        for i, (text, tags) in enumerate([(PARAMETERS, ["parameters"]), (code, [])])
-    ]  # fmt: skip
-    content = {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {"kernelspec": kernel},
-        "cells": cells,
-    }
-    (root / "notebooks" / "toy.ipynb").write_text(json.dumps(content))
+    return make_stub_project(tmp_path)
 
 
 def run(root, profile="full", stub=None, **options):

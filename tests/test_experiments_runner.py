@@ -1,144 +1,24 @@
 """Runs: what they record, what survives a crash, and what is not repeated."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-import psutil
 import pytest
+from runner_projects import (
+    NOTEBOOK_LIMIT,
+    PLAN,
+    TROUBLE,
+    make_project,
+    mvlib,
+    processes_in,
+    start,
+    wait_for,
+)
 
 from mvlib.experiments.plan import plan_runs
 from mvlib.experiments.records import check_record, load_records
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-NOTEBOOK_LIMIT = 90
-
-GOOD = """
-import time
-from pathlib import Path
-Path("began").touch()
-time.sleep(0.5)
-scores = dict(acc=0.5 + x / 10, nmi=0.4, ari=0.3, purity=0.6)
-recorder = Recorder("toy", "good", profile=profile, device="cpu")
-recorder.add("Toy", "handwritten", seed=seeds[0], parameters={"x": x},
-             metrics={"last": scores}, seconds=0.1)
-recorder.finish()
-"""
-BAD = 'raise RuntimeError(f"a step failed in {os.getcwd()}")'
-SLOW = "import time\ntime.sleep(600)"
-TABLE = """
-from mvlib.experiments import load_records
-found = load_records("toy", "quick")
-recorder = Recorder("toy", "table", profile=profile)
-print(sorted(r["parameters"]["x"] for r in found if r["experiment"] == "good"))
-recorder.finish()
-"""
-PLAN = """
-paper = "toy"
-title = "Toy"
-method = "Toy"
-
-[[experiment]]
-name = "good"
-title = "Works"
-notebook = "notebooks/toy/good.ipynb"
-quick = { grid = { x = [1, 2] }, seeds = [3], datasets = ["handwritten"], minutes = 0.1 }
-"""
-TROUBLE = """
-[[experiment]]
-name = "bad"
-title = "Raises"
-notebook = "notebooks/toy/bad.ipynb"
-quick = {}
-
-[[experiment]]
-name = "slow"
-title = "Takes too long"
-notebook = "notebooks/toy/slow.ipynb"
-quick = { limit_minutes = 0.1 }
-
-[[experiment]]
-name = "table"
-title = "Reads the others"
-notebook = "notebooks/toy/table.ipynb"
-after = ["good", "bad"]
-quick = {}
-"""
-
-
-def write_notebook(path, code, parameters='profile = "quick"\ndevice = "auto"'):
-    def cell(source, tags=()):
-        return {
-            "cell_type": "code", "id": f"cell-{abs(hash(source)) % 10**8}", "source": source,
-            "metadata": {"tags": list(tags)}, "outputs": [], "execution_count": None,
-        }  # fmt: skip
-
-    imports = "import os\nfrom mvlib.experiments import Recorder"
-    prose = {"cell_type": "markdown", "id": "prose", "metadata": {}, "source": "# A page"}
-    content = {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "language_info": {"name": "python"},
-        },
-        "cells": [prose, cell(parameters, ["parameters"]), cell(imports), cell(code.strip())],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def make_project(root, plan):
-    (root / "data" / "plans").mkdir(parents=True)
-    (root / "_config.yml").write_text("title: Toy\n")
-    (root / "data" / "plans" / "toy.toml").write_text(plan)
-    notebooks = root / "notebooks" / "toy"
-    more = 'profile = "quick"\ndevice = "auto"\nx = 0\nseeds = [0]'
-    write_notebook(notebooks / "good.ipynb", GOOD, more)
-    write_notebook(notebooks / "bad.ipynb", BAD)
-    write_notebook(notebooks / "slow.ipynb", SLOW)
-    write_notebook(notebooks / "table.ipynb", TABLE, 'profile = "quick"')
-    return root
-
-
-def start(root, *arguments, **options):
-    environment = os.environ | {"MVLIB_ROOT": str(root), "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "mvlib", *arguments],
-        cwd=root, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        # Tests that a shell has put in the background inherit that interrupts are ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
-    )  # fmt: skip
-
-
-def mvlib(root, *arguments):
-    process = start(root, *arguments)
-    out, err = process.communicate(timeout=NOTEBOOK_LIMIT)
-    return process.returncode, out, err
-
-
-def wait_for(condition, what):
-    end = time.monotonic() + NOTEBOOK_LIMIT
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
-def processes_in(root):
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("MVLIB_ROOT") == str(root):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
 
 
 def without_times(record):
