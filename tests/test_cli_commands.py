@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -117,6 +119,86 @@ def test_what_is_asked_of_a_run_reaches_the_runner(project, monkeypatch, again):
     assert main(["run", "method", "--where", "dataset=deep-animal", "--jobs", "1", *flags]) == 7
     assert [run.datasets for run in asked["runs"]] == [("deep-animal",)]
     assert (asked["again"], asked["rerun_earlier"], asked["jobs"]) == (again, not again, 1)
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """Stand in for `mvlib.engines`; return what it was asked for."""
+    asked = []
+
+    @contextmanager
+    def engine(name, place):
+        asked.append((name, place))
+        yield SimpleNamespace(dashboard_link="http://127.0.0.1:8787/status", name=name)
+        asked.append("ended")
+
+    module = ModuleType("mvlib.engines")
+    module.connect = lambda address: engine("connect", address)
+    module.start_cluster = lambda path: engine("start_cluster", path)
+    monkeypatch.setitem(sys.modules, "mvlib.engines", module)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "name"),
+    [
+        ("--scheduler", "tcp://127.0.0.1:8786", "connect"),
+        ("--cluster", Path("cluster.yaml"), "start_cluster"),
+    ],
+)
+def test_an_engine_runs_what_is_asked_and_its_dashboard_is_told(
+    project, monkeypatch, capsys, engines, flag, value, name
+):
+    def run_all(runs, executor, jobs, **_):
+        assert (executor.name, jobs) == (name, None)
+        return SimpleNamespace(table=str, exit_code=7)
+
+    monkeypatch.setattr("mvlib.experiments.runner.run_all", run_all)
+    assert main(["run", flag, str(value)]) == 7
+    assert engines == [(name, value), "ended"]
+    assert "dashboard: http://127.0.0.1:8787/status" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--scheduler", "tcp://a:1", "--jobs", "2"],
+        ["--cluster", "a.yaml", "--jobs", "2"],
+        ["--cluster", "a.yaml", "--scheduler", "tcp://a:1"],
+    ],
+)
+def test_places_to_run_exclude_each_other(project, capsys, engines, flags):
+    with pytest.raises(SystemExit) as ending:
+        main(["run", *flags])
+    assert ending.value.code == 2
+    assert "not allowed with argument" in capsys.readouterr().err
+    assert engines == []
+
+
+def test_a_missing_engine_is_told_with_what_to_install(project, capsys, monkeypatch):
+    module = ModuleType("mvlib.engines")
+
+    def missing(address):
+        raise ModuleNotFoundError("No module named 'distributed'", name="distributed")
+
+    module.connect = module.start_cluster = missing
+    monkeypatch.setitem(sys.modules, "mvlib.engines", module)
+    assert main(["run", "--scheduler", "tcp://127.0.0.1:8786"]) == 2
+    err = capsys.readouterr().err
+    assert err == 'mvlib: distributed is not installed: pip install "mvlib[cluster]"\n'
+
+
+def test_a_dry_run_with_an_engine_starts_none_and_leaves_the_data_to_it(
+    project, capsys, engines
+):
+    assert main(["run", "--dry-run", "--scheduler", "tcp://127.0.0.1:8786"]) == 0
+    assert "2 of 2 runs would run" in capsys.readouterr().out
+    assert engines == []
+
+
+def test_a_watch_where_no_runner_is_at_work_says_so(project, capsys):
+    assert main(["status", "--watch"]) == 0
+    assert capsys.readouterr().out.startswith("no runner is at work; ")
 
 
 def test_data_that_cannot_be_had_stop_nothing_and_are_told(project, capsys):
