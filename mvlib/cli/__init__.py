@@ -1,5 +1,3 @@
 """The command line: run what is planned, look at it, build the book."""
 
-from mvlib.cli.parser import main
-
-__all__ = ["main"]
+from mvlib.cli.parser import main as main

@@ -47,7 +47,6 @@ class Batch:
         executor: RunExecutor | None,
     ) -> None:
         self.runs = runs
-        self.jobs = jobs
         self.device = device
         self.root = root
         self.limit_minutes = limit_minutes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mvlib.experiments.plan import PlannedRun
 from mvlib.experiments.records import Record, latest_records, load_records
@@ -25,7 +24,7 @@ class Standing:
     def __init__(self, root: Path, rerun_earlier: bool, again: bool) -> None:
         self._root = root
         self._choices = (rerun_earlier, again)
-        self._seen: set[tuple[Any, ...]] = set()
+        self._seen: set[str] = set()
 
     def at_start(
         self, runs: Sequence[PlannedRun], data_elsewhere: Sequence[bool]
@@ -58,8 +57,10 @@ class Standing:
             return state
         (newest,) = latest_records(news)
         word = RECORDED if newest["status"] == "ok" else "failed"
-        return State(word, newest["error"])
+        return State(word, newest.get("error"))
 
 
-def _identity(record: Record) -> tuple[Any, ...]:
-    return record["key"], record["started"], record["wall_seconds"], record["status"]
+def _identity(record: Record) -> str:
+    """Return what no two records share, whatever else a file's line holds."""
+    names = ("key", "sequence", "started", "wall_seconds", "status")
+    return repr([record.get(name) for name in names])
