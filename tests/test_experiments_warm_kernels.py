@@ -1,4 +1,7 @@
-"""Kernels that are forked from a warm process behave as those that start cold."""
+"""Kernels that are forked from a warm process behave as those that start cold.
+
+They are forked on Linux alone; the tests of what happens elsewhere run everywhere.
+"""
 
 import os
 import signal
@@ -15,7 +18,9 @@ from jupyter_client.provisioning import KernelProvisionerFactory
 from mvlib.experiments import warm_kernels as warm
 from mvlib.experiments.sources import imported_packages
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks safely")
+forked_on_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="kernels start cold here, which other tests look at"
+)
 SECONDS = 60
 
 
@@ -72,6 +77,7 @@ def printed(client, code):
     return "".join(text).strip()
 
 
+@forked_on_linux
 def test_a_warm_kernel_has_the_imports_and_its_own_folder_environment_and_memory(
     kernels, tmp_path
 ):
@@ -86,6 +92,7 @@ def test_a_warm_kernel_has_the_imports_and_its_own_folder_environment_and_memory
     assert printed(second, "import pandas; print(hasattr(pandas, 'toy'))") == "False"
 
 
+@forked_on_linux
 def test_a_figure_of_a_warm_kernel_is_shown(kernels):
     _, client = kernels()
     shown = []
@@ -99,6 +106,7 @@ def test_a_figure_of_a_warm_kernel_is_shown(kernels):
     assert "image/png" in shown
 
 
+@forked_on_linux
 def test_interrupting_and_ending_a_warm_kernel_is_as_ever(kernels):
     manager, client = kernels()
     code = "import time; print('begun', flush=True); time.sleep(600)"
@@ -116,6 +124,7 @@ def test_interrupting_and_ending_a_warm_kernel_is_as_ever(kernels):
     assert warm.warm_usage()["peak_memory_bytes"] > 1e7
 
 
+@forked_on_linux
 def test_a_killed_warm_kernel_is_seen_to_be_dead(kernels):
     manager, _ = kernels()
     warm.kill_warm_kernels()
@@ -123,6 +132,7 @@ def test_a_killed_warm_kernel_is_seen_to_be_dead(kernels):
     assert process.wait() == -signal.SIGKILL
 
 
+@forked_on_linux
 def test_no_kernel_outlives_its_client(kernels):
     manager, _ = kernels()
     process = manager.provisioner.process
@@ -131,6 +141,33 @@ def test_no_kernel_outlives_its_client(kernels):
     while Path(f"/proc/{process.pid}").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_where_processes_do_not_fork_safely_kernels_start_as_ever(
+    notebooks, monkeypatch, platform
+):
+    def start(*arguments, **options):
+        raise AssertionError(f"started {arguments}")
+
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(warm.subprocess, "Popen", start)
+    monkeypatch.delenv(warm.VARIABLE, raising=False)
+    provisioner = KernelProvisionerFactory.default_provisioner_name_env
+    monkeypatch.delenv(provisioner, raising=False)
+    with warm.warm_kernels(notebooks, threads=1):
+        assert warm.VARIABLE not in os.environ
+        warm.use_warm_kernels()
+        assert provisioner not in os.environ
+
+
+@pytest.mark.parametrize("n_notebooks", [0, 1])
+def test_no_process_waits_for_notebooks_that_share_no_slow_import(
+    notebooks, monkeypatch, n_notebooks
+):
+    monkeypatch.delenv(warm.VARIABLE, raising=False)
+    with warm.warm_kernels(notebooks[:n_notebooks], threads=1):
+        assert warm.VARIABLE not in os.environ
 
 
 def test_only_what_two_notebooks_import_is_imported_beforehand(notebooks):
