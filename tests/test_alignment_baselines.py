@@ -76,16 +76,18 @@ def test_gromov_wasserstein_couples_a_rotated_cloud_without_a_pair_and_in_any_or
 
 def test_gromov_wasserstein_and_chance_do_not_read_the_pairs():
     Xs = rotated(30)
+    wrong = np.stack([np.arange(30), np.arange(30)[::-1]], axis=1)
     for model in (GromovWasserstein(max_rows=20, random_state=0), Chance(random_state=0)):
-        alone = model.fit(Xs).embedding_
-        assert np.array_equal(alone, model.fit(Xs, paired=np.ones(30, bool)).embedding_)
+        alone = model.fit(Xs).embeddings_
+        for Z, again in zip(alone, model.fit(Xs, pairs=wrong).embeddings_, strict=True):
+            assert np.array_equal(Z, again)
 
 
 def test_chance_scores_as_chance():
     rng = np.random.default_rng(0)
     Xs = [rng.normal(size=(1000, 3))] * 2
     scores = retrieval_scores(*Chance(random_state=0).fit(Xs).embeddings_)["first_to_second"]
-    assert scores["r@10"] == pytest.approx(scores["chance_r@10"], abs=0.01)
+    assert scores["r@10"] == pytest.approx(scores["chance_r@10"], abs=0.006)
 
 
 @pytest.mark.parametrize("method", EVERY)

@@ -6,12 +6,11 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mvlib._paths import embedded_data
 from mvlib.data import ImageTextPairs, openclipart_pairs
 from mvlib.data import openclipart as reader
-
-Image = pytest.importorskip("PIL.Image")
 
 FOLDER = embedded_data() / "openclipart"
 

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-Image = pytest.importorskip("PIL.Image")
-ImageDraw = pytest.importorskip("PIL.ImageDraw")
+from PIL import Image, ImageDraw
 
 SCRIPT = Path(__file__).resolve().parents[1] / "data" / "build_openclipart.py"
 

@@ -4,14 +4,13 @@ import json
 import pickle
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 
 from mvlib.encoders import load, openclip
-
-open_clip = pytest.importorskip("open_clip")
 
 NAME, SIZE = "small-clip-of-the-tests", 32
 CONFIG = {

@@ -1,11 +1,11 @@
 """What the notebooks on NTK spectral clustering share."""
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
+from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
 from mvlib.experiments import Recorder, ntk_claims
@@ -18,21 +18,6 @@ from mvlib.experiments.ntk_blocks import (
     class_transitions,
 )
 from mvlib.experiments.ntk_costs import made_up_features, record_costs, watched
-
-
-@dataclass(frozen=True, eq=False)
-class FewImages:
-    """Stands for an `ImageDataset`: whole pictures are not needed here."""
-
-    name: str
-    images: list
-    y: np.ndarray
-    class_names: tuple
-    captions: tuple | None = None
-
-
-class NamedEncoder:
-    name = "made up"
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def test_the_subspace_gives_the_same_labels(problem, fitted):
 
 
 def test_the_objective_is_recorded_and_does_not_rise(fitted):
-    assert len(fitted.objective_) == len(fitted.history_["steps"])
+    assert len(fitted.objective_) == len(fitted.history_["steps"]) > 2
     assert (np.diff(fitted.objective_) <= 1e-9).all()
 
 

@@ -1,12 +1,13 @@
 """What the notebooks on images and words share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
 from mvlib.experiments import Recorder
@@ -23,21 +24,6 @@ from mvlib.experiments.word_gains import (
     restrict,
 )
 from mvlib.methods import CAE, SIC
-
-
-@dataclass(frozen=True, eq=False)
-class FewImages:
-    """Stands for an `ImageDataset`: whole pictures are not needed here."""
-
-    name: str
-    images: list
-    y: np.ndarray
-    class_names: tuple
-    captions: tuple | None = None
-
-
-class NamedEncoder:
-    name = "made up"
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ def fill(text: str, root: str | Path) -> str:
 
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
-    one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set; `claims
-    PAPER`, those that no table can hold; `smart_settings`;
-    `datasets`, one line a set; `benchmarks FILE`, the ratios that one file of benchmarks
-    has measured; `unpaired PAPER PROFILE EXPERIMENT`, what alignment without known pairs
-    found.
+    one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set;
+    `claims PAPER`, those that no table can hold; `recorded PAPER PROFILE EXPERIMENT`, mean
+    scores of an experiment's records; `unpaired PAPER PROFILE EXPERIMENT`, what alignment
+    without known pairs found; `smart_settings`; `datasets`, one line a set; `benchmarks
+    FILE`, the ratios that one file of benchmarks has measured.
 
     Parameters
     ----------

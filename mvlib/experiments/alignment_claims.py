@@ -64,6 +64,11 @@ def compare_recall(
     DataFrame
         A, B, n, difference, ci_low, ci_high (points), p_holm and the verdict; empty without
         a pair.
+
+    Raises
+    ------
+    ValueError
+        If the measure is unknown, or `paired_comparisons` cannot test.
     """
     import pandas as pd
 

@@ -53,7 +53,18 @@ class AlignmentProblem:
         return None if self.y_train is None else len(np.unique(self.y_train))
 
     def n_known(self, ratio: float) -> int:
-        """Return how many pairs a ratio makes: at least two, unless it is 0."""
+        """Return how many pairs a ratio makes: at least two, unless it is 0.
+
+        Parameters
+        ----------
+        ratio : float
+            From 0 to 1, of the rows to train on.
+
+        Raises
+        ------
+        ValueError
+            If the ratio is out of range.
+        """
         check_number("ratio", ratio, low=0, high=1)
         return max(2, round(ratio * self.n_train)) if ratio else 0
 
@@ -76,6 +87,11 @@ class AlignmentProblem:
             Known pairs.
         ys : list of two ndarrays or None
             Classes of the rows.
+
+        Raises
+        ------
+        ValueError
+            If the ratio is out of range.
         """
         known = np.arange(self.n_known(ratio))
         seen = [np.arange(self.n_train)] * 2

@@ -173,6 +173,11 @@ def network(
         A key of `NETWORKS`.
     ratio, draws
         As for `record_alignment`: what the epochs are counted by.
+
+    Raises
+    ------
+    ValueError
+        If `method`, `draws` or the ratio is none of these.
     """
     check_choice("draws", draws, DRAWS)
     given = {"batch_size": 64} | dict(settings)
@@ -260,6 +265,11 @@ def run_methods(
     -------
     dict of (str, float or None, int or None) to estimator
         Method, ratio and seed to the fitted model.
+
+    Raises
+    ------
+    ValueError
+        If a method is unknown or a ratio out of range.
     """
     fitted = {}
     k = problem.n_clusters

@@ -83,6 +83,11 @@ def recall_table(
     DataFrame
         `rows`, n (fits, the most of a row), chance, and a column a value, each mean and
         standard deviation. A group without a result is empty.
+
+    Raises
+    ------
+    ValueError
+        If the measure is unknown.
     """
     import pandas as pd
 
@@ -140,7 +145,15 @@ def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def chance_of(frame: pd.DataFrame, measure: str = "r10") -> pd.Series:
-    """Return what guessing gives in each row of a frame, from 0 to 1."""
+    """Return what guessing gives in each row of a frame, from 0 to 1.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Results with the measures of `alignment_measures`.
+    measure : {"r10", "class_r1"}, default="r10"
+        Recall at 10 on the gallery, or a nearest row of the same class.
+    """
     if measure == "class_r1":
         return frame["measure_class_chance"].astype(float)
     return (10 / frame["measure_gallery"].astype(float)).clip(upper=1)

@@ -51,6 +51,11 @@ def made_up_features(
         Clusters.
     banks : list of ndarray, each (10 n_clusters, 128), float32
         A bank a prompt.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer images than clusters.
     """
     check_number("n_samples", n_samples, low=n_clusters, integer=True)
     rng = np.random.default_rng(random_state)

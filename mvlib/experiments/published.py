@@ -65,10 +65,8 @@ def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    paper : str
-        One that has a file `data/published/<paper>.toml`.
-    root : Path, optional
-        The project; the one that the caller works in by default.
+    paper, root
+        As for `load_published`.
 
     Returns
     -------
@@ -79,8 +77,7 @@ def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
     Raises
     ------
     ValueError
-        If there is no such file, it is no TOML, or it does not obey
-        `published.schema.json`.
+        If the file is missing or not as its schema says; as for `load_published`.
     """
     return list(_read(paper, root)[1].get("claim", ()))
 

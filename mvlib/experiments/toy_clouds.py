@@ -58,7 +58,15 @@ def three_groups(
 
 
 def turned(points: np.ndarray, degrees: float) -> np.ndarray:
-    """Return points of the plane turned about the origin, anticlockwise."""
+    """Return points of the plane turned about the origin, anticlockwise.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_samples, 2)
+        The points.
+    degrees : float
+        The angle.
+    """
     return points @ _rotation(torch.tensor(math.radians(degrees))).numpy().T
 
 
@@ -131,7 +139,17 @@ def descend(
 def group_agreement(
     first: np.ndarray, second: np.ndarray, groups: np.ndarray, groups_second: np.ndarray
 ) -> float:
-    """Return the share of points whose nearest point of the other cloud is of their group."""
+    """Return the share of points whose nearest point of the other cloud is of their group.
+
+    Parameters
+    ----------
+    first : ndarray of shape (n_first, 2)
+        The points that look.
+    second : ndarray of shape (n_second, 2)
+        Where they look.
+    groups, groups_second : ndarray of shape (n_first,), (n_second,)
+        Groups of the points of either cloud.
+    """
     distances = ((first[:, None] - second[None]) ** 2).sum(axis=2)
     return float((groups_second[distances.argmin(axis=1)] == groups).mean())
 

@@ -140,6 +140,11 @@ def plot_recall(
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If the measure is unknown.
     """
     check_choice("measure", measure, _TITLES)
     frame = frame.dropna(subset=[x, f"measure_{measure}"])

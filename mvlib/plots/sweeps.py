@@ -193,6 +193,11 @@ def plot_costs(frame: pd.DataFrame, x: str, costs: Sequence[str], label: str) ->
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If a cost is unknown.
     """
     titles = {
         "seconds_training": "seconds an epoch",
