@@ -99,15 +99,20 @@ def test_affinities_without_nouns_have_one_graph(problem, affinity):
 
 def test_the_semantic_half_forgets_what_the_images_look_like(problem):
     Z, Ws, _ = problem
-    model = NTKSpectralClustering(4, affinity="semantic", top=None, fusion="single", **SETTINGS)
-    # Directions that no noun points to.
-    wide = np.hstack([Z, np.zeros((200, 4), np.float32)])
     nouns = np.hstack([Ws[0], np.zeros((len(Ws[0]), 4), np.float32)])
-    hidden = np.zeros_like(wide)
-    hidden[:, -4:] = 1
-    one, other = (clone(model).fit(X, nouns).affinity_ for X in (wide, wide + 1e-3 * hidden))
-    assert np.allclose(one.toarray(), other.toarray(), rtol=1e-2)
-    assert one.data.min() > 0
+    # Four directions that no noun points to; every image goes as far in them.
+    hidden = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    hidden /= np.linalg.norm(hidden, axis=1, keepdims=True)
+    for affinity, alike in (("semantic", True), ("ntk", False)):
+        model = NTKSpectralClustering(
+            4, affinity=affinity, top=None, fusion="single", **SETTINGS
+        )
+        one, other = (
+            clone(model).fit(np.hstack([Z, seen]), nouns).affinity_
+            for seen in (hidden, hidden[::-1])
+        )
+        assert np.allclose(one.toarray(), other.toarray(), rtol=1e-3) == alike
+        assert one.data.min() > 0
 
 
 def test_features_cut_the_whole_kernel(problem, fitted):
