@@ -78,12 +78,12 @@ def list_pair_sets() -> list[str]:
 
 
 def pair_card(name: str) -> PairCard:
-    """Return the card of a set of pairs.
+    """Return the card of one of `list_pair_sets()`; otherwise as `image_card`.
 
     Parameters
     ----------
     name : str
-        One of `list_pair_sets()`; case does not matter, and `_` or a space stand for `-`.
+        Case does not matter, and `_` or a space stand for `-`.
 
     Raises
     ------
@@ -95,21 +95,15 @@ def pair_card(name: str) -> PairCard:
 
 
 def pair_fingerprint(name: str) -> str:
-    """Return one sha256 that stands for the bytes of a set of pairs.
+    """Return 64 hexadecimal digits that stand for a set of pairs, as `image_fingerprint`.
 
-    It is read from the registry, without opening a data file. What a user supplies has no
-    known sha256 and counts with its name, so the fingerprint of such a set does not follow
-    its bytes; the `sha256` of what `mvlib.data.load_pairs` returns does.
+    Of what a user supplies it follows the names and not the bytes; the `sha256` of what
+    `mvlib.data.load_pairs` returns follows those.
 
     Parameters
     ----------
     name : str
         As for `pair_card`.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
 
     Raises
     ------

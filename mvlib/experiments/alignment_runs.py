@@ -42,12 +42,8 @@ def alignment_recorder(experiment: str, profile: str, device: str = "auto") -> R
 
     Parameters
     ----------
-    experiment : str
-        Its name in the plan.
-    profile : {"quick", "reduced", "full"}
-        The notebook's parameter.
-    device : str, default="auto"
-        The notebook's parameter.
+    experiment, profile, device
+        As for `mvlib.experiments.vision.vision_recorder`.
     """
     return Recorder("set_clip", experiment, profile, resolve_device(device).type)
 

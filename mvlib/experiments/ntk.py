@@ -144,12 +144,8 @@ def ntk_recorder(experiment: str, profile: str, device: str = "auto") -> Recorde
 
     Parameters
     ----------
-    experiment : str
-        Its name in the plan.
-    profile : {"quick", "reduced", "full"}
-        The notebook's parameter.
-    device : str, default="auto"
-        The notebook's parameter.
+    experiment, profile, device
+        As for `mvlib.experiments.vision.vision_recorder`.
     """
     return Recorder(PAPER, experiment, profile, resolve_device(device).type)
 
