@@ -16,6 +16,7 @@ from mvlib.experiments.alignment_runs import (
     SAME,
     alignment_measures,
     network,
+    record_alignment,
     run_draws,
     run_methods,
 )
@@ -89,6 +90,22 @@ def test_scored_rows_are_not_trained_on_and_do_not_shape_the_components(monkeypa
     assert set(other.test[0][:, 0]) != test
 
 
+@pytest.mark.parametrize(("n_train", "n_test", "size"), [(15, 5, 20), (2500, 600, None)])
+def test_no_more_rows_are_loaded_than_are_wanted_or_there_are(
+    monkeypatch, n_train, n_test, size
+):
+    asked = []
+
+    def load(name, size, split, **options):
+        asked.append((name, size, split))
+        raise FileNotFoundError
+
+    monkeypatch.setattr(problems, "load_modalities", load)
+    with pytest.raises(FileNotFoundError):
+        alignment_problem("wiki", 3, n_train=n_train, n_test=n_test)
+    assert asked == [("wiki", size, 3)]
+
+
 def test_measures_of_embeddings_that_agree_and_of_some_that_say_nothing():
     rng = np.random.default_rng(0)
     Z, y = rng.normal(size=(60, 8)), np.repeat([0, 1, 2], 20)
@@ -111,6 +128,27 @@ def test_networks_take_as_many_steps_whatever_the_rows_and_the_batch(draws, batc
     steps = model.n_epochs * -(-largest // batch_size)
     assert steps == pytest.approx(30, abs=3)
     assert model.sampling == ("same_instances" if draws == SAME else "independent")
+
+
+@pytest.mark.parametrize(
+    ("draws", "lengths"), [(SAME, [40, 40]), (INDEPENDENT, [40, 40]), (DISJOINT, [25, 25])]
+)
+def test_disjoint_things_leave_out_rows_of_the_fit_and_none_that_are_scored(draws, lengths):
+    seen = []
+
+    class Given:
+        n_clusters = None
+
+        def fit(self, Xs, pairs):
+            seen.extend([*map(len, Xs), len(pairs)])
+
+        def transform(self, Xs):
+            return [X[:, :5] for X in Xs]
+
+    record = recorder()
+    record_alignment(record, "given", problem(), Given(), 0.25, draws)
+    assert seen == [*lengths, 10]
+    assert record.frame()["measure_gallery"].tolist() == [20]
 
 
 def test_each_draw_is_recorded_at_each_ratio_and_all_pairs_once():

@@ -1,6 +1,7 @@
 """What the notebooks on NTK spectral clustering share."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
-from mvlib.experiments import Recorder, ntk_claims
+from mvlib.experiments import Recorder, ntk_claims, ntk_shifts
 from mvlib.experiments import settings_ranges as ranges
 from mvlib.experiments.ntk import PromptProblem, run_baselines, run_rows, run_sweeps, subsample
 from mvlib.experiments.ntk_blocks import (
@@ -62,6 +63,29 @@ def test_seeds_draw_other_images_and_the_same_seed_the_same(problem):
 def test_a_share_of_nothing_is_refused(problem):
     with pytest.raises(ValueError, match="share=0"):
         subsample(problem, 0, share=0)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_shift_moves_the_images_and_their_features_and_no_noun(problem, monkeypatch, trained):
+    class Brightness:
+        def encode_images(self, images, resize):
+            return np.stack([[image.mean() / 255, resize] for image in images])
+
+    monkeypatch.setattr(ntk_shifts, "short_side", lambda images, encoder: 9)
+    pictures = np.full((90, 4, 4, 3), 90, dtype=np.uint8)
+    whole = replace(
+        problem,
+        data_set=replace(problem.data_set, images=pictures),
+        encoder=Brightness(),
+        train_images=problem.train_images if trained else None,
+    )
+    found = ntk_shifts.shifted(whole, "sketch", 1)
+    # A sketch of an even image is white.
+    assert (ntk_shifts.pictures(found) == 255).all()
+    np.testing.assert_array_equal(found.images, np.tile([1, 9], (90, 1)))
+    assert found.banks is problem.banks
+    assert found.y is whole.y
+    assert found.train_images is (problem.train_images if trained else problem.images)
 
 
 def test_all_rows_of_a_seed_see_the_same_images(problem, recorder):
