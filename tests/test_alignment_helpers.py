@@ -215,6 +215,7 @@ def test_recall_by_ratio_and_without_pairs(frame):
     table = recall_table(pd.concat([frame, later]), ["draws"], "ratio")
     assert table.columns.tolist() == ["draws", "n", "chance", "0%", "5%"]
     assert table["chance"].tolist() == ["10.0"] * 2
+    assert table["n"].tolist() == [8, 8]
     assert table.loc[0, "5%"].startswith("70.7 ± ")
     without_classes = frame.drop(columns="measure_class_r1")
     assert recall_table(without_classes, ["draws"], "ratio", "class_r1").empty
@@ -243,7 +244,7 @@ def test_a_measure_can_be_tested_against_chance(frame):
     assert test.loc[0, "n"] == 8
     assert test.loc[0, "difference"] == pytest.approx(40.7, abs=0.01)
     assert test.loc[0, "verdict"] == f"{SAME} beats {CHANCE}"
-    arms = both.assign(arm=both["draws"])
+    arms = both.rename(columns={"draws": "arm"})
     few = compare_recall(arms, [(INDEPENDENT, CHANCE), (SAME, "not recorded")], keys)
     assert few[["A", "B", "n"]].values.tolist() == [[INDEPENDENT, CHANCE, 8]]
     assert compare_recall(arms, [(SAME, "not recorded")], keys).empty

@@ -28,3 +28,5 @@ def test_the_data_page_lists_every_set_of_pairs(tmp_path):
         assert f"](cards/{name}.md)" in index
     assert "| 31,014 |" in index
     assert "| yours |" in index
+    (shipped,) = [line for line in index.splitlines() if "(cards/openclipart-pairs.md)" in line]
+    assert "| ships with mvlib |" in shipped
