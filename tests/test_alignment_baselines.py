@@ -53,6 +53,17 @@ def test_cca_has_the_correlations_of_scikit_learns():
     assert found == pytest.approx(expected, abs=1e-3)
 
 
+def test_cca_weighs_a_direction_by_its_correlation():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(300, 2))
+    Xs = [first, first + [0.3, 1.5] * rng.normal(size=(300, 2))]
+    model = CCA(regularization=1e-9).fit(Xs, paired=np.ones(300, bool))
+    assert model.correlations_[1] < 0.7
+    for X, center, directions in zip(Xs, model.centers_, model.maps_, strict=True):
+        spread = ((X - center) @ directions).std(axis=0)
+        assert spread == pytest.approx(model.correlations_, rel=1e-3)
+
+
 def test_a_ridge_keeps_cca_from_perfect_correlations_of_noise():
     rng = np.random.default_rng(0)
     Xs = rng.normal(size=(20, 50)), rng.normal(size=(20, 40))
