@@ -13,6 +13,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ORDER = (
     "data", "ops", "encoders", "methods", "metrics", "experiments", "plots", "report", "book",
+    "engines",
 )  # fmt: skip
 
 
