@@ -9,7 +9,6 @@ from mvlib._lazy import attach
 _EXPORTS = {
     "ClusterFile": "mvlib.engines.cluster_file",
     "DaskExecutor": "mvlib.engines.dask_executor",
-    "WorkersDied": "mvlib.engines.dask_executor",
     "connect": "mvlib.engines.clusters",
     "load_cluster_file": "mvlib.engines.cluster_file",
     "start_cluster": "mvlib.engines.clusters",

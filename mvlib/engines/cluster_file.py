@@ -185,9 +185,9 @@ def _security(where: str, value: Any) -> dict[str, str]:
         raise ValueError(f"{where}={value!r:.200}: expected the files {', '.join(_SECURITY)}")
     for key in value:
         check_choice(f"{where}: key", key, _SECURITY)
+    if missing := [key for key in _SECURITY if key not in value]:
+        raise ValueError(f"{where} lacks {', '.join(missing)}: expected a PEM file for each")
     for key in _SECURITY:
-        if key not in value:
-            raise ValueError(f"{where} lacks {key}: expected a PEM file")
         if not _is_line(value[key]) or not Path(value[key]).expanduser().is_file():
             raise ValueError(f"{where}: {key}={value[key]!r:.200} is no file: expected PEM")
     return {key: str(Path(value[key]).expanduser().resolve()) for key in _SECURITY}

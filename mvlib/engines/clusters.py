@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from mvlib._paths import project_root
 from mvlib.engines.cluster_file import QUEUES, ClusterFile, load_cluster_file
@@ -113,8 +114,13 @@ def start_cluster(path: str | Path) -> Iterator[DaskExecutor]:
         else:
             cluster.adapt(minimum=described.minimum, maximum=described.maximum)
         client = stack.enter_context(_client(cluster, security, Path(path).name))
-        growing = (described.maximum or 0) * described.slots
-        yield DaskExecutor(client, growing, expects_gpus=described.gpus > 0)
+        executor = DaskExecutor(
+            client,
+            expected_slots=(described.maximum or 0) * described.slots,
+            expects_gpus=described.gpus > 0,
+        )
+        executor.dashboard_link = _own_link(executor.dashboard_link, described)
+        yield executor
 
 
 def make_cluster(described: ClusterFile, scratch: str) -> Cluster:
@@ -243,6 +249,13 @@ def _free_dashboard() -> str:
         except OSError:
             return f"{_LOOPBACK}:0"
     return f"{_LOOPBACK}:{_DASHBOARD_PORT}"
+
+
+def _own_link(link: str, described: ClusterFile) -> str:
+    """Return the link with the host that the dashboard listens on; Dask names another."""
+    host = (described.dashboard or f"{_LOOPBACK}:0").rpartition(":")[0]
+    parts = urlsplit(link)
+    return parts._replace(netloc=f"{host}:{parts.port}").geturl() if host else link
 
 
 @contextlib.contextmanager

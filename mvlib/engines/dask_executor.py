@@ -18,6 +18,8 @@ from mvlib._validation import check_number
 from mvlib.engines.on_worker import RunsEndWithTasks, run_task
 from mvlib.experiments import provenance
 from mvlib.experiments.executor import EngineLost, RunLostError
+from mvlib.experiments.outcomes import lost
+from mvlib.experiments.plan import PlannedRun
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_KEEP = 1.0
@@ -44,6 +46,8 @@ class DaskExecutor:
     ----------
     remote : bool
         True.
+    dashboard_link : str
+        The address of Dask's dashboard.
     """
 
     remote = True
@@ -56,6 +60,7 @@ class DaskExecutor:
             "expected_slots", expected_slots, low=0, integer=True
         )
         self.expects_gpus = expects_gpus
+        self.dashboard_link = client.dashboard_link
         self._address = client.scheduler.address
         self._lost = False
         # In flight, and whether it wants a card.
@@ -63,11 +68,6 @@ class DaskExecutor:
         self._seen: dict[str, Any] = {}
         self._seen_at = float("-inf")
         client.register_plugin(RunsEndWithTasks())
-
-    @property
-    def dashboard_link(self) -> str:
-        """The address of Dask's dashboard."""
-        return self.client.dashboard_link
 
     def slots(self) -> int:
         """Return the sum of the workers' threads, at least 1.
@@ -95,18 +95,28 @@ class DaskExecutor:
         -------
         concurrent.futures.Future
             Of the outcome. `RunLostError` if its workers died too often, `EngineLost` if
-            the scheduler is gone; cancelling it ends the run on its worker.
+            the scheduler is gone; cancelling it ends the run on its worker. A GPU that no
+            worker has, or a card by its number, is what the run `cannot` have.
 
         Raises
         ------
         EngineLost
             If the scheduler is gone.
-        ValueError
-            If the task wants a GPU and no worker declares one, or a card by its number.
+
+        Notes
+        -----
+        With `device="auto"`, notebooks that know the parameter go to workers that declare
+        `GPU` where there are such, else they run on a processor. With "cuda" they want one
+        in any case, with "cpu" never.
         """
         self._check_alive()
         workers = self._workers()
-        gpu = self._wants_card(task, workers)
+        try:
+            gpu = self._wants_card(task, workers)
+        except ValueError as error:
+            future: Future = Future()
+            future.set_result({**lost(PlannedRun(**task["run"]), ""), "cannot": str(error)})
+            return future
         hosts: dict[str, int] = {}
         for worker in workers.values():
             hosts[worker["host"]] = hosts.get(worker["host"], 0) + worker["nthreads"]

@@ -21,6 +21,10 @@ class RunLostError(RuntimeError):
     """A run's process or machine is gone; the text, recorded as the reason, says how."""
 
 
+class EngineLost(RuntimeError):
+    """The engine behind an executor is gone: no fault of its runs, which are to be repeated."""
+
+
 class RunExecutor(Protocol):
     """Where runs execute: what `run_all` asks of an engine.
 
