@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 from mvlib.experiments.outcomes import lost
 from mvlib.experiments.plan import PlannedRun
@@ -10,11 +11,12 @@ from mvlib.experiments.plan import PlannedRun
 
 def look_around(task):
     """Say what a run sees of its machine."""
-    time.sleep(task["parameters"].get("seconds", 0))
     seen = {
-        "cards": os.environ["CUDA_VISIBLE_DEVICES"], "root": task["root"],
-        "asked": task["threads"], "worker": task["worker"], "pid": os.getpid(),
-    }  # fmt: skip
+        "cards": os.environ["CUDA_VISIBLE_DEVICES"],
+        "root": task["root"],
+        "threads": task["threads"],
+        "worker": task["worker"],
+    }
     return {**lost(PlannedRun(**task["run"]), ""), "status": "ok", "payload": seen}
 
 
@@ -32,3 +34,13 @@ def vanish(_):
 def linger(_):
     """Take ever so long."""
     time.sleep(600)
+
+
+def meet(task):
+    """Wait until as many runs are there as are to meet, then say what `look_around` does."""
+    place, count = Path(task["parameters"]["place"]), task["parameters"]["count"]
+    (place / str(os.getpid())).touch()
+    end = time.monotonic() + 60
+    while len(list(place.iterdir())) < count and time.monotonic() < end:
+        time.sleep(0.05)
+    return look_around(task)

@@ -52,7 +52,7 @@ def connect(address: str, security: Security | None = None) -> Iterator[DaskExec
     Raises
     ------
     ValueError
-        If it is no such address, the keys for it are wrong, or Dask is not installed.
+        If it is no such address, or the keys for it are wrong.
     ConnectionError
         If nothing answers there within ten seconds.
     """
@@ -60,7 +60,6 @@ def connect(address: str, security: Security | None = None) -> Iterator[DaskExec
         raise ValueError(
             f"scheduler={address!r} is no address: expected tcp://HOST:PORT or tls://HOST:PORT"
         )
-    _check_installed()
     with _quiet(), _client(address, security, f"scheduler={address!r}") as client:
         from mvlib.engines.dask_executor import DaskExecutor
 
@@ -85,14 +84,13 @@ def start_cluster(path: str | Path) -> Iterator[DaskExecutor]:
     Raises
     ------
     ValueError
-        If the file is wrong, or Dask is not installed.
+        If the file is wrong.
     ConnectionError
         If no scheduler answers.
     FileNotFoundError
         If the queue's command is not on this machine.
     """
     described = load_cluster_file(path)
-    _check_installed()
     security = _security(described)
     if described.scheduler:
         with connect(described.scheduler, security) as executor:
@@ -230,16 +228,6 @@ def _client(target: Any, security: Security | None, named: str) -> Iterator[Any]
         raise ValueError(f"{named} cannot be reached: {error}") from error
     with client:
         yield client
-
-
-def _check_installed() -> None:
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise ValueError(
-            "Dask's distributed is not installed: expected mvlib with its extra `cluster`, "
-            "as pip install 'mvlib[book,cluster]' gives it"
-        ) from error
 
 
 def _free_dashboard() -> str:

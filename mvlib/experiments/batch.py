@@ -14,7 +14,7 @@ from tqdm import tqdm
 from mvlib.experiments import provenance
 from mvlib.experiments.claims import Claims
 from mvlib.experiments.executed import plain_error, refresh_prose
-from mvlib.experiments.executor import RunExecutor, RunLostError
+from mvlib.experiments.executor import EngineLost, RunExecutor, RunLostError
 from mvlib.experiments.interrupts import finishing_first
 from mvlib.experiments.outcomes import Outcome, lost
 from mvlib.experiments.places import Places
@@ -62,7 +62,7 @@ class Batch:
         self.claimed: set[str] = set()
         self.told_of_another = False
         self.interrupted = False
-        self.unsaved: str | None = None
+        self.halted: str | None = None
 
     def settle_recorded(self) -> None:
         """Settle the runs that need not start; the others wait."""
@@ -102,11 +102,11 @@ class Batch:
         self.interrupted = self.interrupt.asked
         word = "interrupted" if self.interrupted else "not started"
         for run in self.runs:
-            self.outcomes.setdefault(run.cell, Outcome(run, word, reason=self.unsaved))
+            self.outcomes.setdefault(run.cell, Outcome(run, word, reason=self.halted))
 
     def _loop(self) -> None:
         while self.waiting or self.flying:
-            going_on = self.unsaved is None and not self.interrupt.asked
+            going_on = self.halted is None and not self.interrupt.asked
             settled = going_on and self._start()
             self.progress.tell(
                 self.flying.values(), self.waiting, self.outcomes, self.places.slots
@@ -205,6 +205,11 @@ class Batch:
         run, key = self.flying[future].run, self.flying[future].key
         try:
             outcome = future.result()
+        except EngineLost as error:
+            self.halted = str(error)
+            del self.flying[future]
+            self._end(run, "interrupted", reason=self.halted)
+            return
         except Exception as error:
             self._note(error)
             outcome = lost(run, plain_error(_reason(error), self.root))
@@ -226,7 +231,7 @@ class Batch:
     def _note(self, error: Exception) -> None:
         """Start nothing more once the disk is full."""
         if nothing_can_be_saved(error):
-            self.unsaved = f"nothing more could be saved: {error}"
+            self.halted = f"nothing more could be saved: {error}"
 
     def _end(
         self,

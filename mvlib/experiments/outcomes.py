@@ -23,7 +23,8 @@ class Outcome:
         The run.
     word : {"ran", "failed", "recorded", "earlier version", "cannot", "interrupted", \
 "not started"}
-        What became of it; "not started" where nothing more could be saved.
+        What became of it; "not started" where nothing more could be saved, or the engine was
+        lost.
     seconds : float or None
         Wall time, where it ran.
     reason : str or None
@@ -45,10 +46,11 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """Return 130 after Ctrl-C, 1 if a run failed, else 0."""
+        """Return 130 after Ctrl-C, 1 if a run failed or was given up, else 0."""
         if self.interrupted:
             return 130
-        return int(any(outcome.word == "failed" for outcome in self.outcomes))
+        given_up = ("failed", "interrupted", "not started")
+        return int(any(outcome.word in given_up for outcome in self.outcomes))
 
     def table(self) -> str:
         """Return a table of what became of the runs, with the reasons below it."""
