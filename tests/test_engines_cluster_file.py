@@ -1,11 +1,12 @@
 """The cluster file: what it says, what is refused, and what a queue is asked for."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mvlib.engines import connect, load_cluster_file, start_cluster
-from mvlib.engines.clusters import make_cluster
+from mvlib.engines.cluster_kinds import make_cluster, security_of
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "book" / "clusters"
 JOB = "cores: 8\nmemory: 16GB\n"
@@ -111,12 +112,16 @@ def test_a_queue_that_is_not_here_is_told_before_anything_starts(written, monkey
 @pytest.mark.parametrize(
     ("kind", "header", "payer"),
     [
-        ("slurm", ["#SBATCH -p night", "#SBATCH --cpus-per-task=8", "#SBATCH -t 12:00:00"], "-A physics"),
-        ("pbs", ["#PBS -q night", "ncpus=8", "walltime=12:00:00"], "-A physics"),
-        ("lsf", ["#BSUB -q night", "#BSUB -n 8", "#BSUB -W 12:00"], '-P "physics"'),
-        ("sge", ["#$ -q night", "h_rt=12:00:00"], "-P physics"),
+        (
+            "slurm",
+            "#SBATCH -p night|#SBATCH --cpus-per-task=8|#SBATCH -t 12:00:00",
+            "-A physics",
+        ),
+        ("pbs", "#PBS -q night|ncpus=8|walltime=12:00:00", "-A physics"),
+        ("lsf", "#BSUB -q night|#BSUB -n 8|#BSUB -W 12:00", '-P "physics"'),
+        ("sge", "#$ -q night|h_rt=12:00:00", "-P physics"),
     ],
-)  # fmt: skip
+)
 def test_a_job_asks_its_queue_and_starts_one_worker(written, tmp_path, kind, header, payer):
     wall = "12:00" if kind == "lsf" else "12:00:00"
     described = load_cluster_file(
@@ -128,7 +133,7 @@ def test_a_job_asks_its_queue_and_starts_one_worker(written, tmp_path, kind, hea
     )
     with make_cluster(described, str(tmp_path)) as cluster:
         script = cluster.job_script()
-    for line in [*header, payer, "--extra", "module load cuda"]:
+    for line in [*header.split("|"), payer, "--extra", "module load cuda"]:
         assert line in script
     assert "export MVLIB_ROOT='/home/me/my book'\nexport MVLIB_CORES=8\n" in script
     worker = script.splitlines()[-1]
@@ -142,17 +147,25 @@ def test_a_job_asks_its_queue_and_starts_one_worker(written, tmp_path, kind, hea
     assert "--no-dashboard" in worker
 
 
-def test_a_job_gets_the_keys_of_its_scheduler(written, tmp_path):
+def test_every_side_gets_the_keys_of_the_file(written, tmp_path):
     files = {name: tmp_path / f"{name}.pem" for name in ("ca", "cert", "key")}
     for path in files.values():
         path.touch()
     listed = ", ".join(f"{name}: {path}" for name, path in files.items())
     described = load_cluster_file(written(f"kind: local\nsecurity: {{{listed}}}"))
-    from mvlib.engines.clusters import _security
-
-    security = _security(described)
+    security = security_of(described)
     assert security.require_encryption
     for role in ("scheduler", "worker", "client"):
         found = security.get_tls_config_for_role(role)
         assert found["ca_file"] == str(files["ca"])
         assert (found["cert"], found["key"]) == (str(files["cert"]), str(files["key"]))
+
+
+def test_a_queue_that_takes_no_job_is_told_in_its_words(written, tmp_path, monkeypatch):
+    command = tmp_path / "sbatch"
+    command.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition: noon' >&2\nexit 1\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    path = written(f"kind: slurm\n{JOB}queue: noon\nfolder: {tmp_path}\n")
+    with pytest.raises(ValueError, match="invalid partition: noon"), start_cluster(path):
+        pass

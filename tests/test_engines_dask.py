@@ -16,13 +16,12 @@ from test_experiments_runner import (
     processes_in,
     wait_for,
     without_times,
-    write_notebook,
 )
 
 from mvlib.engines import DaskExecutor, start_cluster
 from mvlib.engines.shares import CORES, Cards, share_of_cores
 from mvlib.experiments import load_records, plan_runs, run_all, run_key
-from mvlib.experiments.executor import EngineLost, RunLostError
+from mvlib.experiments.executor import RunLostError
 from mvlib.experiments.provenance import available_cores
 from mvlib.experiments.tasks import make_task
 
@@ -168,6 +167,17 @@ def test_a_cancelled_run_ends_on_its_worker(disturbed):
     wait_for(lambda: run_processes(copy), "the run to start")
     future.cancel()
     wait_for(lambda: not run_processes(copy), "the run to end")
+
+
+def test_every_door_of_a_local_cluster_is_on_loopback(disturbed):
+    copy = disturbed[1]
+    doors = {
+        connection.laddr.ip
+        for process in [psutil.Process(), *processes_in(copy)]
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert doors == {"127.0.0.1"}
 
 
 @pytest.fixture

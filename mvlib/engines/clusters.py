@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
-import shlex
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from mvlib._paths import project_root
 from mvlib.engines.cluster_file import QUEUES, ClusterFile, load_cluster_file
-from mvlib.engines.shares import CORES
+from mvlib.engines.cluster_kinds import dashboard_link, make_cluster, security_of
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -25,11 +22,8 @@ if TYPE_CHECKING:
     from mvlib.engines.dask_executor import DaskExecutor
 
 _SECONDS_TO_ANSWER = 10
-_DASHBOARD_PORT = 8787
-_LOOPBACK = "127.0.0.1"
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/]+:\d{1,5}")
 _SUBMIT = {"slurm": "sbatch", "pbs": "qsub", "lsf": "bsub", "sge": "qsub"}
-_NO_LIMIT = 0
 
 
 @contextlib.contextmanager
@@ -60,10 +54,16 @@ def connect(address: str, security: Security | None = None) -> Iterator[DaskExec
         raise ValueError(
             f"scheduler={address!r} is no address: expected tcp://HOST:PORT or tls://HOST:PORT"
         )
-    with _quiet(), _client(address, security, f"scheduler={address!r}") as client:
+    with _quiet():
+        from distributed import Client
+
         from mvlib.engines.dask_executor import DaskExecutor
 
-        yield DaskExecutor(client)
+        _check_answers(address, security, f"scheduler={address!r}")
+        with Client(
+            address, timeout=_SECONDS_TO_ANSWER, security=security, set_as_default=False
+        ) as client:
+            yield DaskExecutor(client)
 
 
 @contextlib.contextmanager
@@ -84,14 +84,14 @@ def start_cluster(path: str | Path) -> Iterator[DaskExecutor]:
     Raises
     ------
     ValueError
-        If the file is wrong.
+        If the file is wrong, or the queue takes no job.
     ConnectionError
         If no scheduler answers.
     FileNotFoundError
         If the queue's command is not on this machine.
     """
     described = load_cluster_file(path)
-    security = _security(described)
+    security = security_of(described)
     if described.scheduler:
         with connect(described.scheduler, security) as executor:
             yield executor
@@ -101,149 +101,74 @@ def start_cluster(path: str | Path) -> Iterator[DaskExecutor]:
             f"{_SUBMIT[described.kind]} is not on this machine: expected one that submits "
             f"jobs to {described.kind}, as {Path(path).name} asks"
         )
+    from distributed import Client
+
     from mvlib.engines.dask_executor import DaskExecutor
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="mvlib-dask-"))
         cluster = stack.enter_context(make_cluster(described, scratch))
-        if described.maximum is None:
-            cluster.scale(described.workers)
-        else:
-            cluster.adapt(minimum=described.minimum, maximum=described.maximum)
-        client = stack.enter_context(_client(cluster, security, Path(path).name))
+        _start_workers(cluster, described, Path(path).name)
+        client = stack.enter_context(Client(cluster, set_as_default=False))
         executor = DaskExecutor(
             client,
             expected_slots=(described.maximum or 0) * described.slots,
             expects_gpus=described.gpus > 0,
         )
-        executor.dashboard_link = _own_link(executor.dashboard_link, described)
+        executor.dashboard_link = dashboard_link(executor.dashboard_link, described)
         yield executor
 
 
-def make_cluster(described: ClusterFile, scratch: str) -> Cluster:
-    """Return a cluster, its scheduler started in this process, without workers yet.
+def _start_workers(cluster: Cluster, described: ClusterFile, named: str) -> None:
+    from distributed.core import Status
 
-    Parameters
-    ----------
-    described : ClusterFile
-        Of a kind that is started.
-    scratch : str
-        A folder of this machine for what local workers write.
-    """
-    scheduler = {
-        "allowed_failures": described.deaths,
-        "dashboard_address": described.dashboard or _free_dashboard(),
-    }
-    folder = str(Path(described.folder or project_root()).expanduser())
-    if described.kind == "local":
-        return _local(described, scheduler, folder, scratch)
-    return _queued(described, scheduler, folder)
+    async def started() -> None:
+        await cluster
+        # One that could not start is tried again, and now says why.
+        for worker in cluster.workers.values():
+            await worker
 
-
-def _local(
-    described: ClusterFile, scheduler: dict[str, Any], folder: str, scratch: str
-) -> Cluster:
-    from distributed import LocalCluster
-
-    dashboard = scheduler.pop("dashboard_address")
-    return LocalCluster(
-        n_workers=0,
-        threads_per_worker=described.slots,
-        host=_LOOPBACK,
-        # Kernels are other processes: Dask's watch over its workers' memory misses them.
-        memory_limit=_NO_LIMIT,
-        resources={"GPU": described.gpus} if described.gpus else None,
-        env={"MVLIB_ROOT": folder},
-        dashboard_address=dashboard,
-        scheduler_kwargs=scheduler,
-        local_directory=scratch,
-        security=_security(described),
-        silence_logs=logging.CRITICAL,
-    )
+    growing = described.maximum is not None
+    cluster.scale(max(1, described.minimum) if growing else described.workers)
+    try:
+        # Dask itself waits for ever where a queue takes no job.
+        cluster.sync(started)
+    except RuntimeError as error:
+        for worker in cluster.workers.values():
+            if worker.status == Status.created:
+                # Else closing the cluster trips over it.
+                worker.status = Status.failed
+        told = [line for line in str(error).splitlines() if line.strip()]
+        raise ValueError(
+            f"{named}: no worker could be started: {told[-1] if told else repr(error)}"
+        ) from error
+    if growing:
+        cluster.adapt(minimum=described.minimum, maximum=described.maximum)
 
 
-def _queued(described: ClusterFile, scheduler: dict[str, Any], folder: str) -> Cluster:
-    import dask_jobqueue
-
-    names = {"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster"}
-    make = getattr(dask_jobqueue, names.get(described.kind, "SGECluster"))
-    payer = "account" if described.kind in ("slurm", "pbs") else "project"
-    # The last of an option's values counts: a slot is a run here, not a core.
-    worker = ["--nthreads", described.slots, "--memory-limit", _NO_LIMIT, "--no-dashboard"]
-    if described.gpus:
-        worker += ["--resources", f"GPU={described.gpus}"]
-    lines = (*described.prologue, f"export MVLIB_ROOT={shlex.quote(folder)}")
-    given = {
-        "queue": described.queue,
-        payer: described.account,
-        "walltime": described.walltime,
-        "interface": described.interface,
-        "python": described.python,
-        "log_directory": described.logs,
-        "security": _security(described),
-    }
-    return make(
-        cores=described.cores,
-        memory=described.memory,
-        processes=1,
-        job_extra_directives=list(described.directives),
-        job_script_prologue=[*lines, f"export {CORES}={described.cores}"],
-        worker_extra_args=[str(argument) for argument in worker],
-        scheduler_options=scheduler,
-        silence_logs=logging.CRITICAL,
-        **{name: value for name, value in given.items() if value is not None},
-    )
-
-
-def _security(described: ClusterFile) -> Security | None:
-    if described.security is None:
-        return None
+def _check_answers(address: str, security: Security | None, named: str) -> None:
+    """Check that a scheduler answers, before a client that retries by itself is made."""
     from distributed import Security
+    from distributed.comm import connect as reach
 
-    files = described.security
-    roles = ("scheduler", "worker", "client")
-    return Security(
-        require_encryption=True,
-        tls_ca_file=files["ca"],
-        **{f"tls_{role}_cert": files["cert"] for role in roles},
-        **{f"tls_{role}_key": files["key"] for role in roles},
-    )
-
-
-@contextlib.contextmanager
-def _client(target: Any, security: Security | None, named: str) -> Iterator[Any]:
-    from distributed import Client
+    async def look() -> None:
+        given = (security or Security()).get_connection_args("client")
+        comm = await reach(address, timeout=_SECONDS_TO_ANSWER, **given)
+        await comm.close()
 
     try:
-        client = Client(
-            target, timeout=_SECONDS_TO_ANSWER, security=security, set_as_default=False
-        )
+        asyncio.run(look())
     except (OSError, TimeoutError) as error:
         raise ConnectionError(
-            f"{named}: no Dask scheduler answers within {_SECONDS_TO_ANSWER} seconds: expected "
-            "one there, and the same protocol (tcp or tls) on both sides"
+            f"{named}: no Dask scheduler answers there (waited {_SECONDS_TO_ANSWER} seconds at "
+            "most): expected one, with the same protocol (tcp or tls) and keys that fit"
         ) from error
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{named} cannot be reached: {error}") from error
-    with client:
-        yield client
-
-
-def _free_dashboard() -> str:
-    with socket.socket() as probe:
-        try:
-            probe.bind((_LOOPBACK, _DASHBOARD_PORT))
-        except OSError:
-            return f"{_LOOPBACK}:0"
-    return f"{_LOOPBACK}:{_DASHBOARD_PORT}"
-
-
-def _own_link(link: str, described: ClusterFile) -> str:
-    """Return the link with the host that the dashboard listens on; Dask names another."""
-    host = (described.dashboard or f"{_LOOPBACK}:0").rpartition(":")[0]
-    parts = urlsplit(link)
-    return parts._replace(netloc=f"{host}:{parts.port}").geturl() if host else link
+        raise ValueError(
+            f"{named} cannot be reached: {error}. Expected keys for tls, from the `security` "
+            "of a cluster file or from Dask's own configuration"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -252,7 +177,9 @@ def _quiet() -> Iterator[None]:
     import distributed  # noqa: F401
 
     names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", *names)]
+    loggers = [
+        logging.getLogger(name) for name in ("asyncio", "distributed", "tornado", *names)
+    ]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
