@@ -10,7 +10,7 @@ from pathlib import Path
 import engine_functions
 import psutil
 import pytest
-from test_experiments_runner import (
+from runner_projects import (
     PLAN,
     make_project,
     processes_in,

@@ -56,6 +56,7 @@ def _local(
         memory_limit=_NO_LIMIT,
         resources={"GPU": described.gpus} if described.gpus else None,
         env={"MVLIB_ROOT": folder},
+        preload=["mvlib.engines.on_worker"],
         dashboard_address=dashboard,
         scheduler_kwargs=scheduler,
         local_directory=scratch,

@@ -54,6 +54,15 @@ class RunsEndWithTasks(WorkerPlugin):
         _end(live for live in _lives() if live.worker == worker.id)
 
 
+def dask_setup(_: Worker) -> None:
+    """Let a local worker, which loads this module, outlive a Ctrl-C in the terminal.
+
+    That is for the runner, which then lets the runs end, or stops them.
+    """
+    with contextlib.suppress(AttributeError, PermissionError):
+        os.setsid()
+
+
 class _Live:
     """A run that is under way here, from before its process starts."""
 
