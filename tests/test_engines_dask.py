@@ -10,13 +10,8 @@ from pathlib import Path
 import engine_functions
 import psutil
 import pytest
-from runner_projects import (
-    PLAN,
-    make_project,
-    processes_in,
-    wait_for,
-    without_times,
-)
+from runner_projects import PLAN, make_project, processes_in, wait_for
+from test_experiments_runner import without_times
 
 from mvlib.engines import DaskExecutor, start_cluster
 from mvlib.engines.shares import CORES, Cards, share_of_cores
