@@ -204,7 +204,7 @@ def test_key_of_a_reader_follows_the_records_it_reads(project, package):
     before = run_key(reader, project, package=package)
     records = project / "runs" / "records" / "toy.jsonl"
     records.parent.mkdir(parents=True)
-    line = {"experiment": "b", "key": "1", "status": "ok"}
+    line = {"experiment": "b", "key": "1", "cell": "2", "status": "ok", "started": "then"}
     records.write_text(json.dumps(line) + "\n")
     assert run_key(reader, project, package=package) == before
     records.write_text(json.dumps(line | {"experiment": "a"}) + "\n")

@@ -150,6 +150,57 @@ def test_a_torn_last_line_is_ignored_with_a_warning_and_gone_after_the_next_writ
     assert keys(tmp_path) == ["a", "c"]
 
 
+@pytest.mark.parametrize(
+    "torn",
+    [
+        pytest.param('{"key": "ü'.encode()[:-1], id="within a character"),
+        pytest.param(b"\0" * 4096, id="zeros alone"),
+        pytest.param(b'{"key": "bb' + b"\0" * 4096, id="zeros after the beginning"),
+        pytest.param(b'{"key": "bb"}', id="an object without the rest"),
+        pytest.param(b"[" * 100_000, id="brackets without end"),
+        pytest.param(b"12", id="a number"),
+    ],
+)
+def test_whatever_a_power_cut_leaves_at_the_end_is_ignored_and_gone_next_time(tmp_path, torn):
+    save_record(make_record(), tmp_path)
+    path = records_path("toy", "full", tmp_path)
+    path.write_bytes(path.read_bytes() + torn)
+    with pytest.warns(UserWarning, match="torn"):
+        assert keys(tmp_path) == ["a"]
+    with pytest.warns(UserWarning, match="torn"):
+        save_record(make_record(key="c" * 64, cell="2" * 16), tmp_path)
+    assert keys(tmp_path) == ["a", "c"]
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b'{"key": "bb"}', b"[]"])
+def test_a_line_within_the_file_that_is_no_record_is_an_error_that_names_it(tmp_path, line):
+    save_record(make_record(), tmp_path)
+    path = records_path("toy", "full", tmp_path)
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    with pytest.raises(ValueError, match=r"toy\.jsonl line 1 is no record"):
+        load_records("toy", root=tmp_path)
+
+
+def test_the_newest_of_a_cell_is_the_last_recorded_though_the_clock_stepped_back(tmp_path):
+    for letter, day in zip("abc", ("03", "02", "01"), strict=True):
+        record = make_record(key=letter * 64, started=f"2026-01-{day}T00:00:00+00:00")
+        save_record(record, tmp_path)
+    records = load_records("toy", root=tmp_path)
+    assert [record.get("sequence") for record in records] == [None, 2, 3]
+    (newest,) = latest_records(records)
+    assert newest["key"] == "c" * 64
+    for record in records:
+        check_record(record)
+
+
+def test_records_without_a_number_are_ordered_by_time(tmp_path):
+    old = [
+        make_record(key=k * 64, started=f"2026-01-0{n}T00:00:00+00:00") for k, n in ("a2", "b1")
+    ]
+    (newest,) = latest_records(old)
+    assert newest["key"] == "a" * 64
+
+
 def test_a_broken_line_elsewhere_is_an_error_that_names_it(tmp_path):
     path = records_path("toy", "full", tmp_path)
     path.parent.mkdir(parents=True)
@@ -170,7 +221,7 @@ def test_a_committed_record_of_earlier_sources_is_kept_beside_the_new_one(tmp_pa
     newer = make_record(profile=profile, key="b" * 64, started="2026-02-01T00:00:00+00:00")
     save_record(newer, tmp_path)
     assert keys(tmp_path) == ["a", "b"]
-    assert latest_records(load_records("toy", root=tmp_path)) == [newer]
+    assert latest_records(load_records("toy", root=tmp_path)) == [newer | {"sequence": 2}]
 
 
 @pytest.mark.parametrize("profile", ["full", "reduced"])
@@ -191,7 +242,7 @@ def test_a_repeat_that_fails_leaves_the_committed_success_of_its_key(tmp_path, p
     assert latest_records(load_records(root=tmp_path)) == [good]
     better = make_record(profile=profile, started="2026-03-01T00:00:00+00:00")
     save_record(better, tmp_path)
-    assert load_records(root=tmp_path) == [better]
+    assert load_records(root=tmp_path) == [better | {"sequence": 3}]
 
 
 def test_profiles_are_kept_apart_and_read_with_the_full_one_first(tmp_path):

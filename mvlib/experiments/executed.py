@@ -16,6 +16,7 @@ from mvlib.experiments.recorder import RESULTS_MIME
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _TAIL_LINES = 30
+_LONGEST_LINE = 1000
 
 
 def results_in(notebook: Mapping[str, Any], run: Mapping[str, str]) -> dict[str, Any]:
@@ -66,7 +67,8 @@ def plain_error(text: str, root: Path) -> str:
     for place in sorted(places, key=len, reverse=True):
         if len(place) > 1:
             text = text.replace(place, places[place])
-    return "\n".join(text.strip().splitlines()[-_TAIL_LINES:]) or "no message"
+    lines = text.strip().splitlines()[-_TAIL_LINES:]
+    return "\n".join(line[:_LONGEST_LINE] for line in lines) or "no message"
 
 
 def refresh_prose(run: PlannedRun, root: Path) -> None:

@@ -20,7 +20,7 @@ _PLAN_KEYS = ("paper", "title", "method", "experiment")
 _EXPERIMENT_KEYS = ("name", "title", "notebook", "after", *PROFILES)
 _PROFILE_KEYS = (
     "parameters", "grid", "seeds", "expand_seeds", "datasets", "minutes", "disk_mb",
-    "limit_minutes", "cannot",
+    "limit_minutes", "limit_memory_gb", "cannot",
 )  # fmt: skip
 _SHORTEST_LIMIT_MINUTES = 10
 _LIMIT_FACTOR = 6
@@ -46,6 +46,9 @@ class PlannedRun:
         Expected wall time and disk use. An expectation, not a measurement.
     limit_minutes : float
         It is stopped, as failed, after that.
+    limit_memory_gb : float or None
+        It is stopped, as failed, above that memory, in 10^9 bytes; by default above 90 % of
+        what the machine has.
     after : tuple of str
         Experiments of the same paper whose records it reads: it runs after them, and again
         when their records change.
@@ -65,6 +68,7 @@ class PlannedRun:
     minutes: float = 1.0
     disk_mb: float = 1.0
     limit_minutes: float = _SHORTEST_LIMIT_MINUTES
+    limit_memory_gb: float | None = None
     after: tuple[str, ...] = ()
     cannot: str | None = None
     varying: tuple[str, ...] = ()
@@ -247,6 +251,7 @@ def _expand(paper: str, experiment: dict[str, Any], profile: str) -> Iterable[Pl
             limit_minutes=float(
                 size.get("limit_minutes", max(_SHORTEST_LIMIT_MINUTES, _LIMIT_FACTOR * minutes))
             ),
+            limit_memory_gb=size.get("limit_memory_gb"),
             after=tuple(experiment.get("after", ())),
             cannot=next((cannot[name] for name in datasets if name in cannot), None),
             varying=tuple(grid),
@@ -289,6 +294,9 @@ def _check_size(where: str, size: dict[str, Any]) -> None:
         raise ValueError(f"{where}: minutes by data set lack 'default'")
     for value in minutes.values() if isinstance(minutes, dict) else [minutes]:
         check_number(f"{where}: minutes", value, low=0, open_low=True)
+    for name in ("limit_minutes", "limit_memory_gb"):
+        if name in size:
+            check_number(f"{where}: {name}", size[name], low=0, open_low=True)
     for entry in size.get("cannot", []):
         if set(entry) != {"dataset", "reason"}:
             raise ValueError(f"{where}: cannot={entry!r}: expected dataset and reason")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
+# Without these a line cannot be told from others; all else is checked when it is written.
+_NEEDED = ("key", "cell", "status", "started")
 _FOLDERS = {
     "full": "data/results",
     "reduced": "data/results/reduced",
@@ -75,13 +77,24 @@ def load_records(
 
 
 def latest_records(records: Iterable[Record]) -> list[Record]:
-    """Return one record a run: the newest that succeeded, else the newest failure."""
+    """Return one record a run: the newest that succeeded, else the newest failure.
+
+    Newest by `recency`.
+    """
     best: dict[str, Record] = {}
     for record in records:
         known = best.get(record["cell"])
         if known is None or _rank(record) > _rank(known):
             best[record["cell"]] = record
     return list(best.values())
+
+
+def recency(record: Record) -> tuple[int, str]:
+    """Return what tells the newer of two records of a cell: which is greater.
+
+    The order of recording (`sequence`) goes before the time, since clocks step back.
+    """
+    return record.get("sequence", 1), record["started"]
 
 
 def records_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -119,7 +132,8 @@ def save_record(record: Record, root: Path | None = None) -> None:
 
     It replaces a record of the same key and failures of the same cell. A quick record
     replaces every one of its cell; a committed one leaves those of other keys, since they
-    are an earlier version's work, and one that failed leaves every success.
+    are an earlier version's work, and one that failed leaves every success. A cell's records
+    are numbered (`sequence`, from 2 on) in the order in which they come here.
 
     Raises
     ------
@@ -129,7 +143,8 @@ def save_record(record: Record, root: Path | None = None) -> None:
     check_record(record)
 
     def merge(known: list[Record]) -> list[Record]:
-        return [*(other for other in known if not _replaces(record, other)), record]
+        kept = [other for other in known if not _replaces(record, other)]
+        return [*kept, _numbered(record, known)]
 
     _update(record["paper"], record["profile"], merge, root)
 
@@ -165,8 +180,14 @@ def _scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _rank(record: Record) -> tuple[bool, str]:
-    return record["status"] == "ok", record["started"]
+def _rank(record: Record) -> tuple[bool, tuple[int, str]]:
+    return record["status"] == "ok", recency(record)
+
+
+def _numbered(record: Record, known: Iterable[Record]) -> Record:
+    earlier = [recency(other)[0] for other in known if other["cell"] == record["cell"]]
+    record = {name: value for name, value in record.items() if name != "sequence"}
+    return record | {"sequence": 1 + max(earlier)} if earlier else record
 
 
 def _replaces(new: Record, old: Record) -> bool:
@@ -195,17 +216,18 @@ def _update(paper: str, profile: str, change: Any, root: Path | None) -> None:
 
 def _read(path: Path) -> list[Record]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            # Bytes, since a line may be torn within a character.
+            records.append(_record_in(line.decode("utf-8")))
+        except (ValueError, RecursionError) as error:
             if number < len(lines):
                 raise ValueError(
-                    f"{path.name} line {number} is not JSON ({error}): restore the file, or "
+                    f"{path.name} line {number} is no record ({error}): restore the file, or "
                     "remove the line to have its run repeated"
                 ) from error
             warnings.warn(
@@ -213,3 +235,12 @@ def _read(path: Path) -> list[Record]:
                 stacklevel=2,
             )
     return records
+
+
+def _record_in(line: str) -> Record:
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError(f"got {type(record).__name__}; expected an object")
+    if lacking := [name for name in _NEEDED if name not in record]:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
+    return record

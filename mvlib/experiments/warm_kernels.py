@@ -105,6 +105,11 @@ def use_warm_kernels() -> None:
     os.environ[KernelProvisionerFactory.default_provisioner_name_env] = _NAME
 
 
+def live_warm_kernels() -> list[int]:
+    """Return the process ids of those that this process has started and not seen end."""
+    return list(_LIVE)
+
+
 def kill_warm_kernels() -> None:
     """Kill those that this process has started."""
     for process in list(_LIVE.values()):

@@ -21,10 +21,13 @@ from typing import Any
 import mvlib
 from mvlib._files import replacing
 from mvlib.experiments.executed import plain_error, results_in
+from mvlib.experiments.kernel_watch import GIGABYTE, KernelWatch, kill_kernels
+from mvlib.experiments.memory import memory_bytes
 from mvlib.experiments.schemas import quick_jsonschema
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SECONDS_BETWEEN_LOOKS = 0.5
+_SHARE_OF_MEMORY = 0.9
 # A socket's path has at most 107 characters, and Jupyter adds some fifty.
 _LONGEST_FOLDER = 45
 
@@ -37,7 +40,8 @@ def execute(task: dict[str, Any]) -> dict[str, Any]:
     task : dict
         `root`, `paper`, `experiment`, `profile`, `notebook`, `executed`, `failed` (paths
         from the root), `parameters`, `threads`, `limit_seconds`, `may_be_empty` (whether
-        the notebook may leave no results).
+        the notebook may leave no results); optionally `limit_memory_gb` (of its kernel, in
+        10^9 bytes; without it, 90 % of what the machine or the cgroup has).
 
     Returns
     -------
@@ -66,10 +70,9 @@ def execute(task: dict[str, Any]) -> dict[str, Any]:
             except ValueError as reason:
                 error = str(reason)
         kept = task["executed"] if error is None else task["failed"]
-        if written.exists():
-            _keep(written, root / kept, task["notebook"], kept)
-        else:
+        if problem := _keep(written, root / kept, task["notebook"], kept):
             kept = task["notebook"]
+            error, payload = error or problem, None
     return {
         "status": "ok" if error is None else "failed",
         "error": None if error is None else plain_error(error, root),
@@ -85,53 +88,34 @@ def _execute(task: dict[str, Any], written: Path) -> str | None:
     """Run the notebook; return None or why it failed."""
     quick_jsonschema()
     import papermill
-    from traitlets.config import Config
 
+    from mvlib.experiments.notebook_client import DeadKernelError, execute_notebook
     from mvlib.experiments.warm_kernels import use_warm_kernels
 
     use_warm_kernels()
 
-    # Sockets in a folder of our own: no ports to race for, nothing over TCP. Jupyter's own
-    # name for them is the same for every kernel of a folder.
-    sockets = {"transport": "ipc", "ip": str(written.parent / "kernel")}
-    limit = threading.Event()
+    # A folder of our own: Jupyter's names for sockets are the same for every kernel of one.
+    sockets = written.parent / "kernel"
+    with KernelWatch(task["limit_seconds"], _memory_limit(task)) as watch:
+        try:
+            execute_notebook(task["notebook"], written, task["parameters"], sockets)
+        except papermill.PapermillExecutionError as error:
+            trace = "\n".join(error.traceback)
+            message = f"{error.ename}: {error.evalue}"
+            failure = trace if error.ename in trace else f"{trace}\n{message}"
+        except DeadKernelError as error:
+            failure = str(error)
+        except Exception as error:
+            # Whatever stops a run is that run's failure, not the runner's.
+            failure = f"{type(error).__name__}: {error}"
+        else:
+            failure = None
+    return watch.reason or failure
 
-    def stop() -> None:
-        limit.set()
-        _kill_children()
 
-    timer = threading.Timer(task["limit_seconds"], stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        papermill.execute_notebook(
-            task["notebook"],
-            str(written),
-            parameters=task["parameters"],
-            kernel_name="python3",
-            progress_bar=False,
-            config=Config(
-                {
-                    "KernelManager": sockets,
-                    # A kernel that is told to end while busy with nothing logs an error.
-                    "NotebookClient": {"extra_arguments": ["--Application.log_level=50"]},
-                }
-            ),
-        )
-    except papermill.PapermillExecutionError as error:
-        trace = "\n".join(error.traceback)
-        message = f"{error.ename}: {error.evalue}"
-        failure = trace if error.ename in trace else f"{trace}\n{message}"
-    except Exception as error:
-        # Whatever stops a run is that run's failure, not the runner's.
-        failure = f"{type(error).__name__}: {error}"
-    else:
-        failure = None
-    finally:
-        timer.cancel()
-    if limit.is_set():
-        return f"stopped after its limit of {task['limit_seconds'] / 60:.3g} minutes"
-    return failure
+def _memory_limit(task: dict[str, Any]) -> float:
+    given = task.get("limit_memory_gb")
+    return _SHARE_OF_MEMORY * memory_bytes() if given is None else given * GIGABYTE
 
 
 def _payload(task: dict[str, Any], written: Path) -> dict[str, Any]:
@@ -143,14 +127,23 @@ def _payload(task: dict[str, Any], written: Path) -> dict[str, Any]:
     return payload
 
 
-def _keep(written: Path, target: Path, notebook: str, kept: str) -> None:
+def _keep(written: Path, target: Path, notebook: str, kept: str) -> str | None:
+    """Put the executed notebook where it stays; return None or why it is not there."""
     import nbformat
 
-    content = nbformat.read(written, as_version=4)
+    try:
+        content = nbformat.read(written, as_version=4)
+    except (OSError, ValueError):
+        # It ended before it was written, or while it was.
+        return "the notebook ended before it was written"
     # papermill notes where it wrote, which was not where the notebook stays.
     content.metadata.get("papermill", {}).update(input_path=notebook, output_path=kept)
-    with replacing(target) as temporary:
-        nbformat.write(content, temporary)
+    try:
+        with replacing(target) as temporary:
+            nbformat.write(content, temporary)
+    except OSError as error:
+        return f"the executed notebook could not be written: {error.strerror}"
+    return None
 
 
 def _set_environment(task: dict[str, Any], root: Path, folder: Path) -> None:
@@ -185,7 +178,7 @@ def _stop_with_runner(folder: Path) -> None:
     expected = parent.pid if parent is not None else os.getppid()
 
     def stop(*_: object) -> None:
-        _kill_children()
+        kill_kernels()
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
@@ -198,17 +191,6 @@ def _stop_with_runner(folder: Path) -> None:
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _kill_children() -> None:
-    import psutil
-
-    from mvlib.experiments.warm_kernels import kill_warm_kernels
-
-    kill_warm_kernels()
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()
 
 
 def _children_usage() -> dict[str, Any]:
