@@ -8,6 +8,7 @@ from mvlib._lazy import attach
 
 _EXPORTS = {
     "Benchmark": "mvlib.experiments.benchmarks",
+    "Fault": "mvlib.experiments.faults",
     "Ratio": "mvlib.experiments.benchmarks",
     "Modalities": "mvlib.experiments.modalities",
     "LocalProcesses": "mvlib.experiments.executor",
@@ -23,6 +24,7 @@ _EXPORTS = {
     "load_benchmarks": "mvlib.experiments.benchmarks",
     "list_modalities": "mvlib.experiments.modalities",
     "load_claims": "mvlib.experiments.published",
+    "load_faults": "mvlib.experiments.faults",
     "load_modalities": "mvlib.experiments.modalities",
     "load_plan": "mvlib.experiments.plan",
     "load_published": "mvlib.experiments.published",
@@ -38,6 +40,7 @@ _EXPORTS = {
     "run_all": "mvlib.experiments.runner",
     "run_key": "mvlib.experiments.keys",
     "save_benchmark": "mvlib.experiments.benchmarks",
+    "save_faults": "mvlib.experiments.faults",
     "save_record": "mvlib.experiments.records",
     "score_table": "mvlib.experiments.scores",
     "staleness": "mvlib.experiments.keys",

@@ -1,0 +1,72 @@
+"""Note what was broken and what happened, and keep it for the book."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mvlib.experiments import Fault, save_faults
+from mvlib.experiments.faults import FAILED, NOT_TRIED, PASSED
+from mvlib.experiments.provenance import versions
+
+KEPT: dict[str, Fault] = {}
+
+
+class Trial:
+    """What a test says of the fault that it tries."""
+
+    def __init__(self):
+        self.sentence, self.times, self.seconds = "", 1, None
+
+    def happened(self, sentence, times=1, seconds=None):
+        """Note what happened, how often it was tried, and how long that took elsewhere."""
+        self.sentence, self.times, self.seconds = sentence, times, seconds
+
+
+def pytest_addoption(parser):
+    parser.addoption("--keep-results", action="store_true", help="keep them for the book")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "fault(tried): what a test breaks, for the book")
+
+
+@pytest.fixture
+def fault(request):
+    """Give a function that takes what happened, in one sentence."""
+    request.node.trial = Trial()
+    return request.node.trial.happened
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    mark = item.get_closest_marker("fault")
+    if mark is None or (report.when != "call" and report.passed):
+        return report
+    trial = getattr(item, "trial", Trial())
+    verdict, sentence = PASSED, trial.sentence
+    if report.skipped:
+        verdict, sentence = NOT_TRIED, str(call.excinfo.value)
+    elif report.failed:
+        verdict, sentence = FAILED, (str(call.excinfo.value) or "no message").splitlines()[0]
+    KEPT[item.name] = Fault(
+        tried=mark.args[0],
+        happened=sentence[:300],
+        verdict=verdict,
+        times=0 if verdict == NOT_TRIED else trial.times,
+        seconds=round(call.duration if trial.seconds is None else trial.seconds, 1),
+        date=datetime.now(UTC).date().isoformat(),
+        versions=versions(),
+    )
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    # Collected among other tests, this file comes too late to have options.
+    if not KEPT or not config.getoption("keep_results", default=False):
+        return
+    terminalreporter.section("faults")
+    for name, kept in KEPT.items():
+        terminalreporter.write_line(f"{kept.verdict:<18} {name}: {kept.happened}")
+    save_faults(KEPT, Path(__file__).resolve().parents[2])
