@@ -14,6 +14,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PATIENCE = 240
+# Before the repository, on the module path of the commands that tests start.
+MORE_PATHS = []
 # Times, and what a failure in between changes.
 CHANGING = {
     "started", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "threads", "sequence",
@@ -75,7 +77,9 @@ def make_project(root, plan, notebooks):
 
 def good_project(root, count=2, profile="quick", seconds=0.5):
     """Make a project of `count` runs in which nothing is wrong."""
-    size = f"grid = {{ x = {list(range(1, count + 1))} }}, parameters = {{ seconds = {seconds} }}"
+    size = (
+        f"grid = {{ x = {list(range(1, count + 1))} }}, parameters = {{ seconds = {seconds} }}"
+    )
     return make_project(
         root, experiment("good", size, profile), {"good": (GOOD, GOOD_PARAMETERS)}
     )
@@ -83,7 +87,8 @@ def good_project(root, count=2, profile="quick", seconds=0.5):
 
 def start(root, *arguments):
     """Start `mvlib` in a project."""
-    environment = os.environ | {"MVLIB_ROOT": str(root), "PYTHONPATH": str(REPOSITORY)}
+    paths = os.pathsep.join([*MORE_PATHS, str(REPOSITORY)])
+    environment = os.environ | {"MVLIB_ROOT": str(root), "PYTHONPATH": paths}
     return subprocess.Popen(
         [sys.executable, "-m", "mvlib", *arguments],
         cwd=root, env=environment, text=True, start_new_session=True,

@@ -59,6 +59,7 @@ def make_task(
         "device": device,
         "threads": threads,
         "limit_seconds": 60 * (limit_minutes or run.limit_minutes),
+        "limit_memory_gb": run.limit_memory_gb,
         "may_be_empty": bool(run.after),
     }
 
