@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,8 @@ def fill(text: str, root: str | Path) -> str:
     `claims PAPER`, those that no table can hold; `recorded PAPER PROFILE EXPERIMENT`, mean
     scores of an experiment's records; `unpaired PAPER PROFILE EXPERIMENT`, what alignment
     without known pairs found; `smart_settings`; `datasets`, one line a set; `benchmarks
-    FILE`, the ratios that one file of benchmarks has measured.
+    FILE`, the ratios that one file of benchmarks has measured; `faults`, what was broken on
+    purpose and what happened.
 
     Parameters
     ----------
@@ -148,6 +150,32 @@ def _benchmarks(root: Path, name: str) -> str:
     )
 
 
+def _faults(root: Path) -> str:
+    from mvlib.experiments import load_faults
+
+    found = sorted(load_faults(root).values(), key=lambda fault: fault.tried)
+    if not found:
+        return "Nothing tried yet."
+    rows = [
+        [
+            fault.tried,
+            fault.happened,
+            fault.verdict,
+            f"{fault.times:,}",
+            f"{fault.seconds:,.1f}",
+            fault.date,
+        ]
+        for fault in found
+    ]
+    header = ["what was broken", "what happened", "verdict", "times", "seconds", "day"]
+    sets = {json.dumps(fault.versions, sort_keys=True): fault.versions for fault in found}
+    packages = "; or ".join(
+        ", ".join(f"{package} {n}" for package, n in versions.items())
+        for versions in sets.values()
+    )
+    return f"{table(header, rows)}\n\nTried with {packages}."
+
+
 def _shown(ratio: float) -> str:
     # Ratios about one are of what must not change: their digits matter.
     return f"{ratio:.4f}" if abs(ratio - 1) < 0.01 else f"{ratio:.3g}"
@@ -195,6 +223,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
     "claims": _claims,
     "datasets": lambda root: datasets_table("data/cards/"),
+    "faults": _faults,
     "published": _published,
     "published_by_set": _published_by_set,
     "recorded": _recorded,

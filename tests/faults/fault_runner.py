@@ -128,8 +128,8 @@ def test_a_disk_too_full_for_records_ends_the_command_and_a_rerun_does_the_rest(
         disk.empty()
         assert rerun(project) == undisturbed
     fault(
-        "The command ended with the reason and started nothing more, nor did the next one; once "
-        "there was room, a rerun recorded all."
+        "The command ended with the reason and started nothing more, nor did the next one; "
+        "once there was room, a rerun recorded all."
     )
 
 
@@ -149,8 +149,8 @@ def test_a_disk_too_full_for_a_notebook_fails_its_run_with_the_reason(
         disk.empty()
         assert rerun(project) == undisturbed
     fault(
-        "The runs were recorded as failed with that reason, no half notebook was left; once there "
-        "was room, a rerun recorded all."
+        "The runs were recorded as failed with that reason, no half notebook was left; once "
+        "there was room, a rerun recorded all."
     )
 
 
