@@ -85,14 +85,15 @@ def good_project(root, count=2, profile="quick", seconds=0.5):
     )
 
 
-def start(root, *arguments):
-    """Start `mvlib` in a project."""
+def start(root, *arguments, log=None):
+    """Start `mvlib` in a project; what it says goes to pipes, or to a file."""
     paths = os.pathsep.join([*MORE_PATHS, str(REPOSITORY)])
     environment = os.environ | {"MVLIB_ROOT": str(root), "PYTHONPATH": paths}
+    target = subprocess.PIPE if log is None else log.open("w")
     return subprocess.Popen(
         [sys.executable, "-m", "mvlib", *arguments],
         cwd=root, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=target, stderr=target,
         # Tests that a shell has put in the background inherit that interrupts are ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip

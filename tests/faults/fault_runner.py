@@ -19,7 +19,8 @@ from mvlib.experiments.records import latest_records, load_records
 
 CLOCK = '''
 """A clock that is a year behind once a file says so."""
-import datetime, os, time
+import datetime, os, time, warnings
+warnings.filterwarnings("ignore", message="datetime.datetime size changed")
 now, step = time.time, 365 * 86400
 def behind():
     return step * os.path.exists(os.environ["STEPPED_BACK"])
