@@ -116,8 +116,8 @@ def test_after_the_scheduler_is_killed_a_rerun_does_what_is_left(undisturbed, tm
         recorded += len(load_records(root=root))
         assert rerun(root) == undisturbed
     fault(
-        f"The command ended and said so; {recorded} of {2 * TIMES} runs were recorded before, a "
-        "rerun did the rest, and all records equalled those of an undisturbed run.",
+        f"The command ended and said so; {recorded} of {2 * TIMES} runs were recorded before, "
+        "a rerun did the rest, and all records equalled those of an undisturbed run.",
         TIMES,
     )
 
@@ -171,6 +171,6 @@ def test_two_hundred_runs_are_all_recorded_and_the_scheduler_does_not_grow(tmp_p
     assert more < MOST_GROWTH_MB
     fault(
         f"All were recorded. Between the 50th and the 195th run the scheduler's process grew "
-        f"from {held[50]:.0f} by {grown:.1f} MB, the runner's from {ours[50]:.0f} by {more:.1f} "
-        f"MB; {MOST_GROWTH_MB} were allowed."
+        f"from {held[50]:.0f} by {grown:.1f} MB, the runner's from {ours[50]:.0f} by "
+        f"{more:.1f} MB; {MOST_GROWTH_MB} were allowed."
     )
