@@ -7,6 +7,7 @@ import pytest
 
 from mvlib.experiments import provenance
 from mvlib.experiments.keys import run_key, staleness
+from mvlib.experiments.outcomes import lost, make_record
 from mvlib.experiments.plan import PlannedRun
 from mvlib.experiments.sources import code_of, reached_sources
 
@@ -204,7 +205,9 @@ def test_key_of_a_reader_follows_the_records_it_reads(project, package):
     before = run_key(reader, project, package=package)
     records = project / "runs" / "records" / "toy.jsonl"
     records.parent.mkdir(parents=True)
-    line = {"experiment": "b", "key": "1", "cell": "2", "status": "ok", "started": "then"}
+    git = {"git_commit": None, "git_dirty": None}
+    outcome = lost(planned(), "it broke")
+    line = make_record(planned(experiment="b"), "1" * 64, outcome, "cpu", 1, git)
     records.write_text(json.dumps(line) + "\n")
     assert run_key(reader, project, package=package) == before
     records.write_text(json.dumps(line | {"experiment": "a"}) + "\n")

@@ -11,6 +11,8 @@ from typing import Any
 
 from mvlib._files import write_text
 from mvlib._paths import project_root
+from mvlib._reading import check_list, check_table, check_text, read_json
+from mvlib._validation import check_number
 from mvlib.experiments.provenance import threads, versions
 
 _TARGET = re.compile(r"(>=|<=) ?(\d+(?:\.\d+)?)")
@@ -42,7 +44,7 @@ class Ratio:
                 f"target: got {self.target!r}; expected '>= number', '<= number' or 'none'"
             )
         # A NumPy scalar would not be written.
-        object.__setattr__(self, "value", float(self.value))
+        object.__setattr__(self, "value", float(check_number("value", self.value)))
 
     @property
     def held(self) -> bool | None:
@@ -87,7 +89,7 @@ def save_benchmark(name: str, ratios: Iterable[Ratio], root: str | Path | None =
         `data/results/benchmarks.json`.
     """
     path = _path(root)
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = check_table(path.name, read_json(path) if path.exists() else {})
     conditions = {
         "versions": versions(),
         "threads": threads(),
@@ -110,13 +112,46 @@ def load_benchmarks(root: str | Path | None = None) -> dict[str, Benchmark]:
     -------
     dict of str to Benchmark
         Empty where nothing was measured.
+
+    Raises
+    ------
+    ValueError
+        If the file is not what `save_benchmark` writes.
     """
     path = _path(root)
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = read_json(path) if path.exists() else {}
     return {
-        name: Benchmark(found["conditions"], tuple(Ratio(**row) for row in found["ratios"]))
-        for name, found in kept.items()
+        name: _benchmark(f"{path.name}: {name}", found)
+        for name, found in check_table(path.name, kept).items()
     }
+
+
+def _benchmark(where: str, found: Any) -> Benchmark:
+    _check_names(where, found, ("conditions", "ratios"))
+    conditions = found["conditions"]
+    _check_names(f"{where}: conditions", conditions, ("versions", "threads", "instructions"))
+    for package, version in check_table(f"{where}: versions", conditions["versions"]).items():
+        check_text(f"{where}: versions: {package}", version)
+    check_number(f"{where}: threads", conditions["threads"], low=1, integer=True)
+    check_list(f"{where}: instructions", conditions["instructions"], str)
+    ratios = []
+    for number, row in enumerate(check_list(f"{where}: ratios", found["ratios"], dict)):
+        place = f"{where}: ratios/{number}"
+        _check_names(place, row, ("name", "value", "target"))
+        check_text(f"{place}: name", row["name"])
+        check_text(f"{place}: target", row["target"])
+        try:
+            ratios.append(Ratio(**row))
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+    return Benchmark(conditions, tuple(ratios))
+
+
+def _check_names(where: str, found: Any, expected: tuple[str, ...]) -> None:
+    if set(check_table(where, found)) != set(expected):
+        raise ValueError(
+            f"{where} holds {', '.join(found) or 'nothing'}: expected {', '.join(expected)}"
+        )
 
 
 def _path(root: str | Path | None) -> Path:

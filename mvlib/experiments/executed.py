@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mvlib._files import write_text
+from mvlib._reading import check_list, read_json
+from mvlib.experiments.keys import code_cells
 from mvlib.experiments.plan import PlannedRun
 from mvlib.experiments.recorder import RESULTS_MIME
 
@@ -44,6 +46,11 @@ def results_in(notebook: Mapping[str, Any], run: Mapping[str, str]) -> dict[str,
         raise ValueError(
             "the notebook ended without results: expected its last cell to call "
             "Recorder.finish()"
+        )
+    if not isinstance(found[-1], dict) or not isinstance(found[-1].get("results"), list):
+        raise ValueError(
+            "the notebook's results are not what Recorder.finish() writes: expected nothing "
+            f"else under {RESULTS_MIME}"
         )
     for name in ("paper", "experiment", "profile"):
         if found[-1].get(name) != run[name]:
@@ -79,9 +86,9 @@ def refresh_prose(run: PlannedRun, root: Path) -> None:
     """
     executed = root / run.executed
     try:
-        done = json.loads(executed.read_text(encoding="utf-8"))
-        source = json.loads((root / run.notebook).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        done, source = _read_notebook(executed), _read_notebook(root / run.notebook)
+    except (OSError, ValueError):
+        # Those who show it say so.
         return
     ran = [cell for cell in done["cells"] if cell["cell_type"] == "code"]
     cells: list[Any] = []
@@ -98,6 +105,15 @@ def refresh_prose(run: PlannedRun, root: Path) -> None:
         return
     done["cells"] = cells + ran
     write_text(executed, json.dumps(done, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_notebook(path: Path) -> dict[str, Any]:
+    code_cells(path)
+    content = read_json(path)
+    for number, cell in enumerate(content["cells"]):
+        if not isinstance(cell.get("source"), str):
+            check_list(f"{path.name}: cells/{number}/source", cell.get("source"), str)
+    return content
 
 
 def _is_injected(cell: Mapping[str, Any]) -> bool:

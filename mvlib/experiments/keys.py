@@ -12,6 +12,7 @@ from typing import Any
 import mvlib
 from mvlib._files import sha256_of
 from mvlib._paths import project_root
+from mvlib._reading import check_list, check_table, check_text, read_json
 from mvlib.experiments import provenance
 from mvlib.experiments.plan import PlannedRun, load_plan, plan_papers
 from mvlib.experiments.recorder import COMMITTED_PROFILES
@@ -66,7 +67,8 @@ def run_key(
     try:
         sources = reached_sources(cells, package or Path(mvlib.__file__).parent)
         parameters = parameter_values(defaults) | dict(run.parameters)
-    except SyntaxError as error:
+    # A text with a zero byte, or nested beyond measure, is refused in these other ways.
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"{run.notebook} holds code that is no Python: {error}") from error
     installed = versions or provenance.versions()
     if run.profile in COMMITTED_PROFILES:
@@ -147,21 +149,27 @@ def code_cells(notebook: Path) -> tuple[list[str], str]:
         If the file is missing or is no notebook.
     """
     try:
-        content = json.loads(notebook.read_text(encoding="utf-8"))
-        cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+        content = read_json(notebook)
     except FileNotFoundError as error:
         raise ValueError(
             f"notebook {notebook.name} is missing: expected it at {notebook}"
         ) from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{notebook.name} is no notebook: {error!r}") from error
+    where = f"{notebook.name} is no notebook: cells"
+    cells = check_table(notebook.name, content).get("cells")
     sources, parameters = [], ""
-    for cell in cells:
-        tags = cell.get("metadata", {}).get("tags", [])
+    for number, cell in enumerate(check_list(where, cells, dict)):
+        place = f"{where}/{number}"
+        if check_text(f"{place}/cell_type", cell.get("cell_type")) != "code":
+            continue
+        metadata = check_table(f"{place}/metadata", cell.get("metadata", {}))
+        tags = check_list(f"{place}/metadata/tags", metadata.get("tags", []))
+        source = cell.get("source")
+        if not isinstance(source, str):
+            source = "".join(check_list(f"{place}/source", source, str))
         if "parameters" in tags:
-            parameters = "".join(cell["source"])
+            parameters = source
         elif "injected-parameters" not in tags:
-            sources.append("".join(cell["source"]))
+            sources.append(source)
     return sources, parameters
 
 
@@ -178,7 +186,8 @@ def parameter_values(source: str) -> dict[str, Any]:
         try:
             (target,) = node.targets
             values[target.id] = ast.literal_eval(node.value)
-        except (AttributeError, ValueError) as error:
+            json.dumps(values[target.id], sort_keys=True)
+        except (AttributeError, ValueError, TypeError) as error:
             raise SyntaxError(f"line {node.lineno} of the parameters: {error}") from error
     return values
 

@@ -6,24 +6,23 @@ import fnmatch
 import hashlib
 import itertools
 import json
-import tomllib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mvlib._paths import project_root
-from mvlib._validation import check_choice, check_number
+from mvlib._reading import read_toml
+from mvlib._validation import check_choice
+from mvlib.experiments.plan_checks import check_plan
 from mvlib.experiments.recorder import PROFILES
 
-_PLAN_KEYS = ("paper", "title", "method", "experiment")
-_EXPERIMENT_KEYS = ("name", "title", "notebook", "after", *PROFILES)
-_PROFILE_KEYS = (
-    "parameters", "grid", "seeds", "expand_seeds", "datasets", "minutes", "disk_mb",
-    "limit_minutes", "limit_memory_gb", "cannot",
-)  # fmt: skip
 _SHORTEST_LIMIT_MINUTES = 10
 _LIMIT_FACTOR = 6
+# Two points lead out of a folder, the rest is awkward in a path.
+_NO_PATH = re.compile(r"[^\w.+=-]|\.(?=\.)")
+_LONGEST_DETAILS = 100
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class PlannedRun:
     @property
     def executed(self) -> str:
         """Return where the executed notebook goes, from the project's root."""
-        details = self._details().translate(str.maketrans(" ,/", "---"))
+        details = _NO_PATH.sub("-", self._details())[:_LONGEST_DETAILS]
         short = f"{details}-{self.cell[:8]}" if details else self.cell[:8]
         return f"runs/{self.profile}/{self.paper}/{self.experiment}--{short}.ipynb"
 
@@ -132,22 +131,8 @@ def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
     root = root or project_root()
     check_choice("paper", paper, plan_papers(root))
     path = root / "data" / "plans" / f"{paper}.toml"
-    try:
-        plan = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path.name} is no TOML: {error}") from error
-    where = f"plan {path.name}"
-    for key in plan:
-        check_choice(f"{where}: entry", key, _PLAN_KEYS)
-    if plan.get("paper") != paper:
-        raise ValueError(f"{where}: paper={plan.get('paper')!r}: expected {paper!r}")
-    for key in ("title", "method"):
-        if not isinstance(plan.get(key), str):
-            raise ValueError(f"{where} lacks {key}: expected text")
-    names: list[str] = []
-    for experiment in plan.get("experiment", []):
-        _check_experiment(where, experiment, names)
-        names.append(experiment["name"])
+    plan = read_toml(path)
+    check_plan(f"plan {path.name}", plan, paper)
     return plan
 
 
@@ -262,41 +247,3 @@ def _for_dataset(value: float | Mapping[str, float], dataset: str | None) -> flo
     if not isinstance(value, Mapping):
         return value
     return value.get(dataset, value["default"]) if dataset else value["default"]
-
-
-def _check_experiment(where: str, experiment: dict[str, Any], earlier: list[str]) -> None:
-    for key in ("name", "title", "notebook"):
-        if not isinstance(experiment.get(key), str):
-            raise ValueError(f"{where}: an experiment lacks {key}: expected text")
-    where = f"{where}, {experiment['name']}"
-    for key in experiment:
-        check_choice(f"{where}: entry", key, _EXPERIMENT_KEYS)
-    if experiment["name"] in earlier:
-        raise ValueError(f"{where}: the name stands twice: expected it once")
-    for name in experiment.get("after", []):
-        check_choice(f"{where}: after (experiments further up)", name, earlier)
-    for profile in PROFILES:
-        if profile in experiment:
-            _check_size(f"{where}, {profile}", experiment[profile])
-
-
-def _check_size(where: str, size: dict[str, Any]) -> None:
-    for key in size:
-        check_choice(f"{where}: entry", key, _PROFILE_KEYS)
-    axes = {**size.get("grid", {}), **({"seeds": size["seeds"]} if "seeds" in size else {})}
-    for name, values in axes.items():
-        if not isinstance(values, list) or not values:
-            raise ValueError(f"{where}: {name}={values!r}: expected a list that is not empty")
-    for seed in size.get("seeds", []):
-        check_number(f"{where}: seed", seed, low=0, integer=True)
-    minutes = size.get("minutes", 1)
-    if isinstance(minutes, dict) and "default" not in minutes:
-        raise ValueError(f"{where}: minutes by data set lack 'default'")
-    for value in minutes.values() if isinstance(minutes, dict) else [minutes]:
-        check_number(f"{where}: minutes", value, low=0, open_low=True)
-    for name in ("limit_minutes", "limit_memory_gb"):
-        if name in size:
-            check_number(f"{where}: {name}", size[name], low=0, open_low=True)
-    for entry in size.get("cannot", []):
-        if set(entry) != {"dataset", "reason"}:
-            raise ValueError(f"{where}: cannot={entry!r}: expected dataset and reason")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from mvlib._paths import project_root
+from mvlib._reading import read_toml
 from mvlib._validation import check_choice
 from mvlib.experiments.schemas import first_error
 
@@ -86,10 +86,7 @@ def _read(paper: str, root: Path | None) -> tuple[str, dict[str, Any]]:
     folder = (root or project_root()) / "data" / "published"
     check_choice("paper", paper, sorted(path.stem for path in folder.glob("*.toml")))
     name = f"published/{paper}.toml"
-    try:
-        content = tomllib.loads((folder / f"{paper}.toml").read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{name} is no TOML: {error}") from error
+    content = read_toml(folder / f"{paper}.toml", name)
     if problem := first_error("published", content):
         raise ValueError(f"{name}: {problem}")
     if content["paper"] != paper:

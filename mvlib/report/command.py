@@ -140,5 +140,6 @@ def _whole_number(option: str, text: str, expected: str, low: int) -> int:
     except ValueError:
         number = low - 1
     if number < low:
-        raise ValueError(f"{option} {text}: expected {expected}")
+        shown = text if text.isprintable() else repr(text)
+        raise ValueError(f"{option} {shown}: expected {expected}")
     return number

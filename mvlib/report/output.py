@@ -50,9 +50,9 @@ class ReportFiles:
         while not os.path.lexists(nearest) and nearest != nearest.parent:
             nearest = nearest.parent
         if not nearest.is_dir():
-            raise ValueError(f"out={str(out)!r}: {nearest} is not a folder")
+            raise ValueError(f"out={str(out)!r}: {str(nearest)!r} is not a folder")
         if not os.access(nearest, os.W_OK | os.X_OK):
-            raise ValueError(f"out={str(out)!r}: {nearest} cannot be written to")
+            raise ValueError(f"out={str(out)!r}: {str(nearest)!r} cannot be written to")
         for path, mark in zip(files.paths, (",".join(COLUMNS), GENERATOR), strict=True):
             if os.path.lexists(path) and not _starts_with(path, mark):
                 raise ValueError(
