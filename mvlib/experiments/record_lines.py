@@ -1,4 +1,4 @@
-"""Lines of record files: each a whole record, or an error that says which line and why."""
+"""Lines of record files: each a whole record, or an error that says what is wrong."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from mvlib._reading import NotJSON, parse_json
 from mvlib.experiments.schemas import first_error
 
 
-def parse_record(line: bytes, name: str) -> dict[str, Any]:
+def parse_record(line: bytes) -> dict[str, Any]:
     """Return the record that a line of a record file holds.
 
     Parameters
     ----------
     line : bytes
-        The line.
-    name : str
-        What errors call it, such as "smart.jsonl line 3".
+        The line; bytes, since it may be torn within a character.
 
     Raises
     ------
@@ -28,12 +26,7 @@ def parse_record(line: bytes, name: str) -> dict[str, Any]:
         If it is JSON and no record: files may come from anybody, and what reads records
         relies on `record.schema.json`.
     """
-    try:
-        _check(line)
-    except NotJSON as error:
-        raise NotJSON(f"{name} {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+    _check(line)
     return json.loads(line)
 
 
@@ -43,10 +36,7 @@ def _check(line: bytes) -> None:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise NotJSON(f"is not JSON (byte {line[error.start]:#04x} is no UTF-8)") from error
-    try:
-        record = parse_json(text, "it")
-    except NotJSON as error:
-        raise NotJSON(str(error).removeprefix("it ")) from error
+        raise NotJSON(f"it is not JSON: byte {line[error.start]:#04x} is no UTF-8") from error
+    record = parse_json(text, "it")
     if problem := first_error("record", record):
         raise ValueError(problem)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mvlib._files import write_text
 from mvlib._paths import project_root
+from mvlib._reading import NotJSON, check_plain
 from mvlib._validation import check_choice
+from mvlib.experiments.record_lines import parse_record
 from mvlib.experiments.recorder import METRICS, PROFILES, measure_columns, result_rows
 from mvlib.experiments.schemas import first_error
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
-# Without these a line cannot be told from others; all else is checked when it is written.
-_NEEDED = ("key", "cell", "status", "started")
 _FOLDERS = {
     "full": "data/results",
     "reduced": "data/results/reduced",
@@ -60,7 +60,7 @@ def load_records(
     Raises
     ------
     ValueError
-        If a line other than a file's last, torn one is not JSON.
+        If a line other than a file's last, torn one is not JSON, or a line is no record.
     """
     root = root or project_root()
     if profile is not None:
@@ -167,6 +167,7 @@ def check_record(record: Mapping[str, Any]) -> None:
     ValueError
         With the place and the reason, if it does not obey.
     """
+    check_plain(record, "record")
     if problem := first_error("record", record):
         raise ValueError(problem)
 
@@ -216,16 +217,17 @@ def _update(paper: str, profile: str, change: Any, root: Path | None) -> None:
 
 def _read(path: Path) -> list[Record]:
     try:
-        lines = path.read_bytes().splitlines()
+        content = path.read_bytes()
     except FileNotFoundError:
         return []
-    records = []
+    records, lines = [], content.splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:
-            # Bytes, since a line may be torn within a character.
-            records.append(_record_in(line.decode("utf-8")))
-        except (ValueError, RecursionError) as error:
-            if number < len(lines):
+            records.append(parse_record(line.rstrip(b"\r\n")))
+        except ValueError as error:
+            # A whole last line that is no record is somebody's: it must not be lost.
+            cut = isinstance(error, NotJSON) or not line.endswith(b"\n")
+            if number < len(lines) or not cut:
                 raise ValueError(
                     f"{path.name} line {number} is no record ({error}): restore the file, or "
                     "remove the line to have its run repeated"
@@ -235,12 +237,3 @@ def _read(path: Path) -> list[Record]:
                 stacklevel=2,
             )
     return records
-
-
-def _record_in(line: str) -> Record:
-    record = json.loads(line)
-    if not isinstance(record, dict):
-        raise ValueError(f"got {type(record).__name__}; expected an object")
-    if lacking := [name for name in _NEEDED if name not in record]:
-        raise ValueError(f"it lacks {', '.join(lacking)}")
-    return record
