@@ -82,13 +82,13 @@ def measured(project, content):
         fill("<!-- mvlib: benchmarks bench_toy -->", project).encode()
 
 
-@fuzz(120)
+@fuzz(80)
 @given(content=spoilt(BENCHMARKS))
 def test_spoilt_ratios_are_shown_or_an_error_names_the_file(project, content):
     measured(project, json.dumps(content).encode())
 
 
-@fuzz(40)
+@fuzz(30)
 @given(content=spoilt_bytes(json.dumps(BENCHMARKS, indent=1).encode()))
 def test_spoilt_bytes_of_ratios_are_shown_or_an_error_names_the_file(project, content):
     measured(project, content)
@@ -110,13 +110,13 @@ def keyed(project, content):
     )
 
 
-@fuzz(120)
+@fuzz(80)
 @given(notebook=spoilt(NOTEBOOK))
 def test_a_spoilt_notebook_has_a_key_or_an_error_with_its_name(project, notebook):
     keyed(project, json.dumps(notebook).encode())
 
 
-@fuzz(40)
+@fuzz(30)
 @given(content=spoilt_bytes(json.dumps(NOTEBOOK, indent=1).encode()))
 def test_a_notebook_of_spoilt_bytes_has_a_key_or_an_error_with_its_name(project, content):
     keyed(project, content)
@@ -130,6 +130,7 @@ def test_odd_code_has_a_key_or_an_error_with_the_notebooks_name(project, cell, c
     keyed(project, json.dumps(notebook).encode())
 
 
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 @fuzz(60)
 @given(code=st.text(alphabet="x=1[](){}:,'\"\n -+*.#\\ab\0", max_size=40))
 def test_what_parameters_assign_is_plain_or_refused(code):
@@ -140,7 +141,7 @@ def test_what_parameters_assign_is_plain_or_refused(code):
     json.dumps(values, sort_keys=True)
 
 
-@fuzz(80)
+@fuzz(50)
 @given(executed=spoilt(NOTEBOOK), source=spoilt(NOTEBOOK))
 def test_prose_is_refreshed_or_an_executed_notebook_is_left_as_it_is(project, executed, source):
     run = PlannedRun("toy", "method", "Toy", "toy.ipynb", "quick", {"profile": "quick"})

@@ -47,20 +47,20 @@ def read(project, content):
     return records
 
 
-@fuzz(120)
+@fuzz(80)
 @given(record=spoilt(RECORD))
 def test_a_spoilt_record_is_a_record_or_an_error_with_its_line(project, record):
     found = read(project, json.dumps(record).encode() + b"\n" + LINE)
     assert found is None or found == [record, RECORD]
 
 
-@fuzz(120)
+@fuzz(80)
 @given(content=spoilt_bytes(LINE * 2))
 def test_spoilt_bytes_give_records_or_an_error_with_its_line(project, content):
     read(project, content)
 
 
-@fuzz(80)
+@fuzz(60)
 @given(record=spoilt(RECORD))
 def test_compiled_and_interpreted_schema_agree(record):
     # The compiled one alone refuses a line break after a name.

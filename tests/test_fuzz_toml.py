@@ -123,13 +123,13 @@ def check_planned(root, content):
             assert 0 < run.minutes < float("inf")
 
 
-@fuzz(150)
+@fuzz(100)
 @given(text=spoilt_toml(PLAN))
 def test_a_spoilt_plan_gives_runs_or_an_error_with_its_name(project, text):
     check_planned(project, text.encode())
 
 
-@fuzz(40)
+@fuzz(30)
 @given(content=spoilt_bytes(PLAN.encode()))
 def test_a_plan_of_spoilt_bytes_gives_runs_or_an_error_with_its_name(project, content):
     check_planned(project, content)
@@ -150,14 +150,14 @@ def check_claimed(root, content):
         comparison_table("toy", table, root)
 
 
-@fuzz(150)
+@fuzz(100)
 @given(text=spoilt_toml(PUBLISHED))
 def test_spoilt_published_numbers_are_shown_or_an_error_names_the_file(project, text):
     (project / "data" / "plans" / "toy.toml").write_text(PLAN)
     check_claimed(project, text.encode())
 
 
-@fuzz(40)
+@fuzz(30)
 @given(content=spoilt_bytes(PUBLISHED.encode()))
 def test_published_bytes_that_are_spoilt_give_an_error_with_the_file(project, content):
     (project / "data" / "plans" / "toy.toml").write_text(PLAN)
@@ -197,7 +197,7 @@ def test_the_registries_that_ship_are_good():
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_spoilt_registry_reads_well_or_is_told_with_its_name(registries, name):
-    @fuzz(40)
+    @fuzz(25)
     @given(text=spoilt_toml(BEGINNINGS[name]))
     def check(text):
         registries(name, text)
@@ -216,7 +216,7 @@ def test_a_spoilt_registry_reads_well_or_is_told_with_its_name(registries, name)
     registries(name, BEGINNINGS[name])
 
 
-@fuzz(30)
+@fuzz(20)
 @given(value=st.sampled_from(ODD_TOML), name=st.sampled_from(["file", "sha256", "url"]))
 def test_a_registry_names_no_file_outside_the_data_folder(tmp_path_factory, value, name):
     folder = tmp_path_factory.mktemp("registries")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 
 from mvlib._paths import project_root
 
@@ -39,7 +40,12 @@ def _clean(_: argparse.Namespace) -> int:
 def _book(_: argparse.Namespace) -> int:
     from mvlib.book import build_book
 
-    print(build_book(project_root()))
+    try:
+        print(build_book(project_root()))
+    except RuntimeError as error:
+        # It ends with the lines of the log, or the problems, that say why.
+        print(f"mvlib: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -32,13 +32,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        return _obey(options)
     except (ValueError, OSError) as error:
         print(f"mvlib: {error}", file=sys.stderr)
         return _BAD_INPUT
     except KeyboardInterrupt:
         print("mvlib: interrupted", file=sys.stderr)
         return 130
+
+
+def _obey(options: argparse.Namespace) -> int:
+    try:
+        return options.command(options)
+    except (AttributeError, LookupError, TypeError):
+        from mvlib.data.registry_checks import check_registries
+
+        # The readers of the registries trust what ships; a changed one is told by its name.
+        check_registries()
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
