@@ -156,6 +156,12 @@ def check_list(where: str, value: Any, of: type = object) -> list[Any]:
     return found
 
 
+def shorten(text: str) -> str:
+    """Return text as one line of at most 120 characters, for an error to repeat."""
+    text = " ".join(text.split())
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
 def _of(kind: type, where: str, value: Any, expected: str) -> Any:
     if isinstance(value, kind):
         return value
@@ -199,16 +205,11 @@ def _not_text(error: UnicodeDecodeError) -> str:
 def _first_words(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"it is nested too deep: expected {_DEEPEST} levels at most"
-    return _cut(str(error))
+    return shorten(str(error))
 
 
 def _short(value: Any) -> str:
     try:
-        return _cut(ascii(value))
+        return shorten(ascii(value))
     except RecursionError:
         return f"a {type(value).__name__}"
-
-
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 _WANTED = int(os.environ.get("MVLIB_FUZZ", "0"))
-_LONGEST_MESSAGE = 1500
+_LONGEST_MESSAGE = 4000
 
 
 def fuzz(examples):

@@ -32,7 +32,8 @@ VALUES = [
     "quick", "full", "toy", "toy/method", "toy/*", "*", "[", "method", "wiki", "nus-wide",
     "list", "card", "fetch", "0", "1", "-1", "1e999", "nan", "9" * 400, "9" * 5000,
     "ratio=0.5", "seeds=5", "=", "a=", "ratio=", "auto", "cpu", "", " ", ".", "..", "/",
-    "missing", "a" * 300, "a\nb", "\x1b[2J", "é", "\udcff", "%s", "{}", "{", "offline", "openclip:x/y", "kmeans",
+    "missing", "a" * 300, "a\nb", "\x1b[2J", "é", "\udcff", "%s", "{}", "{",
+    "offline", "openclip:x/y", "kmeans",
 ]  # fmt: skip
 
 

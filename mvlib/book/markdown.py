@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from mvlib.experiments.markdown import inert
+
 
 def table(header: list[str], rows: list[list[str]], numeric: int = 0) -> str:
     """Return a Markdown table, its last `numeric` columns set to the right."""
@@ -24,4 +26,9 @@ def describe_parameters(run: dict[str, Any]) -> str:
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         words.append(f"{name.replace('_', ' ')} {shown}")
-    return "; ".join(words) or "the notebook's own"
+    return inert(" ".join("; ".join(words).split())) or "the notebook's own"
+
+
+def code(text: str) -> str:
+    """Return text as Markdown code, whatever it holds."""
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mvlib.book.markdown import describe_parameters
+from mvlib.book.markdown import code, describe_parameters
+from mvlib.experiments.markdown import inert
 
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
@@ -127,10 +128,12 @@ def _origin(records: list[dict[str, Any]]) -> Any:
         text = (
             f"This page shows the last run here: **{shown['profile']}** profile, "
             f"{describe_parameters(shown)}; {shown['started'][:16].replace('T', ' ')} UTC, "
-            f"{shown['wall_seconds']:.0f} s on {shown['device']}."
+            f"{shown['wall_seconds']:.0f} s on {inert(shown['device'])}."
         )
         for other in others:
-            text += f" It also ran with {describe_parameters(other)}: `{other['executed']}`."
+            text += (
+                f" It also ran with {describe_parameters(other)}: {code(other['executed'])}."
+            )
     cell = nbformat.v4.new_markdown_cell(f":::{{note}}\n:class: origin\n{text}\n:::")
     # The id is random otherwise, and an unchanged book would be built again.
     cell["id"] = "origin"

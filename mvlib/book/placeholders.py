@@ -24,7 +24,8 @@ def fill(text: str, root: str | Path) -> str:
     scores of an experiment's records; `unpaired PAPER PROFILE EXPERIMENT`, what alignment
     without known pairs found; `smart_settings`; `datasets`, one line a set; `benchmarks
     FILE`, the ratios that one file of benchmarks has measured; `faults`, what was broken on
-    purpose and what happened.
+    purpose and what happened; `unpinned`, the sets
+    whose files have no known checksum.
 
     Parameters
     ----------
@@ -191,6 +192,18 @@ def _setting(name: str, value: object) -> str:
     return f"{value:.0%} aligned" if name == "aligned_ratio" else f"{name} {value}"
 
 
+def _unpinned(root: Path) -> str:
+    from mvlib.data import all_names, describe
+
+    rows = []
+    for name in all_names():
+        about = describe(name)
+        files = [*about.files, *getattr(about, "packed", {}).values()]
+        if names := [f"`{file.file}`" for file in files if file.sha256 is None]:
+            rows.append([f"[{about.title}](data/cards/{name}.md)", ", ".join(names)])
+    return table(["set", "what a user supplies, unchecked"], rows)
+
+
 def _smart_settings(root: Path) -> str:
     from mvlib.data import card
     from mvlib.methods.smart import PAPER_SETTINGS
@@ -229,5 +242,6 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "recorded": _recorded,
     "smart_settings": _smart_settings,
     "unpaired": _unpaired,
+    "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
 }

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mvlib.book.markdown import describe_parameters, table
+from mvlib.book.markdown import code, describe_parameters, table
+from mvlib.experiments.markdown import inert
 
 _TRACEBACK_LINES = 25
 _PROFILES = {
@@ -98,7 +99,9 @@ def failures_page(
     for run in sorted(runs, key=_order):
         experiment, parameters, device, started, *_ = _row(run)
         lines = str(run["error"] or "no message").splitlines()
-        shown = [line for line in lines[-_TRACEBACK_LINES:] if not line.startswith("````")]
+        shown = [
+            line for line in lines[-_TRACEBACK_LINES:] if not line.lstrip().startswith("````")
+        ]
         cut = f" The last {_TRACEBACK_LINES} of {len(lines)} lines:"
         parts += [
             f"## {run['paper']}: {run['experiment']} ({run['profile']}, {run['key'][:8]})",
@@ -107,7 +110,7 @@ def failures_page(
             "````text\n" + "\n".join(shown) + "\n````",
         ]
         if run.get("executed"):
-            parts.append(f"The executed notebook, as far as it came: `{run['executed']}`.")
+            parts.append(f"The executed notebook, as far as it came: {code(run['executed'])}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -131,7 +134,7 @@ def _row(run: dict[str, Any]) -> list[str]:
     return [
         f"{run['paper']}: {run['experiment']}",
         describe_parameters(run),
-        run["device"],
+        inert(run["device"]),
         run["started"][:16].replace("T", " "),
         "ok" if run["status"] == "ok" else "[failed](failures.md)",
     ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from mvlib._files import write_text
 from mvlib._paths import project_root
-from mvlib._reading import check_list, check_table, check_text, read_json
+from mvlib._reading import check_list, check_table, check_text, read_json, shorten
 from mvlib._validation import check_number
 from mvlib.experiments.provenance import threads, versions
 
@@ -41,7 +41,8 @@ class Ratio:
     def __post_init__(self) -> None:
         if self.target != "none" and not _TARGET.fullmatch(self.target):
             raise ValueError(
-                f"target: got {self.target!r}; expected '>= number', '<= number' or 'none'"
+                f"target: got {shorten(repr(self.target))}; expected '>= number', "
+                "'<= number' or 'none'"
             )
         # A NumPy scalar would not be written.
         object.__setattr__(self, "value", float(check_number("value", self.value)))
@@ -150,7 +151,8 @@ def _benchmark(where: str, found: Any) -> Benchmark:
 def _check_names(where: str, found: Any, expected: tuple[str, ...]) -> None:
     if set(check_table(where, found)) != set(expected):
         raise ValueError(
-            f"{where} holds {', '.join(found) or 'nothing'}: expected {', '.join(expected)}"
+            f"{where} holds {shorten(', '.join(found)) or 'nothing'}: expected "
+            f"{', '.join(expected)}"
         )
 
 

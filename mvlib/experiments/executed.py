@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib._files import write_text
-from mvlib._reading import check_list, read_json
+from mvlib._reading import check_list, read_json, shorten
 from mvlib.experiments.keys import code_cells
 from mvlib.experiments.plan import PlannedRun
 from mvlib.experiments.recorder import RESULTS_MIME
@@ -55,7 +55,8 @@ def results_in(notebook: Mapping[str, Any], run: Mapping[str, str]) -> dict[str,
     for name in ("paper", "experiment", "profile"):
         if found[-1].get(name) != run[name]:
             raise ValueError(
-                f"the notebook's results are of {name} {found[-1].get(name)!r}: expected "
+                f"the notebook's results are of {name} "
+                f"{shorten(repr(found[-1].get(name)))}: expected "
                 f"{run[name]!r}; look at what it passes to Recorder"
             )
     return found[-1]

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_ACTIVE = (
+    (re.compile(r"<(?=[A-Za-z/!?])"), "&lt;"),
+    (re.compile(r"\](?=[(\[])"), r"\\]"),
+    (re.compile(r"\}(?=`)"), r"\\}"),
+    (re.compile(r"\{(?=\{)"), r"\\{"),
+)
 
 
 def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
@@ -55,4 +63,15 @@ def _text(value: Any, decimals: int) -> str:
         return ""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.{decimals}f}"
-    return " ".join(str(value).split()).replace("|", "\\|")
+    return inert(" ".join(str(value).split())).replace("|", "\\|")
+
+
+def inert(text: str) -> str:
+    """Return text from a record in which Markdown finds no HTML, link, role or template.
+
+    Links and roles could copy files of this machine into the book, and HTML could bring a
+    script: a record is data, whoever wrote it.
+    """
+    for pattern, instead in _ACTIVE:
+        text = pattern.sub(instead, text)
+    return text

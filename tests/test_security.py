@@ -1,0 +1,165 @@
+"""What the security page says of the code is so."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from mvlib import data
+from mvlib.book.notebooks import _origin
+from mvlib.book.placeholders import fill
+from mvlib.book.runs import failures_page, status_page
+from mvlib.data.words import text_sources
+from mvlib.experiments.markdown import inert
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted([*(ROOT / "mvlib").rglob("*.py"), *(ROOT / "data").rglob("*.py")])
+UNPICKLING = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "cloudpickle",
+    "dill",
+    "joblib",
+    "marshal",
+    "shelve",
+}
+# A call is safe with this argument, and else not.
+ARGUMENT = {
+    "numpy.load": ("allow_pickle", False),
+    "numpy.lib.format.read_array": ("allow_pickle", False),
+    "torch.load": ("weights_only", True),
+    "open_clip.create_model": ("weights_only", True),
+    "extractall": ("filter", "data"),
+}
+NEVER = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load",
+    "yaml.unsafe_load", "yaml.full_load", "pandas.read_pickle", "pandas.eval",
+    "tempfile.mktemp", "torch.hub.load", "torch.jit.load", "ssl._create_unverified_context",
+}  # fmt: skip
+SHORT = {"np": "numpy", "pd": "pandas"}
+HOSTILE = (
+    "<script>alert(1)</script> [x](../../secret.txt) ![x](/x.png) {download}`/x` {{ 7*7 }} $x$"
+)
+
+
+def dotted(node):
+    """Return the dotted name of what is called, as it is imported everywhere here."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    parts.append(SHORT.get(node.id, node.id) if isinstance(node, ast.Name) else "?")
+    return ".".join(reversed(parts))
+
+
+def problems_of(source):
+    """Return what some code does that could run what it reads."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                modules = [node.module or ""]
+            found += [name for name in modules if name.split(".")[0] in UNPICKLING]
+        if not isinstance(node, ast.Call):
+            continue
+        name = dotted(node.func)
+        given = {
+            each.arg: each.value.value
+            for each in node.keywords
+            if isinstance(each.value, ast.Constant)
+        }
+        if name in NEVER or given.get("shell") is True or given.get("verify") is False:
+            found.append(name)
+        for call, (argument, value) in ARGUMENT.items():
+            if (name == call or name.endswith(f".{call}")) and given.get(argument) != value:
+                found.append(f"{name} without {argument}={value!r}")
+    return found
+
+
+def test_no_module_runs_what_it_reads():
+    found = {
+        path.relative_to(ROOT).as_posix(): problems
+        for path in SOURCES
+        if (problems := problems_of(path.read_text(encoding="utf-8")))
+    }
+    # It names the error that torch raises for a pickled object, and unpickles nothing.
+    assert found == {"mvlib/encoders/openclip.py": ["pickle"]}
+    text = (ROOT / "mvlib/encoders/openclip.py").read_text(encoding="utf-8")
+    assert text.count("pickle.") == text.count("pickle.UnpicklingError") == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle", "from joblib import load", "np.load(p)", "torch.load(p)",
+        "np.load(p, allow_pickle=True)", "yaml.load(t)",
+        "x = torch.load(p, weights_only=False)", "eval(t)", "exec(t)", "os.system(t)",
+        "subprocess.run(t, shell=True)", "archive.extractall(p)",
+        "tarfile.open(p).extractall(q)", "requests.get(u, verify=False)", "pd.read_pickle(p)",
+    ],
+)  # fmt: skip
+def test_the_check_would_find(source):
+    assert problems_of(source)
+
+
+def test_nothing_is_downloaded_without_a_checksum():
+    cards = [data.describe(name) for name in data.all_names()]
+    files = [file for about in (*cards, *text_sources().values()) for file in about.files]
+    assert sum(file.url is not None for file in files) > 20
+    assert all(file.sha256 for file in files if file.url is not None)
+
+
+def test_the_page_lists_each_set_whose_files_have_no_known_checksum():
+    page = fill("<!-- mvlib: unpinned -->", ROOT)
+    for name in data.all_names():
+        unknown = any(file.sha256 is None for file in data.describe(name).files)
+        assert (f"cards/{name}.md)" in page) == unknown
+
+
+def test_building_the_book_runs_no_notebook_and_no_template():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert config["execute"]["execute_notebooks"] == "off"
+    # It evaluates {{ ... }} with Jinja outside any sandbox, in outputs too.
+    assert "substitution" not in config["parse"]["myst_enable_extensions"]
+    pages = [*(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").rglob("*.ipynb")]
+    assert not any("{{" in page.read_text(encoding="utf-8") for page in pages)
+
+
+@pytest.fixture
+def record():
+    return {
+        "key": "a" * 64, "cell": "1" * 16, "paper": "toy", "experiment": "method",
+        "notebook": "notebooks/toy/method.ipynb", "profile": "quick", "results": [],
+        "parameters": {"profile": "quick", HOSTILE: HOSTILE}, "datasets": {},
+        "wall_seconds": 2.0, "cpu_seconds": 1.0, "peak_memory_bytes": 10,
+        "gpu_peak_memory_bytes": None, "device": HOSTILE, "threads": 1,
+        "versions": {"python": "3.11.7", "mvlib": "0.1.0"}, "git_commit": None,
+        "git_dirty": None, "started": "2026-01-01T00:00:00+00:00", "status": "failed",
+        "error": f"{HOSTILE}\n   ````\n{HOSTILE}", "executed": f"runs/`{HOSTILE}`.ipynb",
+    }  # fmt: skip
+
+
+def test_what_a_record_says_stays_text_in_the_book(record, tmp_path):
+    (tmp_path / "data" / "plans").mkdir(parents=True)
+    pages = [status_page([record], tmp_path), failures_page([record], tmp_path)]
+    pages.append(_origin([record, record])["source"])
+    for page in pages:
+        assert "alert(1)" in page
+        html = MarkdownIt().enable("table").render(page)
+        assert "<script" not in html
+        assert "<img" not in html
+        assert "secret.txt" not in html.replace("(../../secret.txt)", "")
+        outside = page.split("````")[0] + page.split("````")[-1]
+        assert not re.search(r"(?<!\\)\}`", outside)
+        assert not re.search(r"(?<!\\)\{\{", re.sub(r"(?<!\\)`[^`]*`", "", outside))
+    assert pages[1].count("````") == 2
+
+
+def test_words_that_are_no_markup_stay_as_they_are():
+    for text in ("a < b", "x <= 1", "[1, 2]", "{a}", "f(x) -> y", "5 <6", "a | b"):
+        assert inert(text) == text
