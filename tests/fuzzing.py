@@ -1,7 +1,7 @@
 """What the fuzz tests share: how many examples, how files are spoilt, what a clear error is.
 
-`make test` draws the same few examples each time. `MVLIB_FUZZ=N` draws N a test, anew, or
-those of `--hypothesis-seed`.
+`make test` draws the same few examples each time. `MVLIB_FUZZ=N` draws N a test, those of
+`--hypothesis-seed` or new ones; `make faults` does.
 """
 
 import copy

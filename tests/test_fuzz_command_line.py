@@ -144,12 +144,15 @@ def test_whatever_a_file_of_the_project_holds_ends_with_a_status_and_a_line(
     [
         ["run", "--jobs", "0"],
         ["run", "--jobs", "9" * 5000],
+        ["run", "--jobs", "9" * 400],
         ["run", "--limit-minutes", "nan"],
         ["run", "--limit-minutes", "-1"],
         ["run", "["],
         ["run", "--where", "a\nb=1"],
         ["run", "--cluster", "missing.yml"],
         ["cluster", "missing", "-k", "a\nb"],
+        ["cluster", "missing", "-k", "9" * 400],
+        ["cluster", "missing", "--seed", "9" * 400],
         ["data", "card", "\udcff"],
     ],
 )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from fuzzing import assert_clear, fuzz, spoilt, spoilt_bytes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from mvlib.book.placeholders import fill
 from mvlib.experiments.benchmarks import load_benchmarks
 from mvlib.experiments.executed import refresh_prose, results_in
+from mvlib.experiments.faults import load_faults
 from mvlib.experiments.keys import code_cells, parameter_values, run_key
 from mvlib.experiments.plan import PlannedRun
+from mvlib.experiments.progress import work_at
 from mvlib.experiments.recorder import RESULTS_MIME
 
 VERSIONS = {"python": "3.11.7", "mvlib": "0.1.0"}
@@ -53,6 +56,17 @@ NOTEBOOK = {
         },
     ],
 }
+FAULTS = {
+    "test_toy": {
+        "tried": "a runner that is killed", "happened": "All was recorded.", "times": 20,
+        "verdict": "passed", "seconds": 2.5, "date": "2026-01-01", "versions": VERSIONS,
+    }
+}  # fmt: skip
+STATE = {
+    "clock": "boot", "slots": 2, "profiles": ["quick"], "took_seconds": 1.5,
+    "running": [{"cell": "a", "name": "toy/a", "minutes": 1, "monotonic": 1.5, "epoch": 2}],
+    "waiting": {"b": 2.0}, "ended": {"c": "ran"}, "expected_seconds": 60,
+}  # fmt: skip
 ODD_CODE = [
     "x = {1: 2, 'a': 3}", "x = {[]: 1}", "x = b'a'", "x = {1, 2}", "x = 1j", "x = ...",
     "x = 1e999", "x = y", "x, y = 1, 2", "x += 1", "x: int", "def f(): pass", "%matplotlib",
@@ -92,6 +106,32 @@ def test_spoilt_ratios_are_shown_or_an_error_names_the_file(project, content):
 @given(content=spoilt_bytes(json.dumps(BENCHMARKS, indent=1).encode()))
 def test_spoilt_bytes_of_ratios_are_shown_or_an_error_names_the_file(project, content):
     measured(project, content)
+
+
+@fuzz(60)
+@given(content=spoilt(FAULTS))
+def test_spoilt_faults_are_shown_or_an_error_names_the_file(project, content):
+    (project / "data" / "results" / "faults.json").write_text(json.dumps(content))
+    try:
+        load_faults(project)
+    except (ValueError, OSError) as error:
+        assert_clear(error, "faults.json")
+    else:
+        fill("<!-- mvlib: faults -->", project).encode()
+
+
+@fuzz(80)
+@given(content=spoilt(STATE))
+def test_what_another_runner_says_is_understood_or_left_out(project, content):
+    path = project / "runs" / "state" / "elsewhere-1.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        path.write_text(json.dumps(content))
+        work = work_at(project)
+        if work is not None:
+            assert work.seconds_left() >= 0
+            assert sum(work.counts().values()) >= 0
+            assert all(run.name.isprintable() for run in work.running.values())
 
 
 def keyed(project, content):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mvlib.experiments.plan import PlannedRun
 
 
+_MOST = 2**31
+
+
 def add_run_parser(commands: argparse._SubParsersAction) -> None:
     """Add `run` to the commands of a parser."""
     run = commands.add_parser("run", help="run what is planned and not yet recorded")
@@ -34,7 +37,7 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
     )
     where = run.add_mutually_exclusive_group()
     where.add_argument(
-        "--jobs", type=int, metavar="N", help="runs at a time (default: cores, <= 4)"
+        "--jobs", type=integer, metavar="N", help="runs at a time (default: cores, <= 4)"
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler"
@@ -52,6 +55,14 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
         "--limit-minutes", type=float, metavar="M", help="stop a run after M minutes"
     )
     run.set_defaults(command=_run)
+
+
+def integer(text: str) -> int:
+    """Return the whole number that a text is, if a machine has so many of anything."""
+    number = int(text)
+    if abs(number) > _MOST:
+        raise ValueError
+    return number
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ _QUEUED = (
 _COUNTS = {
     "workers": 1, "minimum": 0, "maximum": 1, "slots": 1, "gpus": 0, "deaths": 0, "cores": 1,
 }  # fmt: skip
+_MOST = 10**6
 _LISTS = ("directives", "prologue")
 _SECURITY = ("ca", "cert", "key")
 _ADDRESS = re.compile(r"(tcp|tls)://\S+:\d{1,5}")
@@ -161,7 +162,9 @@ def _check_kind(where: str, found: Mapping[str, Any]) -> None:
 
 def _value(where: str, key: str, value: Any) -> Any:
     if key in _COUNTS:
-        return check_number(where, value, low=_COUNTS[key], integer=True)
+        # A number beyond what NumPy holds would stop the check itself.
+        shown = float("inf") if isinstance(value, int) and abs(value) > _MOST else value
+        return check_number(where, shown, low=_COUNTS[key], high=_MOST, integer=True)
     if key in _LISTS:
         if not isinstance(value, list) or not all(_is_line(line) for line in value):
             raise ValueError(f"{where}={value!r:.200}: expected a list of lines of text")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from mvlib._files import write_text
 from mvlib._paths import project_root
+from mvlib._reading import check_table, check_text, read_json, shorten
 from mvlib._validation import check_choice, check_number
 
 PASSED = "passed"
@@ -84,10 +86,30 @@ def load_faults(root: str | Path | None = None) -> dict[str, Fault]:
     -------
     dict of str to Fault
         Empty where nothing was tried.
+
+    Raises
+    ------
+    ValueError
+        If the file is not what `save_faults` writes.
     """
     path = _path(root)
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return {name: Fault(**row) for name, row in kept.items()}
+    kept = check_table(path.name, read_json(path) if path.exists() else {})
+    return {name: _fault(f"{path.name}: {name}", row) for name, row in kept.items()}
+
+
+def _fault(where: str, row: Any) -> Fault:
+    expected = [each.name for each in fields(Fault)]
+    if set(check_table(where, row)) != set(expected):
+        held = shorten(", ".join(row)) or "nothing"
+        raise ValueError(f"{where} holds {held}: expected {', '.join(expected)}")
+    for name in ("tried", "happened", "verdict", "date"):
+        check_text(f"{where}: {name}", row[name])
+    for package, version in check_table(f"{where}: versions", row["versions"]).items():
+        check_text(f"{where}: versions: {package}", version)
+    try:
+        return Fault(**row)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def _path(root: str | Path | None) -> Path:

@@ -18,10 +18,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from mvlib._files import write_text
+from mvlib._reading import check_list, check_table, check_text, read_json
+from mvlib._validation import check_number
 from mvlib.experiments.outcomes import Outcome
 from mvlib.experiments.plan import PlannedRun
 
 _DONE = ("ran", "recorded", "earlier version")
+_MOST_SLOTS = 10**6
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -237,11 +240,33 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (Timeout, PermissionError):
         # Another's; whether somebody else's runner lives cannot be seen.
         with contextlib.suppress(OSError, ValueError):
-            return json.loads(path.read_text(encoding="utf-8"))
+            return _checked(read_json(path))
         return None
     _remove(path)
     lock.release()
     return None
+
+
+def _checked(state: Any) -> dict[str, Any]:
+    """Return what a runner has written; whatever else is there is a ValueError."""
+    check_table("state", state)
+    check_text("clock", state.get("clock"))
+    check_list("profiles", state.get("profiles"), str)
+    for name in ("slots", "took_seconds", "expected_seconds"):
+        check_number(name, state.get(name), low=0)
+    check_number("slots", state["slots"], integer=True, high=_MOST_SLOTS)
+    for cell, minutes in check_table("waiting", state.get("waiting")).items():
+        check_number(cell, minutes, low=0)
+    for cell, word in check_table("ended", state.get("ended")).items():
+        check_text(cell, word)
+    for run in check_list("running", state.get("running"), dict):
+        for name in ("cell", "name"):
+            if not check_text(name, run.get(name)).isprintable():
+                # It is shown on a terminal, which obeys what cannot be printed.
+                raise ValueError(f"{name}={run[name]!r}: expected one line of text")
+        for name in ("minutes", "monotonic", "epoch"):
+            check_number(name, run.get(name), low=0)
+    return state
 
 
 def _remove(path: Path) -> None:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from mvlib.report.result import FolderClustering
 
 _LISTED_GROUPS = 30
+# A seed is below 2^32, and so is any number of images.
+_NO_NUMBER = 2**32
 _EPILOG = """\
 It writes OUT/labels.csv, the group of each image, and OUT/report.html, which any browser
 opens, also offline: groups with their names and images, a map, and what was skipped.
@@ -139,7 +141,7 @@ def _whole_number(option: str, text: str, expected: str, low: int) -> int:
         number = int(text)
     except ValueError:
         number = low - 1
-    if number < low:
+    if not low <= number < _NO_NUMBER:
         shown = text if text.isprintable() else repr(text)
         raise ValueError(f"{option} {shown}: expected {expected}")
     return number
