@@ -183,7 +183,7 @@ def mixed(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5")
     root = make_project(tmp_path / "project", PLAN)
     monkeypatch.setenv("MVLIB_ROOT", str(root))
-    quiet = {"dashboard": False, "protocol": "inproc://", "port": 0}
+    quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0", "protocol": "inproc://"}
     workers = {
         "plain": {"cls": Worker, "options": {"nthreads": 1, "memory_limit": 0}},
         "cards": {

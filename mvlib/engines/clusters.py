@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mvlib.engines.dask_executor import DaskExecutor
 
 _SECONDS_TO_ANSWER = 10
+_SECONDS_BETWEEN_LOOKS = 10
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/]+:\d{1,5}")
 _SUBMIT = {"slurm": "sbatch", "pbs": "qsub", "lsf": "bsub", "sge": "qsub"}
 
@@ -101,15 +102,19 @@ def start_cluster(path: str | Path) -> Iterator[DaskExecutor]:
             f"{_SUBMIT[described.kind]} is not on this machine: expected one that submits "
             f"jobs to {described.kind}, as {Path(path).name} asks"
         )
+    import dask
     from distributed import Client
 
     from mvlib.engines.dask_executor import DaskExecutor
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet())
+        # A busy machine takes long to start a worker again; Dask would give it up before.
+        stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "2m"}))
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="mvlib-dask-"))
         cluster = stack.enter_context(make_cluster(described, scratch))
         _start_workers(cluster, described, Path(path).name)
+        stack.enter_context(_replacing_lost_workers(cluster, described))
         client = stack.enter_context(Client(cluster, set_as_default=False))
         executor = DaskExecutor(
             client,
@@ -145,6 +150,25 @@ def _start_workers(cluster: Cluster, described: ClusterFile, named: str) -> None
         ) from error
     if growing:
         cluster.adapt(minimum=described.minimum, maximum=described.maximum)
+
+
+@contextlib.contextmanager
+def _replacing_lost_workers(cluster: Cluster, described: ClusterFile) -> Iterator[None]:
+    """Start workers anew that went for good, as a job does that its queue ended."""
+    if described.maximum is not None:
+        yield
+        return
+
+    async def replace() -> None:
+        while True:
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+            cluster.scale(described.workers)
+
+    task = asyncio.run_coroutine_threadsafe(replace(), cluster.loop.asyncio_loop)
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def _check_answers(address: str, security: Security | None, named: str) -> None:
