@@ -4,6 +4,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Two runs at a time, unless told otherwise: make reproduce JOBS=4
 JOBS ?= 2
+# Without bytecode, each of the many processes would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup reproduce reduced full book test lint bench notebooks clean

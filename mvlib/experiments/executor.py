@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import threading
@@ -13,6 +12,8 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
+
+from mvlib.experiments.warm_workers import in_environment, worker_context
 
 _SECONDS_TO_END = 5
 
@@ -113,9 +114,10 @@ class LocalProcesses:
             raise RunLostError(f"{error}; it was the second try") from None
 
     def _call(self, function: Callable[..., Any], task: dict[str, Any]) -> Any:
-        context = multiprocessing.get_context("spawn")
+        context = worker_context()
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(sender, function, task))
+        answer = (dict(os.environ), _answer, sender, function, task)
+        process = context.Process(target=in_environment, args=answer)
         with self._lock:
             if self._ending:
                 raise RunLostError("stopped")

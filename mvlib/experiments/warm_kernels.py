@@ -31,7 +31,7 @@ from mvlib.experiments.keys import code_cells
 from mvlib.experiments.sources import imported_packages
 
 VARIABLE = "MVLIB_WARM_KERNELS"
-# What is slow to import, by package. Not pyplot: it looks for the kernel's shell.
+# What is slow to import, by package. Not the inline backend: it looks for the kernel's shell.
 _SLOW = {
     "torch": ["torch"],
     "scipy": ["scipy.stats"],
@@ -39,8 +39,10 @@ _SLOW = {
     "pandas": ["pandas"],
     "matplotlib": [
         "matplotlib.figure", "matplotlib.projections", "matplotlib.backend_bases",
-        "matplotlib.image",
+        "matplotlib.image", "matplotlib.pyplot",
     ],
+    "seaborn": ["seaborn"],
+    "PIL": ["PIL.Image"],
 }  # fmt: skip
 _KERNEL = ["ipykernel.kernelapp", "ipykernel.ipkernel"]
 _NAME = "mvlib-warm"

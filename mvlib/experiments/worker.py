@@ -174,8 +174,9 @@ def _short_folder() -> Iterator[Path]:
 
 def _stop_with_runner(folder: Path) -> None:
     """Stop this process and the kernel when the runner says so or is gone."""
-    parent = multiprocessing.parent_process()
-    expected = parent.pid if parent is not None else os.getppid()
+    # The runner, though this process may be forked from another one.
+    runner = multiprocessing.parent_process()
+    expected = os.getppid()
 
     def stop(*_: object) -> None:
         kill_kernels()
@@ -183,7 +184,7 @@ def _stop_with_runner(folder: Path) -> None:
         os._exit(1)
 
     def watch() -> None:
-        while os.getppid() == expected:
+        while os.getppid() == expected if runner is None else runner.is_alive():
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         stop()
 

@@ -1,0 +1,33 @@
+"""What every run's process needs, imported once: in the process that they are forked from."""
+
+from __future__ import annotations
+
+import gc
+from importlib import import_module
+
+from mvlib.experiments import schemas
+
+_MODULES = (
+    "mvlib.cli",
+    "mvlib.experiments.worker",
+    "mvlib.experiments.warm_kernels",
+    "papermill",
+    "psutil",
+    "jupyter_client.asynchronous",
+    "jupyter_client.ioloop",
+)
+
+
+def _import_all() -> None:
+    schemas.quick_jsonschema()
+    for name in _MODULES:
+        import_module(name)
+    import nbformat
+
+    # The validator is compiled at its first use.
+    nbformat.validate(nbformat.v4.new_notebook())
+    # What is frozen is not visited, hence not copied, by a process's first collection.
+    gc.freeze()
+
+
+_import_all()
