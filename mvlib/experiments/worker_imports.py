@@ -13,6 +13,8 @@ _MODULES = (
     "mvlib.experiments.warm_kernels",
     "papermill",
     "psutil",
+    # Looked for when a kernel is chosen.
+    "ipykernel.kernelspec",
     "jupyter_client.asynchronous",
     "jupyter_client.ioloop",
 )

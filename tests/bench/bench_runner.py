@@ -1,0 +1,145 @@
+"""What the runner itself costs a run, in CPU seconds of all its processes together."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from mvlib.experiments.plan import plan_runs
+from mvlib.experiments.records import load_records, save_record
+from mvlib.experiments.schemas import quick_jsonschema
+from mvlib.experiments.state import state_of
+
+if sys.platform != "linux":
+    pytest.skip("it counts processes as Linux does", allow_module_level=True)
+
+RUNS = 6
+PLAN = """
+paper = "toy"
+title = "Toy"
+method = "Toy"
+
+[[experiment]]
+name = "empty"
+title = "Empty"
+notebook = "notebooks/toy/empty.ipynb"
+quick = {{ grid = {{ x = {numbers} }}, minutes = 0.1 }}
+"""
+RECORD = """
+from mvlib.experiments import Recorder
+recorder = Recorder("toy", "empty", profile, "cpu")
+recorder.add("Toy", "wiki", measures={"one": 1.0})
+recorder.finish()
+"""
+# Whatever it starts and what that leaves behind is its own to wait for, hence in its count.
+COUNTED = """
+import contextlib, ctypes, os, resource, subprocess, sys
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+subprocess.run([sys.executable, *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
+with contextlib.suppress(ChildProcessError):
+    while True:
+        os.wait()
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(usage.ru_utime + usage.ru_stime)
+"""
+PROCESSES = """
+import sys
+from mvlib.experiments.executor import LocalProcesses
+if __name__ == "__main__":
+    executor = LocalProcesses(1)
+    for _ in range(int(sys.argv[1])):
+        executor.submit(abs, 1).result()
+    executor.shutdown()
+"""
+
+
+def make_project(root, code, runs):
+    for folder in ("data/plans", "notebooks/toy"):
+        (root / folder).mkdir(parents=True)
+    (root / "_config.yml").write_text("title: Toy\n")
+    plan = PLAN.format(numbers=list(range(runs)))
+    (root / "data/plans/toy.toml").write_text(plan)
+    cells = [nbformat.v4.new_code_cell(source) for source in ('profile = "quick"\nx = 0', code)]
+    cells[0].metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {
+        "name": "python3", "display_name": "Python 3", "language": "python"
+    }  # fmt: skip
+    nbformat.write(notebook, root / "notebooks/toy/empty.ipynb")
+    return root
+
+
+def counted(root, *arguments):
+    """Return the CPU seconds of a Python process and of all that comes of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED, *map(str, arguments)],
+        cwd=root, capture_output=True, text=True, check=True,
+        env=os.environ | {"MVLIB_ROOT": str(root), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+def cost_of_runs(folder, code):
+    """Return the seconds of a call with one run, and of each that comes on top."""
+    found = {}
+    for runs in (1, 2, RUNS):
+        root = make_project(folder / f"{runs}", code, runs)
+        found[runs] = counted(root, "-m", "mvlib", "run", "--jobs", "1")
+        assert [r["status"] for r in load_records(root=root)] == ["ok"] * runs
+    # From two on, kernels are forked.
+    return found[1], (found[RUNS] - found[2]) / (RUNS - 2)
+
+
+def processor_seconds(work, times):
+    start = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - start) / times
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "most"),
+    [("no torch", "", 2), ("torch imported", "import torch", 4)],
+)
+def test_an_empty_run(benchmark, report_ratio, tmp_path, name, code, most):
+    alone, among = benchmark.pedantic(
+        cost_of_runs, args=(tmp_path, f"{code}\n{RECORD}"), rounds=1
+    )
+    report_ratio(f"CPU s of an empty run, {name}", among, f"<= {most}")
+    report_ratio(f"CPU s of a call with one empty run, {name}", alone, "none")
+    kernels = [r["cpu_seconds"] for r in load_records(root=tmp_path / f"{RUNS}")]
+    report_ratio(
+        f"... of an empty run, the kernel's, {name}", sorted(kernels)[RUNS // 2], "none"
+    )
+
+
+def test_the_shares_of_an_empty_run(benchmark, report_ratio, tmp_path):
+    root = make_project(tmp_path / "shares", RECORD, RUNS)
+    script = tmp_path / "processes.py"
+    script.write_text(PROCESSES)
+    few, many = (counted(root, script, count) for count in (2, 22))
+    report_ratio("... starting its process", (many - few) / 20, "none")
+    counted(root, "-m", "mvlib", "run", "--jobs", "1")
+    records = load_records(root=root)
+    run = plan_runs("quick", root=root)[0]
+    state_of(run, records, root)
+    seconds = processor_seconds(lambda: state_of(run, records, root), times=20)
+    report_ratio("... computing its key, twice", 2 * seconds, "none")
+    seconds = processor_seconds(lambda: save_record(records[0], root), times=20)
+    report_ratio("... saving its record", seconds, "none")
+    quick_jsonschema()
+    from papermill.iorw import load_notebook_node, write_ipynb
+
+    executed = str(root / records[0]["executed"])
+    notebook = load_notebook_node(executed)
+    saves = 2 + 2 * len(json.loads((root / run.notebook).read_text())["cells"])
+    seconds = benchmark.pedantic(
+        processor_seconds,
+        args=(lambda: write_ipynb(notebook, executed), 20), rounds=1,
+    )  # fmt: skip
+    report_ratio("... papermill's saves", saves * seconds, "none")
