@@ -114,7 +114,8 @@ class LocalProcesses:
             raise RunLostError(f"{error}; it was the second try") from None
 
     def _call(self, function: Callable[..., Any], task: dict[str, Any]) -> Any:
-        context = worker_context()
+        with _interrupts_held_back():
+            context = worker_context()
         receiver, sender = context.Pipe(duplex=False)
         answer = (dict(os.environ), _answer, sender, function, task)
         process = context.Process(target=in_environment, args=answer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 from importlib import import_module
 
 from mvlib.experiments import schemas
@@ -21,6 +23,9 @@ _MODULES = (
 
 
 def _import_all() -> None:
+    # A terminal's Ctrl-C is for the runner, and for no process that is forked from here.
+    with contextlib.suppress(PermissionError):
+        os.setsid()
     schemas.quick_jsonschema()
     for name in _MODULES:
         import_module(name)
