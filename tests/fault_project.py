@@ -129,6 +129,21 @@ def processes_in(root, *words):
     return found
 
 
+def kernels_in(root):
+    """Return the kernels of a project, those forked from a warm process among them."""
+    warm = processes_in(root, "mvlib.experiments.warm_server")
+    servers = {process.pid for process in warm}
+    forked = [process for process in warm if _parent_of(process) in servers]
+    return processes_in(root, "ipykernel_launcher") + forked
+
+
+def _parent_of(process):
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return None
+
+
 def work_of(records):
     """Return what of records an undisturbed run must equal."""
     rows = [{k: v for k, v in record.items() if k not in CHANGING} for record in records]

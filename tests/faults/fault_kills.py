@@ -9,6 +9,7 @@ import pytest
 from fault_project import (
     complaints,
     good_project,
+    kernels_in,
     mvlib,
     processes_in,
     start,
@@ -20,11 +21,10 @@ from mvlib.experiments.records import load_records
 
 SEED = 20_261_122
 TIMES = 4
-# Of a process's command line.
-KINDS = {
-    "runner": "-m mvlib run",
-    "worker": "multiprocessing.spawn import spawn_main",
-    "kernel": "ipykernel_launcher",
+FINDERS = {
+    "runner": lambda root: processes_in(root, "-m mvlib run"),
+    "worker": lambda root: processes_in(root, "multiprocessing.spawn import spawn_main"),
+    "kernel": kernels_in,
 }
 
 
@@ -44,7 +44,7 @@ def kill_one(root, kind, moments, seconds):
     None says that it had ended before.
     """
     runner = start(root, "run", "--jobs", "2")
-    victim = moments.choice(wait_for(lambda: processes_in(root, KINDS[kind]), kind))
+    victim = moments.choice(wait_for(lambda: FINDERS[kind](root), f"a {kind}"))
     time.sleep(moments.uniform(0, seconds))
     try:
         victim.kill()
