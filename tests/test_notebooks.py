@@ -68,6 +68,7 @@ def test_the_notebooks_on_alignment_are_there():
         "batch_size",
         "against_classics",
         "table_retrieval",
+        "table_ablations",
     }
 
 

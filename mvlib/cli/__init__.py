@@ -1,3 +1,8 @@
 """The command line: run what is planned, look at it, build the book."""
 
-from mvlib.cli.parser import main as main
+from mvlib._lazy import attach
+
+_EXPORTS = {"main": "mvlib.cli.parser"}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)
