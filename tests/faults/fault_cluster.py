@@ -89,8 +89,9 @@ def test_a_run_whose_dask_worker_is_killed_is_done_by_another(undisturbed, tmp_p
         with KillableCluster(root, tmp_path / "scratch", 2) as cluster:
             runner = start(root, "run", "--scheduler", cluster.address)
             busy = wait_for(lambda: [w for w in cluster.workers if run_of(w)], "a kernel")
-            time.sleep(moments.uniform(0, 4))
+            time.sleep(moments.uniform(0, 3))
             moments.choice(busy).kill()
+            assert runner.poll() is None
             _, err = runner.communicate(timeout=240)
             complaints(err)
             assert runner.returncode == 0
@@ -101,20 +102,27 @@ def test_a_run_whose_dask_worker_is_killed_is_done_by_another(undisturbed, tmp_p
 @pytest.mark.fault("kill -9 of the Dask scheduler, at a random moment of a run")
 def test_after_the_scheduler_is_killed_a_rerun_does_what_is_left(undisturbed, tmp_path, fault):
     moments = random.Random(f"{SEED} scheduler")
-    recorded = 0
-    for number in range(TIMES):
+    recorded = kills = 0
+    for number in range(4 * TIMES):
+        if kills == TIMES:
+            break
         root = good_project(tmp_path / f"{number}", seconds=3)
         with KillableCluster(root, tmp_path / "scratch", 1) as cluster:
             runner = start(root, "run", "--scheduler", cluster.address)
             wait_for(lambda: run_of(cluster.workers[0]), "a kernel")
-            time.sleep(moments.uniform(0, 12))
+            time.sleep(moments.uniform(0, 10))
+            ended = runner.poll() is not None
             cluster.scheduler.kill()
             out, err = runner.communicate(timeout=240)
+            if ended:
+                continue
+            kills += 1
             complaints(err)
             assert runner.returncode == 1
             assert "is gone" in out
         recorded += len(load_records(root=root))
         assert rerun(root) == undisturbed
+    assert kills == TIMES, "the command had mostly ended before the scheduler was killed"
     fault(
         f"The command ended and said so; {recorded} of {2 * TIMES} runs were recorded before, "
         "a rerun did the rest, and all records equalled those of an undisturbed run.",
