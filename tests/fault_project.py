@@ -130,11 +130,22 @@ def processes_in(root, *words):
 
 
 def kernels_in(root):
-    """Return the kernels of a project, those forked from a warm process among them."""
-    warm = processes_in(root, "mvlib.experiments.warm_server")
-    servers = {process.pid for process in warm}
-    forked = [process for process in warm if _parent_of(process) in servers]
-    return processes_in(root, "ipykernel_launcher") + forked
+    """Return the kernels of a project."""
+    return processes_in(root, "ipykernel_launcher") + _forked(
+        root, "mvlib.experiments.warm_server"
+    )
+
+
+def workers_in(root):
+    """Return the processes that a project's local runs have of their own."""
+    return processes_in(root, "import spawn_main") + _forked(root, "multiprocessing.forkserver")
+
+
+def _forked(root, word):
+    """Return the processes that a server has forked, whose command line they share."""
+    found = processes_in(root, word)
+    servers = {process.pid for process in found}
+    return [process for process in found if _parent_of(process) in servers]
 
 
 def _parent_of(process):

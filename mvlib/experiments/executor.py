@@ -155,6 +155,9 @@ def _answer(sender: Connection, function: Callable[..., Any], task: dict[str, An
         answer = (False, error)
     try:
         sender.send(answer)
+    except OSError:
+        # The runner was killed: nobody waits for an answer.
+        return
     except Exception as error:
         # Some exceptions cannot be pickled; their text can.
         sender.send((False, RuntimeError(f"{answer[1]!r} cannot be sent: {error}")))

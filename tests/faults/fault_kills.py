@@ -15,6 +15,7 @@ from fault_project import (
     start,
     wait_for,
     work_of,
+    workers_in,
 )
 
 from mvlib.experiments.records import load_records
@@ -23,7 +24,7 @@ SEED = 20_261_122
 TIMES = 4
 FINDERS = {
     "runner": lambda root: processes_in(root, "-m mvlib run"),
-    "worker": lambda root: processes_in(root, "multiprocessing.spawn import spawn_main"),
+    "worker": workers_in,
     "kernel": kernels_in,
 }
 
@@ -65,10 +66,14 @@ def kill_one(root, kind, moments, seconds):
         pytest.param(
             kind,
             share,
-            marks=pytest.mark.fault(f"kill -9 of a {kind}, at a random moment"),
+            marks=pytest.mark.fault(f"kill -9 of the {name}, at a random moment of a run"),
             id=kind,
         )
-        for kind, share in [("runner", 0.8), ("worker", 0.4), ("kernel", 0.25)]
+        for kind, name, share in [
+            ("runner", "runner", 0.8),
+            ("worker", "process of a local run", 0.4),
+            ("kernel", "kernel of a run", 0.25),
+        ]
     ],
 )
 def test_a_rerun_ends_where_an_undisturbed_run_does(undisturbed, tmp_path, fault, kind, share):
