@@ -50,7 +50,7 @@ test: $(READY) lint ## check everything
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-cell-timeout 300 notebooks
 
 # In a name space of mounts of its own, where that is allowed: full disks are mounted there.
-faults: $(READY) ## break runs on purpose and keep what happened (about half an hour)
+faults: $(READY) ## break runs on purpose and keep what happened (about an hour)
 	@OMP_NUM_THREADS=1 $$(unshare -rm true 2>/dev/null && echo unshare -rm) \
 	  $(BIN)/python -m pytest tests/faults/test_*.py tests/faults/fault_*.py -p no:xdist --keep-results
 	@OMP_NUM_THREADS=1 MVLIB_FUZZ=500 $(BIN)/python -m pytest tests/test_fuzz_*.py -n 2 --hypothesis-seed=7
