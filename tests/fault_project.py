@@ -22,7 +22,7 @@ CHANGING = {
 }  # fmt: skip
 GOOD = """
 import time
-scores = dict(acc=0.5 + x / 10, nmi=0.4, ari=0.3, purity=0.6)
+scores = dict(acc=0.5 + x / 1000, nmi=0.4, ari=0.3, purity=0.6)
 recorder = Recorder("toy", "good", profile=profile, device="cpu")
 recorder.add("Toy", "handwritten", seed=x, parameters={"x": x},
              metrics={"last": scores}, seconds=0.1)
