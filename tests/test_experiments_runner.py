@@ -48,7 +48,7 @@ def test_a_run_leaves_a_record_that_obeys_the_schema(project):
     assert good[0]["parameters"] == {"profile": "quick", "x": 1, "seeds": [3]}
     assert good[0]["device"] == "cpu"
     assert list(good[0]["datasets"]) == ["handwritten"]
-    assert good[0]["cpu_seconds"] > 0.2
+    assert good[0]["cpu_seconds"] > 0.02
     assert good[0]["peak_memory_bytes"] > 10**7
     assert (root / good[0]["executed"]).is_file()
 
