@@ -4,6 +4,7 @@ They are forked on Linux alone; the tests of what happens elsewhere run everywhe
 """
 
 import os
+import platform
 import signal
 import socket
 import sys
@@ -90,6 +91,23 @@ def test_a_warm_kernel_has_the_imports_and_its_own_folder_environment_and_memory
     printed(first, "import pandas; pandas.toy = 1")
     _, second = kernels()
     assert printed(second, "import pandas; print(hasattr(pandas, 'toy'))") == "False"
+
+
+@forked_on_linux
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library has no such rule")
+def test_a_warm_kernel_takes_again_the_memory_that_it_freed(kernels):
+    _, client = kernels()
+    faults = (
+        "import resource\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    bytearray(b'x') * 80_000_000\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "print(faults(), min(faults() for _ in range(3)))"
+    )
+    first, later = map(int, printed(client, faults).split())
+    assert first > 5_000
+    assert later < 1_000
 
 
 @forked_on_linux
