@@ -33,7 +33,8 @@ from mvlib.experiments.sources import imported_packages
 VARIABLE = "MVLIB_WARM_KERNELS"
 # What is slow to import, by package. Not the inline backend: it looks for the kernel's shell.
 _SLOW = {
-    "torch": ["torch"],
+    # The second comes with the first optimizer.
+    "torch": ["torch", "torch._dynamo"],
     "scipy": ["scipy.stats"],
     "sklearn": ["sklearn.cluster"],
     "pandas": ["pandas"],
