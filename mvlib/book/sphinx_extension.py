@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from mvlib.experiments.provenance import available_cores
 
 _SPREAD = " ± "
 # Inside literals a bar is only a bar.
@@ -27,6 +30,10 @@ def setup(app: Any) -> dict[str, Any]:
     """
     # Jupyter Book configures sphinx_comments, which the book does without.
     app.add_config_value("comments_config", {}, "html")
+    if sys.platform == "linux":
+        # Pages are read and written by as many; the first process resolves their links.
+        app.parallel = available_cores() + 1
+        app.connect("config-inited", _let_pages_be_read_in_parallel)
     _register_bibliography_style()
     app.connect("autodoc-skip-member", _skip_member)
     # Before numpydoc (500) makes sections of the text.
@@ -148,6 +155,11 @@ def _section_starts(lines: list[str]) -> dict[str, int]:
         for number, (title, under) in enumerate(itertools.pairwise(lines))
         if title.strip() and re.fullmatch(r"-{3,}", under) and not title.startswith(" ")
     }
+
+
+def _let_pages_be_read_in_parallel(app: Any, config: Any) -> None:
+    # It says nothing of itself, and numbers sections when all pages are read.
+    app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
 
 
 def _skip_member(

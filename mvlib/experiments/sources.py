@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import os
 import tokenize
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 _INDEX_NAMES = {"_EXPORTS", "__all__", "__version__", "__getattr__", "__dir__"}
+# Module to its file and when that changed.
+_Files = dict[str, tuple[str, int]]
 _DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -40,23 +43,8 @@ def reached_sources(code: Iterable[str], package: Path) -> dict[str, str]:
     SyntaxError
         If some code is no Python.
     """
-    reached: set[str] = set()
     # As one text: a cell uses what another imports.
-    pending = _references(ast.parse("\n".join(code)), "", package.name)
-    seen: set[str] = set()
-    while pending:
-        reference = pending.pop()
-        if reference in seen:
-            continue
-        seen.add(reference)
-        for module in _modules_on(reference, package):
-            if module not in reached:
-                reached.add(module)
-                pending += _module(_locate(module, package), module, package.name)[1]
-    hashes = {
-        module: _module(_locate(module, package), module, package.name)[0] for module in reached
-    }
-    return {module: found for module, found in sorted(hashes.items()) if found}
+    return dict(_reached("\n".join(code), package.name, _modules_of(package)))
 
 
 def imported_packages(code: Iterable[str], package: Path) -> set[str]:
@@ -81,9 +69,49 @@ def imported_packages(code: Iterable[str], package: Path) -> set[str]:
     """
     cells = "\n".join(code)
     found = set(_packages(cells))
+    files = {module: path for module, path, _ in _modules_of(package)}
     for module in reached_sources([cells], package):
-        found |= _packages(_locate(module, package).read_text(encoding="utf-8"))
+        found |= _packages(Path(files[module]).read_text(encoding="utf-8"))
     return found - {package.name}
+
+
+def _modules_of(package: Path) -> tuple[tuple[str, str, int], ...]:
+    """Return a package's modules, each with its file and when that changed."""
+    found: dict[str, tuple[str, str, int]] = {}
+    pending = [(package.name, str(package))]
+    while pending:
+        name, folder = pending.pop()
+        for entry in os.scandir(folder):
+            stem, ending = os.path.splitext(entry.name)
+            module = name if stem == "__init__" else f"{name}.{stem}"
+            if entry.is_dir():
+                pending.append((f"{name}.{entry.name}", entry.path))
+            # A package comes before a module of its name.
+            elif ending == ".py" and (stem == "__init__" or module not in found):
+                found[module] = (module, entry.path, entry.stat().st_mtime_ns)
+    return tuple(sorted(found.values()))
+
+
+@lru_cache(maxsize=256)
+def _reached(
+    code: str, top: str, modules: tuple[tuple[str, str, int], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return what `reached_sources` does, as pairs; the same for the same files."""
+    files: _Files = {module: (path, changed) for module, path, changed in modules}
+    reached: set[str] = set()
+    pending = _references(ast.parse(code), "", top)
+    seen: set[str] = set()
+    while pending:
+        reference = pending.pop()
+        if reference in seen:
+            continue
+        seen.add(reference)
+        for module in _modules_on(reference, files):
+            if module not in reached:
+                reached.add(module)
+                pending += _read_module(*files[module], module, top)[1]
+    hashes = {module: _read_module(*files[module], module, top)[0] for module in reached}
+    return tuple((module, found) for module, found in sorted(hashes.items()) if found)
 
 
 @lru_cache(maxsize=1024)
@@ -115,29 +143,21 @@ def code_of(source: str) -> str:
     return "\n".join(line for number, line in enumerate(lines) if number not in dropped)
 
 
-def _module(path: Path, module: str, top: str) -> tuple[str | None, list[str]]:
-    return _read_module(path, path.stat().st_mtime_ns, module, top)
-
-
 @lru_cache(maxsize=1024)
 def _read_module(
-    path: Path, changed: int, module: str, top: str
+    path: str, changed: int, module: str, top: str
 ) -> tuple[str | None, list[str]]:
     """Return the hash of a module's code (None for a lazy index) and what it refers to."""
-    source = path.read_text(encoding="utf-8")
+    source = Path(path).read_text(encoding="utf-8")
     tree = ast.parse(source)
-    if path.name == "__init__.py" and _is_index(tree):
+    if _is_package(path) and _is_index(tree):
         return None, []
-    inside = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    inside = module if _is_package(path) else module.rpartition(".")[0]
     return hashlib.sha256(code_of(source).encode()).hexdigest(), _references(tree, inside, top)
 
 
-def _locate(module: str, package: Path) -> Path | None:
-    base = package.parent.joinpath(*module.split("."))
-    for path in (base / "__init__.py", base.with_suffix(".py")):
-        if path.is_file():
-            return path
-    return None
+def _is_package(path: str) -> bool:
+    return os.path.basename(path) == "__init__.py"
 
 
 def _is_index(tree: ast.Module) -> bool:
@@ -158,36 +178,35 @@ def _is_index(tree: ast.Module) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _exports_of(path: Path, changed: int) -> dict[str, str]:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+def _exports_of(path: str, changed: int) -> dict[str, str]:
+    for node in ast.parse(Path(path).read_text(encoding="utf-8")).body:
         named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
         if named and node.targets[0].id == "_EXPORTS":
             return ast.literal_eval(node.value)
     return {}
 
 
-def _modules_on(reference: str, package: Path) -> list[str]:
+def _modules_on(reference: str, files: _Files) -> list[str]:
     """Return the modules that a dotted reference passes through."""
     top, *parts = reference.split(".")
     found, module = [top], top
     for part in parts:
-        path = _locate(module, package)
-        if path is None or path.name != "__init__.py":
+        if module not in files or not _is_package(files[module][0]):
             break
-        exports = _exports_of(path, path.stat().st_mtime_ns)
+        exports = _exports_of(*files[module])
         if part == "*":
             for name in exports:
-                found += _modules_on(f"{module}.{name}", package)
+                found += _modules_on(f"{module}.{name}", files)
             break
-        if _locate(f"{module}.{part}", package):
+        if f"{module}.{part}" in files:
             module = f"{module}.{part}"
             found.append(module)
         elif part in exports:
             module = exports[part]
-            found += _modules_on(module, package)
+            found += _modules_on(module, files)
         else:
             break
-    return [module for module in dict.fromkeys(found) if _locate(module, package)]
+    return [module for module in dict.fromkeys(found) if module in files]
 
 
 class _Names(ast.NodeVisitor):
