@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
+from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-
-if TYPE_CHECKING:
-    from bs4 import BeautifulSoup
 
 # What a page loads by itself, in contrast to what a reader may click.
 _LOADED = {
@@ -26,6 +23,7 @@ _LOADED = {
     "use": ("href", "xlink:href"),
     "video": ("src", "poster"),
 }
+_NOT_LOADED = {"canonical", "author", "license"}
 _CSS_LOADS = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
 # A script may name pages for a reader; what it can load are scripts, styles and modules.
 _SCRIPT_LOADS = re.compile(
@@ -50,21 +48,18 @@ def book_problems(html: str | Path) -> list[str]:
         style, font or picture from outside; a link or anchor inside the book that leads
         nowhere; an image without alternative text, or with its file's name for one.
     """
-    from bs4 import BeautifulSoup
-
     root = Path(html).resolve()
     pages = {
-        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        path: _Page(path.read_text(encoding="utf-8"))
         for path in sorted(root.rglob("*.html"))
         # The theme leaves the templates of its own parts among the static files.
         if "_static" not in path.relative_to(root).parts
     }
-    # `#top` is a page's beginning by the standard.
-    anchors = {path: _anchors(page) | {"top"} for path, page in pages.items()}
+    anchors = {path: page.anchors for path, page in pages.items()}
     problems = []
     for path, page in pages.items():
         name = path.relative_to(root).as_posix()
-        found = page_problems(page) + _broken_links(path, page, root, anchors)
+        found = page.problems() + _broken_links(path, page, root, anchors)
         problems += [f"{name}: {problem}" for problem in found]
     for path in sorted(root.rglob("*.css")):
         name = path.relative_to(root).as_posix()
@@ -77,62 +72,86 @@ def book_problems(html: str | Path) -> list[str]:
     return problems
 
 
-def page_problems(page: BeautifulSoup | str) -> list[str]:
+def page_problems(page: str) -> list[str]:
     """Return what is wrong with one page by itself: loads from outside, images without words.
 
     Parameters
     ----------
-    page : BeautifulSoup or str
-        The page, parsed or as HTML.
+    page : str
+        The page, as HTML.
 
     Returns
     -------
     list of str
         One line a problem.
     """
-    if isinstance(page, str):
-        from bs4 import BeautifulSoup
+    return _Page(page).problems()
 
-        page = BeautifulSoup(page, "html.parser")
-    problems = [f"loads {url} from outside" for _, url in _loads(page) if _is_outside(url)]
-    for style in page.find_all("style"):
-        problems += [f"loads {url} from outside" for url in _css_outside(style.get_text())]
-    for tag in page.find_all(style=True):
-        problems += [f"loads {url} from outside" for url in _css_outside(tag["style"])]
-    for script in page.find_all("script", src=False):
-        found = _script_outside(script.get_text())
+
+class _Page(HTMLParser):
+    """What a page loads, links to, shows and can be linked to by, gathered in one reading."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        # `#top` is a page's beginning by the standard.
+        self.anchors = {"top"}
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.texts: dict[str, list[str]] = {"style": [], "script": []}
+        self._inside = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        self._inside = "" if tag == "script" and "src" in values else tag
+        self.anchors.update(filter(None, [values.get("id")]))
+        if tag == "a":
+            self.anchors.update(filter(None, [values.get("name")]))
+            self.links += [values["href"]] if "href" in values else []
+        elif tag == "img":
+            self.images.append(values)
+        if "style" in values:
+            self.texts["style"].append(values["style"])
+        if tag != "link" or not set(values.get("rel", "").split()) <= _NOT_LOADED:
+            self.loads += [url for name in _LOADED.get(tag, ()) for url in _urls(name, values)]
+
+    def handle_data(self, data: str) -> None:
+        if self._inside in self.texts:
+            self.texts[self._inside].append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the page by itself."""
+        outside = [url for url in self.loads if _is_outside(url)]
+        outside += [url for style in self.texts["style"] for url in _css_outside(style)]
+        problems = [f"loads {url} from outside" for url in outside]
+        found = [url for script in self.texts["script"] for url in _script_outside(script)]
         problems += [f"a script can load {url} from outside" for url in found]
-    for image in page.find_all("img"):
-        words = (image.get("alt") or "").strip()
-        source = str(image.get("src", ""))[:80]
-        if not words:
-            problems.append(f"image {source} has no alternative text")
-        elif _IMAGE_NAME.fullmatch(words):
-            problems.append(f"image {source} has a file name for alternative text")
-    return problems
+        for image in self.images:
+            words, source = image.get("alt", "").strip(), image.get("src", "")[:80]
+            if not words:
+                problems.append(f"image {source} has no alternative text")
+            elif _IMAGE_NAME.fullmatch(words):
+                problems.append(f"image {source} has a file name for alternative text")
+        return problems
 
 
-def _loads(page: BeautifulSoup) -> list[tuple[Any, str]]:
-    found = []
-    for tag in page.find_all(list(_LOADED)):
-        if tag.name == "link" and set(tag.get("rel", [])) <= {"canonical", "author", "license"}:
-            continue
-        for attribute in _LOADED[tag.name]:
-            value = tag.get(attribute)
-            if value and attribute == "srcset":
-                found += [(tag, part.split()[0]) for part in value.split(",") if part.strip()]
-            elif value:
-                found.append((tag, value))
-    return found
+def _urls(attribute: str, values: dict[str, str]) -> list[str]:
+    value = values.get(attribute, "")
+    if attribute == "srcset":
+        return [part.split()[0] for part in value.split(",") if part.strip()]
+    return [value] if value else []
 
 
 def _broken_links(
-    path: Path, page: BeautifulSoup, root: Path, anchors: dict[Path, set[str]]
+    path: Path, page: _Page, root: Path, anchors: dict[Path, set[str]]
 ) -> list[str]:
-    links = [tag["href"] for tag in page.find_all("a", href=True)]
-    links += [url for _, url in _loads(page)]
     problems = []
-    for link in dict.fromkeys(links):
+    for link in dict.fromkeys([*page.links, *page.loads]):
         parts = urlsplit(link)
         if parts.scheme or parts.netloc:
             continue
@@ -143,14 +162,9 @@ def _broken_links(
                 target /= "index.html"
         if not target.is_relative_to(root) or not target.is_file():
             problems.append(f"link {link} leads to no file")
-        elif parts.fragment and unquote(parts.fragment) not in anchors.get(target, {""}):
+        elif parts.fragment and unquote(parts.fragment) not in anchors.get(target, ()):
             problems.append(f"link {link} leads to no such place in the page")
     return problems
-
-
-def _anchors(page: BeautifulSoup) -> set[str]:
-    named = {tag["name"] for tag in page.find_all("a", attrs={"name": True})}
-    return named | {tag["id"] for tag in page.find_all(id=True)}
 
 
 def _is_outside(url: str) -> bool:
