@@ -15,12 +15,16 @@ from tqdm import tqdm
 from mvlib._files import write_text
 from mvlib.book.checks import book_problems
 from mvlib.book.staging import stage_book
+from mvlib.experiments.schemas import quick_jsonschema
 
 _DIGEST = ".content"
 _LOG_LINES = 40
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FLAGS = ("-q", "-n", "-W", "--keep-going", "--path-output")
-_COMMAND = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+_COMMAND = (
+    "from mvlib.experiments.schemas import quick_jsonschema; quick_jsonschema(); "
+    "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+)
 _BAR = "{desc} {n_fmt}/{total_fmt} {bar:20} {elapsed}{postfix}"
 
 
@@ -51,6 +55,7 @@ def build_book(root: str | Path, out: str | Path | None = None) -> Path:
     """
     from filelock import FileLock
 
+    quick_jsonschema()
     root = Path(root).resolve()
     out = Path(out).resolve() if out is not None else root / "_build"
     out.mkdir(parents=True, exist_ok=True)
