@@ -1,5 +1,6 @@
 """Kernels for the tests of the notebooks, forked from one process with the imports."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ HERE = Path(__file__).parent
 def pytest_configure(config):
     """Start it once; the processes that share out the tests inherit its address."""
     threads = int(os.environ.get("OMP_NUM_THREADS", 1))
-    kernels = warm_kernels(sorted(HERE.glob("*/*.ipynb")), threads)
-    kernels.__enter__()
-    config.add_cleanup(lambda: kernels.__exit__(None, None, None))
+    until_the_end = contextlib.ExitStack()
+    until_the_end.enter_context(warm_kernels(sorted(HERE.glob("*/*.ipynb")), threads))
+    config.add_cleanup(until_the_end.close)
     use_warm_kernels()

@@ -120,6 +120,17 @@ def mvlib(root, *arguments):
     return process.returncode, out, err
 
 
+def start_python(code, folder):
+    """Start a process of Python that can import mvlib; return it and the line it says first."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
+    return process, process.stdout.readline().strip()
+
+
 def wait_for(condition, what):
     end = time.monotonic() + NOTEBOOK_LIMIT
     while not condition():

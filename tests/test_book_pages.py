@@ -15,6 +15,7 @@ from mvlib.book.sphinx_extension import (
     keep_spreads_whole,
     move_deviations,
 )
+from mvlib.experiments.faults import Fault, save_faults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,6 +71,20 @@ def test_status_shows_a_failed_run_as_failed(project):
     page = status_page([failed], root=project)
     assert "[failed](failures.md)" in page
     assert "0 of 1 runs succeeded" in page
+
+
+def test_status_counts_what_was_broken_on_purpose_by_its_verdict(project):
+    assert "## Faults" not in status_page(root=project)
+    common = {"happened": "It went on.", "times": 1, "seconds": 1.0, "versions": {}}
+    faults = {
+        "a": Fault("a", verdict="passed", date="2026-01-02", **common),
+        "b": Fault("b", verdict="passed", date="2026-03-04", **common),
+        "c": Fault("c", verdict="failed", date="2026-02-01", **common),
+    }
+    save_faults(faults, project)
+    told = section(status_page(root=project), "Faults")
+    assert "2 passed, 1 failed; the last on 2026-03-04" in told
+    assert "(faults.md)" in told
 
 
 def test_failures_says_none_when_none(project):

@@ -45,6 +45,8 @@ def test_every_example_of_the_book_is_right(monkeypatch, tmp_path):
         ("", "holds None: expected keys and values"),
         ("- kind", "expected keys and values"),
         ("kind: [", "is no YAML"),
+        ("kind: local\nworkers: 2\nworkers: 20", "gives workers twice"),
+        ("kind: local\nsecurity: {ca: a, ca: b}", "gives ca twice"),
         (b"kind: \xff", "is no YAML"),
         ("kind: !!python/object:os.system {}", "is no YAML"),
         ("kind: 2001-99-99", "is no YAML"),

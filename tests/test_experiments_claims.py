@@ -1,21 +1,18 @@
 """Two runners on one folder share the work: nothing runs twice, nothing is lost."""
 
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
 from runner_projects import (
     NOTEBOOK_LIMIT,
     PLAN,
-    REPOSITORY,
     STUB_PLAN,
     Stub,
     make_project,
     make_stub_project,
     processes_in,
     start,
+    start_python,
     wait_for,
 )
 
@@ -112,11 +109,8 @@ def test_a_claim_ends_with_its_process_however_it_ends(project):
         "print(claims.take('cell'), flush=True)\n"
         "time.sleep(600)\n"
     )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(project)], stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
-    assert holder.stdout.readline() == "True\n"
+    holder, taken = start_python(code, project)
+    assert taken == "True"
     mine = Claims(project)
     assert not mine.take("cell")
     holder.kill()

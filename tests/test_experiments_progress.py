@@ -2,14 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from types import SimpleNamespace
 
 import pytest
-from runner_projects import REPOSITORY, Stub, make_stub_project, wait_for
+from runner_projects import Stub, make_stub_project, start_python, wait_for
 
 from mvlib.cli.watch import watch
 from mvlib.experiments import plan_runs, run_all
@@ -77,11 +75,8 @@ def test_a_killed_runners_file_is_recognised_and_removed(tmp_path):
         "    print('told', flush=True)\n"
         "    time.sleep(600)\n"
     )
-    runner = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
-    assert runner.stdout.readline() == "told\n"
+    runner, said = start_python(code, tmp_path)
+    assert said == "told"
     assert work_at(tmp_path) is not None
     runner.kill()
     runner.communicate()

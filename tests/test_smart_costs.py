@@ -18,24 +18,24 @@ def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_no
     assert np.array_equal(again[1], views[1])
 
 
-def test_costs_are_positive_named_and_one_a_size():
-    settings = {"batch_size": 150, "graph_batch_size": None}
-    costs = smart_costs("handwritten", [300, 600], 0.5, settings, 0, "cpu")
-    assert len(costs) == 2
-    for measures in costs:
+def test_costs_are_positive_named_and_one_a_way_and_size():
+    ways = [{"batch_size": 150, "graph_batch_size": None}, {"batch_size": None, "largest": 300}]
+    costs = smart_costs("handwritten", [300, 600], 0.5, ways, 0, "cpu")
+    assert [len(measured) for measured in costs] == [2, 1]
+    for measures in [measures for measured in costs for measures in measured]:
         assert set(measures) == {"seconds_training", "seconds_features", "memory_mb"}
         assert measures["seconds_training"] > 0
-    assert costs[1]["memory_mb"] >= costs[0]["memory_mb"] >= 0
+    assert costs[0][1]["memory_mb"] >= costs[0][0]["memory_mb"] >= 0
 
 
 @pytest.mark.parametrize("sizes", [[], [300, 200], [300, 300]])
 def test_sizes_must_ascend(sizes):
     with pytest.raises(ValueError, match="expected some, each larger than the last"):
-        smart_costs("handwritten", sizes, 0.5, {}, 0, "cpu")
+        smart_costs("handwritten", sizes, 0.5, [{}], 0, "cpu")
 
 
 def test_an_error_of_the_other_process_arrives_here():
     with pytest.raises(ValueError, match="sizes=1 "):
-        smart_costs("handwritten", [1], 0.5, {}, 0, "cpu")
+        smart_costs("handwritten", [1], 0.5, [{}], 0, "cpu")
     with pytest.raises(TypeError, match="bach_size"):
-        smart_costs("handwritten", [300], 0.5, {"bach_size": 10}, 0, "cpu")
+        smart_costs("handwritten", [300], 0.5, [{"bach_size": 10}], 0, "cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def status_page(
     str
         MyST Markdown.
     """
-    from mvlib.experiments import latest_records, staleness
+    from mvlib.experiments import latest_records, load_faults, staleness
 
     root = _root(root)
     records = latest_records(_records(records, root))
@@ -60,6 +61,14 @@ def status_page(
         for row, run in zip(rows, runs, strict=True):
             row.insert(4, staleness(run, root))
         parts += [table(header, rows, numeric=3), _total(runs)]
+    if tried := load_faults(root).values():
+        verdicts = Counter(fault.verdict for fault in tried)
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+        parts += [
+            "## Faults",
+            f"What was broken on purpose, and what came of it: {counts}; the last on "
+            f"{max(fault.date for fault in tried)}. [Each with its result](faults.md).",
+        ]
     parts += [
         "## What the words mean",
         "**current**: the notebook, the mvlib sources that it reaches and the data are "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -120,7 +121,9 @@ def load_cluster_file(path: str | Path) -> ClusterFile:
 
     path = Path(path)
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        found = yaml.safe_load(text)
+        twice = _given_twice(yaml.compose(text, yaml.SafeLoader))
     except OSError as error:
         raise ValueError(f"cluster file {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -130,12 +133,27 @@ def load_cluster_file(path: str | Path) -> ClusterFile:
         raise ValueError(
             f"{where} holds {found!r:.80}: expected keys and values, such as kind: local"
         )
+    if twice:
+        raise ValueError(f"{where} gives {twice} twice: expected each key once")
     for key in found:
         check_choice(f"{where}: key", key, [each.name for each in fields(ClusterFile)])
     _check_kind(where, found)
     values = {key: _value(f"{where}: {key}", key, value) for key, value in found.items()}
     _check_together(where, values)
     return ClusterFile(**values)
+
+
+def _given_twice(node: Any) -> str:
+    """Return the first key that a YAML mapping, or one right within it, holds twice, or ""."""
+
+    def pairs(of: Any) -> list[tuple[Any, Any]]:
+        return of.value if getattr(of, "id", "") == "mapping" else []
+
+    for mapping in [node, *(value for _, value in pairs(node))]:
+        counts = Counter(str(key.value) for key, _ in pairs(mapping))
+        if twice := [key for key, count in counts.items() if count > 1]:
+            return twice[0]
+    return ""
 
 
 def _check_kind(where: str, found: Mapping[str, Any]) -> None:

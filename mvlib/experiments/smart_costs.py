@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
@@ -21,11 +21,11 @@ def smart_costs(
     dataset: str,
     sizes: Sequence[int],
     aligned_ratio: float,
-    settings: Mapping[str, Any],
+    ways: Sequence[Mapping[str, Any]],
     random_state: int,
     device: str = "auto",
-) -> list[dict[str, float]]:
-    """Return what SMART costs on a data set resampled to several sizes.
+) -> list[list[dict[str, float]]]:
+    """Return what SMART costs on a data set resampled to several sizes, in several ways.
 
     Parameters
     ----------
@@ -36,9 +36,10 @@ def smart_costs(
         process's memory never falls.
     aligned_ratio : float
         Share of aligned rows.
-    settings : mapping
-        Of `SMART`, on top of its defaults with hidden layers of 512. A value of None stands
-        for the size.
+    ways : sequence of mapping
+        Settings of `SMART`, on top of its defaults with hidden layers of 512. A value of None
+        stands for the size. `largest` is no setting but the last size to try, all by default.
+        Each way is measured in a process of its own.
     random_state : int
         Seed of the drawing and of SMART.
     device : str, default="auto"
@@ -46,8 +47,8 @@ def smart_costs(
 
     Returns
     -------
-    list of dict of str to float
-        For each size `seconds_training`: an epoch, the mean of two after a first.
+    list of list of dict of str to float
+        For each way and size `seconds_training`: an epoch, the mean of two after a first.
         `seconds_features`: the rest of a fit, most of it the graph, the features and
         k-means. `memory_mb`: the highest resident memory so far less what the process held
         before, in 10^6 bytes; main memory, also where a GPU works.
@@ -61,10 +62,33 @@ def smart_costs(
         check_number("sizes", size, low=2, integer=True)
     if not len(sizes) or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"sizes={list(sizes)!r}: expected some, each larger than the last")
-    context = multiprocessing.get_context("spawn")
+    task = (dataset, list(sizes), aligned_ratio, list(map(dict, ways)), random_state, device)
+    return _elsewhere("spawn", _measure_all, *task)
+
+
+def _elsewhere(start: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    context = multiprocessing.get_context(start)
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        task = (dataset, list(sizes), aligned_ratio, dict(settings), random_state, device)
-        return pool.submit(_measure, *task).result()
+        return pool.submit(function, *arguments).result()
+
+
+def _measure_all(
+    dataset: str, sizes: list[int], aligned_ratio: float, ways: list[dict[str, Any]], *rest: Any
+) -> list[list[dict[str, float]]]:
+    start = "spawn"
+    if sys.platform == "linux":
+        # Its own processes are forked from this one, which imports once and computes nothing.
+        import torch._dynamo  # noqa: F401
+
+        import mvlib.methods.smart.estimator  # noqa: F401
+
+        start = "fork"
+    found = []
+    for way in ways:
+        largest = way.pop("largest", max(sizes))
+        some = [size for size in sizes if size <= largest]
+        found.append(_elsewhere(start, _measure, dataset, some, aligned_ratio, way, *rest))
+    return found
 
 
 def resampled(

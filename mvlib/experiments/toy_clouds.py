@@ -88,7 +88,7 @@ def losses_by_angle(
     -------
     DataFrame
         loss (its name), angle, value, and `scaled`: the value between the loss's smallest, 0,
-        and its largest, 1.
+        and its largest, 1; all 0 for a loss that does not change.
     """
     import pandas as pd
 
@@ -96,9 +96,9 @@ def losses_by_angle(
     A = torch.from_numpy(first)
     for name, loss in losses.items():
         values = [float(loss(A, torch.from_numpy(turned(second, angle)))) for angle in angles]
-        low, high = min(values), max(values)
+        low, span = min(values), (max(values) - min(values)) or 1.0
         for angle, value in zip(angles, values, strict=True):
-            scaled = (value - low) / (high - low)
+            scaled = (value - low) / span
             rows.append({"loss": name, "angle": angle, "value": value, "scaled": scaled})
     return pd.DataFrame(rows)
 
