@@ -15,6 +15,7 @@ from tqdm import tqdm
 from mvlib._files import write_text
 from mvlib.book.checks import book_problems
 from mvlib.book.staging import stage_book
+from mvlib.experiments.own_sources import python_path
 from mvlib.experiments.schemas import quick_jsonschema
 
 _DIGEST = ".content"
@@ -89,14 +90,10 @@ def build_book(root: str | Path, out: str | Path | None = None) -> Path:
 
 
 def _run(stage: Path, folder: Path, log: Path) -> Path:
-    import mvlib
-
-    # The API pages must describe this mvlib, not another one that is installed.
-    ours = str(Path(mvlib.__file__).resolve().parents[1])
-    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, "-c", _COMMAND, "build", *_FLAGS, str(folder), str(stage)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        # The API pages must describe this mvlib, not another one that is installed.
+        env={**os.environ, "PYTHONPATH": python_path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -18,10 +18,10 @@ from typing import Any
 
 from distributed import Reschedule, Worker, WorkerPlugin, get_worker
 
-import mvlib
 from mvlib.engines.run_process import EXECUTED, OUTCOME
 from mvlib.engines.shares import Cards, share_of_cores
 from mvlib.experiments.outcomes import lost
+from mvlib.experiments.own_sources import python_path
 from mvlib.experiments.plan import PlannedRun
 from mvlib.experiments.warm_kernels import VARIABLE
 
@@ -157,13 +157,8 @@ def _why_ended(code: int, worker: str, folder: Path) -> str:
 
 
 def _environment(card: str) -> dict[str, str]:
-    here = str(Path(mvlib.__file__).parents[1])
-    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     kept = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    return kept | {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
-        "CUDA_VISIBLE_DEVICES": card,
-    }
+    return kept | {"PYTHONPATH": python_path(), "CUDA_VISIBLE_DEVICES": card}
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvision
 
 import mvlib
 from mvlib.experiments.keys import code_cells
+from mvlib.experiments.own_sources import python_path
 from mvlib.experiments.sources import imported_packages
 
 VARIABLE = "MVLIB_WARM_KERNELS"
@@ -222,11 +223,9 @@ def _shared_imports(notebooks: Iterable[Path]) -> list[str]:
 
 
 def _server_environment(threads: int) -> dict[str, str]:
-    here = str(Path(mvlib.__file__).parents[1])
-    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     given = _KEEP_FREED_MEMORY | os.environ
     return given | {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        "PYTHONPATH": python_path(),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         # Matplotlib reads it once, when it is imported.
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",

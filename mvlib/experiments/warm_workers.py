@@ -8,10 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.context import BaseContext
-from pathlib import Path
 from typing import Any
 
-import mvlib
+from mvlib.experiments.own_sources import python_path
 
 _IMPORTS = "mvlib.experiments.worker_imports"
 
@@ -47,10 +46,7 @@ def _own_sources_first() -> Iterator[None]:
     """Have a process that starts here import this mvlib, not one in the current folder."""
     before = dict(os.environ)
     os.environ["PYTHONSAFEPATH"] = "1"
-    ours = str(Path(mvlib.__file__).parents[1])
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        dict.fromkeys([ours, *filter(None, before.get("PYTHONPATH", "").split(os.pathsep))])
-    )
+    os.environ["PYTHONPATH"] = python_path()
     try:
         yield
     finally:

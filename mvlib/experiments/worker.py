@@ -18,11 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mvlib
 from mvlib._files import replacing
 from mvlib.experiments.executed import plain_error, results_in
 from mvlib.experiments.kernel_watch import GIGABYTE, KernelWatch, kill_kernels
 from mvlib.experiments.memory import memory_bytes
+from mvlib.experiments.own_sources import python_path
 from mvlib.experiments.schemas import quick_jsonschema
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -155,9 +155,7 @@ def _set_environment(task: dict[str, Any], root: Path, folder: Path) -> None:
     os.environ["MVLIB_ROOT"] = str(root)
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     # The notebook must use the very sources that are in the run's key.
-    here = str(Path(mvlib.__file__).parents[1])
-    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ["PYTHONPATH"] = python_path()
 
 
 @contextlib.contextmanager
