@@ -20,8 +20,9 @@ $(READY): requirements.txt pyproject.toml
 	  { echo "Python 3.11 to 3.13 is needed; name one with: make setup PYTHON=python3.12"; exit 1; }
 	@echo "Setting up .venv (some minutes the first time)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@# pip compiles what it installs; uv leaves that to the first import, unless told.
 	@if command -v uv >/dev/null; then \
-	  uv pip install --quiet --python $(BIN)/python -r requirements.txt; \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt; fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
