@@ -161,6 +161,18 @@ def test_no_kernel_outlives_its_client(kernels):
         time.sleep(0.05)
 
 
+@forked_on_linux
+def test_the_process_with_the_imports_ends_without_a_word(notebooks, monkeypatch, capfd):
+    monkeypatch.delenv(warm.VARIABLE, raising=False)
+    monkeypatch.setattr(warm, "_shared_imports", lambda _: warm._SLOW["torch"])
+    with warm.warm_kernels(notebooks, threads=1), socket.socket(socket.AF_UNIX) as client:
+        client.connect(os.environ[warm.VARIABLE])
+        client.sendall(b"no JSON\n")
+        # Answered, by hanging up, once everything is imported.
+        assert client.recv(1) == b""
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_where_processes_do_not_fork_safely_kernels_start_as_ever(
     notebooks, monkeypatch, platform
