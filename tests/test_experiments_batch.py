@@ -1,12 +1,14 @@
 """What `run_all` starts, through a stand-in for the processes."""
 
+import contextlib
 import subprocess
 
 import pytest
 from runner_projects import Stub, make_stub_project, write
 
-from mvlib.experiments import load_records, plan_runs, run_all
+from mvlib.experiments import load_records, plan_runs, run_all, warm_kernels
 from mvlib.experiments.executor import RunLostError
+from mvlib.experiments.standing import Standing
 from mvlib.experiments.state import git_state, state_of
 
 
@@ -182,3 +184,42 @@ def test_git_state_is_null_outside_a_checkout_of_its_own(project):
     assert git_state(project)["git_dirty"] is False
     (project / "new").touch()
     assert git_state(project)["git_dirty"] is True
+
+
+@pytest.fixture
+def warmed(monkeypatch):
+    """Keep for which notebooks a process was started that imports, and when it ended."""
+    seen = []
+
+    @contextlib.contextmanager
+    def warm(notebooks, threads):
+        seen.append([path.name for path in notebooks])
+        try:
+            yield
+        finally:
+            seen.append("ended")
+
+    monkeypatch.setattr(warm_kernels, "warm_kernels", warm)
+    return seen
+
+
+def test_slow_imports_begin_before_the_runs_are_judged_and_end_with_them(
+    project, warmed, monkeypatch
+):
+    def judge(*_):
+        raise ValueError(f"judged after {warmed}")
+
+    monkeypatch.setattr(Standing, "at_start", judge)
+    runs = plan_runs("full", root=project)
+    names = [run.notebook.rpartition("/")[2] for run in runs]
+    with pytest.raises(ValueError, match="judged after") as error:
+        run_all(runs, jobs=1, root=project)
+    assert str(error.value) == f"judged after {[names]}"
+    assert warmed == [names, "ended"]
+
+
+def test_nothing_is_imported_for_runs_that_are_recorded(project, warmed):
+    run(project)
+    summary = run_all(plan_runs("full", root=project), jobs=1, root=project)
+    assert words(summary) == ["recorded", "recorded"]
+    assert warmed == []

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
@@ -164,13 +165,40 @@ def test_no_kernel_outlives_its_client(kernels):
 @forked_on_linux
 def test_the_process_with_the_imports_ends_without_a_word(notebooks, monkeypatch, capfd):
     monkeypatch.delenv(warm.VARIABLE, raising=False)
-    monkeypatch.setattr(warm, "_shared_imports", lambda _: warm._SLOW["torch"])
+    monkeypatch.setattr(warm, "_shared_imports", lambda _: iter(warm._SLOW["torch"]))
     with warm.warm_kernels(notebooks, threads=1), socket.socket(socket.AF_UNIX) as client:
         client.connect(os.environ[warm.VARIABLE])
         client.sendall(b"no JSON\n")
         # Answered, by hanging up, once everything is imported.
         assert client.recv(1) == b""
     assert capfd.readouterr() == ("", "")
+
+
+@forked_on_linux
+def test_who_needs_no_kernel_does_not_wait_for_the_imports(notebooks, tmp_path, monkeypatch):
+    (tmp_path / "slow_module.py").write_text(f"import time\ntime.sleep({10 * SECONDS})")
+    environment = warm._server_environment(1)
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    monkeypatch.setattr(warm, "_server_environment", lambda _: environment)
+    monkeypatch.setattr(warm, "_shared_imports", lambda _: iter(["slow_module"]))
+    monkeypatch.delenv(warm.VARIABLE, raising=False)
+    begun = time.monotonic()
+    with warm.warm_kernels(notebooks, threads=1):
+        pass
+    assert time.monotonic() - begun < SECONDS
+
+
+@forked_on_linux
+def test_what_a_killed_kernel_has_started_is_gone_with_it(kernels):
+    manager, client = kernels()
+    code = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, end='')"
+    pid = int(printed(client, code))
+    manager.shutdown_kernel(now=True)
+    assert not manager.has_kernel
+    end = time.monotonic() + SECONDS
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
@@ -201,8 +229,24 @@ def test_no_process_waits_for_notebooks_that_share_no_slow_import(
 
 
 def test_only_what_two_notebooks_import_is_imported_beforehand(notebooks):
-    assert warm._shared_imports(notebooks) == ["pandas"]
-    assert warm._shared_imports(notebooks[:1]) == []
+    assert list(warm._shared_imports(notebooks)) == ["pandas"]
+    assert list(warm._shared_imports(notebooks[:1])) == []
+
+
+def test_what_two_notebooks_share_is_known_before_the_third_is_read(notebooks):
+    def read():
+        yield from notebooks
+        raise AssertionError("read on")
+
+    assert next(warm._shared_imports(read())) == "pandas"
+
+
+def test_notebooks_that_cannot_be_read_share_nothing(notebooks, tmp_path):
+    broken = [tmp_path / f"{name}.ipynb" for name in ("missing", "torn", "no_python")]
+    broken[1].write_text("{")
+    cell = nbformat.v4.new_code_cell("import pandas as")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), broken[2])
+    assert list(warm._shared_imports([*broken, *notebooks])) == ["pandas"]
 
 
 def test_imports_are_found_through_the_modules_that_code_reaches(tmp_path):

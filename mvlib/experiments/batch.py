@@ -32,7 +32,7 @@ class Batch:
     """Starts runs while there is room, and records each as soon as it ends.
 
     The parameters are those of `run_all`. `known` are each notebook's parameters; it is to be
-    set before `work`.
+    set before `work`. `kernels` is to be closed in the end.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Batch:
         self.places = Places(executor, jobs)
         self.standing = Standing(root, rerun_earlier, again)
         self.warm = executor is None
+        self.kernels = ExitStack()
         self.waiting: list[PlannedRun] = []
         self.flying: dict[Future, Flight] = {}
         self.outcomes: dict[str, Outcome] = {}
@@ -66,6 +67,8 @@ class Batch:
 
     def settle_recorded(self) -> None:
         """Settle the runs that need not start; the others wait."""
+        # Its imports take seconds, in which this process judges the runs.
+        self._warm_up(self.standing.without_record(self.runs))
         remote = [self.places.is_remote(run) for run in self.runs]
         states = self.standing.at_start(self.runs, remote)
         some = any(state.word == TO_RUN for state in states)
@@ -80,11 +83,7 @@ class Batch:
         """Run what waits."""
         self.git = git_state(self.root)
         with ExitStack() as stack:
-            if self.warm:
-                from mvlib.experiments.warm_kernels import warm_kernels
-
-                notebooks = [self.root / run.notebook for run in self.waiting]
-                stack.enter_context(warm_kernels(notebooks, self.threads))
+            self._warm_up(self.waiting)
             self.bar = stack.enter_context(
                 tqdm(total=len(self.waiting), unit="run", disable=None)
             )
@@ -103,6 +102,16 @@ class Batch:
         word = "interrupted" if self.interrupted else "not started"
         for run in self.runs:
             self.outcomes.setdefault(run.cell, Outcome(run, word, reason=self.halted))
+
+    def _warm_up(self, runs: Sequence[PlannedRun]) -> None:
+        """Have one process import what the runs' notebooks share, unless there is one."""
+        if not self.warm or not runs:
+            return
+        from mvlib.experiments.warm_kernels import warm_kernels
+
+        notebooks = [self.root / run.notebook for run in runs]
+        self.kernels.enter_context(warm_kernels(notebooks, self.threads))
+        self.warm = False
 
     def _loop(self) -> None:
         while self.waiting or self.flying:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import papermill
+from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
+from traitlets import Type
 from traitlets.config import Config
 
 _ENGINE = "mvlib"
@@ -22,6 +25,7 @@ MOST_CHARACTERS = 1_000_000
 _CHARACTERS_AN_OUTPUT = 100
 # Jupyter waits that long for outputs after a cell's end. Its own 4 s are too short for many.
 _SECONDS_FOR_OUTPUTS = 600
+_SECONDS_OF_SILENCE = 0.02
 # ZeroMQ drops what waits in a longer queue, and a notebook's results are among its outputs.
 _KEEP_ALL_MESSAGES = (
     "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
@@ -59,7 +63,9 @@ def execute_notebook(
     ]
     config = {
         "KernelManager": {"transport": "ipc", "ip": str(sockets)},
-        "NotebookClient": {"extra_arguments": arguments},
+        "AsyncKernelManager": {"client_factory": PromptClient},
+        # Its cells are done and their outputs have come: it has nothing to end in good order.
+        "NotebookClient": {"extra_arguments": arguments, "shutdown_kernel": "immediate"},
     }
     papermill.execute_notebook(
         notebook,
@@ -70,6 +76,24 @@ def execute_notebook(
         progress_bar=False,
         config=Config(config),
     )
+
+
+class PromptChannel(AsyncZMQSocketChannel):
+    """A kernel's outputs; a bounded wait for one is short.
+
+    Jupyter's client listens for a fifth of a second before the first cell, lest an output of
+    the kernel's start be taken for a cell's; nbclient goes by whose output it is.
+    """
+
+    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
+        """Return the next message; wait for ever without a timeout."""
+        return await super().get_msg(timeout and min(timeout, _SECONDS_OF_SILENCE))
+
+
+class PromptClient(AsyncKernelClient):
+    """Jupyter's client of a kernel, with a `PromptChannel`."""
+
+    iopub_channel_class = Type(PromptChannel)
 
 
 class PrintedText:

@@ -73,10 +73,11 @@ def run_all(
         check_number("limit_minutes", limit_minutes, low=0, open_low=True)
     root = (root or project_root()).resolve()
     batch = Batch(runs, jobs, device, root, rerun_earlier, again, limit_minutes, executor)
-    batch.settle_recorded()
-    if batch.waiting:
-        batch.known = check_parameters(batch.waiting, root)
-        check_folders(batch.waiting, root)
-        batch.work()
+    with batch.kernels:
+        batch.settle_recorded()
+        if batch.waiting:
+            batch.known = check_parameters(batch.waiting, root)
+            check_folders(batch.waiting, root)
+            batch.work()
     ended = [batch.outcomes[run.cell] for run in runs if run.cell in batch.outcomes]
     return Summary(ended, batch.interrupted)

@@ -26,6 +26,11 @@ class Standing:
         self._choices = (rerun_earlier, again)
         self._seen: set[str] = set()
 
+    def without_record(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Return the runs that no version has recorded, a quick look."""
+        recorded = {record["cell"] for record in load_records(root=self._root)}
+        return [run for run in runs if run.cell not in recorded]
+
     def at_start(
         self, runs: Sequence[PlannedRun], data_elsewhere: Sequence[bool]
     ) -> list[State]:

@@ -16,10 +16,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint
+from itertools import chain
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ _KEEP_FREED_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
-_SECONDS_BETWEEN_LOOKS = 0.05
+_SECONDS_TO_END = 1
 _LIVE: dict[int, WarmProcess] = {}
 _ENDED: list[dict[str, float]] = []
 
@@ -78,8 +79,9 @@ def warm_kernels(notebooks: Iterable[Path], threads: int) -> Iterator[None]:
     None
         Until the end, after which no such kernel is left.
     """
-    modules = _shared_imports(notebooks) if sys.platform == "linux" else []
-    if not modules or VARIABLE in os.environ:
+    wanted = sys.platform == "linux" and VARIABLE not in os.environ
+    modules = _shared_imports(notebooks) if wanted else iter(())
+    if (first := next(modules, None)) is None:
         yield
         return
     folder = tempfile.mkdtemp(prefix="mvlib-", dir="/tmp")
@@ -88,22 +90,33 @@ def warm_kernels(notebooks: Iterable[Path], threads: int) -> Iterator[None]:
         listener.bind(path)
         listener.listen()
         handle = listener.fileno()
-        command = [sys.executable, "-P", "-m", "mvlib.experiments.warm_server", str(handle)]
         server = subprocess.Popen(
-            [*command, *modules, *_KERNEL],
+            [sys.executable, "-P", "-m", "mvlib.experiments.warm_server", str(handle)],
             env=_server_environment(threads),
             stdin=subprocess.PIPE,
+            text=True,
             pass_fds=[handle],
             # A terminal's Ctrl-C is for the runner, also while the imports go on.
             start_new_session=True,
         )
     os.environ[VARIABLE] = path
     try:
+        # That it is gone, each kernel's start says.
+        with contextlib.suppress(BrokenPipeError):
+            # It imports the first while the notebooks are still searched for others.
+            for module in chain([first], modules, _KERNEL, [""]):
+                print(module, file=server.stdin, flush=True)
         yield
     finally:
         del os.environ[VARIABLE]
-        server.stdin.close()
-        server.wait()
+        with contextlib.suppress(BrokenPipeError):
+            server.stdin.close()
+        try:
+            server.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            # Still at its imports, hence without a kernel.
+            server.kill()
+            server.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -149,6 +162,14 @@ class WarmProvisioner(LocalProvisioner):
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 
+    async def kill(self, restart: bool = False) -> None:
+        """Kill the kernel; a warm one is gone when this returns."""
+        process = self.process
+        await super().kill(restart)
+        # Jupyter looks whether it is gone, and next a tenth of a second later.
+        if isinstance(process, WarmProcess):
+            process.wait()
+
 
 class WarmProcess:
     """A forked kernel, with the methods of `subprocess.Popen` that provisioners call."""
@@ -181,7 +202,7 @@ class WarmProcess:
     def wait(self) -> int:
         """Wait for the kernel's end."""
         while self.poll() is None:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            connection.wait([self.socket])
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -215,11 +236,19 @@ class WarmProcess:
         return json.loads(line)
 
 
-def _shared_imports(notebooks: Iterable[Path]) -> list[str]:
+def _shared_imports(notebooks: Iterable[Path]) -> Iterator[str]:
+    """Give what is slow to import, each as soon as a second notebook is seen to need it."""
     counts: Counter[str] = Counter()
     for notebook in notebooks:
-        counts.update(imported_packages(code_cells(notebook)[0], Path(mvlib.__file__).parent))
-    return [name for top, names in _SLOW.items() if counts[top] > 1 for name in names]
+        try:
+            packages = imported_packages(code_cells(notebook)[0], Path(mvlib.__file__).parent)
+        # That it is no notebook, or holds no Python, is said where its run is judged.
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        counts.update(packages)
+        for package, modules in _SLOW.items():
+            if package in packages and counts[package] == 2:
+                yield from modules
 
 
 def _server_environment(threads: int) -> dict[str, str]:

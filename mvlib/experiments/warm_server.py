@@ -21,9 +21,12 @@ from typing import Any
 _LONGEST_REQUEST = 1 << 20
 
 
-def serve(listener: socket.socket, modules: list[str]) -> None:
-    """Fork kernels for whoever connects, until standard input ends."""
-    for name in modules:
+def serve(listener: socket.socket) -> None:
+    """Import what standard input names, then fork kernels for whoever connects until it ends.
+
+    A line names a module; an empty line ends the names.
+    """
+    while name := sys.stdin.readline().strip():
         # A notebook that needs one of them says so itself.
         with contextlib.suppress(ImportError):
             import_module(name)
@@ -150,6 +153,6 @@ def _kill(pid: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    serve(socket.socket(fileno=int(sys.argv[1])))
     # No module has anything to settle, and some that torch imports complain at a usual end.
     os._exit(0)
