@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
+from mvlib.experiments import smart_costs as module
 from mvlib.experiments.smart_costs import NOISE, resampled, smart_costs
+
+
+@pytest.fixture(params=["as this process allows", "from a new process"])
+def way_to_start(request, monkeypatch):
+    if request.param == "from a new process":
+        monkeypatch.setattr(module, "_forks_safely", lambda: False)
 
 
 def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_noise():
@@ -18,7 +25,7 @@ def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_no
     assert np.array_equal(again[1], views[1])
 
 
-def test_costs_are_positive_named_and_one_a_way_and_size():
+def test_costs_are_positive_named_and_one_a_way_and_size(way_to_start):
     ways = [{"batch_size": 150, "graph_batch_size": None}, {"batch_size": None, "largest": 300}]
     costs = smart_costs("handwritten", [300, 600], 0.5, ways, 0, "cpu")
     assert [len(measured) for measured in costs] == [2, 1]
@@ -34,8 +41,26 @@ def test_sizes_must_ascend(sizes):
         smart_costs("handwritten", sizes, 0.5, [{}], 0, "cpu")
 
 
-def test_an_error_of_the_other_process_arrives_here():
+def test_an_error_of_the_other_process_arrives_here(way_to_start):
     with pytest.raises(ValueError, match="sizes=1 "):
         smart_costs("handwritten", [1], 0.5, [{}], 0, "cpu")
     with pytest.raises(TypeError, match="bach_size"):
         smart_costs("handwritten", [300], 0.5, [{"bach_size": 10}], 0, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("platform", "threads", "gpu", "safe"),
+    [
+        ("linux", 1, False, True),
+        ("linux", 2, False, False),
+        ("linux", 1, True, False),
+        ("darwin", 1, False, False),
+    ],
+)
+def test_a_process_with_numerical_threads_or_a_gpu_is_not_forked(
+    monkeypatch, platform, threads, gpu, safe
+):
+    monkeypatch.setattr(module.sys, "platform", platform)
+    monkeypatch.setattr("torch.get_num_threads", lambda: threads)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    assert module._forks_safely() is safe

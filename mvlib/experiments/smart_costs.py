@@ -63,7 +63,17 @@ def smart_costs(
     if not len(sizes) or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"sizes={list(sizes)!r}: expected some, each larger than the last")
     task = (dataset, list(sizes), aligned_ratio, list(map(dict, ways)), random_state, device)
+    if _forks_safely():
+        return _measure_all(*task)
     return _elsewhere("spawn", _measure_all, *task)
+
+
+def _forks_safely() -> bool:
+    """Return whether a fork of this process loses neither numerical threads nor a GPU."""
+    import torch
+
+    single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return sys.platform == "linux" and single
 
 
 def _elsewhere(start: str, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -77,7 +87,7 @@ def _measure_all(
 ) -> list[list[dict[str, float]]]:
     start = "spawn"
     if sys.platform == "linux":
-        # Its own processes are forked from this one, which imports once and computes nothing.
+        # Processes are forked from this one, which imports once and computes nothing here.
         import torch._dynamo  # noqa: F401
 
         import mvlib.methods.smart.estimator  # noqa: F401
