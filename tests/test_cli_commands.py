@@ -129,7 +129,11 @@ def engines(monkeypatch):
     @contextmanager
     def engine(name, place):
         asked.append((name, place))
-        yield SimpleNamespace(dashboard_link="http://127.0.0.1:8787/status", name=name)
+        yield SimpleNamespace(
+            dashboard_link="http://127.0.0.1:8787/status",
+            name=name,
+            open_address=place if name == "connect" else None,
+        )
         asked.append("ended")
 
     module = ModuleType("mvlib.engines")
@@ -142,11 +146,11 @@ def engines(monkeypatch):
 @pytest.mark.parametrize(
     ("flag", "value", "name"),
     [
-        ("--scheduler", "tcp://127.0.0.1:8786", "connect"),
+        ("--scheduler", "tcp://10.0.0.5:8786", "connect"),
         ("--cluster", Path("cluster.yaml"), "start_cluster"),
     ],
 )
-def test_an_engine_runs_what_is_asked_and_its_dashboard_is_told(
+def test_an_engine_runs_what_is_asked_and_its_dashboard_and_open_door_are_told(
     project, monkeypatch, capsys, engines, flag, value, name
 ):
     def run_all(runs, executor, jobs, **_):
@@ -156,7 +160,12 @@ def test_an_engine_runs_what_is_asked_and_its_dashboard_is_told(
     monkeypatch.setattr("mvlib.experiments.runner.run_all", run_all)
     assert main(["run", flag, str(value)]) == 7
     assert engines == [(name, value), "ended"]
-    assert "dashboard: http://127.0.0.1:8787/status" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "dashboard: http://127.0.0.1:8787/status" in told.out
+    warned = (
+        "warning: no TLS at tcp://10.0.0.5:8786: whoever reaches it can run code" in told.err
+    )
+    assert warned == (name == "connect")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from runner_projects import PLAN, make_project, processes_in, wait_for
 from test_experiments_runner import without_times
 
 from mvlib.engines import DaskExecutor, start_cluster
+from mvlib.engines.dask_executor import is_open
 from mvlib.engines.shares import CORES, Cards, share_of_cores
 from mvlib.experiments import load_records, plan_runs, run_all, run_key
 from mvlib.experiments.executor import RunLostError
@@ -173,6 +174,23 @@ def test_every_door_of_a_local_cluster_is_on_loopback(disturbed):
         if connection.status == psutil.CONN_LISTEN
     }
     assert doors == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("tcp://10.0.0.5:8786", True),
+        ("tcp://[2001:db8::5]:8786", True),
+        ("tcp://node5:8786", True),
+        ("tls://10.0.0.5:8786", False),
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://[::1]:8786", False),
+        ("tcp://localhost:8786", False),
+        ("inproc://10.0.0.5/12/1", False),
+    ],
+)
+def test_an_address_is_open_where_others_reach_it_unencrypted(address, expected):
+    assert is_open(address) is expected
 
 
 @pytest.fixture

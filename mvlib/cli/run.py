@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -119,6 +120,13 @@ def _engine(options: argparse.Namespace) -> Iterator[RunExecutor | None]:
             ) from error
         if executor.dashboard_link:
             print(f"dashboard: {executor.dashboard_link}", flush=True)
+        if executor.open_address:
+            print(
+                f"warning: no TLS at {executor.open_address}: whoever reaches it can run code "
+                "as you. The page on security says how to close it.",
+                file=sys.stderr,
+                flush=True,
+            )
         yield executor
 
 

@@ -8,7 +8,9 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from distributed import Client, KilledWorker
 from distributed import Future as DaskFuture
@@ -24,6 +26,25 @@ from mvlib.experiments.plan import PlannedRun
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_KEEP = 1.0
 _SECONDS_TO_ANSWER = 10
+_CLOSED = ("tls", "wss", "inproc")
+
+
+def is_open(address: str) -> bool:
+    """Return whether a Dask address is reached over a network without TLS.
+
+    Parameters
+    ----------
+    address : str
+        Such as `tcp://10.0.0.5:8786`.
+    """
+    parts = urlsplit(address)
+    if parts.scheme in _CLOSED or parts.hostname == "localhost":
+        return False
+    try:
+        return not ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        # The name of a machine.
+        return True
 
 
 class DaskExecutor:
@@ -48,6 +69,8 @@ class DaskExecutor:
         True.
     dashboard_link : str
         The address of Dask's dashboard.
+    open_address : str or None
+        The scheduler's address, if it takes connections from elsewhere without TLS.
     """
 
     remote = True
@@ -62,6 +85,7 @@ class DaskExecutor:
         self.expects_gpus = expects_gpus
         self.dashboard_link = client.dashboard_link
         self._address = client.scheduler.address
+        self.open_address = self._address if is_open(self._address) else None
         self._lost = False
         # In flight, and whether it wants a card.
         self._flying: dict[Future, bool] = {}
