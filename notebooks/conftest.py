@@ -4,7 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from mvlib.experiments.warm_kernels import use_warm_kernels, warm_kernels
+from mvlib.experiments.warm_imports import warm_kernels
+from mvlib.experiments.warm_kernels import use_warm_kernels
 
 HERE = Path(__file__).parent
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from runner_projects import Stub, make_stub_project, write
 
-from mvlib.experiments import load_records, plan_runs, run_all, warm_kernels
+from mvlib.experiments import load_records, plan_runs, run_all, warm_imports
 from mvlib.experiments.executor import RunLostError
 from mvlib.experiments.standing import Standing
 from mvlib.experiments.state import git_state, state_of
@@ -199,7 +199,7 @@ def warmed(monkeypatch):
         finally:
             seen.append("ended")
 
-    monkeypatch.setattr(warm_kernels, "warm_kernels", warm)
+    monkeypatch.setattr(warm_imports, "warm_kernels", warm)
     return seen
 
 

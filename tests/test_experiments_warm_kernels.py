@@ -17,6 +17,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
+from mvlib.experiments import warm_imports
 from mvlib.experiments import warm_kernels as warm
 from mvlib.experiments.sources import imported_packages
 
@@ -38,7 +39,7 @@ def notebooks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(notebooks):
-    with pytest.MonkeyPatch.context() as patch, warm.warm_kernels(notebooks, threads=1):
+    with pytest.MonkeyPatch.context() as patch, warm_imports.warm_kernels(notebooks, threads=1):
         patch.setenv(KernelProvisionerFactory.default_provisioner_name_env, "any")
         warm.use_warm_kernels()
         KernelProvisionerFactory.clear_instance()
@@ -165,8 +166,13 @@ def test_no_kernel_outlives_its_client(kernels):
 @forked_on_linux
 def test_the_process_with_the_imports_ends_without_a_word(notebooks, monkeypatch, capfd):
     monkeypatch.delenv(warm.VARIABLE, raising=False)
-    monkeypatch.setattr(warm, "_shared_imports", lambda _: iter(warm._SLOW["torch"]))
-    with warm.warm_kernels(notebooks, threads=1), socket.socket(socket.AF_UNIX) as client:
+    monkeypatch.setattr(
+        warm_imports, "_shared_imports", lambda _: iter(warm_imports._SLOW["torch"])
+    )
+    with (
+        warm_imports.warm_kernels(notebooks, threads=1),
+        socket.socket(socket.AF_UNIX) as client,
+    ):
         client.connect(os.environ[warm.VARIABLE])
         client.sendall(b"no JSON\n")
         # Answered, by hanging up, once everything is imported.
@@ -177,13 +183,13 @@ def test_the_process_with_the_imports_ends_without_a_word(notebooks, monkeypatch
 @forked_on_linux
 def test_who_needs_no_kernel_does_not_wait_for_the_imports(notebooks, tmp_path, monkeypatch):
     (tmp_path / "slow_module.py").write_text(f"import time\ntime.sleep({10 * SECONDS})")
-    environment = warm._server_environment(1)
+    environment = warm_imports._server_environment(1)
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
-    monkeypatch.setattr(warm, "_server_environment", lambda _: environment)
-    monkeypatch.setattr(warm, "_shared_imports", lambda _: iter(["slow_module"]))
+    monkeypatch.setattr(warm_imports, "_server_environment", lambda _: environment)
+    monkeypatch.setattr(warm_imports, "_shared_imports", lambda _: iter(["slow_module"]))
     monkeypatch.delenv(warm.VARIABLE, raising=False)
     begun = time.monotonic()
-    with warm.warm_kernels(notebooks, threads=1):
+    with warm_imports.warm_kernels(notebooks, threads=1):
         pass
     assert time.monotonic() - begun < SECONDS
 
@@ -209,11 +215,11 @@ def test_where_processes_do_not_fork_safely_kernels_start_as_ever(
         raise AssertionError(f"started {arguments}")
 
     monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(warm.subprocess, "Popen", start)
+    monkeypatch.setattr(warm_imports.subprocess, "Popen", start)
     monkeypatch.delenv(warm.VARIABLE, raising=False)
     provisioner = KernelProvisionerFactory.default_provisioner_name_env
     monkeypatch.delenv(provisioner, raising=False)
-    with warm.warm_kernels(notebooks, threads=1):
+    with warm_imports.warm_kernels(notebooks, threads=1):
         assert warm.VARIABLE not in os.environ
         warm.use_warm_kernels()
         assert provisioner not in os.environ
@@ -224,13 +230,13 @@ def test_no_process_waits_for_notebooks_that_share_no_slow_import(
     notebooks, monkeypatch, n_notebooks
 ):
     monkeypatch.delenv(warm.VARIABLE, raising=False)
-    with warm.warm_kernels(notebooks[:n_notebooks], threads=1):
+    with warm_imports.warm_kernels(notebooks[:n_notebooks], threads=1):
         assert warm.VARIABLE not in os.environ
 
 
 def test_only_what_two_notebooks_import_is_imported_beforehand(notebooks):
-    assert list(warm._shared_imports(notebooks)) == ["pandas"]
-    assert list(warm._shared_imports(notebooks[:1])) == []
+    assert list(warm_imports._shared_imports(notebooks)) == ["pandas"]
+    assert list(warm_imports._shared_imports(notebooks[:1])) == []
 
 
 def test_what_two_notebooks_share_is_known_before_the_third_is_read(notebooks):
@@ -238,7 +244,7 @@ def test_what_two_notebooks_share_is_known_before_the_third_is_read(notebooks):
         yield from notebooks
         raise AssertionError("read on")
 
-    assert next(warm._shared_imports(read())) == "pandas"
+    assert next(warm_imports._shared_imports(read())) == "pandas"
 
 
 def test_notebooks_that_cannot_be_read_share_nothing(notebooks, tmp_path):
@@ -246,7 +252,7 @@ def test_notebooks_that_cannot_be_read_share_nothing(notebooks, tmp_path):
     broken[1].write_text("{")
     cell = nbformat.v4.new_code_cell("import pandas as")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), broken[2])
-    assert list(warm._shared_imports([*broken, *notebooks])) == ["pandas"]
+    assert list(warm_imports._shared_imports([*broken, *notebooks])) == ["pandas"]
 
 
 def test_imports_are_found_through_the_modules_that_code_reaches(tmp_path):

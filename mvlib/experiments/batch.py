@@ -107,7 +107,7 @@ class Batch:
         """Have one process import what the runs' notebooks share, unless there is one."""
         if not self.warm or not runs:
             return
-        from mvlib.experiments.warm_kernels import warm_kernels
+        from mvlib.experiments.warm_imports import warm_kernels
 
         notebooks = [self.root / run.notebook for run in runs]
         self.kernels.enter_context(warm_kernels(notebooks, self.threads))

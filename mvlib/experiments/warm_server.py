@@ -1,6 +1,6 @@
 """A process that has imported what is slow to import, and forks kernels from itself.
 
-Run as a module by `warm_kernels`. A client connects, asks for a kernel in one line of JSON
+Run as a module by `warm_imports`. A client connects, asks for a kernel in one line of JSON
 (`arguments`, `folder`, `environment`) and is told its process (`pid`), and at its end
 `returncode`, `cpu_seconds` and `peak_memory_bytes`. A client that goes takes its kernel along.
 """
