@@ -5,10 +5,11 @@ import queue
 import time
 
 import nbformat
+import papermill
 import psutil
 import pytest
 
-from mvlib.experiments.notebook_client import PromptChannel, PromptClient, execute_notebook
+from mvlib.experiments.notebook_client import PromptChannel, execute_notebook
 
 
 class Socket:
@@ -53,5 +54,10 @@ def test_each_cell_has_its_own_outputs_and_the_kernel_is_gone_at_the_end(tmp_pat
         time.sleep(0.05)
 
 
-def test_the_client_listens_on_such_a_channel():
-    assert PromptClient.iopub_channel_class.klass is PromptChannel
+def test_a_notebook_is_executed_by_such_a_client_and_its_kernel_killed(tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **given: asked.update(given))
+    execute_notebook("given.ipynb", tmp_path / "written.ipynb", {}, tmp_path / "kernel")
+    factory = asked["config"].AsyncKernelManager.client_factory
+    assert factory.iopub_channel_class.klass is PromptChannel
+    assert asked["config"].NotebookClient.shutdown_kernel == "immediate"

@@ -36,6 +36,11 @@ def is_open(address: str) -> bool:
     ----------
     address : str
         Such as `tcp://10.0.0.5:8786`.
+
+    Returns
+    -------
+    bool
+        True for a machine's name other than `localhost`, which is not looked up.
     """
     parts = urlsplit(address)
     if parts.scheme in _CLOSED or parts.hostname == "localhost":
