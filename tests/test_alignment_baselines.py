@@ -8,6 +8,7 @@ from sklearn.cross_decomposition import CCA as IterativeCCA
 
 from mvlib.methods import CCA, Chance, GromovWasserstein, Procrustes
 from mvlib.metrics import retrieval_scores
+from mvlib.ops.kmeans import cosine_kmeans
 
 EVERY = (CCA, Procrustes, GromovWasserstein, Chance)
 
@@ -110,6 +111,16 @@ def test_same_seed_gives_the_same_labels_for_rows_of_both_modalities(method):
     assert np.array_equal(labels, again.labels_)
     assert [len(part) for part in again.labels_by_modality_] == [60, 50]
     assert set(np.concatenate(again.labels_by_modality_)) == {0, 1, 2}
+
+
+def test_the_clusters_are_those_of_the_best_of_ten_starts():
+    rng = np.random.default_rng(0)
+    model = Chance(12, random_state=0).fit([rng.normal(size=(300, 3))] * 2)
+    rows = np.concatenate(model.embeddings_)
+    labels = np.concatenate(model.labels_by_modality_)
+    ten, one = (cosine_kmeans(rows, 12, n_init=n, random_state=0) for n in (10, 1))
+    assert ten.inertia < one.inertia
+    assert np.array_equal(labels, ten.labels)
 
 
 @pytest.mark.parametrize(
