@@ -34,6 +34,7 @@ def test_there_are_notebooks():
         "many_views",
         "what_the_graph_sees",
         "precision",
+        "recipe",
         "scale",
         "statistics",
         "table_clustering",
