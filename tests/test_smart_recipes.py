@@ -27,7 +27,7 @@ def fitted(recipe, data_set, ratio=1.0):
 
 
 def first_weights(recipe, data_set):
-    """Return the layers of SMART before its first step, which hardly moves at such a rate."""
+    """Return SMART's layers as they began: at such a rate its epoch hardly moves them."""
     given = SETTINGS | {"learning_rate": 1e-30, "weight_decay": 0.0}
     model, _ = fit_recipe(recipe, data_set, 1.0, 20, given)
     return [layer for layer in model.network_.modules() if isinstance(layer, nn.Linear)]
