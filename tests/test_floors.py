@@ -52,8 +52,13 @@ def test_spectral_clustering_of_separate_pieces_returns_the_pieces(problem):
     model = SpectralConcatenation(3, n_neighbors=5).fit([problem.Xs[0]])
     assert model.n_components_ == 3
     assert accuracy(problem.y, model.labels_) == 1.0
-    with pytest.raises(ValueError, match="leaves the graph in 3 pieces"):
-        SpectralConcatenation(2, n_neighbors=5).fit([problem.Xs[0]])
+
+
+def test_spectral_clustering_takes_more_neighbours_where_the_graph_has_too_many_pieces(problem):
+    model = SpectralConcatenation(2, n_neighbors=5, random_state=0).fit([problem.Xs[0]])
+    assert model.n_neighbors_ in (40, 80)
+    assert model.n_components_ <= 2
+    assert len(np.unique(model.labels_)) == 2
 
 
 def test_spectral_clustering_of_a_connected_graph_agrees_with_dense_eigenvectors():
@@ -118,3 +123,38 @@ def test_floors_refuse_nan_and_more_clusters_than_rows(problem, floor):
 def test_a_view_that_is_not_there_is_named(problem):
     with pytest.raises(ValueError, match="view=2 is out of range"):
         KMeansView(3, view=2).fit(problem.Xs)
+
+
+def test_rows_of_unit_length_leave_only_the_direction_to_every_floor(problem):
+    rng = np.random.default_rng(0)
+    lengths = rng.uniform(0.1, 10, size=(120, 1))
+    for floor in (
+        KMeansView(3, rows="unit", random_state=0),
+        KMeansConcatenation(3, rows="unit", random_state=0),
+        SpectralConcatenation(3, rows="unit", random_state=0),
+    ):
+        labels = floor.fit_predict(problem.Xs)
+        stretched = floor.fit_predict([lengths * problem.Xs[0], problem.Xs[1] / lengths])
+        assert np.array_equal(labels, stretched)
+        expected = [X / np.linalg.norm(X, axis=1, keepdims=True) for X in problem.Xs]
+        given = expected[:1] if isinstance(floor, KMeansView) else expected
+        assert np.allclose(floor.embedding_, np.hstack(given))
+
+
+def test_counts_of_documents_are_told_apart_by_direction_and_not_by_length():
+    rng = np.random.default_rng(1)
+    y = np.repeat(np.arange(3), 60)
+    topics = rng.dirichlet(np.full(40, 0.1), size=3)
+    words = (10 ** rng.uniform(1.5, 4, size=180))[:, None] * topics[y]
+    counts = rng.poisson(words)
+    given, unit = (
+        accuracy(y, KMeansView(3, rows=rows, random_state=0).fit_predict([counts]))
+        for rows in ("as given", "unit")
+    )
+    assert unit > 0.95
+    assert given < 0.7
+
+
+def test_what_rows_may_be_is_named():
+    with pytest.raises(ValueError, match="rows='units' is unknown. Did you mean 'unit'"):
+        KMeansView(2, rows="units").fit([np.eye(4)])

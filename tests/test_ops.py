@@ -92,6 +92,88 @@ def test_cosine_kmeans_leaves_no_cluster_empty():
         assert len(np.unique(labels)) == 6
 
 
+def authors_kmeans(X, draws, max_updates):
+    """What SMART's authors compute, in the words of its description, a loop at a time."""
+
+    def distance(x, c):
+        return 1 - x @ c / np.linalg.norm(x) / np.linalg.norm(c)
+
+    def sum_of_all(draw):
+        return sum(distance(x, X[row]) for x in X for row in draw)
+
+    centers = X[min(draws, key=sum_of_all)].copy()
+    for _ in range(max_updates):
+        distances = np.array([[distance(x, c) for c in centers] for x in X])
+        # NaN counts as the least, the first of them.
+        lost = np.isnan(distances[0])
+        nearest = distances.argmin(axis=1)
+        labels = np.full(len(X), lost.argmax()) if lost.any() else nearest
+        with np.errstate(invalid="ignore"):
+            new = np.array(
+                [X[labels == k].sum(axis=0) / (labels == k).sum() for k in range(len(centers))]
+            )
+        shift = sum(np.linalg.norm(a - b) for a, b in zip(new, centers, strict=True))
+        centers = new
+        if shift**2 < 1e-4:
+            break
+    return labels
+
+
+def drawn(n, n_clusters, seed, n_draws=20):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randperm(n, generator=generator)[:n_clusters].numpy() for _ in range(n_draws)]
+
+
+def test_the_authors_k_means_follows_their_start_their_means_and_their_labels():
+    rng = np.random.default_rng(4)
+    differing = 0
+    for seed in range(12):
+        X = rng.normal(size=(60, 3)) + rng.normal(size=(4, 3))[rng.integers(4, size=60)]
+        # Lengths count in the means, so they must differ.
+        X = X * rng.uniform(0.2, 5, size=(60, 1))
+        for updates in (1, 2, 501):
+            found = cosine_kmeans(X, 4, init="authors", max_iter=updates, random_state=seed)
+            expected = authors_kmeans(X, drawn(60, 4, seed), updates)
+            assert np.array_equal(found.labels, expected)
+        ours = cosine_kmeans(X, 4, init="draws", random_state=seed)
+        differing += adjusted_rand_score(found.labels, ours.labels) < 1
+    assert differing > 6
+
+
+def test_the_draw_nearest_to_its_nearest_points_is_the_other_rule():
+    X, _ = blobs(noise=1.0)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    for seed in range(5):
+        draws = drawn(len(X), 4, seed)
+
+        def to_nearest(draw):
+            return sum(min(1 - x @ unit[row] for row in draw) for x in unit)
+
+        best = unit[min(draws, key=to_nearest)]
+        found = cosine_kmeans(X, 4, init="draws", max_iter=1, random_state=seed)
+        labels = (unit @ best.T).argmax(axis=1)
+        means = np.array([unit[labels == k].mean(axis=0) for k in range(4)])
+        assert np.allclose(found.centers, means, atol=1e-5)
+
+
+def test_where_a_cluster_of_the_authors_k_means_empties_all_points_get_one_label():
+    X = np.repeat(np.eye(2), [30, 30], axis=0)
+    emptied = cosine_kmeans(X, 3, init="authors", random_state=0)
+    assert len(np.unique(emptied.labels)) == 1
+    assert np.isnan(emptied.inertia)
+    assert len(np.unique(authors_kmeans(X, drawn(60, 3, 0), 7))) == 1
+    assert len(np.unique(cosine_kmeans(X, 2, init="draws", random_state=0).labels)) == 2
+
+
+def test_a_start_that_emptied_is_never_kept_before_one_that_did_not():
+    rng = np.random.default_rng(0)
+    X = np.vstack([np.repeat(np.eye(3), 12, axis=0), rng.normal(size=(8, 3))])
+    single = [cosine_kmeans(X, 4, init="authors", random_state=s).inertia for s in range(20)]
+    assert 0 < np.isnan(single).sum() < 20
+    best = cosine_kmeans(X, 4, init="authors", n_init=20, random_state=0)
+    assert np.isfinite(best.inertia)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -11,6 +11,9 @@ from mvlib import SMART, data, plots
 from mvlib.experiments import score_table
 from mvlib.experiments.smart import (
     ABLATIONS,
+    AUTHORS,
+    ONE,
+    TWENTY,
     accuracy_curve,
     compare_rules,
     compare_seeds,
@@ -37,7 +40,7 @@ def problem():
 
 @pytest.fixture(scope="module")
 def model(problem):
-    tracked = {"track": ("eval", "train"), "track_n_init": 20}
+    tracked = {"track": ("eval", "train"), "track_starts": (AUTHORS, TWENTY)}
     fitted = SMART(3, **SHORT, **tracked, random_state=1, device="cpu")
     return fitted.fit(problem.Xs, aligned=problem.aligned)
 
@@ -70,7 +73,8 @@ def test_rules_read_the_epochs_that_they_name(model, problem):
     last, lowest = model.history_["labels_eval"][-1], int(np.argmin(model.history_["loss"]))
     assert scores["last"]["acc"] == accuracy(problem.y, last)
     assert scores["loss"]["acc"] == accuracy(problem.y, model.history_["labels_eval"][lowest])
-    assert scores["oracle"]["acc"] == accuracy_curve(model, problem.y, "train").max()
+    curve = [accuracy(problem.y, each) for each in model.history_["labels_train_authors_1"]]
+    assert scores["oracle"]["acc"] == max(curve)
 
 
 def tracked(labels, loss=None):
@@ -127,7 +131,7 @@ def test_the_central_rule_follows_the_majority_of_the_late_epochs():
 
 
 def test_every_mode_and_number_of_starts_is_scored_from_its_own_clusterings(model, problem):
-    for kind in ("", "_best"):
+    for kind in ("", "_authors_1", "_draws_20"):
         scores = scores_by_mode(model, problem.y, kind)
         assert set(scores) == {"eval", "train"}
         for mode, found in scores.items():
@@ -141,31 +145,57 @@ def test_every_mode_and_number_of_starts_is_scored_from_its_own_clusterings(mode
 def test_records_of_a_training_say_features_starts_and_what_else_tells_them_apart(
     model, problem
 ):
-    recorder = smart_recorder("selection", "quick", "cpu")
+    recorder = smart_recorder("selection", "reduced", "cpu")
     record_selection(recorder, "made", model, problem, {"variant": "clustering"})
+    names = ("features", "init", "starts")
     found = {
-        (result["parameters"]["features"], result["parameters"]["starts"]): result
+        tuple(result["parameters"][name] for name in names): result
         for result in recorder.results
     }
-    assert set(found) == {(mode, n) for mode in ("eval", "train") for n in (1, 20)}
-    for (mode, starts), result in found.items():
+    starts = (AUTHORS, ONE, TWENTY)
+    assert set(found) == {(mode, *start) for mode in ("eval", "train") for start in starts}
+    for (mode, *start), result in found.items():
         assert result["parameters"]["variant"] == "clustering"
         assert result["parameters"]["aligned_ratio"] == 0.5
-        kind = "" if starts == 1 else "_best"
+        kind = "" if tuple(start) == ONE else f"_{start[0]}_{start[1]}"
         assert result["metrics"] == scores_by_mode(model, problem.y, kind)[mode]
+        labels = model.history_[f"labels_{mode}{kind}"]
+        assert result["labels"] == labels[-1].tolist()
+        assert result["curves"]["acc"] == [round(accuracy(problem.y, a), 5) for a in labels]
+        assert {len(curve) for curve in result["curves"].values()} == {len(labels)}
+    quick = smart_recorder("selection", "quick", "cpu")
+    record_selection(quick, "made", model, problem)
+    assert not any("curves" in result for result in quick.results)
+
+
+def test_of_epochs_of_one_accuracy_the_oracle_takes_the_one_that_the_authors_keep():
+    y = np.repeat([0, 1, 2], 4)
+    # Two of twelve wrong in each, once in one cluster and once in two: equal ACC alone.
+    together, apart = y.copy(), y.copy()
+    together[[0, 1]] = 1
+    apart[0], apart[4] = 1, 2
+    one, two = clustering_scores(y, together), clustering_scores(y, apart)
+    assert one["acc"] == two["acc"]
+    assert one["nmi"] > two["nmi"]
+    assert one["ari"] > two["ari"]
+    for order, kept in (([apart, together], one), ([together, apart], one)):
+        found = scores_by_mode(tracked(np.array(order)), y)["eval"]["oracle"]
+        assert found == kept
 
 
 def test_final_scores_are_those_of_the_estimator_and_of_the_best_of_twenty_starts(
     model, problem
 ):
     scores = final_scores(model, problem.y)
-    assert set(scores) == {1, 20}
-    assert scores[1]["acc"] == accuracy(problem.y, model.labels_)
+    assert set(scores) == {AUTHORS, ONE, TWENTY}
+    assert scores[ONE]["acc"] == accuracy(problem.y, model.labels_)
     X = model.embedding_
     best = cosine_kmeans(X, 3, init="draws", n_init=20, random_state=model.random_state)
-    assert scores[20]["acc"] == accuracy(problem.y, best.labels)
+    assert scores[TWENTY]["acc"] == accuracy(problem.y, best.labels)
     one = cosine_kmeans(X, 3, init="draws", n_init=1, random_state=model.random_state)
     assert best.inertia <= one.inertia
+    theirs = cosine_kmeans(X, 3, init="authors", max_iter=501, random_state=1)
+    assert scores[AUTHORS]["acc"] == accuracy(problem.y, theirs.labels)
 
 
 def test_floors_are_recorded_on_the_labels_that_they_name(problem):
@@ -173,7 +203,7 @@ def test_floors_are_recorded_on_the_labels_that_they_name(problem):
     truth = [problem.Xs[0], problem.Xs[1][np.argsort(problem.permutations[1])]]
     run_floors(recorder, "made", truth, problem, seed=0, settings=SHORT)
     acc = recorder.frame().set_index("method")["acc"]
-    assert len(acc) == 7
+    assert len(acc) == 11
     # The true pairing is worth more than the one given; view 2 keeps its own labels.
     assert acc["k-means, true concatenation"] > acc["k-means, concatenation as given"]
     assert acc["k-means, view 2"] > 0.8
@@ -195,9 +225,9 @@ def test_rules_are_compared_seed_by_seed(model, problem):
     again = SMART(**model.get_params() | {"random_state": 2})
     record_selection(recorder, "made", again.fit(problem.Xs, problem.aligned), problem)
     lines = compare_rules(recorder.frame()).splitlines()
-    assert len(lines) == 7
+    assert len(lines) == 9
     assert all("of 2 seeds" in line for line in lines)
-    oracle = float(lines[1].split(": ")[1].split(" ±")[0])
+    oracle = float(lines[2].split(": ")[1].split(" ±")[0])
     assert oracle >= 0
 
 

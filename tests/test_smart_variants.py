@@ -83,6 +83,9 @@ def test_nearest_and_a_number_do_without_any_aligned_row(problem, rule):
     assert len(model.labels_) == 90
 
 
+FIVE = ("draws", 5)
+
+
 def inertia(X, labels):
     """Sum of cosine distances to the means of the clusters' unit vectors."""
     X = X.astype(float) / np.linalg.norm(X, axis=1, keepdims=True)
@@ -100,20 +103,20 @@ def crowded(problem, **changes):
 
 @pytest.mark.parametrize("track", [("eval",), ("train",), ("eval", "train")])
 def test_further_starts_are_kept_beside_the_single_one_for_what_is_tracked(problem, track):
-    model = crowded(problem, track=track, track_n_init=5)
+    model = crowded(problem, track=track, track_starts=[FIVE])
     kept = {name for name in model.history_ if name.startswith("labels")}
-    assert kept == {f"labels_{mode}{kind}" for mode in track for kind in ("", "_best")}
+    assert kept == {f"labels_{mode}{kind}" for mode in track for kind in ("", "_draws_5")}
     for name in kept:
         assert model.history_[name].shape == (3, 90)
         assert model.history_[name].max() < 12
     without = crowded(problem, track=track)
-    assert not any(name.endswith("_best") for name in without.history_)
+    assert not any(name.endswith("_draws_5") for name in without.history_)
 
 
 def test_further_starts_change_neither_training_nor_the_kept_clustering(problem):
     bare = crowded(problem)
     for track in ((), ("eval", "train")):
-        tracked = crowded(problem, track=track, track_n_init=5)
+        tracked = crowded(problem, track=track, track_starts=[FIVE])
         assert np.array_equal(tracked.labels_, bare.labels_)
         for name, values in bare.history_.items():
             assert np.array_equal(tracked.history_[name], values)
@@ -128,11 +131,15 @@ def test_the_best_of_many_starts_is_no_looser_than_the_single_one(problem, featu
     gains = []
     for seed in range(4):
         model = crowded(
-            problem, features=features, track=(features,), track_n_init=20, random_state=seed
+            problem,
+            features=features,
+            track=(features,),
+            track_starts=[("draws", 20)],
+            random_state=seed,
         )
         single, best = (
             inertia(model.embedding_, model.history_[f"labels_{features}{kind}"][-1])
-            for kind in ("", "_best")
+            for kind in ("", "_draws_20")
         )
         gains.append(1 - best / single)
     # Lloyd stops at a tolerance, so that the means still move a little after its own count.
@@ -141,5 +148,6 @@ def test_the_best_of_many_starts_is_no_looser_than_the_single_one(problem, featu
 
 
 def test_as_many_further_starts_as_k_means_makes_anyway_give_the_same_clusterings(problem):
-    history = crowded(problem, track=("eval",), n_init=3, track_n_init=3).history_
-    assert np.array_equal(history["labels_eval_best"], history["labels_eval"])
+    same = crowded(problem, track=("eval",), n_init=3, track_starts=[("draws", 3)])
+    history = same.history_
+    assert np.array_equal(history["labels_eval_draws_3"], history["labels_eval"])

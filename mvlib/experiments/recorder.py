@@ -7,7 +7,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mvlib._validation import check_choice, check_number
@@ -78,6 +78,8 @@ class Recorder:
         metrics: Mapping[str, Mapping[str, float]] | None = None,
         seconds: float | None = None,
         measures: Mapping[str, float] | None = None,
+        curves: Mapping[str, Sequence[float]] | None = None,
+        labels: Sequence[int] | None = None,
     ) -> None:
         """Add one result: one method, fitted once.
 
@@ -104,6 +106,10 @@ class Recorder:
             What else was measured, such as `mmd`: a name in lower case to a finite number.
             In tables its column is `measure_<name>`. With measures, `metrics` may be left
             out.
+        curves : mapping of str to sequence of float, optional
+            A score after every epoch, under the names of `metrics`.
+        labels : sequence of int, (n_samples,), optional
+            The clustering that `metrics`' rule "last" scored, for scoring it anew.
 
         Raises
         ------
@@ -131,6 +137,8 @@ class Recorder:
                 "metrics": checked,
                 "seconds": seconds,
                 **({"measures": measured} if measured else {}),
+                **({"curves": _check_curves(curves)} if curves else {}),
+                **({} if labels is None else {"labels": [int(label) for label in labels]}),
             }
         )
 
@@ -239,6 +247,16 @@ def _check_scores(rule: str, scores: Mapping[str, float]) -> dict[str, float]:
             f"metrics[{rule!r}][{metric!r}]", value, low=lowest - _ROUNDING, high=1 + _ROUNDING
         )
         checked[metric] = min(max(value, lowest), 1.0)
+    return checked
+
+
+def _check_curves(curves: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    checked = {}
+    for name, values in curves.items():
+        check_choice("curves' metric", name, METRICS)
+        checked[name] = [float(value) for value in values]
+        for value in checked[name]:
+            check_number(f"curves[{name!r}]", value, low=_LOWEST[name], high=1)
     return checked
 
 

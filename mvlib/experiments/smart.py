@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,15 @@ from mvlib._validation import check_choice
 from mvlib.experiments.recorder import PROFILES
 from mvlib.methods import SMART
 from mvlib.methods.smart import PAPER_SETTINGS
+from mvlib.methods.smart.trainer import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
 from mvlib.ops import cosine_kmeans
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Ways to start k-means: as the authors' code, from one start, as the best of twenty.
+AUTHORS, ONE, TWENTY = ("authors", 1), ("draws", 1), ("draws", 20)
 
 QUICK = {
     "hidden_dims": (128, 128, 128),
@@ -83,8 +87,9 @@ def scores_by_mode(
         Fitted with `track`.
     y : ndarray of shape (n_samples,)
         Labels of view 1.
-    kind : {"", "_best"}, default=""
-        Clusterings from `n_init` starts, or as the best of `track_n_init`.
+    kind : str, default=""
+        "" for the clusterings of the estimator's own start, or one of its `track_starts`,
+        such as "_draws_20".
 
     Returns
     -------
@@ -92,22 +97,42 @@ def scores_by_mode(
         For each tracked mode, "eval" or "train": `last`, the last epoch; `loss`, the epoch
         of the lowest training loss; `central`, of the last fifth of the epochs, the one
         whose clustering agrees best with the others'; `oracle`, the epoch of the best
-        accuracy on `y`.
+        accuracy on `y`, of equal ones as the authors' code chooses.
     """
     scores = {}
     for mode in model.track:
         labels = model.history_[f"labels_{mode}{kind}"]
+        by_epoch = [clustering_scores(y, found) for found in labels]
         late = len(labels) - max(1, len(labels) // 5)
+        oracle = 0
+        for epoch, found in enumerate(by_epoch):
+            oracle = epoch if replaces(found, by_epoch[oracle]) else oracle
         epochs = {
             "last": -1,
             "loss": int(np.argmin(model.history_["loss"])),
             "central": late + central_labeling(labels[late:]),
-            "oracle": int(np.argmax([accuracy(y, found) for found in labels])),
+            "oracle": oracle,
         }
-        scores[mode] = {
-            rule: clustering_scores(y, labels[epoch]) for rule, epoch in epochs.items()
-        }
+        scores[mode] = {rule: by_epoch[epoch] for rule, epoch in epochs.items()}
     return scores
+
+
+def score_curves(labels: Sequence[np.ndarray], y: np.ndarray) -> dict[str, list[float]]:
+    """Return ACC, NMI and ARI after every epoch, to five digits.
+
+    Parameters
+    ----------
+    labels : sequence of ndarray, each (n_samples,)
+        Clusterings, one an epoch.
+    y : ndarray of shape (n_samples,)
+        Labels of view 1.
+
+    Returns
+    -------
+    dict of str to list of float
+    """
+    scores = [clustering_scores(y, found) for found in labels]
+    return {name: [round(one[name], 5) for one in scores] for name in ("acc", "nmi", "ari")}
 
 
 def selection_scores(model: SMART, y: np.ndarray) -> dict[str, dict[str, float]]:
@@ -116,7 +141,7 @@ def selection_scores(model: SMART, y: np.ndarray) -> dict[str, dict[str, float]]
     Parameters
     ----------
     model : SMART
-        Fitted with `track=("eval", "train")`.
+        Fitted with `track=("eval", "train")` and `AUTHORS` among `track_starts`.
     y : ndarray of shape (n_samples,)
         Labels of view 1.
 
@@ -124,14 +149,14 @@ def selection_scores(model: SMART, y: np.ndarray) -> dict[str, dict[str, float]]
     -------
     dict of str to dict of str to float
         `last`, `loss` and `central` from features in evaluation mode, `oracle` from those
-        met in training mode, as the authors' code does.
+        met in training mode and clustered by the authors' k-means, as their code does.
     """
-    scores = scores_by_mode(model, y)
-    return scores["eval"] | {"oracle": scores["train"]["oracle"]}
+    authors = scores_by_mode(model, y, "_authors_1")
+    return scores_by_mode(model, y)["eval"] | {"oracle": authors["train"]["oracle"]}
 
 
-def final_scores(model: SMART, y: np.ndarray) -> dict[int, dict[str, float]]:
-    """Score the kept epoch, clustered from one start and as the best of twenty.
+def final_scores(model: SMART, y: np.ndarray) -> dict[tuple[str, int], dict[str, float]]:
+    """Score the kept epoch under the authors' k-means, from one start, as the best of twenty.
 
     Parameters
     ----------
@@ -142,17 +167,20 @@ def final_scores(model: SMART, y: np.ndarray) -> dict[int, dict[str, float]]:
 
     Returns
     -------
-    dict of int to dict of str to float
-        Number of starts, 1 and 20, to scores.
+    dict of (str, int) to dict of str to float
+        `AUTHORS`, `ONE` and `TWENTY` to scores.
     """
-    best = cosine_kmeans(
-        model.embedding_,
-        model.n_clusters,
-        init="draws",
-        n_init=20,
-        random_state=model.random_state,
-    )
-    return {1: clustering_scores(y, model.labels_), 20: clustering_scores(y, best.labels)}
+    found = {ONE: model.labels_}
+    for init, n_init in (AUTHORS, TWENTY):
+        found[init, n_init] = cosine_kmeans(
+            model.embedding_,
+            model.n_clusters,
+            init=init,
+            n_init=n_init,
+            max_iter=501,
+            random_state=model.random_state,
+        ).labels
+    return {start: clustering_scores(y, labels) for start, labels in found.items()}
 
 
 def accuracy_curve(model: SMART, y: np.ndarray, mode: str) -> np.ndarray:
@@ -210,16 +238,21 @@ def compare_rules(frame: pd.DataFrame) -> str:
     str
         A line a comparison.
     """
-    cells = frame.set_index(["rule", "features", "starts", "seed"])["acc"].sort_index()
-    honest = cells["last", "eval", 1]
+    by = ["rule", "features", "init", "starts", "seed"]
+    cells = frame.set_index(by)["acc"].sort_index()
+    honest = cells["last", "eval", *ONE]
     others = {
-        "oracle epoch in train mode (the authors')": cells["oracle", "train", 1],
-        "oracle epoch in eval mode": cells["oracle", "eval", 1],
-        "epoch of the lowest loss": cells["loss", "eval", 1],
-        "central epoch": cells["central", "eval", 1],
-        "last epoch, best of 20 starts": cells["last", "eval", 20],
-        "central epoch, best of 20 starts": cells["central", "eval", 20],
-        "oracle epoch in train mode, best of 20 starts": cells["oracle", "train", 20],
+        "oracle epoch in train mode, the authors' start (their protocol)": cells[
+            "oracle", "train", *AUTHORS
+        ],
+        "oracle epoch in train mode": cells["oracle", "train", *ONE],
+        "oracle epoch in eval mode": cells["oracle", "eval", *ONE],
+        "epoch of the lowest loss": cells["loss", "eval", *ONE],
+        "central epoch": cells["central", "eval", *ONE],
+        "last epoch, the authors' start": cells["last", "eval", *AUTHORS],
+        "last epoch, best of 20 starts": cells["last", "eval", *TWENTY],
+        "central epoch, best of 20 starts": cells["central", "eval", *TWENTY],
+        "oracle epoch in train mode, best of 20 starts": cells["oracle", "train", *TWENTY],
     }
     return "\n".join(
         f"{name}, minus last epoch from one start: {_difference(acc, honest)}"

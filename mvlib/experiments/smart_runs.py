@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mvlib.data import PartialAlignment
-from mvlib.experiments.recorder import Recorder
-from mvlib.experiments.smart import final_scores, scores_by_mode
+from mvlib.experiments.recorder import COMMITTED_PROFILES, Recorder
+from mvlib.experiments.smart import ONE, final_scores, score_curves, scores_by_mode
 from mvlib.methods import (
     SMART,
     AutoencoderKMeans,
@@ -49,12 +49,12 @@ def record_final(
     problem: PartialAlignment,
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record the kept epoch, clustered from one start and as the best of twenty.
+    """Record the kept epoch under the authors' k-means, one start, the best of twenty.
 
     Parameters
     ----------
     recorder : Recorder
-        Takes the results, whose parameter `starts` is 1 and 20.
+        Takes the results, with parameters `init` and `starts`.
     method, dataset : str
         Names.
     model : SMART
@@ -64,7 +64,7 @@ def record_final(
     parameters : mapping, optional
         What else tells the result apart.
     """
-    for starts, scores in final_scores(model, problem.y).items():
+    for (init, starts), scores in final_scores(model, problem.y).items():
         recorder.add(
             method,
             dataset,
@@ -72,6 +72,7 @@ def record_final(
             parameters={
                 "aligned_ratio": problem.ratio,
                 **(parameters or {}),
+                "init": init,
                 "starts": starts,
             },
             metrics={"last": scores},
@@ -90,19 +91,25 @@ def record_selection(
     Parameters
     ----------
     recorder : Recorder
-        Takes the results, with parameters `features` ("eval", "train") and `starts`.
+        Takes the results, with parameters `features` ("eval", "train"), `init` and `starts`;
+        of profiles whose records are committed the scores by epoch and the last labels too.
     dataset : str
         The data set's name.
     model : SMART
-        Fitted with `track=("eval", "train")`; with `track_n_init`, those starts too.
+        Fitted with `track=("eval", "train")`, `init="draws"` and `n_init=1`; its
+        `track_starts` are recorded too.
     problem : PartialAlignment
         What it was fitted on.
     parameters : mapping, optional
         What else tells the results apart.
     """
-    kinds = {"": model.n_init} | ({"_best": model.track_n_init} if model.track_n_init else {})
-    for kind, starts in kinds.items():
+    kinds = {"": ONE} | {f"_{init}_{n}": (init, n) for init, n in model.track_starts}
+    for kind, (init, starts) in kinds.items():
         for mode, metrics in scores_by_mode(model, problem.y, kind).items():
+            labels = model.history_[f"labels_{mode}{kind}"]
+            kept = {}
+            if recorder.profile in COMMITTED_PROFILES:
+                kept = {"curves": score_curves(labels, problem.y), "labels": labels[-1]}
             recorder.add(
                 "SMART",
                 dataset,
@@ -111,9 +118,11 @@ def record_selection(
                     "aligned_ratio": problem.ratio,
                     **(parameters or {}),
                     "features": mode,
+                    "init": init,
                     "starts": starts,
                 },
                 metrics=metrics,
+                **kept,
             )
 
 
@@ -158,35 +167,30 @@ def run_floors(
 
     k = len(np.unique(problem.y))
     original = problem.y[np.argsort(problem.permutations[0])]
-    floors = [
-        ("k-means, view 1", KMeansView(k, view=0, random_state=seed), problem.Xs, problem.y),
-        (
-            "k-means, view 2",
-            KMeansView(k, view=1, random_state=seed),
-            problem.Xs,
-            problem.labels_of_view(1),
+    first, Xs, y = problem.Xs[:1], problem.Xs, problem.y
+    on_views = {
+        "k-means, view 1": (KMeansView(k), Xs, y),
+        "k-means, view 1, unit rows": (KMeansView(k, rows="unit"), Xs, y),
+        "spectral, view 1, unit rows": (SpectralConcatenation(k, rows="unit"), first, y),
+        "k-means, view 2": (KMeansView(k, view=1), Xs, problem.labels_of_view(1)),
+    }
+    on_all = {
+        "k-means, true concatenation": (KMeansConcatenation(k), truth, original),
+        "k-means, concatenation as given": (KMeansConcatenation(k), Xs, y),
+        "k-means, concatenation as given, unit rows": (
+            KMeansConcatenation(k, rows="unit"),
+            Xs,
+            y,
         ),
-        (
-            "k-means, true concatenation",
-            KMeansConcatenation(k, random_state=seed),
-            truth,
-            original,
+        "spectral, concatenation as given": (SpectralConcatenation(k), Xs, y),
+        "spectral, concatenation as given, unit rows": (
+            SpectralConcatenation(k, rows="unit"),
+            Xs,
+            y,
         ),
-        (
-            "k-means, concatenation as given",
-            KMeansConcatenation(k, random_state=seed),
-            problem.Xs,
-            problem.y,
-        ),
-        (
-            "spectral, concatenation as given",
-            SpectralConcatenation(k, random_state=seed),
-            problem.Xs,
-            problem.y,
-        ),
-    ]
-    for name, floor, Xs, y in floors:
-        record(name, y, floor.fit_predict(Xs))
+    }
+    for name, (floor, given, labels) in (on_views | on_all).items():
+        record(name, labels, floor.set_params(random_state=seed).fit_predict(given))
     if settings is not None:
         # One training serves both floors that need it.
         trained = AutoencoderKMeans(k, settings=dict(settings), random_state=seed)

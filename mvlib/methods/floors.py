@@ -15,9 +15,9 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.neighbors import kneighbors_graph
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 
-from mvlib._validation import check_n_clusters, check_number, check_views
+from mvlib._validation import check_choice, check_n_clusters, check_number, check_views
 
 
 def kmeans_labels(X: np.ndarray, n_clusters: int, random_state: int | None) -> np.ndarray:
@@ -46,6 +46,15 @@ def kmeans_labels(X: np.ndarray, n_clusters: int, random_state: int | None) -> n
     return found.labels_.astype(np.int64)
 
 
+ROWS = ("as given", "unit")
+
+
+def prepared_rows(Xs: Sequence[np.ndarray], rows: str) -> list[np.ndarray]:
+    """Return views whose rows are as given or have unit length, a row of zeros excepted."""
+    check_choice("rows", rows, ROWS)
+    return [normalize(X) for X in Xs] if rows == "unit" else list(Xs)
+
+
 class Floor(ClusterMixin, BaseEstimator):
     """What all floors share: `fit(Xs, aligned)`, then `labels_` and `embedding_`."""
 
@@ -63,6 +72,9 @@ class KMeansView(Floor):
         Number of clusters.
     view : int, default=0
         Which view, from 0. The labels name the rows of that view.
+    rows : {"as given", "unit"}, default="as given"
+        "unit" gives each row unit length, so that only its direction counts: what a user
+        would do with counts of words.
     random_state : int, optional
         Seed of the ten k-means++ starts of scikit-learn's `KMeans`.
 
@@ -71,11 +83,19 @@ class KMeansView(Floor):
     labels_ : ndarray of shape (n_samples,), int64
         Cluster of each row of the view.
     embedding_ : ndarray of shape (n_samples, n_features_v)
-        The view.
+        The view that was clustered.
     """
 
-    def __init__(self, n_clusters: int, *, view: int = 0, random_state: int | None = None):
-        self.n_clusters, self.view, self.random_state = n_clusters, view, random_state
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        view: int = 0,
+        rows: str = "as given",
+        random_state: int | None = None,
+    ):
+        self.n_clusters, self.view, self.rows = n_clusters, view, rows
+        self.random_state = random_state
 
     def fit(self, Xs: Sequence[Any], aligned: Any = None, y: None = None) -> KMeansView:
         """Cluster the view.
@@ -94,7 +114,7 @@ class KMeansView(Floor):
         """
         views = check_views(Xs)
         check_number("view", self.view, low=0, high=len(views) - 1, integer=True)
-        self.embedding_ = views[self.view]
+        (self.embedding_,) = prepared_rows([views[self.view]], self.rows)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, self.random_state)
         return self
 
@@ -106,6 +126,8 @@ class KMeansConcatenation(Floor):
     ----------
     n_clusters : int
         Number of clusters.
+    rows : {"as given", "unit"}, default="as given"
+        "unit" gives each row of each view unit length, so that the views weigh the same.
     random_state : int, optional
         Seed of the ten k-means++ starts of scikit-learn's `KMeans`.
 
@@ -117,8 +139,10 @@ class KMeansConcatenation(Floor):
         The concatenation.
     """
 
-    def __init__(self, n_clusters: int, *, random_state: int | None = None):
-        self.n_clusters, self.random_state = n_clusters, random_state
+    def __init__(
+        self, n_clusters: int, *, rows: str = "as given", random_state: int | None = None
+    ):
+        self.n_clusters, self.rows, self.random_state = n_clusters, rows, random_state
 
     def fit(
         self, Xs: Sequence[Any], aligned: Any = None, y: None = None
@@ -137,20 +161,24 @@ class KMeansConcatenation(Floor):
         ValueError
             On NaN, infinity, unequal lengths, or more clusters than rows.
         """
-        self.embedding_ = np.hstack(check_views(Xs))
+        self.embedding_ = np.hstack(prepared_rows(check_views(Xs), self.rows))
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, self.random_state)
         return self
 
 
 class SpectralConcatenation(Floor):
-    """Spectral clustering of the views side by side, each feature standardised.
+    """Spectral clustering of a nearest-neighbour graph of the views side by side.
 
     Parameters
     ----------
     n_clusters : int
         Number of clusters.
     n_neighbors : int, default=10
-        Of the symmetrised nearest-neighbour graph.
+        Of the symmetrised nearest-neighbour graph; doubled as long as the graph falls into
+        more pieces than clusters.
+    rows : {"as given", "unit"}, default="as given"
+        "as given" standardises each feature. "unit" gives each row of each view unit length
+        instead, so that neighbours are those of the highest cosine.
     random_state : int, optional
         Seed of the eigen-solver and of k-means.
 
@@ -159,7 +187,9 @@ class SpectralConcatenation(Floor):
     labels_ : ndarray of shape (n_samples,), int64
         Cluster of each row.
     embedding_ : ndarray of shape (n_samples, sum of n_features_v)
-        The standardised concatenation.
+        The concatenation that the graph was made of.
+    n_neighbors_ : int
+        The neighbours that were taken.
     n_components_ : int
         Connected components of the graph.
 
@@ -171,10 +201,16 @@ class SpectralConcatenation(Floor):
     """
 
     def __init__(
-        self, n_clusters: int, *, n_neighbors: int = 10, random_state: int | None = None
+        self,
+        n_clusters: int,
+        *,
+        n_neighbors: int = 10,
+        rows: str = "as given",
+        random_state: int | None = None,
     ):
         self.n_clusters = n_clusters
         self.n_neighbors = n_neighbors
+        self.rows = rows
         self.random_state = random_state
 
     def fit(
@@ -192,22 +228,24 @@ class SpectralConcatenation(Floor):
         Raises
         ------
         ValueError
-            On NaN, infinity, unequal lengths, more clusters than rows, too few rows for
-            `n_neighbors`, or a graph of more components than clusters.
+            On NaN, infinity, unequal lengths, more clusters than rows, or too few rows for
+            `n_neighbors`.
         """
         views = check_views(Xs)
         n = len(views[0])
         check_n_clusters(self.n_clusters, n)
         check_number("n_neighbors", self.n_neighbors, low=1, high=n - 1, integer=True)
-        self.embedding_ = StandardScaler().fit_transform(np.hstack(views))
-        graph = kneighbors_graph(self.embedding_, self.n_neighbors, include_self=True)
-        graph = (graph + graph.T) / 2
-        self.n_components_, parts = connected_components(graph, directed=False)
-        if self.n_components_ > self.n_clusters:
-            raise ValueError(
-                f"n_neighbors={self.n_neighbors} leaves the graph in {self.n_components_} "
-                f"pieces: expected at most n_clusters={self.n_clusters}; raise n_neighbors"
-            )
+        joined = np.hstack(prepared_rows(views, self.rows))
+        unit = self.rows == "unit"
+        self.embedding_ = joined if unit else StandardScaler().fit_transform(joined)
+        self.n_neighbors_ = self.n_neighbors
+        while True:
+            graph = kneighbors_graph(self.embedding_, self.n_neighbors_, include_self=True)
+            graph = (graph + graph.T) / 2
+            self.n_components_, parts = connected_components(graph, directed=False)
+            if self.n_components_ <= self.n_clusters:
+                break
+            self.n_neighbors_ = min(2 * self.n_neighbors_, n)
         if self.n_components_ == self.n_clusters:
             self.labels_ = parts.astype(np.int64)
             return self

@@ -12,6 +12,7 @@ from mvlib._validation import check_choice, check_n_clusters, check_number
 from mvlib.methods.smart.equations import VDA_TERMS
 from mvlib.methods.smart.thresholds import threshold_rule
 from mvlib.ops.device import PRECISIONS
+from mvlib.ops.kmeans import INITS
 
 if TYPE_CHECKING:
     from mvlib.methods.smart.estimator import SMART
@@ -46,9 +47,17 @@ def check_parameters(model: SMART, views: Sequence[np.ndarray], y: Any) -> None:
     for width in model.hidden_dims:
         check_number("hidden_dims", width, low=1, integer=True)
     check_number("batch_size", model.batch_size, low=2, integer=True)
-    for name in ("epochs", "n_init", "track_n_init"):
-        if name != "track_n_init" or model.track_n_init is not None:
-            check_number(name, getattr(model, name), low=1, integer=True)
+    for name in ("epochs", "n_init"):
+        check_number(name, getattr(model, name), low=1, integer=True)
+    check_choice("init", model.init, INITS)
+    for start in model.track_starts:
+        if isinstance(start, str) or len(start) != 2:
+            raise ValueError(
+                f"track_starts holds {start!r}: expected pairs of an init and an n_init, such "
+                "as ('draws', 20)"
+            )
+        check_choice("track_starts' init", start[0], INITS)
+        check_number("track_starts' n_init", start[1], low=1, integer=True)
     for name in ("learning_rate", "temperature"):
         check_number(name, getattr(model, name), low=0, open_low=True)
     for name in ("weight_decay", "lambda1", "lambda2"):

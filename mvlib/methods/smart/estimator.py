@@ -72,10 +72,14 @@ class SMART(ClusterMixin, BaseEstimator):
         training mode, as the authors take them.
     track : sequence of {"eval", "train"}, default=()
         Features to cluster after every epoch; the labels go to `history_`.
-    track_n_init : int, optional
-        Also cluster what is tracked as the best of so many starts.
+    track_starts : sequence of (str, int), default=()
+        Further clusterings of what is tracked: pairs of an `init` and an `n_init`.
+    init : {"draws", "k-means++", "authors"}, default="draws"
+        How k-means by cosine distance starts, see `mvlib.ops.cosine_kmeans`. "authors" is
+        the procedure of the authors' code, whose start is worse and which may put all rows
+        in one cluster.
     n_init : int, default=1
-        Starts of k-means, each the best of 20 draws. The authors use one.
+        Starts of k-means, of which the best is kept. The authors use one.
     graph_batch_size : int, optional
         Among how many rows a row looks for partners when features are made in evaluation
         mode. By default all of them up to 20,000 samples, `batch_size` beyond. The graph is
@@ -96,9 +100,9 @@ class SMART(ClusterMixin, BaseEstimator):
     history_ : dict of str to ndarray
         A value an epoch: `loss`, `reconstruction`, `distribution_alignment`,
         `semantic_matching` (NaN where the weight is 0) and `threshold`, means over batches;
-        with `track`, `labels_eval` or `labels_train` of shape (epochs, n_samples); with
-        `track_n_init`, `labels_eval_best` or `labels_train_best` too. `threshold` is NaN
-        under "nearest-K", where each row has its own.
+        with `track`, `labels_eval` or `labels_train` of shape (epochs, n_samples); for each
+        of `track_starts` the like of `labels_eval_draws_20` too. `threshold` is NaN under
+        "nearest-K", where each row has its own.
     epoch_ : int
         The epoch that was kept, from 0.
     network_ : SMARTNetwork
@@ -113,9 +117,16 @@ class SMART(ClusterMixin, BaseEstimator):
 
     *Deviations*. The paper stops at two views: with more, view 1 is matched to each other
     view, and L_vda and L_smc are means over these pairs. A batch without aligned rows has no
-    L_vda and takes the threshold of the batch before. Features in evaluation mode use one
-    graph over all rows (to 20,000), where the authors' are per batch. The authors always
-    select by "oracle" with features "train".
+    L_vda and takes the threshold of the batch before; the threshold of a single aligned row
+    is its own correlation. In the authors' code the first ends the training with a loss of
+    NaN, and the second leaves the graph without an edge but the aligned row's own: that
+    happens in last short batches where few rows are aligned. The loss of an epoch is the mean
+    over rows, theirs the sum over batches, which weights a last short batch more; a row of
+    constant embedding has standard deviation 1e-8, theirs gives NaN. Features in evaluation
+    mode use one graph over all rows (to 20,000), where the authors' are per batch. The
+    authors always select by "oracle" with features "train" and cluster with
+    `init="authors"`; here each epoch's k-means has a seed of its own, theirs go on with one
+    generator.
 
     Examples
     --------
@@ -144,7 +155,8 @@ class SMART(ClusterMixin, BaseEstimator):
         selection: str = "last",
         features: str = "eval",
         track: Sequence[str] = (),
-        track_n_init: int | None = None,
+        track_starts: Sequence[tuple[str, int]] = (),
+        init: str = "draws",
         n_init: int = 1,
         graph_batch_size: int | None = None,
         precision: str = "float32",
@@ -166,7 +178,8 @@ class SMART(ClusterMixin, BaseEstimator):
         self.selection = selection
         self.features = features
         self.track = track
-        self.track_n_init = track_n_init
+        self.track_starts = track_starts
+        self.init = init
         self.n_init = n_init
         self.graph_batch_size = graph_batch_size
         self.precision = precision

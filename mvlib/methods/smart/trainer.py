@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from tqdm import tqdm
 
 from mvlib.methods.smart.network import SMARTNetwork
@@ -89,9 +90,9 @@ class Trainer:
         """Train for all epochs and return what the selection rule keeps."""
         model = self.model
         history: dict[str, list] = {name: [] for name in ("loss", *PARTS, "threshold")}
-        kinds = ("", "_best") if model.track_n_init else ("",)
-        history |= {f"labels_{mode}{kind}": [] for mode in model.track for kind in kinds}
-        best = -np.inf
+        names = ["", *(f"_{init}_{n_init}" for init, n_init in model.track_starts)]
+        history |= {f"labels_{mode}{name}": [] for mode in model.track for name in names}
+        best = None
         kept = None
         for epoch in tqdm(range(model.epochs), desc="SMART", disable=None, leave=False):
             oracle = model.selection == "oracle"
@@ -103,14 +104,14 @@ class Trainer:
             wanted = {*model.track, model.features} if oracle else set(model.track)
             for mode in sorted(wanted):
                 X = features if mode == "train" else self._eval_features()
-                found[mode] = X, self._cluster(X, epoch)
+                found[mode] = X, self._cluster(X, epoch, model.init, model.n_init)
             for mode in model.track:
-                history[f"labels_{mode}"].append(found[mode][1])
-                if model.track_n_init:
-                    best_of = self._cluster(found[mode][0], epoch, model.track_n_init)
-                    history[f"labels_{mode}_best"].append(best_of)
+                X, labels = found[mode]
+                history[f"labels_{mode}"].append(labels)
+                for name, start in zip(names[1:], model.track_starts, strict=True):
+                    history[f"labels_{mode}{name}"].append(self._cluster(X, epoch, *start))
             score = self._score(epoch, means["loss"], found)
-            if score > best:
+            if best is None or replaces(score, best):
                 passed = features if model.features == "train" else None
                 best, kept = score, (epoch, *found.get(model.features, (passed, None)))
                 if epoch < model.epochs - 1 and model.selection != "last":
@@ -122,7 +123,7 @@ class Trainer:
         if features is None:
             features = self._eval_features()
         if labels is None:
-            labels = self._cluster(features, epoch)
+            labels = self._cluster(features, epoch, model.init, model.n_init)
         return Trained(
             self.network,
             features.cpu().numpy(),
@@ -131,13 +132,17 @@ class Trainer:
             {name: np.asarray(values) for name, values in history.items()},
         )
 
-    def _score(self, epoch: int, loss: float, found: dict) -> float:
+    def _score(self, epoch: int, loss: float, found: dict) -> dict[str, float]:
         if self.model.selection == "last":
-            return float(epoch)
+            return {"acc": float(epoch)}
         if self.model.selection == "loss":
-            return -loss
+            return {"acc": -loss}
         labels = found[self.model.features][1]
-        return matched_accuracy(contingency_table(self.targets, labels))
+        return {
+            "acc": matched_accuracy(contingency_table(self.targets, labels)),
+            "nmi": normalized_mutual_info_score(self.targets, labels),
+            "ari": adjusted_rand_score(self.targets, labels),
+        }
 
     def _epoch(self, epoch: int, passing: bool) -> tuple[dict[str, float], torch.Tensor | None]:
         self.network.train()
@@ -186,16 +191,33 @@ class Trainer:
         return clustering_features(Zs, Hs, self.aligned, self.objective, size)
 
     def _cluster(
-        self, features: torch.Tensor, epoch: int, n_init: int | None = None
+        self, features: torch.Tensor, epoch: int, init: str, n_init: int
     ) -> np.ndarray:
         return cosine_kmeans(
             features,
             self.model.n_clusters,
-            init="draws",
-            n_init=n_init or self.model.n_init,
+            init=init,
+            n_init=n_init,
+            max_iter=501,
             # A seed an epoch, so that tracking or not changes no clustering.
             random_state=(self.seed * 100_003 + epoch) % 2**31,
         ).labels
+
+
+def replaces(scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Return whether a later epoch takes the place of the best so far.
+
+    It does with a higher accuracy and, as in the authors' code, with an equal one if its
+    NMI or its ARI is not lower.
+
+    Parameters
+    ----------
+    scores, best : mapping of str to float
+        `acc`, `nmi` and `ari` of both; alone `acc` where no labels are read.
+    """
+    if scores["acc"] != best["acc"]:
+        return scores["acc"] > best["acc"]
+    return any(scores[name] >= best[name] for name in ("nmi", "ari") if name in scores)
 
 
 @torch.no_grad()
