@@ -7,6 +7,7 @@ own view).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -249,14 +250,14 @@ class SpectralConcatenation(Floor):
         if self.n_components_ == self.n_clusters:
             self.labels_ = parts.astype(np.int64)
             return self
-        self.labels_ = (
-            SpectralClustering(
-                self.n_clusters,
-                affinity="precomputed",
-                eigen_solver="lobpcg",
-                random_state=self.random_state,
-            )
-            .fit_predict(graph)
-            .astype(np.int64)
+        spectral = SpectralClustering(
+            self.n_clusters,
+            affinity="precomputed",
+            eigen_solver="lobpcg",
+            random_state=self.random_state,
         )
+        with warnings.catch_warnings():
+            # LOBPCG takes a graph of few pieces, and how many there are is known.
+            warnings.filterwarnings("ignore", message="Graph is not fully connected")
+            self.labels_ = spectral.fit_predict(graph).astype(np.int64)
         return self
