@@ -40,10 +40,7 @@ def _table(options: argparse.Namespace) -> int:
         for table in dict.fromkeys(row["table"] for row in published):
             rows = [row for row in published if row["table"] == table]
             if not any(row["comparable"] for row in rows):
-                where = f"data/published/{options.paper}.toml"
-                print(
-                    f"\nThe published table {table}: {len(rows)} values, none comparable: {where}"
-                )
+                print(f"\nThe published table {table}: {len(rows)} values, none comparable")
                 continue
             compared = experiments.comparison_table(options.paper, table, root)
             print(f"\nBeside the published table {table}\n")

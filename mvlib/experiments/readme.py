@@ -145,5 +145,6 @@ def _made_with(found: Any) -> str:
     """Return the arithmetic and the device of some results: `bfloat16 products, CPU`."""
     devices = found["device"].str.upper()
     if "precision" in found:
-        devices = found["precision"].map("{} products, ".format, na_action="ignore") + devices
-    return " or ".join(devices.dropna().unique())
+        products = found["precision"].map("{} products, ".format, na_action="ignore")
+        devices = products.fillna("") + devices
+    return " or ".join(devices.unique())
