@@ -143,8 +143,11 @@ def _row(
 
 def _made_with(found: Any) -> str:
     """Return the arithmetic and the device of some results: `bfloat16 products, CPU`."""
-    devices = found["device"].str.upper()
-    if "precision" in found:
-        products = found["precision"].map("{} products, ".format, na_action="ignore")
-        devices = products.fillna("") + devices
-    return " or ".join(devices.unique())
+    columns = found.reindex(columns=["precision", "device"]).itertuples(index=False, name=None)
+    words = (
+        f"{precision} products, {device.upper()}"
+        if isinstance(precision, str)
+        else device.upper()
+        for precision, device in columns
+    )
+    return " or ".join(dict.fromkeys(words))
