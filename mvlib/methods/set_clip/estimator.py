@@ -81,6 +81,9 @@ class SetCLIP(AlignmentMethod):
         Of Adam (added to the gradient, not AdamW's).
     patience, factor : int, float, default=5, 0.8
         The rates are multiplied by `factor` after `patience` epochs without a lower loss.
+    plateau : {"epoch", "last_batch"}, default="epoch"
+        Which loss that is: the mean of an epoch, or as in the authors' code that of its last
+        batch alone.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     random_state : int, optional
@@ -153,6 +156,7 @@ class SetCLIP(AlignmentMethod):
         weight_decay: float = 1e-3,
         patience: int = 5,
         factor: float = 0.8,
+        plateau: str = "epoch",
         device: str = "auto",
         random_state: int | None = None,
     ):
@@ -178,6 +182,7 @@ class SetCLIP(AlignmentMethod):
         self.weight_decay = weight_decay
         self.patience = patience
         self.factor = factor
+        self.plateau = plateau
         self.device = device
         self.random_state = random_state
 
