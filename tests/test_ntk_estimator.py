@@ -332,15 +332,22 @@ def code_reading(Z, Ws, tau, q, mu, lam):
     return A, beta
 
 
-def test_the_settings_of_the_code_give_what_its_steps_give(problem):
-    Z, Ws, _ = problem
-    settings = NTKSpectralClustering.code_settings() | {"top": None, "regularization": 0.5}
-    model = NTKSpectralClustering(4, **SETTINGS, **settings).fit(Z, Ws)
-    A, beta = code_reading(Z.astype(float), Ws, tau=0.05, q=15, mu=0.1, lam=0.5)
+def test_the_settings_of_the_code_give_what_its_steps_give():
+    # Images on all sides and a high temperature: edges of either sign, degrees below one.
+    rng = np.random.default_rng(0)
+    Z, Ws = rng.normal(size=(60, 12)), rng.normal(size=(3, 9, 12))
+    settings = {"temperature": 0.7, "n_neighbors": 30, "regularization": 0.01, "top": None}
+    code = NTKSpectralClustering.code_settings()
+    model = NTKSpectralClustering(3, random_state=0, **code | settings).fit(Z, Ws)
+    A, beta = code_reading(Z, Ws, tau=0.7, q=30, mu=0.1, lam=0.01)
     assert model.history_["n_tied"] == 0
     assert np.ptp(beta) > 0.01
-    assert np.allclose(model.prompt_weights_, beta, atol=1e-4)
-    assert np.allclose(model.affinity_, A, atol=1e-5)
+    assert np.allclose(model.prompt_weights_, beta, atol=1e-5)
+    assert np.allclose(model.affinity_, A, atol=1e-6)
+    for switch in ("graph", "clip_negatives", "degree_floor"):
+        own = {name: value for name, value in code.items() if name != switch}
+        other = NTKSpectralClustering(3, random_state=0, **own | settings).fit(Z, Ws)
+        assert not np.allclose(other.affinity_, A, atol=1e-4), switch
 
 
 @pytest.mark.parametrize("mean", ["plain", "unit"])
