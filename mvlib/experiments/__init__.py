@@ -32,6 +32,7 @@ _EXPORTS = {
     "paired_comparisons": "mvlib.experiments.statistics",
     "plan_papers": "mvlib.experiments.plan",
     "plan_runs": "mvlib.experiments.plan",
+    "published_text": "mvlib.experiments.published",
     "rank_table": "mvlib.experiments.statistics",
     "readme_table": "mvlib.experiments.readme",
     "records_frame": "mvlib.experiments.records",

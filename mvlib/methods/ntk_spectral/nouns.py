@@ -18,6 +18,9 @@ from mvlib.methods.semantic_inputs import check_same_space, text_bank
 from mvlib.methods.semantic_space import number_of_centres, semantic_centres
 from mvlib.methods.tac_nouns import filter_nouns
 
+PROMPT_MEANS = ("plain", "unit")
+THREE_A_CLASS = "three_a_class"
+
 
 def prompt_banks(
     texts: Any,
@@ -81,8 +84,9 @@ def keep_nouns(
     train: np.ndarray,
     n_clusters: int,
     *,
-    n_centers: int | None = None,
+    n_centers: int | str | None = None,
     top: int | None = 5,
+    prompt_mean: str = "plain",
     device: str = "auto",
     random_state: int | None = None,
 ) -> tuple[np.ndarray, int | None]:
@@ -96,10 +100,13 @@ def keep_nouns(
         The images that choose.
     n_clusters : int
         Number of clusters.
-    n_centers : int, optional
+    n_centers : int or "three_a_class", optional
         Centres of the images; by default `number_of_centres`.
     top : int, optional, default=5
         Nouns a centre. None keeps all nouns.
+    prompt_mean : {"plain", "unit"}, default="plain"
+        The mean of the features as they are (TAC's code), or of the unit vectors of each
+        prompt (the benchmark's code).
     device : str, default="auto"
         Where to compute.
     random_state : int, optional
@@ -122,8 +129,13 @@ def keep_nouns(
         return np.arange(len(banks[0].texts)), None
     if n_centers is None:
         n_centers = number_of_centres(len(train), n_clusters)
+    elif n_centers == THREE_A_CLASS:
+        n_centers = min(3 * n_clusters, len(train))
     centres = semantic_centres(train, n_centers, device=device, random_state=random_state)
-    mean = np.mean([bank.features for bank in banks], axis=0)
+    features = [bank.features for bank in banks]
+    if prompt_mean == "unit":
+        features = [X / np.linalg.norm(X, axis=1, keepdims=True) for X in features]
+    mean = np.mean(features, axis=0)
     return filter_nouns(mean, centres, top, device=device), n_centers
 
 

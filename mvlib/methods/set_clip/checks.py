@@ -41,6 +41,7 @@ def check_parameters(model: SetCLIP) -> None:
     check_number("factor", model.factor, low=0, high=1, open_low=True)
     check_number("dropout", model.dropout, low=0, high=0.99)
     check_choice("sampling", model.sampling, SAMPLINGS)
+    check_choice("plateau", model.plateau, ("epoch", "last_batch"))
     for head in by_modality("heads", model.heads):
         if not isinstance(head, nn.Module):
             check_choice("heads", head, HEADS)

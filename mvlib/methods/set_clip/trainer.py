@@ -84,10 +84,10 @@ class Trainer:
                 if batches is None or model.reshuffle:
                     batches = draw_epoch(self.plan, self.generator)
                 history["learning_rate"].append(optimizer.param_groups[-1]["lr"])
-                means = self._epoch(branches, optimizer, batches, epoch)
+                means, last = self._epoch(branches, optimizer, batches, epoch)
                 for name, value in means.items():
                     history[name].append(value)
-                schedule.step(means["loss"])
+                schedule.step(last if model.plateau == "last_batch" else means["loss"])
         return branches.eval(), {name: np.asarray(v) for name, v in history.items()}
 
     def _branches(self) -> nn.ModuleList:
@@ -112,7 +112,7 @@ class Trainer:
         optimizer: torch.optim.Optimizer,
         batches: Sequence[Batch],
         epoch: int,
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], float]:
         branches.train()
         totals = torch.zeros(1 + len(PARTS), device=self.device)
         for batch in batches:
@@ -130,7 +130,7 @@ class Trainer:
                 f"the loss is {means['loss']} in epoch {epoch}: lower learning_rate "
                 f"({self.model.learning_rate}) or check the scale of the modalities"
             )
-        return means
+        return means, loss.item()
 
     def _losses(self, branches: nn.ModuleList, batch: Batch) -> dict[str, torch.Tensor]:
         embedded, others = [], []
