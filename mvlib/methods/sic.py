@@ -166,9 +166,9 @@ class SIC(ImageClustering):
     epochs in a row bring no better one. `oracle_epoch` gives that epoch, `labels_` the honest
     last one.
 
-    *Deviations*. None known beside those of `mvlib.data.nouns` and the last epoch. What the
-    published numbers owe to the test labels is measured in the book's chapter "TAC, without
-    training and with, and SIC".
+    *Deviations*. All epochs are trained and the last one is kept; what the choice of epoch is
+    worth is measured in the book's chapter "TAC and SIC as their code has them". The list of
+    nouns, as said there. Runs of the book encode nouns under their own prompt.
     """
 
     def __init__(
