@@ -25,7 +25,10 @@ from mvlib.ops import contingency_table, matched_accuracy, resolve_device, top_k
 PARTS = ("consistency", "entropy", "cross_entropy")
 SIC_PROMPT = ("a photo of a {}",)
 # SIC's settings that differ from its defaults.
-SIC_SETTINGS = {"imagenet-dogs": {"weight_decay": 0.009}}
+SIC_SETTINGS = {
+    "imagenet-dogs": {"weight_decay": 0.009},
+    "tiny-imagenet": {"n_neighbors": 50},
+}
 PATIENCE = 5
 MEAN_ROWS = 128
 
@@ -217,8 +220,8 @@ class SIC(ImageClustering):
         Parameters
         ----------
         dataset : str
-            "imagenet-dogs" has some; "stl-10", "cifar-10", "cifar-20" and "imagenet-10" have
-            none.
+            "imagenet-dogs" and "tiny-imagenet" have some; "stl-10", "cifar-10", "cifar-20"
+            and "imagenet-10" have none.
 
         Raises
         ------
