@@ -139,7 +139,8 @@ def test_sic_is_repeated_by_its_seed_and_one_split_labels_another(fitted):
     assert np.array_equal(half.labels_, model.labels_[::2])
 
 
-def test_only_dogs_have_settings_of_their_own():
+def test_two_sets_have_settings_of_their_own():
+    assert SIC.paper_settings("tiny-imagenet") == {"n_neighbors": 50}
     assert SIC.paper_settings("imagenet-dogs") == {"weight_decay": 0.009}
     assert SIC.paper_settings("stl-10") == {}
     with pytest.raises(ValueError, match="dataset='dtd'"):

@@ -69,7 +69,7 @@ class TAC(ImageClustering):
     nouns are L2-normalised before every product, centres and counterparts are of unit length.
     The authors' texts are the rows of `mvlib.data.nouns(rows="tac")`.
 
-    *Deviations*, measured in the book's chapter "TAC, without training and with, and SIC":
+    *Deviations*, measured in the book's chapter "TAC and SIC as their code has them":
     float32 by default, the code computes in half precision; `random_state` seeds k-means, the
     code's seed is always 1234. Never more centres than images.
     """
