@@ -66,20 +66,48 @@ def plain_fusion(modalities, gamma, adaptive, concatenated):
 
 
 def plain_distillation(P, Q, temperature):
+    """Stack both heads' columns: 2K rows, each against the 2K - 1 others, partner positive."""
     K = P.shape[1]
+    stack = [unit(P[:, k]) for k in range(K)] + [unit(Q[:, k]) for k in range(K)]
     total = 0.0
-    for k in range(K):
-        cosines = [float(unit(P[:, k]) @ unit(Q[:, other])) for other in range(K)]
-        total -= np.log(softmax(np.array(cosines) / temperature)[k])
-    return total / K
+    for row in range(2 * K):
+        candidates = [other for other in range(2 * K) if other != row]
+        logits = [float(stack[row] @ stack[other]) / temperature for other in candidates]
+        partner = row + K if row < K else row - K
+        total -= np.log(softmax(logits)[candidates.index(partner)])
+    return total / (2 * K)
 
 
 def plain_consistency(P, Q):
-    return -np.mean([np.log(sum(p * q)) for p, q in zip(P, Q, strict=True)])
+    with np.errstate(divide="ignore"):
+        logs = [np.log(sum(p * q)) for p, q in zip(P, Q, strict=True)]
+    return -np.mean([max(log, -100) for log in logs])
 
 
-def plain_entropy(P):
-    return -sum(p * np.log(p) for p in P.mean(axis=0))
+def plain_entropy(P, floor=1e-9):
+    return -sum(p * np.log(max(p, floor)) for p in P.mean(axis=0))
+
+
+def plain_sic_space(nouns, centres, n_nearest, max_cosine):
+    batches = [nouns[i : i + 128].mean(axis=0) for i in range(0, len(nouns), 128)]
+    mean = sum(batches) / len(batches)
+    near = set()
+    for centre in centres:
+        cosines = [float(unit(centre) @ unit(noun)) for noun in nouns]
+        near |= set(np.argsort(cosines)[::-1][:n_nearest].tolist())
+    return sorted(j for j in near if float(unit(nouns[j]) @ unit(mean)) < max_cosine)
+
+
+def plain_sic_labels(logits, X, nouns, share, n_texts):
+    n, K = logits.shape
+    size = int(share * (n // K))
+    centres = []
+    for k in range(K):
+        surest = sorted(range(n), key=lambda i: -logits[i, k])[:size]
+        image = unit(sum(X[i] for i in surest) / size)
+        texts = sorted(range(len(nouns)), key=lambda j: -float(image @ unit(nouns[j])))
+        centres.append(unit(sum(nouns[j] for j in texts[:n_texts]) / n_texts))
+    return np.array([int(np.argmax([x @ c for c in centres])) for x in X]), np.array(centres)
 
 
 def plain_specificity(mass):

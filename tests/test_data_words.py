@@ -4,14 +4,17 @@ import hashlib
 import importlib.util
 import io
 import lzma
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mvlib._paths import embedded_data
 from mvlib.data import PROMPTS, DataFile, captions, nouns, openclipart_pairs, words
 from mvlib.data.words import text_sources
+from mvlib.encoders import TextBank, noun_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 N_NOUNS = 119034
@@ -51,6 +54,7 @@ def wordnet(tmp_path):
 @pytest.fixture
 def unread():
     def forget():
+        words._listed.cache_clear()
         words._nouns.cache_clear()
         words._by_frequency.cache_clear()
 
@@ -112,6 +116,51 @@ def test_fewer_nouns_are_the_first_of_more_and_untagged_ones_come_last():
 def test_a_bad_number_of_nouns_is_named(value):
     with pytest.raises(ValueError, match="most_frequent="):
         nouns(value)
+
+
+def test_tac_has_a_row_a_noun_and_synset_and_repeats_nouns():
+    content = lzma.decompress((embedded_data() / "wordnet_nouns.csv.xz").read_bytes())
+    table = list(csv.reader(io.StringIO(content.decode())))[1:]
+    rows = nouns(rows="tac")
+    assert rows == [word for word, _ in table]
+    assert len(rows) == 146_347
+    assert len(set(rows)) == N_NOUNS
+    # As counted in the authors' file.
+    assert rows.count("head") == 33
+    assert sum(n >= 5 for n in Counter(rows).values()) == 1418
+    few = nouns(most_frequent=50, rows="tac")
+    assert list(dict.fromkeys(few)) == nouns(most_frequent=50)
+    assert all(few.count(word) == rows.count(word) for word in set(few))
+
+
+def test_sic_has_the_first_noun_of_each_synset_but_the_first():
+    content = lzma.decompress((embedded_data() / "wordnet_nouns.csv.xz").read_bytes())
+    expected, before = [], None
+    for word, definition in list(csv.reader(io.StringIO(content.decode())))[1:]:
+        if definition != before:
+            expected.append(word)
+        before = definition
+    assert expected[0] == "entity"
+    rows = nouns(rows="sic")
+    assert rows == expected[1:]
+    # Of 82,113: neighbouring synsets with one definition cannot be told apart.
+    assert len(rows) == 81_908
+    assert set(nouns(most_frequent=50, rows="sic")) <= set(rows)
+    with pytest.raises(ValueError, match="rows='first' is unknown"):
+        nouns(rows="first")
+
+
+def test_a_bank_repeats_its_nouns_as_the_authors_do_and_keeps_other_texts_once():
+    features = np.arange(8, dtype=np.float32).reshape(4, 2) + 1
+    bank = TextBank(("physical entity", "head", "no noun of any kind", "bow-wow"), features)
+    listed = nouns(rows="tac")
+    times = [1, 33, 1, listed.count("bow-wow")]
+    tac = noun_rows(bank, "tac")
+    assert times[3] > 1
+    assert list(Counter(tac.texts).values()) == times
+    assert np.array_equal(tac.features, np.repeat(features, times, axis=0))
+    assert noun_rows(bank, "unique").texts == bank.texts
+    assert noun_rows(bank, "sic").texts.count("head") == nouns(rows="sic").count("head") > 1
 
 
 @pytest.mark.usefixtures("unread")

@@ -46,6 +46,7 @@ def test_the_notebooks_on_images_and_words_are_there():
         "tutorial",
         "method",
         "tac",
+        "tac_as_coded",
         "ablation_space",
         "ablation_counterpart",
         "ablation_fusion",

@@ -4,12 +4,13 @@ import warnings
 from collections import Counter
 from itertools import permutations
 
+import faiss
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score
 
-from mvlib.ops import blocked_kmeans
+from mvlib.ops import blocked_kmeans, faiss_kmeans
 from mvlib.ops.points import BlockedPoints
 from mvlib.ops.seeding import plus_plus_rows
 
@@ -305,3 +306,84 @@ def test_what_is_wrong_with_the_input_is_said(change, message):
     arguments = {"X": np.eye(10), "n_clusters": 2} | change
     with pytest.raises(ValueError, match=message):
         blocked_kmeans(**arguments)
+
+
+def faiss_permutation(n, seed):
+    """Swap each place with a later one; the draws are a Mersenne twister's raw numbers."""
+    raw = np.random.RandomState(seed).randint(0, 2**32, n, dtype=np.uint32)
+    order = list(range(n))
+    for i in range(n - 1):
+        j = i + int(raw[i]) % (n - i)
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def plain_faiss(X, K, n_init, max_iter=300):
+    """Random rows, 256 * K of them to learn from, centres brought to length one each step."""
+    learnt = X[faiss_permutation(len(X), 1234)[: 256 * K]] if len(X) > 256 * K else X
+    best = -np.inf
+    for start in range(n_init):
+        rows = faiss_permutation(len(learnt), 1235 + 15486557 * start)[:K]
+        centres = learnt[rows] / np.linalg.norm(learnt[rows], axis=1, keepdims=True)
+        for _ in range(max_iter):
+            products = learnt @ centres.T
+            labels, objective = products.argmax(axis=1), products.max(axis=1).sum()
+            centres = np.stack([learnt[labels == k].mean(axis=0) for k in range(K)])
+            centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+        if objective > best:
+            best, kept = objective, centres
+    return (X @ kept.T).argmax(axis=1), kept
+
+
+@pytest.mark.parametrize(("n", "K", "n_init"), [(1500, 4, 4), (600, 6, 3)])
+def test_faiss_rules_equal_their_slow_transcription(n, K, n_init):
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, 12)) * rng.uniform(0.5, 2, size=(n, 1))
+    found = faiss_kmeans(X, K, n_init=n_init, random_state=1234)
+    labels, centres = plain_faiss(X, K, n_init)
+    assert np.array_equal(found.labels, labels)
+    assert np.allclose(found.centers, centres, atol=1e-4)
+    cosines = (X / np.linalg.norm(X, axis=1, keepdims=True) * centres[labels]).sum(axis=1)
+    assert found.inertia == pytest.approx((1 - cosines).sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "K", "n_init"),
+    [(3000, 32, 7, 5), (900, 16, 12, 3), (60, 8, 20, 4), (60, 11, 20, 4)],
+)
+def test_faiss_rules_give_what_faiss_gives(n, d, K, n_init):
+    rng = np.random.default_rng(d)
+    X = rng.normal(size=(n, d)).astype(np.float32)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    theirs = faiss.Kmeans(
+        d, K, niter=300, nredo=n_init, spherical=True, seed=1234, min_points_per_centroid=1
+    )
+    theirs.train(X)
+    ours = faiss_kmeans(X, K, n_init=n_init, random_state=1234)
+    assert np.array_equal(ours.labels, theirs.index.search(X, 1)[1][:, 0])
+    assert np.allclose(ours.centers, theirs.centroids, atol=1e-5)
+
+
+def test_an_emptied_cluster_is_split_off_a_big_one_as_faiss_does():
+    rng = np.random.default_rng(3)
+    X = np.repeat(rng.normal(size=(9, 6)), 20, axis=0).astype(np.float32)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    theirs = faiss.Kmeans(6, 12, niter=1, spherical=True, seed=1234, min_points_per_centroid=1)
+    theirs.train(X)
+    ours = faiss_kmeans(X, 12, max_iter=1, random_state=1234)
+    assert np.allclose(ours.centers, theirs.centroids, atol=1e-5)
+    assert len(np.unique(np.round(ours.centers, 6), axis=0)) == 12
+
+
+def test_faiss_rules_refuse_what_they_cannot_cluster():
+    X = np.random.default_rng(0).normal(size=(10, 3))
+    for change, message in (
+        ({"n_clusters": 11}, "n_clusters=11"),
+        ({"n_init": 0}, "n_init=0"),
+        ({"max_points": 0}, "max_points=0"),
+        ({"random_state": -1}, "random_state=-1"),
+        ({"X": np.full((10, 3), np.nan)}, "X holds NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            faiss_kmeans(**({"X": X, "n_clusters": 3} | change))
+    assert len(np.unique(faiss_kmeans(X, 10, random_state=0).labels)) == 10

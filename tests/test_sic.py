@@ -1,110 +1,165 @@
-"""SIC: its centres of nouns, and both of its protocols."""
+"""SIC: its space, its centres of nouns, its training, and both of its protocols."""
 
 import numpy as np
 import pytest
-from semantic_transcription import toy
+import torch
+import torch.nn.functional as F
+from semantic_transcription import plain_entropy, plain_sic_labels, plain_sic_space, toy
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 
 from mvlib.encoders import TextBank
-from mvlib.methods import SIC, semantic_centres
-from mvlib.methods.sic_nouns import noun_centres, specific_nouns
+from mvlib.methods import SIC
+from mvlib.methods.sic import sic_space, text_centres
 from mvlib.metrics import accuracy
 
 SETTINGS = {
-    "n_nearest": 8, "n_neighbors": 10, "batch_size": 64, "epochs": 12, "hidden_dim": 64,
+    "n_nearest": 12, "n_texts": 4, "n_neighbors": 5, "batch_size": 32, "epochs": 30,
+    "learning_rate": 0.01,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def fitted():
     images, words, names, y = toy(noise=0.12)
-    bank = TextBank(tuple(names), words.astype(np.float32))
-    return SIC(4, random_state=0, **SETTINGS).fit(images, bank), images, bank, y
+    bank = TextBank(tuple(names), 5 * words.astype(np.float32))
+    return SIC(4, random_state=0, **SETTINGS).fit(5 * images, bank), 5 * images, bank, y
 
 
-def test_specific_nouns_are_those_near_one_centre_and_not_those_near_all():
-    centres = np.eye(3)
-    nouns = np.array([[1.0, 0, 0], [1, 1, 1], [0, 1, 0], [-1, -1, -1], [0.1, 0, 1]])
-    assert specific_nouns(nouns, centres, 0.6).tolist() == [0, 2, 4]
-    assert len(specific_nouns(nouns, centres, 1.0)) == 5
-
-
-def test_a_noun_centre_is_the_mean_of_the_nearest_specific_nouns():
+def test_the_space_equals_the_slow_transcription_and_leaves_general_nouns_out():
     rng = np.random.default_rng(0)
-    nouns = rng.normal(size=(40, 6)).astype(np.float32)
-    centres = rng.normal(size=(3, 6)).astype(np.float32)
-    specific = np.arange(0, 40, 2)
-    found, members = noun_centres(nouns, centres, specific, 9)
-    unit = nouns / np.linalg.norm(nouns, axis=1, keepdims=True)
-    for k in range(3):
-        nearest = np.argsort(-(unit @ centres[k]))[:9]
-        expected = [j for j in sorted(nearest) if j % 2 == 0]
-        assert members[k].tolist() == expected
-        mean = unit[expected].mean(axis=0)
-        assert np.allclose(found[k], mean / np.linalg.norm(mean), atol=1e-5)
+    # Lengths differ, and 300 rows make batches of 128, 128 and 44: neither may be ignored.
+    nouns = rng.uniform(0.2, 9, size=(300, 1)) * (rng.normal(size=(300, 6)) + 1.5)
+    centres = rng.normal(size=(3, 6))
+    for n_nearest, max_cosine in ((20, 0.95), (300, 0.8), (5, 2.0)):
+        found = sic_space(
+            nouns.astype(np.float32), centres.astype(np.float32), n_nearest, max_cosine
+        )
+        assert found.tolist() == plain_sic_space(nouns, centres, n_nearest, max_cosine)
+    assert 0 < len(sic_space(nouns, centres, 300, 0.8)) < 300
 
 
-def test_a_centre_without_a_specific_noun_near_takes_the_nearest_specific_one():
-    nouns = np.array([[1.0, 0], [0.99, 0.1], [0.5, 0.5], [0, 1]], dtype=np.float32)
-    _, members = noun_centres(nouns, nouns[:1], np.array([2, 3]), 2)
-    assert members[0].tolist() == [2]
+def test_pseudo_labels_equal_the_slow_transcription():
+    rng = np.random.default_rng(1)
+    logits, X = rng.normal(size=(23, 4)), rng.normal(size=(23, 6))
+    nouns = rng.uniform(0.2, 9, size=(40, 1)) * rng.normal(size=(40, 6))
+    expected, plain = plain_sic_labels(logits, X, nouns, 0.9, 7)
+    centres, nearest = text_centres(*map(torch.tensor, (logits, X, nouns)), int(0.9 * 5), 7)
+    assert np.allclose(centres, plain)
+    assert np.array_equal((X @ centres.numpy().T).argmax(axis=1), expected)
+    assert nearest.shape == (4, 7)
+
+
+def test_pseudo_labels_follow_the_head_from_its_first_weights_on(fitted):
+    _, _, bank, _ = fitted
+    images = 5 * toy(noise=0.4)[0]
+    model = SIC(4, random_state=0, **(SETTINGS | {"epochs": 1})).fit(images, bank)
+    X = images.astype(np.float32)
+    centres = KMeans(4, n_init=20, random_state=0).fit(X).cluster_centers_
+    space = sic_space(bank.features, centres, 12, 0.95)
+    assert np.array_equal(model.history_["space"], space)
+    torch.manual_seed(0)
+    first = torch.nn.Linear(24, 4)(torch.from_numpy(X)).detach().numpy()
+    labels, _ = plain_sic_labels(first, X, bank.features[space], 0.9, 4)
+    assert np.array_equal(model.history_["pseudo_labels"], labels)
+    later = SIC(4, random_state=0, **(SETTINGS | {"epochs": 2})).fit(images, bank)
+    assert not np.array_equal(later.history_["pseudo_labels"], labels)
+
+
+def test_an_epoch_equals_its_transcription(fitted):
+    _, images, bank, _ = fitted
+    X = torch.tensor(images, dtype=torch.float32)
+    change = {"epochs": 1, "batch_size": 100, "n_neighbors": 1}
+    model = SIC(4, random_state=0, **(SETTINGS | change)).fit(images, bank)
+    torch.manual_seed(0)
+    head = torch.nn.Linear(24, 4)
+    adam = torch.optim.Adam(head.parameters(), lr=0.01, weight_decay=1e-4)
+    targets = torch.from_numpy(model.history_["pseudo_labels"])
+    distances = torch.cdist(X, X)
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(160, generator=generator)
+    losses = []
+    # The last, short batch is kept; a row may be drawn as its own neighbour.
+    for rows in (order[:100], order[100:]):
+        near = distances[rows].argsort(dim=1)[:, :2]
+        near = near.gather(1, torch.randint(2, (len(rows), 1), generator=generator))[:, 0]
+        P, Q = head(X[rows]).softmax(dim=1), head(X[near]).softmax(dim=1)
+        mean = P.mean(dim=0)
+        entropy = -(mean * mean.clamp_min(1e-8).log()).sum()
+        loss = -(P * Q).sum(dim=1).log().mean() - 5 * entropy
+        loss = loss + 0.1 * F.cross_entropy(head(X[rows]), targets[rows])
+        assert entropy.item() == pytest.approx(
+            plain_entropy(P.detach().numpy(), 1e-8), rel=1e-4
+        )
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    assert np.allclose(model.embedding_, head(X).softmax(dim=1).detach(), atol=1e-5)
+    mean_loss = (100 * losses[0] + 60 * losses[1]) / 160
+    assert model.history_["loss"][0] == pytest.approx(mean_loss, rel=1e-5)
 
 
 def test_sic_finds_the_classes_of_easy_data_and_names_them(fitted):
     model, images, _, y = fitted
     assert accuracy(y, model.labels_) > 0.95
-    assert model.history_["labels"].shape == (12, len(images))
+    assert model.history_["labels"].shape == (30, len(images))
     assert np.array_equal(model.history_["labels"][-1], model.labels_)
     for cluster, named in enumerate(model.cluster_names_):
         k = np.bincount(y[model.labels_ == cluster]).argmax()
         assert named["nouns"][0][0].startswith(f"class {k} ")
 
 
-def test_the_head_learns_the_labels_of_the_nearest_noun_centre_not_image_centre():
-    images, words, _, _ = toy(noise=0.3)
-    X, nouns = images.astype(np.float32), words.astype(np.float32)
-    model = SIC(4, random_state=0, **(SETTINGS | {"epochs": 1})).fit(X, nouns)
-    centres = semantic_centres(X, 4, random_state=0)
-    told, members = noun_centres(nouns, centres, specific_nouns(nouns, centres), 8)
-    labels = (X @ told.T).argmax(axis=1)
-    assert np.array_equal(model.history_["pseudo_labels"], labels)
-    assert not np.array_equal(labels, (X @ centres.T).argmax(axis=1))
-    assert np.array_equal(model.history_["kept"], np.unique(np.concatenate(members)))
-
-
-def test_the_released_protocol_is_never_below_the_honest_one(fitted):
-    model, _, _, y = fitted
-    epoch = model.oracle_epoch(y)
-    scores = [accuracy(y, labels) for labels in model.history_["labels"]]
-    assert scores[epoch] == max(scores)
-    random = np.random.default_rng(0).integers(0, 4, len(y))
-    drawn = model.oracle_epoch(random)
-    assert accuracy(random, model.history_["labels"][drawn]) >= accuracy(random, model.labels_)
+def test_the_authors_epoch_is_the_best_before_five_that_bring_nothing():
+    y = np.arange(8) % 2
+    right = np.array([4, 5, 5, 6, 4, 6, 5, 6, 6, 8])
+    model = SIC(2)
+    wrong = [np.where(np.arange(8) < n, y, 1 - y) for n in right]
+    model.labels_ = wrong[-1]
+    model.history_ = {"labels": np.stack(wrong)}
+    # Six of eight first stand in epoch 3; epochs 4 to 8 do not pass it, the ninth is not seen.
+    assert model.oracle_epoch(y) == 3
+    model.history_ = {"labels": np.stack([wrong[0], wrong[1], wrong[9]])}
+    assert model.oracle_epoch(y) == 2
     with pytest.raises(ValueError, match="y has shape"):
         model.oracle_epoch(y[:-1])
 
 
 def test_the_recorded_loss_is_the_sum_of_its_parts(fitted):
     history = fitted[0].history_
-    total = history["cross_entropy"] + history["consistency"] - 5 * history["entropy"]
+    total = history["consistency"] - 5 * history["entropy"] + 0.1 * history["cross_entropy"]
     assert np.allclose(history["loss"], total, atol=1e-4)
 
 
-def test_sic_is_repeated_by_its_seed(fitted):
+def test_sic_is_repeated_by_its_seed_and_one_split_labels_another(fitted):
     model, images, bank, _ = fitted
     again = clone(model).fit(images, bank)
     assert np.array_equal(again.history_["labels"], model.history_["labels"])
+    half = clone(model).fit(images[::2], bank, images)
+    assert np.array_equal(half.labels_, model.labels_[::2])
+
+
+def test_two_sets_have_settings_of_their_own():
+    assert SIC.paper_settings("tiny-imagenet") == {"n_neighbors": 50}
+    assert SIC.paper_settings("imagenet-dogs") == {"weight_decay": 0.009}
+    assert SIC.paper_settings("stl-10") == {}
+    with pytest.raises(ValueError, match="dataset='dtd'"):
+        SIC.paper_settings("dtd")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_nearest": 44}, "n_nearest=44 takes all of the 44 nouns"),
+        ({"n_nearest": 45}, "n_nearest=45"),
         ({"n_nearest": 0}, "n_nearest=0"),
-        ({"specific_share": 0}, "specific_share=0"),
+        ({"n_nearest": 1, "n_texts": 5}, "n_texts=5 is more than the 4 nouns"),
+        ({"max_cosine": 3}, "max_cosine=3"),
+        ({"confident_share": 0}, "confident_share=0"),
+        ({"confident_share": 0.01}, "confident_share=0.01 of 160 train images"),
         ({"n_neighbors": 160}, "n_neighbors=160"),
         ({"n_clusters": 161}, "n_clusters=161 is more than n_samples=160"),
-        ({"consistency_weight": -1}, "consistency_weight=-1"),
+        ({"label_weight": -1}, "label_weight=-1"),
+        ({"weight_decay": -1}, "weight_decay=-1"),
         ({"precision": "float8"}, "precision='float8' is unknown"),
     ],
 )

@@ -26,8 +26,13 @@ from mvlib.methods import (
     semantic_centres,
     softmax_counterpart,
 )
-from mvlib.methods.clustering_heads import draw_neighbours, nearest_neighbours
+from mvlib.methods.clustering_heads import (
+    clustering_head,
+    draw_neighbours,
+    nearest_neighbours,
+)
 from mvlib.metrics import accuracy
+from mvlib.ops import faiss_kmeans
 
 NOISY = {"n_per_class": 50, "n_classes": 5, "d": 96, "noise": 0.4, "others": 40}
 
@@ -226,7 +231,16 @@ def test_the_losses_have_their_best_values_where_they_should():
     permuted = sure[:, [1, 2, 3, 0]]
     agreeing = distillation_loss(sure, sure, 0.5)
     assert agreeing < distillation_loss(sure, permuted, 0.5)
-    assert torch.isfinite(consistency_loss(sure, permuted))
+    assert consistency_loss(sure, permuted).item() == pytest.approx(100)
+    apart = consistency_loss(torch.tensor([[1.0, 0]]), torch.tensor([[1e-38, 1.0]])).item()
+    assert apart == pytest.approx(-np.log(1e-38), rel=1e-4)
+
+
+def test_an_empty_cluster_counts_by_the_floor_inside_the_logarithm():
+    P = torch.tensor([[1 - 1e-10, 1e-10]], dtype=torch.float64)
+    assert balance_entropy(P).item() == pytest.approx(plain_entropy(P.numpy()), rel=1e-9)
+    shallow = plain_entropy(P.numpy(), 1e-2)
+    assert balance_entropy(P, 1e-2).item() == pytest.approx(shallow, rel=1e-6)
 
 
 def test_neighbours_are_the_nearest_other_rows_even_among_equal_rows():
@@ -248,7 +262,7 @@ def test_neighbours_are_the_nearest_other_rows_even_among_equal_rows():
 def trained():
     images, words, names, y = toy(noise=0.15)
     bank = TextBank(tuple(names), words.astype(np.float32))
-    settings = {"n_neighbors": 10, "batch_size": 64, "epochs": 15, "hidden_dim": 64}
+    settings = {"n_neighbors": 10, "batch_size": 32, "epochs": 30}
     model = TrainedTAC(4, temperature=0.02, random_state=0, **settings)
     return model.fit(images, bank), images, bank, y
 
@@ -258,7 +272,7 @@ def test_trained_heads_find_the_classes(trained):
     assert accuracy(y, model.labels_) > 0.95
     assert np.allclose(model.embedding_.sum(axis=1), 1, atol=1e-5)
     assert np.array_equal(model.embedding_.argmax(axis=1), model.labels_)
-    assert model.history_["labels"].shape == (15, len(images))
+    assert model.history_["labels"].shape == (30, len(images))
     assert model.history_["loss"][-1] < model.history_["loss"][0]
     for cluster, named in enumerate(model.cluster_names_):
         k = np.bincount(y[model.labels_ == cluster]).argmax()
@@ -295,6 +309,9 @@ def test_heads_trained_on_one_split_label_another(trained):
     [
         ({"n_neighbors": 160}, "n_neighbors=160"),
         ({"batch_size": 1}, "batch_size=1"),
+        ({"batch_size": 161}, "batch_size=161 is more than the 160 train images"),
+        ({"hidden_dim": 0}, "hidden_dim=0"),
+        ({"kmeans": "lloyd"}, "kmeans='lloyd' is unknown"),
         ({"epochs": 0}, "epochs=0"),
         ({"distillation_temperature": 0}, "distillation_temperature=0"),
         ({"entropy_weight": -1}, "entropy_weight=-1"),
@@ -304,7 +321,101 @@ def test_heads_trained_on_one_split_label_another(trained):
 def test_trained_tac_names_a_bad_parameter(change, message):
     images, words, _, _ = toy()
     with pytest.raises(ValueError, match=message):
-        TrainedTAC(4, **change).fit(images, words)
+        TrainedTAC(4, **({"batch_size": 64} | change)).fit(images, words)
+
+
+def test_a_short_last_batch_is_dropped_and_a_single_batch_is_one_step_an_epoch(monkeypatch):
+    sizes = []
+    make = TrainedTAC._step
+
+    def counted(self, X, told):
+        step = make(self, X, told)
+        return lambda heads, rows, generator: (
+            sizes.append(len(rows)) or step(heads, rows, generator)
+        )
+
+    monkeypatch.setattr(TrainedTAC, "_step", counted)
+    images, words, _, _ = toy()
+    for batch_size, expected in ((64, [64, 64]), (100, [100]), (160, [160])):
+        sizes.clear()
+        TrainedTAC(4, epochs=3, batch_size=batch_size, n_neighbors=5).fit(images, words)
+        assert sizes == 3 * expected
+
+
+def test_heads_start_small_and_as_wide_as_the_features():
+    torch.manual_seed(0)
+    head = clustering_head(512, 40)
+    first, last = head[0], head[3]
+    assert first.weight.shape == (512, 512)
+    for layer in (first, last):
+        assert layer.weight.std().item() == pytest.approx(0.02, rel=0.05)
+        assert layer.weight.abs().max().item() > 0.06
+    # Biases as PyTorch has them: uniform up to 1 / sqrt(512).
+    assert 0.9 / np.sqrt(512) < first.bias.abs().max().item() <= 1 / np.sqrt(512)
+    assert clustering_head(8, 3, 5)[0].weight.shape == (5, 8)
+
+
+def test_equal_rows_fill_a_centres_places_and_multiply_a_weight():
+    rng = np.random.default_rng(6)
+    centres = np.eye(3, 8)
+    nouns = np.vstack([centres, np.abs(rng.normal(size=(30, 8)))])
+    rows = np.repeat(np.arange(33), [6] * 3 + [1] * 30)
+    kept = filter_nouns(nouns[rows], centres, 5)
+    assert np.bincount(rows[kept]).tolist() == [5, 5, 5]
+    X = rng.normal(size=(4, 8))
+    told = softmax_counterpart(X, nouns[[0, 0, 0, 1]], 0.5, normalize=False)
+    unit = nouns / np.linalg.norm(nouns, axis=1, keepdims=True)
+    e = np.exp(2 * X @ unit[:2].T / np.linalg.norm(X, axis=1, keepdims=True)) * [3, 1]
+    assert np.allclose(told, e / e.sum(axis=1, keepdims=True) @ unit[:2], atol=1e-5)
+
+
+def test_words_in_several_rows_name_a_cluster_once():
+    images, words, names, _ = toy()
+    rows = np.repeat(np.arange(len(words)), 3)
+    bank = TextBank(tuple(names[row] for row in rows), words[rows].astype(np.float32))
+    for named in TAC(4, random_state=0).fit(images, bank).cluster_names_:
+        told = [word for word, _ in named["nouns"]]
+        assert len(told) == len(set(told))
+
+
+def test_half_precision_rounds_every_step_of_filter_and_counterpart():
+    rng = np.random.default_rng(7)
+    half, single = np.float16, np.float32
+    unit = lambda M: (M / np.linalg.norm(M, axis=1, keepdims=True)).astype(half)  # noqa: E731
+    nouns = rng.normal(size=(50, 16)).astype(single)
+    centres, X = rng.normal(size=(2, 6, 16)).astype(single)
+
+    def softmax(products, temperature):
+        logits = (products.astype(half).astype(single) / single(temperature)).astype(half)
+        e = np.exp(logits.astype(single) - logits.max(axis=1, keepdims=True))
+        return (e / e.sum(axis=1, keepdims=True)).astype(half)
+
+    P = softmax(unit(nouns).astype(single) @ unit(centres).astype(single).T, 1.0)
+    kept = []
+    for centre in range(6):
+        mine = [j for j in range(50) if P[j].argmax() == centre]
+        kept += sorted(mine, key=lambda j: -P[j].max())[:5]
+    assert filter_nouns(nouns, centres, 5, precision="float16").tolist() == sorted(kept)
+    W = softmax(unit(X).astype(single) @ unit(nouns).astype(single).T, 0.005)
+    sums = (W.astype(single) @ unit(nouns).astype(single)).astype(half).astype(single)
+    told = softmax_counterpart(X, nouns, 0.005, precision="float16")
+    assert np.array_equal(told, told.astype(half))
+    assert np.allclose(told, unit(sums).astype(single), atol=1e-3)
+    assert not np.allclose(told, softmax_counterpart(X, nouns, 0.005), atol=1e-5)
+
+
+def test_centres_by_faiss_are_the_means_of_the_final_members_not_those_of_kmeans():
+    images, _, _, _ = toy(noise=0.4)
+    X = (images / np.linalg.norm(images, axis=1, keepdims=True)).astype(np.float32)
+    found = faiss_kmeans(X, 12, n_init=3, max_iter=1, random_state=0)
+    means = np.stack([X[found.labels == k].mean(axis=0) for k in range(12)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    settings = {"kmeans": "faiss", "n_init": 3, "max_iter": 1, "random_state": 0}
+    centres = semantic_centres(5 * images, 12, **settings)
+    assert np.allclose(centres, means, atol=1e-5)
+    assert not np.allclose(centres, found.centers, atol=1e-3)
+    half = semantic_centres(images, 12, precision="float16", **settings)
+    assert np.array_equal(half, half.astype(np.float16))
 
 
 def test_settings_of_the_two_large_sets_differ_from_the_defaults():

@@ -246,7 +246,7 @@ def test_a_plan_stopped_early_misses_its_marginals_and_a_finished_one_does_not(p
 
 
 def test_sic_is_recorded_at_its_last_epoch_and_at_the_best_one(problem, recorder, monkeypatch):
-    monkeypatch.setattr(look, "SIC", partial(SIC, n_nearest=8, n_neighbors=5, epochs=3))
+    monkeypatch.setattr(look, "SIC", partial(SIC, n_nearest=8, n_texts=4, epochs=3))
     look.record_sic(recorder, problem, 0)
     acc = recorder.frame().set_index("rule")["acc"]
     assert acc["oracle"] >= acc["last"]

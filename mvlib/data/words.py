@@ -8,8 +8,10 @@ import hashlib
 import io
 import lzma
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from mvlib._paths import embedded_data
@@ -28,6 +30,7 @@ PROMPTS = (
     "a photo of the small {}.",
 )
 
+NOUN_ROWS = ("unique", "tac", "sic")
 CAPTION_SETS = ("openclipart", "flickr30k")
 _CAPTIONS_AN_IMAGE = 5
 _CAPTION_SPLITS = ("train", "val", "test_2016")
@@ -62,47 +65,60 @@ def text_sources() -> dict[str, TextSource]:
     }
 
 
-def nouns(most_frequent: int | None = None) -> list[str]:
-    """Return the nouns that TAC describes images with: those of WordNet 3.0.
+def nouns(most_frequent: int | None = None, *, rows: str = "unique") -> list[str]:
+    """Return the nouns that TAC and SIC describe images with: those of WordNet 3.0.
 
     They ship with mvlib and are checked by sha256 when they are first read.
-
-    *Deviations*: TAC encodes the file's 146,347 rows, so a noun of several synsets counts
-    several times in its filter and its softmax; here each noun counts once. Its reader,
-    pandas, takes the nouns "nan" and "null" for missing values and prompts with "nan"; here
-    they stay words.
 
     Parameters
     ----------
     most_frequent : int, optional
-        Return only that many, the most frequent first: by how often WordNet's own texts
-        are tagged with the noun, summed over the synsets that hold it in that spelling;
-        ties in the order of the file. All 119,034 by default, in the order of the file.
-        11,916 of them are tagged at all.
+        Return only that many nouns, the most frequent first: by how often WordNet's own
+        texts are tagged with the noun, summed over the synsets that hold it in that
+        spelling; ties in the order of the file. All 119,034 by default, in the order of the
+        file. 11,916 of them are tagged at all.
+    rows : {"unique", "tac", "sic"}, default="unique"
+        "unique": each noun once. "tac": a row a noun and synset, 146,347 of all nouns, as
+        TAC's code encodes them: "head" stands 33 times. "sic": the first noun of each
+        synset, as SIC's code does. Rows of one noun stand together under `most_frequent`,
+        else all rows are in the order of the file.
 
     Returns
     -------
     list of str
-        Each once, spelt as in the file: with capitals, and `_` between the words of a
-        compound, which TAC leaves in its prompts.
+        Spelt as in the file: with capitals, and `_` between the words of a compound, which
+        TAC and SIC leave in their prompts.
 
     Raises
     ------
     ValueError
-        If `most_frequent` is not an integer from 1 to the number of nouns, or a file that
-        ships is damaged.
+        If `most_frequent` is not an integer from 1 to the number of nouns, `rows` is
+        unknown, or a file that ships is damaged.
     FileNotFoundError
         If a file that ships is missing.
 
     References
     ----------
     Li, Y. et al. Image clustering with external guidance. ICML 2024, and its code.
+
+    Notes
+    -----
+    *Deviations*. The pandas reader of TAC takes the noun "null" for a missing value and
+    prompts with "nan"; here it stays a word. SIC's file has 82,114 synsets, and its reader
+    eats the first, "entity"; here synsets are told apart by their definitions, so that
+    neighbours with one definition count as one: 81,908 rows.
     """
+    check_choice("rows", rows, NOUN_ROWS)
     words = _nouns()
-    if most_frequent is None:
+    if most_frequent is not None:
+        check_number("most_frequent", most_frequent, low=1, high=len(words), integer=True)
+        words = _by_frequency()[:most_frequent]
+    if rows == "unique":
         return list(words)
-    check_number("most_frequent", most_frequent, low=1, high=len(words), integer=True)
-    return list(_by_frequency()[:most_frequent])
+    if most_frequent is None:
+        return list(_listed(rows))
+    times = Counter(_listed(rows))
+    return [word for word in words for _ in range(times[word])]
 
 
 def captions(name: str = "openclipart") -> list[str]:
@@ -155,9 +171,18 @@ def _lines(path: Path) -> list[str]:
 
 
 @cache
+def _listed(rows: str) -> tuple[str, ...]:
+    table = _shipped_table("wordnet_nouns.csv.xz")
+    if rows == "tac":
+        return tuple(word for word, _ in table)
+    return tuple(
+        word for (_, before), (word, definition) in pairwise(table) if definition != before
+    )
+
+
+@cache
 def _nouns() -> tuple[str, ...]:
-    rows = _shipped_table("wordnet_nouns.csv.xz")
-    return tuple(dict.fromkeys(word for word, _ in rows))
+    return tuple(dict.fromkeys(_listed("tac")))
 
 
 @cache

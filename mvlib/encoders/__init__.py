@@ -7,6 +7,7 @@ _EXPORTS = {
     "Encoder": "mvlib.encoders.base",
     "TextBank": "mvlib.encoders.banks",
     "noun_bank": "mvlib.encoders.banks",
+    "noun_rows": "mvlib.encoders.banks",
     "caption_bank": "mvlib.encoders.banks",
     "read_image": "mvlib.encoders.preprocessing",
     "MAX_PIXELS": "mvlib.encoders.preprocessing",

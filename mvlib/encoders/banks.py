@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -98,6 +99,28 @@ def noun_bank(
     for prompt in prompts[1:]:
         features += encoder.encode_texts([prompt.replace("{}", word) for word in words])
     return TextBank(shown, features / np.float32(len(prompts)))
+
+
+def noun_rows(bank: TextBank, rows: str) -> TextBank:
+    """Return a bank of nouns with as many rows of each as a method's authors list.
+
+    Parameters
+    ----------
+    bank : TextBank
+        From `noun_bank`.
+    rows : {"unique", "tac", "sic"}
+        As for `mvlib.data.nouns`. A text that is no noun of WordNet keeps its row.
+
+    Returns
+    -------
+    TextBank
+        In the order of `bank`.
+    """
+    listed, known = Counter(nouns(rows=rows)), set(nouns())
+    words = [text.replace(" ", "_") for text in bank.texts]
+    times = [listed[word] if word in known else 1 for word in words]
+    taken = np.repeat(np.arange(len(bank)), times)
+    return TextBank(tuple(bank.texts[row] for row in taken), bank.features[taken])
 
 
 def caption_bank(encoder: Encoder, name: str = "openclipart") -> TextBank:

@@ -282,15 +282,15 @@ METHODS: dict[str, Callable[..., tuple[Any, Any]]] = {
     ),
     "TAC, no training": lambda problem, seed, n_init: (
         TAC(problem.n_clusters, n_init=n_init, random_state=seed),
-        problem.nouns,
+        encoders.noun_rows(problem.nouns, "tac"),
     ),
     "TAC, trained": lambda problem, seed, n_init: (
         TrainedTAC(problem.n_clusters, random_state=seed),
-        problem.nouns,
+        encoders.noun_rows(problem.nouns, "tac"),
     ),
     "SIC": lambda problem, seed, n_init: (
         SIC(problem.n_clusters, random_state=seed),
-        problem.nouns,
+        encoders.noun_rows(problem.nouns, "sic"),
     ),
     "CAE": lambda problem, seed, n_init: (
         CAE(problem.n_clusters, n_init=n_init, random_state=seed),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mvlib import encoders
 from mvlib.experiments.recorder import Recorder
 from mvlib.experiments.vision import VisionProblem
 from mvlib.methods import CAE, SIC, optimal_transport_plan, theorem_1_quantities
@@ -45,7 +46,8 @@ def record_sic(
     """
     started = time.perf_counter()
     model = SIC(problem.n_clusters, random_state=seed)
-    model.fit(problem.images, problem.nouns, problem.train_images)
+    nouns = encoders.noun_rows(problem.nouns, "sic")
+    model.fit(problem.images, nouns, problem.train_images)
     best = model.history_["labels"][model.oracle_epoch(problem.y)]
     recorder.add(
         "SIC",

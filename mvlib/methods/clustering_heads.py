@@ -13,10 +13,13 @@ from mvlib.ops import top_k
 
 
 def distillation_loss(P: torch.Tensor, Q: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return how badly the clusters of P find themselves among those of Q.
+    """Return how badly the clusters of P and of Q find each other among all of both.
 
-    L = -mean_k log( e^{cos(P_k, Q_k)/tau} / sum_l e^{cos(P_k, Q_l)/tau} ), with P_k the
-    k-th column: the batch's probabilities of cluster k.
+    With c_1, ..., c_2K the columns of P, then those of Q (column k holds the batch's
+    probabilities of cluster k) and c_{k'} the partner of c_k, the same cluster by the other
+    head:
+
+    L = -mean_k log( e^{cos(c_k, c_{k'})/tau} / sum_{l != k} e^{cos(c_k, c_l)/tau} ).
 
     Parameters
     ----------
@@ -31,12 +34,13 @@ def distillation_loss(P: torch.Tensor, Q: torch.Tensor, temperature: float) -> t
 
     Notes
     -----
-    Source: trained TAC (arXiv 2310.11989). *Deviations*: the notes at hand say "cross-modal
-    distillation" and its temperature; that it contrasts columns is our choice.
+    Source: trained TAC, as in the authors' code (arXiv 2310.11989).
     """
-    columns, others = F.normalize(P, dim=0), F.normalize(Q, dim=0)
-    logits = columns.T @ others / temperature
-    return F.cross_entropy(logits, torch.arange(logits.shape[0], device=logits.device))
+    columns = F.normalize(torch.cat([P.T, Q.T]), dim=1)
+    logits = columns @ columns.T / temperature
+    own = torch.eye(len(columns), dtype=torch.bool, device=logits.device)
+    partners = torch.arange(len(columns), device=logits.device).roll(P.shape[1])
+    return F.cross_entropy(logits.masked_fill(own, -torch.inf), partners)
 
 
 def consistency_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
@@ -53,19 +57,22 @@ def consistency_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
 
     Notes
     -----
-    Source: trained TAC. *Deviations*: its form is our choice, as in `distillation_loss`.
+    Source: trained TAC, as in the authors' code: binary cross-entropy with 1, whose logarithm
+    is never below -100.
     """
-    agreement = (P * Q).sum(dim=1)
-    return -agreement.clamp_min(torch.finfo(P.dtype).tiny).log().mean()
+    agreement = (P * Q).sum(dim=1).clamp(0, 1)
+    return F.binary_cross_entropy(agreement, torch.ones_like(agreement))
 
 
-def balance_entropy(P: torch.Tensor) -> torch.Tensor:
+def balance_entropy(P: torch.Tensor, floor: float = 1e-9) -> torch.Tensor:
     """Return the entropy of the mean assignment: log K where all clusters are equally large.
 
     Parameters
     ----------
     P : Tensor of shape (n_samples, n_clusters)
         Assignments of a batch; each row sums to one.
+    floor : float, default=1e-9
+        Smallest probability inside the logarithm. SIC's is 1e-8.
 
     Returns
     -------
@@ -73,11 +80,16 @@ def balance_entropy(P: torch.Tensor) -> torch.Tensor:
         In nats.
     """
     mean = P.mean(dim=0)
-    return -torch.xlogy(mean, mean.clamp_min(torch.finfo(P.dtype).tiny)).sum()
+    return -(mean * mean.clamp_min(floor).log()).sum()
 
 
-def clustering_head(n_features: int, n_clusters: int, hidden_dim: int = 512) -> nn.Sequential:
+def clustering_head(
+    n_features: int, n_clusters: int, hidden_dim: int | None = None
+) -> nn.Sequential:
     """Return TAC's head: Linear, batch normalisation, ReLU, Linear, softmax.
+
+    Both weights start from a normal distribution of standard deviation 0.02, biases as
+    PyTorch has them.
 
     Parameters
     ----------
@@ -85,21 +97,20 @@ def clustering_head(n_features: int, n_clusters: int, hidden_dim: int = 512) -> 
         Width of the features.
     n_clusters : int
         Number of clusters.
-    hidden_dim : int, default=512
-        Width of the hidden layer.
+    hidden_dim : int, optional
+        Width of the hidden layer; by default `n_features`.
 
     Returns
     -------
     Sequential
         From (n, n_features) to assignments (n, n_clusters).
     """
-    return nn.Sequential(
-        nn.Linear(n_features, hidden_dim),
-        nn.BatchNorm1d(hidden_dim),
-        nn.ReLU(),
-        nn.Linear(hidden_dim, n_clusters),
-        nn.Softmax(dim=1),
-    )
+    hidden_dim = n_features if hidden_dim is None else hidden_dim
+    first, last = nn.Linear(n_features, hidden_dim), nn.Linear(hidden_dim, n_clusters)
+    for layer in (first, last):
+        # Cut at -2 and 2, a hundred standard deviations away.
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+    return nn.Sequential(first, nn.BatchNorm1d(hidden_dim), nn.ReLU(), last, nn.Softmax(dim=1))
 
 
 @torch.no_grad()

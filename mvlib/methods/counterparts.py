@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from mvlib._validation import check_number
-from mvlib.methods.semantic_inputs import check_features, check_same_space
+from mvlib.methods.semantic_inputs import check_features, check_same_space, rounded
 from mvlib.ops import resolve_device
 
 BLOCK_BYTES = 1 << 26
@@ -23,6 +23,7 @@ def softmax_counterpart(
     temperature: float = 0.005,
     *,
     normalize: bool = True,
+    precision: str = "float32",
     device: str = "auto",
 ) -> np.ndarray:
     """Return TAC's counterparts: x^u_i = sum_j softmax_j(cos(x_i, u_j) / tau) u_j.
@@ -37,6 +38,8 @@ def softmax_counterpart(
         tau.
     normalize : bool, default=True
         Whether to divide each counterpart by its L2 norm.
+    precision : {"float32", "float16"}, default="float32"
+        "float16" rounds every step to half precision, in which the authors' code computes.
     device : str, default="auto"
         Where to compute.
 
@@ -56,8 +59,8 @@ def softmax_counterpart(
     cosines leave a softmax over more than one noun.
     """
     X, nouns = _checked(X, nouns)
-    blocks = softmax_blocks(X, nouns, temperature, device)
-    return _weighted_sums(blocks, nouns, len(X), normalize)
+    blocks = softmax_blocks(X, nouns, temperature, device, precision)
+    return _weighted_sums(blocks, nouns, len(X), normalize, precision)
 
 
 def counterpart(
@@ -109,7 +112,11 @@ def counterpart(
 
 
 def softmax_blocks(
-    X: np.ndarray, words: np.ndarray, temperature: float, device: str = "auto"
+    X: np.ndarray,
+    words: np.ndarray,
+    temperature: float,
+    device: str = "auto",
+    precision: str = "float32",
 ) -> Iterator[Block]:
     """Give TAC's weights in blocks of rows, none over 64 MB.
 
@@ -121,6 +128,8 @@ def softmax_blocks(
         tau.
     device : str, default="auto"
         Where to compute.
+    precision : {"float32", "float16"}, default="float32"
+        Of cosines, logits and weights.
 
     Yields
     ------
@@ -130,8 +139,9 @@ def softmax_blocks(
         Each row sums to one.
     """
     check_number("temperature", temperature, low=0, open_low=True)
-    for rows, cosines in cosine_blocks(X, words, device):
-        yield rows, torch.softmax(cosines / temperature, dim=1)
+    for rows, cosines in cosine_blocks(X, words, device, precision):
+        logits = rounded(cosines / temperature, precision)
+        yield rows, rounded(torch.softmax(logits, dim=1), precision)
 
 
 def plan_blocks(
@@ -167,7 +177,9 @@ def plan_blocks(
         yield rows, block * cosines if similarity else block
 
 
-def cosine_blocks(X: np.ndarray, words: np.ndarray, device: str = "auto") -> Iterator[Block]:
+def cosine_blocks(
+    X: np.ndarray, words: np.ndarray, device: str = "auto", precision: str = "float32"
+) -> Iterator[Block]:
     """Give the cosines of images and words in blocks of rows, none over 64 MB.
 
     Parameters
@@ -176,6 +188,8 @@ def cosine_blocks(X: np.ndarray, words: np.ndarray, device: str = "auto") -> Ite
         Images and words.
     device : str, default="auto"
         Where to compute.
+    precision : {"float32", "float16"}, default="float32"
+        Of unit rows and cosines.
 
     Yields
     ------
@@ -184,11 +198,12 @@ def cosine_blocks(X: np.ndarray, words: np.ndarray, device: str = "auto") -> Ite
     cosines : Tensor of shape (block, n_words)
     """
     on = resolve_device(device)
-    columns = F.normalize(torch.as_tensor(words, device=on), dim=1).T
+    columns = rounded(F.normalize(torch.as_tensor(words, device=on), dim=1), precision).T
     step = max(1, BLOCK_BYTES // (4 * len(words)))
     for start in range(0, len(X), step):
         rows = slice(start, min(start + step, len(X)))
-        yield rows, F.normalize(torch.as_tensor(X[rows], device=on), dim=1) @ columns
+        block = rounded(F.normalize(torch.as_tensor(X[rows], device=on), dim=1), precision)
+        yield rows, rounded(block @ columns, precision)
 
 
 def cluster_mass(
@@ -245,13 +260,20 @@ def _checked(X: np.ndarray, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _weighted_sums(
-    blocks: Iterator[Block], words: np.ndarray, n_samples: int, normalize: bool
+    blocks: Iterator[Block],
+    words: np.ndarray,
+    n_samples: int,
+    normalize: bool,
+    precision: str = "float32",
 ) -> np.ndarray:
     sums = np.empty((n_samples, words.shape[1]), dtype=np.float32)
     bank = None
     for rows, weights in blocks:
         if bank is None:
-            bank = F.normalize(torch.as_tensor(words, device=weights.device), dim=1)
-        block = weights @ bank
-        sums[rows] = (F.normalize(block, dim=1) if normalize else block).cpu().numpy()
+            unit = F.normalize(torch.as_tensor(words, device=weights.device), dim=1)
+            bank = rounded(unit, precision)
+        block = rounded(weights @ bank, precision)
+        if normalize:
+            block = rounded(F.normalize(block, dim=1), precision)
+        sums[rows] = block.cpu().numpy()
     return sums

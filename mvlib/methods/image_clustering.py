@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from mvlib._validation import check_choice, check_n_clusters
 from mvlib.encoders import Encoder, load
 from mvlib.methods.semantic_inputs import PRECISIONS, image_features
-from mvlib.ops import KMeansResult, blocked_kmeans
+from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans
 
 KMEANS_ITERATIONS = 300
 
@@ -44,6 +44,15 @@ class ImageClustering(ClusterMixin, BaseEstimator):
         return X, train
 
     def _kmeans(self, X: np.ndarray) -> KMeansResult:
+        if getattr(self, "kmeans", None) == "faiss":
+            return faiss_kmeans(
+                X,
+                self.n_clusters,
+                n_init=self.n_init,
+                max_iter=KMEANS_ITERATIONS,
+                device=self.device,
+                random_state=self.random_state,
+            )
         return blocked_kmeans(
             X,
             self.n_clusters,

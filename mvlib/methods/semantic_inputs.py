@@ -198,6 +198,19 @@ def check_features(argument: str, X: Any, precision: str = "float32") -> np.ndar
     return features
 
 
+def rounded(values: torch.Tensor, precision: str) -> torch.Tensor:
+    """Return float32 values as `precision` holds them.
+
+    Parameters
+    ----------
+    values : Tensor
+        What to round.
+    precision : {"float32", "float16"}
+        "float16" rounds to half precision.
+    """
+    return values.half().float() if precision == "float16" else values
+
+
 def check_same_space(**features: np.ndarray) -> None:
     """Raise unless all features have one width.
 

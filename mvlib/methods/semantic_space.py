@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib._validation import check_choice, check_number
 from mvlib.methods.semantic_inputs import check_features, check_same_space
-from mvlib.ops import blocked_kmeans
+from mvlib.ops import blocked_kmeans, faiss_kmeans
 from mvlib.ops import top_k as nearest_rows
 
 IMAGES_PER_CENTRE = 300
+KMEANS = ("faiss", "k-means++")
 
 
 def number_of_centres(n_train: int, n_classes: int) -> int:
@@ -53,6 +54,8 @@ def semantic_centres(
     *,
     n_init: int = 10,
     max_iter: int = 300,
+    kmeans: str = "k-means++",
+    precision: str = "float32",
     device: str = "auto",
     random_state: int | None = None,
 ) -> np.ndarray:
@@ -68,6 +71,10 @@ def semantic_centres(
         Starts, of which the one of lowest inertia is kept.
     max_iter : int, default=300
         Bound on the iterations of a start.
+    kmeans : {"k-means++", "faiss"}, default="k-means++"
+        Whose rules: `blocked_kmeans`, or `faiss_kmeans`, as in TAC's code.
+    precision : {"float32", "float16"}, default="float32"
+        "float16" rounds unit rows, their means and the centres to half precision.
     device : str, default="auto"
         Where to compute.
     random_state : int, optional
@@ -81,25 +88,39 @@ def semantic_centres(
     Raises
     ------
     ValueError
-        If `X` is not finite or a number is out of range.
+        If `X` is not finite or a parameter is out of range.
 
     Notes
     -----
-    Source: TAC's code (spherical, 300 iterations, 10 restarts). Of CAE only "k-means of the
-    image embeddings" is known; it takes the same here.
+    Source: TAC's code (spherical, 300 iterations, 10 restarts); there, and under "faiss",
+    the centres are not those of k-means but the means of its final members, brought back to
+    unit length. Of CAE only "k-means of the image embeddings" is known.
+
+    *Deviations*. A centre that ends without members stays where k-means left it.
     """
     X = check_features("X", X)
     check_number("n_centers", n_centers, low=1, high=len(X), integer=True)
-    found = blocked_kmeans(
-        X,
-        n_centers,
-        spherical=True,
-        n_init=n_init,
-        max_iter=max_iter,
-        device=device,
-        random_state=random_state,
-    )
-    return found.centers
+    half = precision == "float16"
+    X = _half(unit_rows(X)) if half else X
+    limits = {"n_init": n_init, "max_iter": max_iter}
+    if check_choice("kmeans", kmeans, KMEANS) == "faiss":
+        X = unit_rows(X)
+        found = faiss_kmeans(X, n_centers, **limits, device=device, random_state=random_state)
+        sums = np.zeros_like(found.centers)
+        np.add.at(sums, found.labels, X)
+        counts = np.bincount(found.labels, minlength=n_centers)[:, None]
+        centres = np.where(counts > 0, sums / np.maximum(counts, 1), found.centers)
+        centres = unit_rows((_half(centres) if half else centres).astype(np.float32))
+    else:
+        centres = blocked_kmeans(
+            X,
+            n_centers,
+            spherical=True,
+            **limits,
+            device=device,
+            random_state=random_state,
+        ).centers
+    return _half(centres) if half else centres
 
 
 def retrieve_top_k(
@@ -140,6 +161,10 @@ def retrieve_top_k(
         )
     _, nearest = nearest_rows(unit_rows(centres), unit_rows(words), top_k, device=device)
     return np.unique(nearest, return_counts=True)
+
+
+def _half(X: np.ndarray) -> np.ndarray:
+    return X.astype(np.float16).astype(np.float32)
 
 
 def unit_rows(X: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ class TAC(ImageClustering):
 
     Nouns near the images' centres are kept; each image gets a counterpart, the mean of the
     kept nouns under a sharp softmax; spherical k-means of image and counterpart side by side.
+    A noun that stands in several rows of the texts counts once a row: several rows can fill a
+    centre's places, and its weight in the counterparts multiplies.
 
     Parameters
     ----------
@@ -36,8 +38,12 @@ class TAC(ImageClustering):
         Starts of k-means, each of at most 300 iterations.
     prompts : sequence of str, optional
         Templates for words given as strings; by default TAC's seven, `mvlib.data.PROMPTS`.
+    kmeans : {"faiss", "k-means++"}, default="faiss"
+        Rules of k-means, of both: `mvlib.ops.faiss_kmeans` as in the authors' code, or
+        `mvlib.ops.blocked_kmeans`.
     precision : {"float32", "float16"}, default="float32"
-        "float16" rounds all features to half precision, in which the authors store them.
+        "float16" computes centres, filter and counterparts in half precision, as the authors
+        do.
     device : str, default="auto"
         Where to compute.
     random_state : int, optional
@@ -59,11 +65,13 @@ class TAC(ImageClustering):
     Notes
     -----
     Source: the authors' code (arXiv 2310.11989, ICML 2024). Features are stored as the encoder
-    gives them, so the mean over the templates is one of unnormalised embeddings; here images
-    and nouns are L2-normalised before every product, centres and counterparts are of unit
-    length, and k-means normalises the concatenation.
+    gives them, so the mean over the templates is one of unnormalised embeddings; images and
+    nouns are L2-normalised before every product, centres and counterparts are of unit length.
+    The authors' texts are the rows of `mvlib.data.nouns(rows="tac")`.
 
-    *Deviations*. float32 by default; never more centres than images.
+    *Deviations*, measured in the book's chapter "TAC and SIC as their code has them":
+    float32 by default, the code computes in half precision; `random_state` seeds k-means, the
+    code's seed is always 1234. Never more centres than images.
     """
 
     def __init__(
@@ -76,6 +84,7 @@ class TAC(ImageClustering):
         temperature: float = 0.005,
         n_init: int = 20,
         prompts: Sequence[str] | None = None,
+        kmeans: str = "faiss",
         precision: str = "float32",
         device: str = "auto",
         random_state: int | None = None,
@@ -87,6 +96,7 @@ class TAC(ImageClustering):
         self.temperature = temperature
         self.n_init = n_init
         self.prompts = prompts
+        self.kmeans = kmeans
         self.precision = precision
         self.device = device
         self.random_state = random_state
@@ -99,7 +109,7 @@ class TAC(ImageClustering):
         images : array-like of shape (n_samples, n_features), or raw images
             What to cluster.
         texts : TextBank, list of str, or array-like of shape (n_words, n_features)
-            The nouns.
+            The nouns, a row a noun, or a row a sense as in the authors' list.
         train_images : like `images`, optional
             What the nouns are chosen by: the train split, in TAC. By default `images`.
 
@@ -116,7 +126,11 @@ class TAC(ImageClustering):
         """
         space = noun_space(self, images, texts, train_images, self._encoder())
         told = softmax_counterpart(
-            space.X, space.nouns.features, self.temperature, device=self.device
+            space.X,
+            space.nouns.features,
+            self.temperature,
+            precision=self.precision,
+            device=self.device,
         )
         self.embedding_ = np.hstack([unit_rows(space.X), told])
         found = self._kmeans(self.embedding_)

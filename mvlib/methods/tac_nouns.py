@@ -17,7 +17,12 @@ from mvlib.methods.semantic_space import number_of_centres, semantic_centres
 
 
 def filter_nouns(
-    nouns: np.ndarray, centres: np.ndarray, top: int = 5, *, device: str = "auto"
+    nouns: np.ndarray,
+    centres: np.ndarray,
+    top: int = 5,
+    *,
+    precision: str = "float32",
+    device: str = "auto",
 ) -> np.ndarray:
     """Return the nouns that tell the centres apart: TAC's filter.
 
@@ -31,14 +36,17 @@ def filter_nouns(
     centres : array-like of shape (n_centers, n_features)
         Centres of the images, from `semantic_centres`.
     top : int, default=5
-        Nouns a centre; fewer where fewer went to it.
+        Nouns a centre; fewer where fewer went to it. Equal rows take a place each.
+    precision : {"float32", "float16"}, default="float32"
+        "float16" rounds unit rows, products and softmax to half precision, in which the
+        authors' code computes. Ties are common then.
     device : str, default="auto"
         Where to compute.
 
     Returns
     -------
     ndarray of shape (n_kept,), int64
-        Rows of `nouns`, ascending. Ties go to the lower row.
+        Rows of `nouns`, ascending.
 
     Raises
     ------
@@ -49,13 +57,16 @@ def filter_nouns(
     -----
     Source: TAC's code (arXiv 2310.11989). Nouns and centres are L2-normalised before their
     product.
+
+    *Deviations*. Ties go to the lower centre and the lower row; in the code their order is
+    undefined.
     """
     nouns, centres = check_features("nouns", nouns), check_features("centres", centres)
     check_same_space(nouns=nouns, centres=centres)
     check_number("top", top, low=1, integer=True)
     confidence = np.empty(len(nouns), dtype=np.float32)
     nearest = np.empty(len(nouns), dtype=np.int64)
-    for rows, weights in softmax_blocks(nouns, centres, 1.0, device):
+    for rows, weights in softmax_blocks(nouns, centres, 1.0, device, precision):
         best = weights.max(dim=1)
         confidence[rows], nearest[rows] = best.values.cpu(), best.indices.cpu()
     order = np.lexsort((np.arange(len(nouns)), -confidence, nearest))
@@ -119,10 +130,11 @@ def noun_space(
     n_centers = model.n_centers
     if n_centers is None:
         n_centers = number_of_centres(len(train), model.n_clusters)
+    on = {"precision": model.precision, "device": model.device}
     centres = semantic_centres(
-        train, n_centers, device=model.device, random_state=model.random_state
+        train, n_centers, kmeans=model.kmeans, random_state=model.random_state, **on
     )
-    kept = filter_nouns(bank.features, centres, model.top, device=model.device)
+    kept = filter_nouns(bank.features, centres, model.top, **on)
     nouns = TextBank(tuple(bank.texts[j] for j in kept), bank.features[kept])
     return NounSpace(X, train, kept, nouns, n_centers)
 
@@ -131,6 +143,8 @@ def noun_names(
     space: NounSpace, labels: np.ndarray, n_clusters: int, temperature: float, device: str
 ) -> list[dict[str, list[tuple[str, float]]]]:
     """Return the most specific nouns of each cluster, from the softmax weights of its images.
+
+    Rows with one text count as one noun.
 
     Parameters
     ----------
@@ -152,6 +166,8 @@ def noun_names(
     """
     blocks = softmax_blocks(space.X, space.nouns.features, temperature, device)
     mass = cluster_mass(blocks, labels, n_clusters, len(space.kept))
-    return [
-        {"nouns": names, "captions": []} for names in name_clusters(mass, space.nouns.texts)
-    ]
+    words, column = np.unique(space.nouns.texts, return_inverse=True)
+    merged = np.zeros((len(words), n_clusters))
+    np.add.at(merged, column, mass.T)
+    named = name_clusters(merged.T, tuple(map(str, words)))
+    return [{"nouns": names, "captions": []} for names in named]

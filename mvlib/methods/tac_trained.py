@@ -13,13 +13,14 @@ from mvlib._validation import check_choice, check_number
 from mvlib.encoders import Encoder
 from mvlib.methods.clustering_heads import (
     balance_entropy,
+    clustering_head,
     consistency_loss,
     distillation_loss,
     draw_neighbours,
     nearest_neighbours,
 )
 from mvlib.methods.counterparts import softmax_counterpart
-from mvlib.methods.head_training import Rows, Step, check_training, train_heads
+from mvlib.methods.head_training import Step, check_training, train_heads
 from mvlib.methods.image_clustering import ImageClustering
 from mvlib.methods.semantic_space import unit_rows
 from mvlib.methods.tac_nouns import noun_names, noun_space
@@ -51,8 +52,8 @@ class TrainedTAC(ImageClustering):
         Nouns kept for each centre.
     temperature : float, default=0.005
         Softmax temperature of the counterpart.
-    hidden_dim : int, default=512
-        Width of the heads' hidden layer.
+    hidden_dim : int, optional
+        Width of the heads' hidden layer; by default that of the features.
     n_neighbors : int, default=50
         Neighbours in each modality.
     distillation_temperature : float, default=0.5
@@ -62,13 +63,17 @@ class TrainedTAC(ImageClustering):
     epochs : int, default=20
         Passes over the train images.
     batch_size : int, default=512
-        Images in a batch.
+        Images in a batch. The images left over are dropped, others in each epoch.
     learning_rate : float, default=1e-3
         Of Adam, whose betas are (0.9, 0.99).
     prompts : sequence of str, optional
         Templates for words given as strings; by default TAC's seven, `mvlib.data.PROMPTS`.
+    kmeans : {"faiss", "k-means++"}, default="faiss"
+        Rules of the centres' k-means: `mvlib.ops.faiss_kmeans` as in the authors' code, or
+        `mvlib.ops.blocked_kmeans`.
     precision : {"float32", "float16"}, default="float32"
-        "float16" rounds all features to half precision, in which the authors store them.
+        "float16" computes centres, filter and counterparts in half precision, as the authors
+        do.
     device : str, default="auto"
         Where to compute.
     random_state : int, optional
@@ -91,13 +96,15 @@ class TrainedTAC(ImageClustering):
     -----
     L = L_dis(P, Q^N) + L_dis(Q, P^N) + L_con(P, Q) - 5 (H(P) + H(Q)), with P and Q the
     assignments of a batch by the image and the text head, P^N and Q^N those of a random one
-    of each image's neighbours, among the images and among the counterparts.
+    of each image's neighbours, among the images and among the counterparts. The heads read
+    features of unit length; their weights start from a normal distribution of standard
+    deviation 0.02. Labels are the image head's after the last epoch.
 
-    Source: trained TAC (arXiv 2310.11989, its code): heads, neighbours, the list of losses,
-    weight, optimiser, epochs, batch, temperature. *Deviations*, our choices where the notes
-    at hand are silent: the form of the losses (`distillation_loss`, `consistency_loss`), which
-    head meets which neighbours, an image is not its own neighbour, the heads read features of
-    unit length, the image head gives the labels, the last epoch is kept.
+    Source: trained TAC, the authors' code (arXiv 2310.11989).
+
+    *Deviations*. `batch_size` above the number of train images is an error; the code trains
+    nothing then. The nearest neighbours leave the row itself out; the code leaves out the
+    first it finds, which among equal rows may be another. Else as in `TAC`.
     """
 
     def __init__(
@@ -108,7 +115,7 @@ class TrainedTAC(ImageClustering):
         n_centers: int | None = None,
         top: int = 5,
         temperature: float = 0.005,
-        hidden_dim: int = 512,
+        hidden_dim: int | None = None,
         n_neighbors: int = 50,
         distillation_temperature: float = 0.5,
         entropy_weight: float = 5.0,
@@ -116,6 +123,7 @@ class TrainedTAC(ImageClustering):
         batch_size: int = 512,
         learning_rate: float = 1e-3,
         prompts: Sequence[str] | None = None,
+        kmeans: str = "faiss",
         precision: str = "float32",
         device: str = "auto",
         random_state: int | None = None,
@@ -133,6 +141,7 @@ class TrainedTAC(ImageClustering):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.prompts = prompts
+        self.kmeans = kmeans
         self.precision = precision
         self.device = device
         self.random_state = random_state
@@ -175,27 +184,45 @@ class TrainedTAC(ImageClustering):
         Raises
         ------
         ValueError
-            As `TAC.fit`; also if there are not more train images than `n_neighbors`.
+            As `TAC.fit`; also if there are not more train images than `n_neighbors`, or fewer
+            than `batch_size`.
         FloatingPointError
             If the loss stops being finite.
         """
-        check_training(self)
+        # Batch normalisation takes no batch of one.
+        check_training(self, smallest_batch=2)
+        if self.hidden_dim is not None:
+            check_number("hidden_dim", self.hidden_dim, low=1, integer=True)
         check_number(
             "distillation_temperature", self.distillation_temperature, low=0, open_low=True
         )
         space = noun_space(self, images, texts, train_images, self._encoder())
-        check_number("n_neighbors", self.n_neighbors, high=len(space.train) - 1)
+        n_train, width = space.train.shape
+        check_number("n_neighbors", self.n_neighbors, high=n_train - 1)
+        if self.batch_size > n_train:
+            raise ValueError(
+                f"batch_size={self.batch_size} is more than the {n_train} train images: "
+                "expected at most as many, since a short batch is dropped and nothing would "
+                "be trained"
+            )
         told = softmax_counterpart(
-            space.train, space.nouns.features, self.temperature, device=self.device
+            space.train,
+            space.nouns.features,
+            self.temperature,
+            precision=self.precision,
+            device=self.device,
         )
         self.embedding_, self.history_ = train_heads(
             self,
+            lambda: [
+                clustering_head(width, self.n_clusters, self.hidden_dim) for _ in range(2)
+            ],
             self._step(unit_rows(space.train), told),
             PARTS,
-            n_heads=2,
-            n_train=len(told),
+            n_train=n_train,
             X=unit_rows(space.X),
             betas=(0.9, 0.99),
+            drop_last=True,
         )
         self.labels_ = self.history_["labels"][-1]
         self.cluster_names_ = noun_names(
@@ -214,7 +241,7 @@ class TrainedTAC(ImageClustering):
         tau = self.distillation_temperature
 
         def step(
-            heads: nn.ModuleList, rows: Rows, generator: torch.Generator
+            heads: nn.ModuleList, rows: torch.Tensor, generator: torch.Generator
         ) -> list[torch.Tensor]:
             near = [draw_neighbours(nearest[rows], generator) for nearest in neighbours]
             (X, told), (image_head, text_head) = modalities, heads

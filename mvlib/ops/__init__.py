@@ -14,6 +14,7 @@ _EXPORTS = {
     "resolve_device": "mvlib.ops.device",
     "KMeansResult": "mvlib.ops.lloyd",
     "blocked_kmeans": "mvlib.ops.lloyd",
+    "faiss_kmeans": "mvlib.ops.lloyd",
     "top_k": "mvlib.ops.retrieval",
     "TransportError": "mvlib.ops.sinkhorn",
     "TransportResult": "mvlib.ops.sinkhorn",

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from mvlib._validation import check_choice, check_n_clusters, check_number
 from mvlib.ops.device import PRECISIONS, resolve_device
-from mvlib.ops.points import BlockedPoints
+from mvlib.ops.points import BlockedPoints, as_tensor
 from mvlib.ops.seeding import plus_plus_rows
 
 INITS = ("k-means++", "random")
@@ -142,6 +142,134 @@ def blocked_kmeans(
         if best is None or found.inertia < best.inertia:
             best = found
     return best
+
+
+def faiss_kmeans(
+    X: np.ndarray,
+    n_clusters: int,
+    *,
+    n_init: int = 1,
+    max_iter: int = 300,
+    max_points: int = 256,
+    device: str = "auto",
+    random_state: int | None = None,
+) -> KMeansResult:
+    """Cluster by direction with the rules of faiss's spherical k-means.
+
+    Random rows as first centres, at most `max_points` rows a centre to learn from, no
+    tolerance, and the start of the largest sum of inner products.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Points, taken with the length they have.
+    n_clusters : int
+        Number of clusters, K.
+    n_init : int, default=1
+        Number of starts.
+    max_iter : int, default=300
+        Iterations of a start. One whose labels repeat with no cluster empty would only
+        repeat itself, and ends.
+    max_points : int, default=256
+        Centres are learnt from `max_points` * K random rows, the same for all starts.
+    device : str, default="auto"
+        See `resolve_device`.
+    random_state : int, optional
+        Seed. 1234 is faiss's own and gives the draws of `faiss.Kmeans`.
+
+    Returns
+    -------
+    KMeansResult
+        Labels of all rows by inner product with unit centres; a cluster may be empty.
+
+    Raises
+    ------
+    ValueError
+        If `X` is not 2-d, empty or not finite, or a parameter is out of range.
+
+    Notes
+    -----
+    Source: as in faiss's code (`Clustering`), which TAC's authors call. The objective of a
+    start is that of its last assignment, taken before its last update. An empty cluster takes
+    a copy of one drawn by size, the two pushed apart by 1/1024 of each coordinate.
+    """
+    for argument, value in (("n_init", n_init), ("max_iter", max_iter)):
+        check_number(argument, value, low=1, integer=True)
+    check_number("max_points", max_points, low=1, integer=True)
+    check_number("n_clusters", n_clusters, low=1, integer=True)
+    if random_state is None:
+        random_state = int(np.random.SeedSequence().generate_state(1)[0])
+    seed = check_number("random_state", random_state, low=0, integer=True)
+    points = as_tensor("X", X).to(resolve_device(device), torch.float32)
+    if not torch.isfinite(points).all():
+        raise ValueError("X holds NaN or infinity: expected finite numbers")
+    n_clusters = check_n_clusters(n_clusters, len(points))
+    learnt = points
+    if len(points) > max_points * n_clusters:
+        learnt = points[_first_of_permutation(len(points), max_points * n_clusters, seed)]
+    best = None
+    for start in range(n_init):
+        rows = _first_of_permutation(len(learnt), n_clusters, seed + 1 + start * 15486557)
+        found = _faiss_start(learnt, F.normalize(learnt[rows], dim=1), max_iter)
+        if best is None or found[0] > best[0]:
+            best = found
+    _, centers, n_iter = best
+    labels = _argmax(points @ centers.T)
+    cosines = F.cosine_similarity(points, centers[labels], dim=1)
+    return KMeansResult(
+        labels.cpu().numpy(), centers.cpu().numpy(), float((1 - cosines).sum()), n_iter
+    )
+
+
+def _first_of_permutation(n: int, size: int, seed: int) -> list[int]:
+    """Return the head of faiss's permutation: Fisher and Yates with a Mersenne twister."""
+    raw = np.random.RandomState(seed % 2**32).randint(0, 2**32, size, dtype=np.uint32)
+    order = np.arange(n)
+    for i, number in enumerate(raw.tolist()):
+        j = i + number % (n - i)
+        order[[i, j]] = order[[j, i]]
+    return order[:size].tolist()
+
+
+def _faiss_start(
+    points: torch.Tensor, centers: torch.Tensor, max_iter: int
+) -> tuple[float, torch.Tensor, int]:
+    before = None
+    for n_iter in range(1, max_iter + 1):  # noqa: B007
+        similarities = points @ centers.T
+        labels = _argmax(similarities)
+        objective = float(similarities.gather(1, labels.unsqueeze(1)).sum(dtype=torch.float64))
+        counts = torch.bincount(labels, minlength=len(centers))
+        if before is not None and counts.all() and torch.equal(before, labels):
+            break
+        before = labels
+        centers = torch.zeros_like(centers).index_add_(0, labels, points)
+        centers /= counts.clamp_min(1).unsqueeze(1)
+        if not counts.all():
+            _split(centers, counts.tolist(), len(points))
+        centers = F.normalize(centers, dim=1)
+    return objective, centers, n_iter
+
+
+def _split(centers: torch.Tensor, sizes: list[int], n_samples: int) -> None:
+    """Give each empty cluster, in place, half of one drawn with probability ~ its size."""
+    draws = np.random.RandomState(1234)
+    push = torch.ones(centers.shape[1], device=centers.device)
+    push[0::2] += 1 / 1024
+    push[1::2] -= 1 / 1024
+    for empty in range(len(sizes)):
+        if sizes[empty]:
+            continue
+        full = 0
+        # faiss's draw: a 32-bit number as a float in [0, 1].
+        while draws.randint(0, 2**32, dtype=np.uint32) / 4294967295 >= (sizes[full] - 1) / (
+            max(n_samples - len(sizes), 1)
+        ):
+            full = (full + 1) % len(sizes)
+        centers[empty] = centers[full] * push
+        centers[full] *= 2 - push
+        sizes[empty] = sizes[full] // 2
+        sizes[full] -= sizes[empty]
 
 
 def _first_centers(
