@@ -130,7 +130,7 @@ def _row(
         row |= {
             "Published ACC": f"{claim['value']:.{claim['digits']}f}",
             "Source": claim["source"],
-            "Verdict": found.word,
+            "Verdict": found.said,
         }
     else:
         row["Verdict"] = "no published number"
