@@ -6,12 +6,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvlib.experiments.statistics import paired_comparisons
+from mvlib.experiments.statistics import differences_by_set, paired_comparisons
 from mvlib.experiments.tables import results_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Which experiments compare parts of SMART, and with which of their arms: the paper's choice.
+PARTS = {
+    "ablation_losses": "all",
+    "threshold": "mean-std",
+    "biased_alignment": "from all rows",
+}
+# From what a user gets to what the authors' code keeps, a column each.
+STEPS = {
+    "last epoch, 1 start": "last, eval, 1",
+    "20 starts": "last, eval, 20",
+    "central epoch, 20 starts": "central, eval, 20",
+    "oracle, 20 starts": "oracle, eval, 20",
+    "the authors' oracle": "oracle, train, 1",
+}
 FLOORS = (
     "k-means, view 1",
     "k-means, view 2",
@@ -41,6 +55,8 @@ def beside_floors(
         of `FLOORS`.
     """
     frame = results_frame("smart", profile, "method", root, variants=True)
+    if frame.empty:
+        return frame
     frame = frame[frame["aligned_ratio"] == aligned_ratio]
     last = (frame["rule"] == "last") & (frame["features"] == "eval")
     starts = frame["starts"].map({1: "SMART, 1 start", 20: "SMART, 20 starts"})
@@ -63,6 +79,8 @@ def epoch_choices(profile: str = "reduced", root: Path | None = None) -> pd.Data
         As `results_frame` gives it; `method` names the choice, such as "last, eval, 1".
     """
     frame = results_frame("smart", profile, "method", root, variants=True)
+    if frame.empty:
+        return frame
     frame = frame[frame["starts"].notna() & frame["features"].notna()]
     starts = frame["starts"].astype(int).astype(str)
     return frame.assign(method=frame["rule"] + ", " + frame["features"] + ", " + starts)
@@ -93,6 +111,8 @@ def oracle_gaps(
     import pandas as pd
 
     frame = epoch_choices(profile, root)
+    if frame.empty:
+        return frame
     frame = frame[frame["method"].isin(choices)]
     rows = []
     for (dataset, ratio), some in frame.groupby(["dataset", "aligned_ratio"], sort=False):
@@ -104,3 +124,63 @@ def oracle_gaps(
             | {name: found[name] for name in ("difference", "ci_low", "ci_high")}
         )
     return pd.DataFrame(rows)
+
+
+def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.DataFrame:
+    """Return what each choice between the last epoch and the authors' oracle gives.
+
+    Parameters
+    ----------
+    profile, root
+        As for `beside_floors`; by default full settings.
+
+    Returns
+    -------
+    DataFrame
+        data set, aligned rows, n (seeds), then mean accuracies in points: a column for each
+        of `STEPS`, and k-means of view 1. Empty without records.
+    """
+    import pandas as pd
+
+    choices = epoch_choices(profile, root)
+    if choices.empty:
+        return choices
+    methods = pd.concat(
+        [results_frame("smart", profile, "method", root), choices], ignore_index=True
+    )
+    rows = []
+    for (dataset, ratio), some in choices.groupby(["dataset", "aligned_ratio"], sort=False):
+        here = methods[(methods["dataset"] == dataset) & (methods["aligned_ratio"] == ratio)]
+        means = 100 * here.groupby("method")["acc"].mean()
+        columns = STEPS | {"k-means of view 1": "k-means, view 1"}
+        row = {"data set": dataset, "aligned": f"{ratio:.0%}", "n": some["seed"].nunique()}
+        rows.append(row | {title: means.get(name) for title, name in columns.items()})
+    return pd.DataFrame(rows)
+
+
+def part_comparisons(
+    experiment: str, profile: str = "reduced", root: Path | None = None
+) -> pd.DataFrame:
+    """Compare the paper's choice with the other arms of one of `PARTS`.
+
+    Parameters
+    ----------
+    experiment : str
+        A key of `PARTS`.
+    profile, root
+        As for `beside_floors`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `paired_comparisons`, then those of `differences_by_set`; k-means is
+        the best of twenty starts.
+    """
+    frame = results_frame("smart", profile, experiment, root, variants=True)
+    if frame.empty:
+        return frame
+    frame = frame[frame["acc"].notna() & (frame["starts"].isna() | (frame["starts"] == 20))]
+    paper = PARTS[experiment]
+    pairs = [(paper, name) for name in frame["method"].unique() if name != paper]
+    table = paired_comparisons(frame, pairs)
+    return table.merge(differences_by_set(frame, pairs), on=["A", "B"])
