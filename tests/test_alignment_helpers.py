@@ -243,7 +243,7 @@ def test_a_measure_can_be_tested_against_chance(frame):
     test = paired_comparisons(both, [(SAME, CHANCE)], keys, "measure_r10", column="draws")
     assert test.loc[0, "n"] == 8
     assert test.loc[0, "difference"] == pytest.approx(40.7, abs=0.01)
-    assert test.loc[0, "verdict"] == f"{SAME} beats {CHANCE}"
+    assert test.loc[0, "verdict"] == f"{SAME} ahead here"
     arms = both.rename(columns={"draws": "arm"})
     few = compare_recall(arms, [(INDEPENDENT, CHANCE), (SAME, "not recorded")], keys)
     assert few[["A", "B", "n"]].values.tolist() == [[INDEPENDENT, CHANCE, 8]]

@@ -11,7 +11,12 @@ import pytest
 from scipy import stats
 
 from mvlib import plots
-from mvlib.experiments import paired_comparisons, rank_table, variance_shares
+from mvlib.experiments import (
+    differences_by_set,
+    paired_comparisons,
+    rank_table,
+    variance_shares,
+)
 
 mpl.use("agg")
 
@@ -41,153 +46,228 @@ def results(scores, dataset="wiki", split=20):
 
 
 def against_zero(differences):
-    """Return the one row of a comparison with these differences, in points."""
-    floor = np.full(len(differences), 50.0)
-    frame = results({"SMART": floor + differences, "floor": floor})
-    return paired_comparisons(frame, [("SMART", "floor")]).iloc[0]
-
-
-def slow_p(differences):
-    """Return the two-sided signed-rank p over all signs of the differences that are not 0."""
-    moved = np.array([d for d in differences if d != 0])
-    ranks = [
-        np.mean([np.sum(abs(moved) < abs(d)) + 1, np.sum(abs(moved) <= abs(d))]) for d in moved
+    """Return a comparison's one row, from points: a row a data set, a column a seed."""
+    frames = [
+        results({"SMART": 50 + np.atleast_1d(row), "floor": [50.0] * np.size(row)}, f"set {k}")
+        for k, row in enumerate(differences)
     ]
-    sums = [np.dot(ranks, signs) for signs in product((0, 1), repeat=len(moved))]
-    seen = np.dot(ranks, moved > 0)
-    tails = np.mean(np.array(sums) >= seen - 1e-9), np.mean(np.array(sums) <= seen + 1e-9)
-    return min(1.0, 2 * min(tails))
+    return paired_comparisons(pd.concat(frames), [("SMART", "floor")]).iloc[0]
 
 
-def test_six_wins_of_six_are_the_fewest_that_a_verdict_can_rest_on():
-    row = against_zero([1, 2, 3, 4, 5, 6])
+def slow_p(means):
+    """Return the two-sided p of a mean over all flips of the signs."""
+    flipped = [abs(np.dot(means, signs)) for signs in product((-1, 1), repeat=len(means))]
+    return np.mean(np.array(flipped) >= abs(np.sum(means)) - 1e-9)
+
+
+def test_beats_is_said_near_five_times_in_a_hundred_where_sets_differ_and_methods_do_not():
+    rng = np.random.default_rng(0)
+    told = []
+    for _ in range(400):
+        sets = rng.normal(0, 10, (8, 1)) + rng.normal(0, 2, (8, 3))
+        told.append("beats" in against_zero(sets)["verdict"])
+    # Of 256 flips of signs, 12 are at or below 0.05: 4.7 %. Cells as units would give 30 %.
+    assert 0.02 < np.mean(told) < 0.075
+
+
+def test_seeds_of_a_set_count_as_one_however_many():
+    rng = np.random.default_rng(1)
+    means = rng.normal(2, 2, 7)
+    noise = rng.normal(0, 1, (7, 4))
+    few = against_zero(means[:, None])
+    many = against_zero(means[:, None] + noise - noise.mean(axis=1, keepdims=True))
+    assert (few["n"], many["n"]) == (7, 28)
+    for name in ("p", "difference", "ci_low", "ci_high"):
+        assert many[name] == pytest.approx(few[name])
+
+
+def test_a_set_with_more_cells_weighs_no_more():
+    frames = [results({"A": [60.0] * 9, "B": [50.0] * 9}, "large")]
+    frames += [results({"A": [52.0], "B": [50.0]}, f"small {k}") for k in range(6)]
+    row = paired_comparisons(pd.concat(frames), [("A", "B")]).iloc[0]
+    assert row["difference"] == pytest.approx((10 + 6 * 2) / 7)
+    assert (row["sets"], row["n"], row["sets_ahead"], row["ahead"]) == (7, 15, 7, 15)
+
+
+def test_six_sets_of_six_are_the_fewest_that_beats_can_rest_on():
+    row = against_zero([[1], [2], [3], [4], [5], [6]])
     assert row["p"] == row["p_holm"] == 0.03125
-    assert (row["verdict"], row["detail"]) == ("SMART beats floor", "")
-    assert (row["n"], row["ahead"], row["effect"]) == (6, 6, 1.0)
-    five = against_zero([1, 2, 3, 4, 5])
-    assert five["p"] == 0.0625
-    assert five["verdict"] == "not told apart"
-    assert five["detail"] == "5 pairs cannot reach p < 0.05"
+    assert (row["verdict"], row["detail"], row["told"]) == ("SMART beats floor", "", True)
+    rng = np.random.default_rng(2)
+    for n_sets in range(1, 6):
+        five = against_zero(10 + rng.normal(0, 0.1, (n_sets, 5)))
+        assert five["verdict"] == "SMART ahead here"
+        assert five["told"]
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_p_is_exact_with_tied_ranks_and_cells_without_a_difference(seed):
+def test_p_is_that_of_all_flips_of_signs(seed):
     rng = np.random.default_rng(seed)
-    differences = rng.integers(-2, 5, size=rng.integers(6, 12))
-    assert against_zero(differences)["p"] == pytest.approx(slow_p(differences))
+    means = rng.integers(-2, 6, size=rng.integers(6, 11))
+    assert against_zero(means[:, None])["p"] == pytest.approx(slow_p(means))
 
 
-def test_p_without_ties_is_exact_beyond_what_all_signs_are_tried_for():
-    differences = np.arange(1, 19) * np.where(np.arange(18) % 4, 1, -1)
-    ways = np.zeros(18 * 19 // 2 + 1)
-    ways[0] = 1
-    for rank in range(1, 19):
-        ways[rank:] += ways[:-rank].copy()
-    lost = -differences[differences < 0].sum()
-    assert against_zero(differences)["p"] == pytest.approx(2 * ways[: lost + 1].sum() / 2**18)
-
-
-def test_the_effect_is_the_rank_biserial_correlation():
-    # Ranks 1 to 4, of which 2 speaks against: (1 + 3 + 4 - 2) / 10.
-    assert against_zero([0.5, -1, 2, 9])["effect"] == pytest.approx(0.6)
-    # Zero counts for neither; 1, 1 and 1 share rank 2.
-    assert against_zero([0, 1, 1, -1])["effect"] == pytest.approx(2 / 6)
-
-
-def test_mean_spread_and_interval_are_in_points():
-    differences = np.array([1.5, -0.5, 2.0, 4.0, 3.0, 0.5])
-    row = against_zero(differences)
-    interval = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(interval))
-    assert row["difference"] == pytest.approx(differences.mean())
-    assert row["sd"] == pytest.approx(differences.std(ddof=1))
-    assert (row["n"], row["ahead"]) == (6, 5)
-
-
-def test_one_cell_has_no_spread_and_no_verdict():
-    row = against_zero([3.0])
-    assert row[["sd", "ci_low", "ci_high"]].isna().all()
-    assert (row["difference"], row["p"]) == (pytest.approx(3.0), 1.0)
-    assert (row["verdict"], row["detail"]) == (
-        "not told apart",
-        "1 pair cannot reach p < 0.05",
+def test_p_of_many_sets_is_near_that_of_all_flips():
+    means = np.random.default_rng(5).normal(0.4, 1, 18)
+    ways = np.array([0.0])
+    for mean in means:
+        ways = np.concatenate([ways - mean, ways + mean])
+    assert against_zero(means[:, None])["p"] == pytest.approx(
+        np.mean(np.abs(ways) >= abs(means.sum()) - 1e-9), abs=0.01
     )
 
 
+def test_the_interval_over_sets_is_students():
+    means = np.array([1.5, -0.5, 2.0, 4.0, 3.0, 0.5])
+    row = against_zero(means[:, None])
+    interval = stats.ttest_1samp(means, 0).confidence_interval(0.95)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(interval))
+    assert row["difference"] == pytest.approx(means.mean())
+    assert (row["sets"], row["sets_ahead"]) == (6, 5)
+
+
+def test_on_few_sets_the_interval_is_that_of_a_model_with_set_and_seed_effects():
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    rng = np.random.default_rng(6)
+    grid = rng.normal(0, 9, (3, 1)) + rng.normal(1, 2, (1, 5)) + rng.normal(0, 1, (3, 5))
+    row = against_zero(grid)
+    long = pd.DataFrame(
+        [{"k": k, "s": s, "y": value} for (k, s), value in np.ndenumerate(grid)]
+    )
+    table = anova_lm(ols("y ~ C(k) + C(s)", long).fit())
+    of_seeds = table.loc["C(s)", "sum_sq"] / table.loc["C(s)", "df"]
+    half = stats.t.ppf(0.975, 4) * np.sqrt(of_seeds / 15)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(
+        (grid.mean() - half, grid.mean() + half)
+    )
+    assert row["p"] == pytest.approx(stats.ttest_1samp(grid.mean(axis=0), 0).pvalue)
+
+
+def test_on_few_sets_the_interval_holds_the_named_sets_mean_in_95_of_100():
+    rng = np.random.default_rng(7)
+    sets = np.array([[-8.0], [1.0], [4.0]])
+    held = []
+    for _ in range(200):
+        row = against_zero(sets + rng.normal(0, 2, (1, 5)) + rng.normal(0, 1, (3, 5)))
+        held.append(row["ci_low"] <= sets.mean() <= row["ci_high"])
+    assert 0.91 < np.mean(held) < 0.99
+
+
+def test_splits_are_fixed_and_seeds_are_the_units_of_one_set():
+    differences = np.array([[1.0, 3, 2], [5, 8, 6]])
+    frames = [
+        results({"A": 50 + row, "B": [50.0] * 3}, split=split)
+        for split, row in enumerate(differences)
+    ]
+    row = paired_comparisons(pd.concat(frames), [("A", "B")]).iloc[0]
+    expected = stats.ttest_1samp(differences.mean(axis=0), 0)
+    assert row["p"] == pytest.approx(expected.pvalue)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(
+        tuple(expected.confidence_interval(0.95))
+    )
+
+
+def test_only_seeds_that_every_set_has_are_units():
+    both = pd.concat(
+        [
+            results({"A": [51.0, 52, 53], "B": [50.0] * 3}, "x"),
+            results({"A": [54.0], "B": [50.0]}, "y"),
+        ]
+    )
+    row = paired_comparisons(both, [("A", "B")]).iloc[0]
+    assert row["difference"] == pytest.approx((2 + 4) / 2)
+    assert row[["p", "p_holm", "ci_low", "ci_high"]].isna().all()
+    assert row["verdict"] == "cannot be decided with n = 1"
+    assert row["detail"] == "no two seeds that all sets and splits share"
+    assert not row["told"]
+
+
+def test_one_cell_has_no_interval_and_no_verdict():
+    row = against_zero([[3.0]])
+    assert row[["ci_low", "ci_high", "p"]].isna().all()
+    assert row["difference"] == pytest.approx(3.0)
+    assert row["verdict"] == "cannot be decided with n = 1"
+    seedless = results({"A": [60.0], "B": [50.0]}).drop(columns="seed")
+    row = paired_comparisons(seedless, [("A", "B")]).iloc[0]
+    assert row["verdict"] == "cannot be decided with n = 1"
+
+
 def test_equal_results_are_not_told_apart():
-    row = against_zero(np.zeros(8))
-    assert (row["p"], row["effect"], row["ahead"]) == (1.0, 0.0, 0)
-    assert row["verdict"] == "not told apart"
-    assert row["detail"] == "0 of 8 pairs differ and cannot reach p < 0.05"
-    assert against_zero([0, 0, 0, 1, 2, 3, 4, 5])["detail"].startswith("5 of 8 pairs differ")
+    for shape in ((8, 2), (1, 3)):
+        row = against_zero(np.zeros(shape))
+        assert (row["p"], row["ahead"], row["sets_ahead"]) == (1.0, 0, 0)
+        assert (row["verdict"], row["told"]) == ("not told apart", False)
+
+
+def test_the_same_difference_in_every_seed_is_told_apart_on_its_set():
+    row = against_zero([[2.0, 2.0, 2.0]])
+    assert (row["p"], row["verdict"]) == (0.0, "SMART ahead here")
 
 
 def test_the_last_bit_of_a_float_makes_no_difference():
     a, b = [0.1 + 0.2, 0.7, 0.8], [0.3, 0.6, 0.7]
     frame = results({"A": np.multiply(100, a), "B": np.multiply(100, b)})
-    row = paired_comparisons(frame, [("A", "B")]).iloc[0]
-    assert row["ahead"] == 2
-    assert row["detail"].startswith("2 of 3 pairs differ")
-    assert row["p"] == 0.5
+    assert paired_comparisons(frame, [("A", "B")]).iloc[0]["ahead"] == 2
 
 
 def test_swapping_the_names_turns_signs_and_winner_and_keeps_p():
     rng = np.random.default_rng(1)
-    frame = results({"A": rng.normal(60, 3, 12), "B": rng.normal(50, 3, 12)})
+    frame = on_sets({"A": rng.normal(60, 3, 8), "B": rng.normal(50, 3, 8)})
     row = paired_comparisons(frame, [("A", "B")]).iloc[0]
     back = paired_comparisons(frame, [("B", "A")]).iloc[0]
     assert row["verdict"] == back["verdict"] == "A beats B"
     assert row["p"] == back["p"]
-    assert row["sd"] == pytest.approx(back["sd"])
-    assert row[["difference", "effect"]].tolist() == [-back["difference"], -back["effect"]]
+    assert row["difference"] == pytest.approx(-back["difference"])
     assert (row["ci_low"], row["ci_high"]) == pytest.approx((-back["ci_high"], -back["ci_low"]))
-    assert row["ahead"] == 12 - back["ahead"]
+    assert row["sets_ahead"] == 8 - back["sets_ahead"]
 
 
 def test_holms_correction_is_over_the_table_and_decides_the_verdict():
     rng = np.random.default_rng(2)
-    base = rng.normal(50, 1, 8)
+    base = rng.normal(50, 1, 10)
     scores = {"A": base}
     for name, shift in (("B", 0.4), ("C", 1.2), ("D", 1.8)):
-        scores[name] = base - shift + rng.normal(0, 1, 8)
-    table = paired_comparisons(results(scores), list(combinations("ABCD", 2)))
+        scores[name] = base - shift + rng.normal(0, 1, 10)
+    table = paired_comparisons(on_sets(scores), list(combinations("ABCD", 2)))
     expected, largest = {}, 0.0
     for place, (number, p) in enumerate(sorted(table["p"].items(), key=lambda item: item[1])):
         largest = max(largest, min(1.0, p * (len(table) - place)))
         expected[number] = largest
     assert table["p_holm"].to_dict() == pytest.approx(expected)
-    told = table["verdict"] != "not told apart"
-    assert told.tolist() == (table["p_holm"] < 0.05).tolist()
-    assert told.any()
-    assert ((table["p"] < 0.05) & ~told).any()
+    assert table["told"].tolist() == (table["p_holm"] < 0.05).tolist()
+    assert table["told"].tolist() == table["verdict"].str.contains(" beats ").tolist()
+    assert table["told"].any()
+    assert ((table["p"] < 0.05) & ~table["told"]).any()
 
 
-def test_six_wins_of_six_are_not_enough_among_other_comparisons():
+def test_what_no_outcome_could_decide_is_said_to_be_undecidable():
     wins = np.arange(1, 7)
-    frame = results({"A": 60 + wins, "B": np.full(6, 60), "C": 60 - wins})
+    frame = on_sets({"A": 60 + wins, "B": np.full(6, 60), "C": 60 - wins})
     table = paired_comparisons(frame, [("A", "B"), ("B", "C")])
     assert table["p"].tolist() == [0.03125, 0.03125]
     assert table["p_holm"].tolist() == [0.0625, 0.0625]
-    assert set(table["verdict"]) == {"not told apart"}
-    assert set(table["detail"]) == {""}
-
-
-def test_alpha_itself_is_not_below_alpha():
-    frame = results({"A": np.arange(51, 57), "B": np.full(6, 50)})
+    assert set(table["verdict"]) == {"cannot be decided with n = 6"}
+    assert set(table["detail"]) == {
+        "the smallest p of 6 data sets among 2 comparisons is 0.0625"
+    }
     row = paired_comparisons(frame, [("A", "B")], alpha=0.03125).iloc[0]
-    assert row["verdict"] == "not told apart"
-    assert row["detail"] == "6 pairs cannot reach p < 0.03125"
+    assert row["verdict"] == "cannot be decided with n = 6"
     looser = paired_comparisons(frame, [("A", "B")], alpha=0.0313).iloc[0]
     assert looser["verdict"] == "A beats B"
 
 
-def test_a_mean_against_the_verdict_is_told():
-    row = against_zero([1, 2, 3, 4, 5, 6, 7, 8, 9, -49])
-    assert row["verdict"] == "not told apart"
-    row = against_zero([*np.arange(1, 15) / 10, -49])
-    assert row["difference"] < 0
-    assert row["verdict"] == "SMART beats floor"
-    assert row["detail"] == "the mean points the other way"
+def test_set_by_set_says_points_and_counts():
+    frames = [
+        results({"A": [51.0, 49.0, 53.0], "B": [50.0] * 3}, "wiki"),
+        results({"A": [40.0] * 2, "B": [50.0] * 2, "C": [45.0] * 2}, "bdgp"),
+    ]
+    table = differences_by_set(pd.concat(frames), [("A", "B"), ("A", "C")])
+    assert table["wiki"].tolist() == ["+1.0 (2 of 3)", ""]
+    assert table["bdgp"].tolist() == ["-10.0 (0 of 2)", "-5.0 (0 of 2)"]
+    with pytest.raises(ValueError, match="frame has no column 'dataset'"):
+        differences_by_set(frames[0].drop(columns="dataset"), [("A", "B")])
 
 
 def test_only_cells_that_both_have_are_paired_whatever_their_order():
@@ -393,21 +473,20 @@ def test_nemenyis_bars_span_the_critical_difference():
     assert bars == [(1.0, 3.0), (2.0, 4.0)]
 
 
-def test_with_sets_enough_bars_are_wilcoxons_with_holms_correction():
+def test_with_sets_enough_bars_are_those_of_the_paired_comparisons():
     scores = ladder(9, {"A": 9, "B": 0.4, "C": 0}, noise=1.0)
     title, bars = title_and_bars(plots.plot_critical_difference(scores))
-    assert "Wilcoxon-Holm" in title
+    assert "sign flips with Holm" in title
     assert "too few" not in title
-    means = scores.groupby(["dataset", "method"], as_index=False)["acc"].mean()
-    table = paired_comparisons(means, [("A", "B"), ("A", "C"), ("B", "C")])
-    assert (table["verdict"] == "not told apart").tolist() == [False, False, True]
+    table = paired_comparisons(scores, [("A", "B"), ("A", "C"), ("B", "C")])
+    assert table["told"].tolist() == [True, True, False]
     ranks = rank_table(scores).set_index("method")["mean_rank"]
     assert bars == [tuple(sorted((ranks["B"], ranks["C"])))]
 
 
-def test_where_wilcoxons_test_can_tell_nothing_apart_nemenyis_is_taken():
+def test_where_sign_flips_can_tell_nothing_apart_nemenyis_test_is_taken():
     scores = ladder(6, {"A": 9, "B": 6, "C": 3})
-    chosen = plots.plot_critical_difference(scores, test="wilcoxon-holm")
+    chosen = plots.plot_critical_difference(scores, test="flips-holm")
     title, bars = title_and_bars(chosen)
     assert "6 data sets are too few to tell any of 3 methods apart" in title
     assert bars == [(1.0, 3.0)]
@@ -438,7 +517,7 @@ def test_bad_input_to_the_diagram_is_named():
 def test_the_forest_fills_the_dots_that_the_verdict_tells_apart():
     rng = np.random.default_rng(4)
     base = rng.normal(50, 1, 10)
-    frame = results({"A": base + 5, "B": base, "C": base + rng.normal(0, 1, 10)})
+    frame = on_sets({"A": base + 5, "B": base, "C": base + rng.normal(0, 1, 10)})
     table = paired_comparisons(frame, [("A", "B"), ("C", "B"), ("B", "A")])
     ax = plots.plot_forest(table).axes[0]
     dots = {line.get_label(): line for line in ax.get_lines() if line.get_marker() == "o"}

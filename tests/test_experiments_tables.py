@@ -3,8 +3,10 @@
 import copy
 import tomllib
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from mvlib._files import write_text
 from mvlib._paths import project_root
@@ -20,6 +22,7 @@ from mvlib.experiments import (
     save_record,
     to_markdown,
     update_readme,
+    verdict,
 )
 from mvlib.experiments.schemas import first_error
 
@@ -72,7 +75,9 @@ def test_comparison_gives_mean_spread_and_verdict_from_full_records(project):
     assert (row["published"], row["source"], row["rule"]) == (97.95, "secondary", "oracle")
     assert (row["ours"], row["sd"], row["n"]) == pytest.approx((98.0, 0.5, 3))
     assert row["difference"] == pytest.approx(0.05)
-    assert row["verdict"] == "match"
+    assert row["verdict"] == "within 1"
+    low, high = stats.t.interval(0.9, 2, 0.05, 0.5 / np.sqrt(3))
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((low - 0.005, high + 0.005))
     assert row["version"] == "earlier version"
     assert row["aligned_ratio"] == 1.0
 
@@ -217,7 +222,7 @@ def test_readme_table_has_published_and_recorded_rows_only(project):
     (bdgp,) = [line for line in text.splitlines() if "BDGP" in line]
     cells = [cell.strip() for cell in bdgp.strip("|").split("|")]
     assert cells[3:] == [
-        "3", "CPU", "88.0 ± 0.5", "98.0 ± 0.5", "97.95", "secondary", "match",
+        "3", "CPU", "88.0 ± 0.5", "98.0 ± 0.5", "97.95", "secondary", "within 1",
     ]  # fmt: skip
     assert len(text.splitlines()) == 2 + 4
 
@@ -235,6 +240,15 @@ def test_readme_says_by_the_records_which_numbers_are_of_rounded_products(projec
     assert made_with["HandWritten (UCI Multiple Features)"] == "bfloat16 products, CPU"
     assert made_with["BDGP"] == "CPU"
     assert made_with["Wiki (Wikipedia featured articles)"] == ""
+
+
+def test_readme_says_what_an_undecided_cell_would_take(project):
+    for number, (seed, acc) in enumerate(zip(SEEDS, (0.6, 0.62, 0.61), strict=True), 31):
+        save_record(record(number, dataset="wiki", seed=seed, acc=acc), project)
+    (wiki,) = [line for line in readme_table(project).splitlines() if "Wiki" in line]
+    found = verdict([60.0, 62.0, 61.0], 60.33)
+    assert wiki.endswith(f"| {found.said} |")
+    assert found.said.startswith("undecided: needs ")
 
 
 def test_readme_is_changed_between_its_marks_and_nowhere_else(project):

@@ -1,10 +1,24 @@
-"""Each verdict word holds exactly up to its border."""
+"""Each verdict word is shown by its interval, and more seeds can only sharpen it."""
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from scipy import stats
 
 from mvlib.experiments import VERDICT_RULES, verdict
+
+# How much a word says for agreement; and which words a sharper interval may turn one into.
+ORDER = ["differs", "undecided", "within 2", "within 1"]
+SHARPER = {
+    "not run": set(ORDER),
+    "undecided": set(ORDER),
+    "within 2": {"within 2", "within 1"},
+    "within 1": {"within 1"},
+    "differs": {"differs"},
+}
+points = st.floats(0, 100).map(lambda value: round(value, 2))
+seeds = st.lists(points, min_size=3, max_size=8)
 
 
 def values(mean, sd, n=5):
@@ -13,58 +27,130 @@ def values(mean, sd, n=5):
     return mean + sd * shape / shape.std(ddof=1)
 
 
-def half_width(sd, n=5):
-    return stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n)
+def spread_for(half, n=5):
+    """Return the standard deviation whose 90 % interval has this half-width."""
+    return half * np.sqrt(n) / stats.t.ppf(0.95, n - 1)
 
 
 def test_numbers_are_scipys():
     sample = values(93.0, 0.4)
     found = verdict(sample, 93.2)
-    low, high = stats.t.interval(0.95, 4, sample.mean(), stats.sem(sample))
-    assert (found.low, found.high) == pytest.approx((low, high))
+    low, high = stats.t.interval(0.9, 4, sample.mean() - 93.2, stats.sem(sample))
+    assert (found.low, found.high) == pytest.approx((low - 0.005, high + 0.005))
     assert (found.mean, found.sd, found.difference) == pytest.approx((93.0, 0.4, -0.2))
     assert found.n == 5
 
 
+@given(seeds, points)
+def test_within_is_said_where_two_one_sided_tests_say_it(sample, published):
+    assume(np.ptp(sample) > 0.1)
+    found = verdict(sample, published, digits=6)
+
+    def p(margin):
+        below = stats.ttest_1samp(sample, published - margin, alternative="greater").pvalue
+        above = stats.ttest_1samp(sample, published + margin, alternative="less").pvalue
+        return max(below, above)
+
+    assume(all(abs(p(margin) - 0.05) > 1e-4 for margin in (1, 2)))
+    assert (found.word == "within 1") == (p(1) < 0.05)
+    assert (found.word in ("within 1", "within 2")) == (p(2) < 0.05)
+
+
 @pytest.mark.parametrize("side", [-1, 1])
-def test_match_reaches_to_the_interval_and_half_a_digit(side):
-    sample, reach = values(80.0, 0.2), half_width(0.2) + 0.005
-    assert verdict(sample, 80 + side * reach).word == "match"
-    assert verdict(sample, 80 + side * (reach + 1e-6)).word == "close"
+@pytest.mark.parametrize(("margin", "beyond"), [(1, "within 2"), (2, "undecided")])
+def test_the_interval_may_reach_to_the_margin_and_no_further(side, margin, beyond):
+    sample = values(80.0, spread_for(0.3))
+    room = margin - 0.3 - 0.005
+    assert verdict(sample, 80 + side * room).word == f"within {margin}"
+    assert verdict(sample, 80 + side * (room + 1e-6)).word == beyond
 
 
-def test_coarser_digits_reach_further():
-    sample = values(80.0, 0.0)
-    assert verdict(sample, 80.4, digits=0).word == "match"
-    assert verdict(sample, 80.4, digits=1).word == "close"
+@pytest.mark.parametrize("side", [-1, 1])
+def test_differs_is_said_where_no_end_of_the_interval_is_within_two_points(side):
+    sample = values(80.0, spread_for(0.3))
+    assert verdict(sample, 80 + side * (2.305 + 1e-6)).word == "differs"
+    assert verdict(sample, 80 + side * 2.305).word == "undecided"
+    assert np.sign(verdict(sample, 80 + side * 5).difference) == -side
 
 
-def test_no_match_where_the_interval_is_wider_than_two_points():
-    sd = 2 * np.sqrt(5) / stats.t.ppf(0.975, 4)
-    assert verdict(values(80.0, sd), 80.0).word == "match"
-    assert verdict(values(80.0, sd * 1.0001), 80.0).word == "close"
+def test_rounding_of_the_published_value_makes_no_word_easier():
+    same = [80.0] * 3
+    assert verdict(same, 81.0, digits=0).word == "within 2"
+    assert verdict(same, 81.0, digits=3).word == "within 2"
+    assert verdict(same, 80.9, digits=1).word == "within 1"
+    assert verdict(same, 82.4, digits=0).word == "undecided"
+    assert verdict(same, 82.4, digits=1).word == "differs"
 
 
-@pytest.mark.parametrize(("side", "word"), [(-1, "above"), (1, "below")])
-def test_close_reaches_one_point_or_two_spreads(side, word):
-    narrow, wide = values(80.0, 0.1), values(80.0, 3.0)
-    assert verdict(narrow, 80 + side * 1.0).word == "close"
-    assert verdict(narrow, 80 + side * 1.0001).word == word
-    assert verdict(wide, 80 + side * 6.0).word == "close"
-    assert verdict(wide, 80 + side * 6.0001).word == word
+@given(seeds, points)
+def test_every_word_has_a_cap(sample, published):
+    found = verdict(sample, published)
+    gap = abs(found.difference)
+    if found.word == "differs":
+        assert gap > 2
+    if found.word.startswith("within"):
+        assert gap < float(found.word[-1])
+
+
+@given(seeds, points, st.integers(2, 4))
+def test_the_same_values_again_never_weaken_a_word(sample, published, times):
+    once, again = verdict(sample, published), verdict(sample * times, published)
+    assert again.word in SHARPER[once.word]
+    if again.word == "undecided" and "over" not in once.detail + again.detail:
+        n = [int(found.detail.split()[1]) for found in (once, again)]
+        assert n[1] <= max(n[0], again.n + 1)
+
+
+@given(points, points, st.floats(0, 20), st.integers(3, 10), st.integers(1, 40))
+def test_more_seeds_of_the_same_mean_and_spread_only_sharpen(mean, published, sd, n, more):
+    few, many = values(mean, sd, n), values(mean, sd, n + more)
+    assert verdict(many, published).word in SHARPER[verdict(few, published).word]
+
+
+@given(points, st.floats(0, 20), st.floats(0, 1), st.floats(-20, 20), st.floats(0, 1))
+def test_a_nearer_cell_no_wider_never_gets_a_weaker_word(mean, sd, narrower, gap, nearer):
+    far = verdict(values(mean, sd), mean + gap)
+    same_spread = verdict(values(mean, sd), mean + gap * nearer)
+    assert ORDER.index(same_spread.word) >= ORDER.index(far.word)
+    if far.word.startswith("within"):
+        both = verdict(values(mean, sd * narrower), mean + gap * nearer)
+        assert ORDER.index(both.word) >= ORDER.index(far.word)
+
+
+def test_undecided_says_how_many_seeds_decide_it_and_one_less_does_not():
+    found = verdict(values(80.0, 2.0), 80.5)
+    assert found.said == f"undecided: {found.detail}"
+    needed = int(found.detail.removeprefix("needs ").removesuffix(" seeds"))
+    assert needed > 5
+    assert verdict(values(80.0, 2.0, needed), 80.5).word == "within 2"
+    assert verdict(values(80.0, 2.0, needed - 1), 80.5).word == "undecided"
+    far = verdict(values(80.0, 3.0), 84.0)
+    needed = int(far.detail.split()[1])
+    assert verdict(values(80.0, 3.0, needed), 84.0).word == "differs"
+    assert verdict(values(80.0, 3.0, needed - 1), 84.0).word == "undecided"
+
+
+def test_no_number_of_seeds_is_named_at_the_border_itself():
+    assert verdict(values(80.0, 1.0), 82.0).detail == "needs over 1,000 seeds"
+
+
+def test_three_seeds_far_apart_are_near_to_nothing():
+    assert verdict([91, 77, 62], 93).word == "undecided"
+    assert verdict([91, 77, 62], 105).word == "differs"
 
 
 def test_fewer_than_three_seeds_are_not_run():
     found = verdict([80.0, 80.0], 80.0)
     assert (found.word, found.detail, found.mean) == ("not run", "2 of 3 seeds", 80.0)
+    assert found.said == "not run"
     assert verdict([], 80.0).detail == "0 of 3 seeds"
-    assert verdict([80.0] * 3, 80.0).word == "match"
+    assert verdict([80.0] * 3, 80.0).word == "within 1"
 
 
 def test_cannot_yields_to_what_was_run():
     assert verdict([], 80.0, cannot="no data").word == "cannot"
     assert verdict([], 80.0, cannot="no data").detail == "no data"
-    assert verdict([80.0] * 3, 80.0, cannot="no data").word == "match"
+    assert verdict([80.0] * 3, 80.0, cannot="no data").word == "within 1"
     assert verdict([80.0], 80.0, cannot="no data").word == "not run"
 
 
@@ -74,5 +160,5 @@ def test_missing_values_are_refused():
 
 
 def test_every_word_has_its_rule():
-    words = ["match", "close", "above", "below", "not run", "cannot"]
+    words = ["within 1", "within 2", "differs", "undecided", "not run", "cannot"]
     assert list(VERDICT_RULES) == words

@@ -203,7 +203,7 @@ def test_a_comparison_without_records_is_left_out(monkeypatch):
     frame = records([["d", name, seed, None, 0.1 * seed] for name in "AB" for seed in range(6)])
     monkeypatch.setattr(ntk_claims, "results_frame", lambda *args: frame)
     table = ntk_claims.recorded_comparisons("e", [("A", "B"), ("A", "missing")])
-    assert table[["A", "B", "n"]].to_numpy().tolist() == [["A", "B", 6]]
+    assert table[["A", "B", "n", "d"]].to_numpy().tolist() == [["A", "B", 6, "+0.0 (0 of 6)"]]
     assert ntk_claims.recorded_comparisons("e", [("A", "missing")]).empty
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from mvlib._validation import check_choice
 from mvlib.book.cards import datasets_table
@@ -20,12 +21,14 @@ def fill(text: str, root: str | Path) -> str:
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
     one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set;
-    `claims PAPER`, those that no table can hold; `recorded PAPER PROFILE EXPERIMENT`, mean
+    `claims PAPER`, those that no table can hold; `compared PAPER TABLE`, accuracies of a
+    published table beside ours, with verdicts; `recorded PAPER PROFILE EXPERIMENT`, mean
     scores of an experiment's records; `unpaired PAPER PROFILE EXPERIMENT`, what alignment
-    without known pairs found; `smart_settings`; `datasets`, one line a set; `benchmarks
-    FILE`, the ratios that one file of benchmarks has measured; `faults`, what was broken on
-    purpose and what happened; `unpinned`, the sets
-    whose files have no known checksum.
+    without known pairs found; `smart_settings`; `smart_steps`, `smart_floors` and
+    `smart_parts EXPERIMENT`, what the chapter's records say; `datasets`, one line a set;
+    `benchmarks FILE`, the ratios that one file of benchmarks has measured; `faults`, what was
+    broken on purpose and what happened; `unpinned`, the sets whose files have no known
+    checksum.
 
     Parameters
     ----------
@@ -93,6 +96,74 @@ def _claims(root: Path, paper: str) -> str:
         for claim in load_claims(paper, root)
     ]
     return table(["claim", "value", "source class", "what is unknown"], rows)
+
+
+def _compared(root: Path, paper: str, name: str) -> str:
+    import pandas as pd
+
+    from mvlib.data import describe
+    from mvlib.experiments import comparison_table, to_markdown
+
+    found = comparison_table(paper, name, root)
+    found = found[found["published"].notna() & (found["metric"] == "acc")]
+    undecided = found["verdict"] == "undecided"
+    shown = pd.DataFrame(
+        {
+            "data set": [describe(dataset).title for dataset in found["dataset"]],
+            "published": found["published"],
+            "source class": found["source"],
+            "ours": found["ours"],
+            "n": found["n"],
+            "difference, 90 %": _intervals(found),
+            "verdict": found["verdict"].where(
+                ~undecided, found["verdict"] + ": " + found["detail"]
+            ),
+        }
+    )
+    return to_markdown(shown)
+
+
+def _smart_steps(root: Path) -> str:
+    from mvlib.experiments import to_markdown
+    from mvlib.experiments.smart_claims import steps_to_the_oracle
+
+    return to_markdown(steps_to_the_oracle(root=root), 1)
+
+
+def _smart_floors(root: Path) -> str:
+    from mvlib.experiments import differences_by_set, paired_comparisons, to_markdown
+    from mvlib.experiments.smart_claims import FLOORS, beside_floors
+
+    frame = beside_floors(root=root)
+    if frame.empty:
+        return to_markdown(frame)
+    pairs = [("SMART, 1 start", floor) for floor in FLOORS]
+    by_set = differences_by_set(frame, pairs).drop(columns="A").set_index("B").T
+    found = paired_comparisons(frame, pairs, ("dataset", "seed"))
+    ahead = [f"{row.sets_ahead} of {row.sets}" for row in found.itertuples()]
+    by_set.loc["mean of the sets, 95 %"] = _intervals(found)
+    by_set.loc["sets ahead"] = ahead
+    by_set.loc["verdict"] = found["verdict"].tolist()
+    return to_markdown(by_set.rename_axis("SMART minus").reset_index())
+
+
+def _smart_parts(root: Path, experiment: str) -> str:
+    from mvlib.experiments import to_markdown
+    from mvlib.experiments.smart_claims import part_comparisons
+
+    found = part_comparisons(experiment, root=root)
+    if found.empty:
+        return to_markdown(found)
+    hidden = ["sets", "sets_ahead", "ahead", "difference", "ci_low", "ci_high", "p", "p_holm"]
+    shown = found.drop(columns=[*hidden, "detail", "told"])
+    shown.insert(3, "difference, 95 %", _intervals(found))
+    return to_markdown(shown)
+
+
+def _intervals(found: Any) -> list[str]:
+    """Return "+4.1 [-11.5, 19.7]" of each row, empty where there is none."""
+    ends = zip(found["difference"], found["ci_low"], found["ci_high"], strict=True)
+    return ["" if d != d else f"{d:+.1f} [{low:.1f}, {high:.1f}]" for d, low, high in ends]
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
@@ -242,12 +313,16 @@ def _smart_settings(root: Path) -> str:
 _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
     "claims": _claims,
+    "compared": _compared,
     "datasets": lambda root: datasets_table("data/cards/"),
     "faults": _faults,
     "published": _published,
     "published_by_set": _published_by_set,
     "recorded": _recorded,
+    "smart_floors": _smart_floors,
+    "smart_parts": _smart_parts,
     "smart_settings": _smart_settings,
+    "smart_steps": _smart_steps,
     "unpaired": _unpaired,
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,

@@ -29,6 +29,7 @@ _EXPORTS = {
     "load_plan": "mvlib.experiments.plan",
     "load_published": "mvlib.experiments.published",
     "load_records": "mvlib.experiments.records",
+    "differences_by_set": "mvlib.experiments.statistics",
     "paired_comparisons": "mvlib.experiments.statistics",
     "plan_papers": "mvlib.experiments.plan",
     "plan_runs": "mvlib.experiments.plan",

@@ -46,7 +46,7 @@ def compare_recall(
     by: Sequence[str],
     measure: str = "r10",
 ) -> pd.DataFrame:
-    """Test a measure, mean of both directions, of arms that were recorded.
+    """Compare a measure, mean of both directions, of arms that were recorded.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ def compare_recall(
     pairs : sequence of (str, str)
         Names of arms. A pair of which one was not recorded is left out.
     by : sequence of str
-        What a cell is, see `paired_comparisons`.
+        What a cell is, see `paired_comparisons`. Without "dataset", each arm is of one set.
     measure : {"r10", "class_r1"}, default="r10"
         What is compared. Results without it are left out.
 
     Returns
     -------
     DataFrame
-        A, B, n, difference, ci_low, ci_high (points), p_holm and the verdict; empty without
-        a pair.
+        A, B, n, ahead, difference, ci_low, ci_high (points), p_holm and the verdict; empty
+        without a pair.
 
     Raises
     ------
@@ -80,5 +80,5 @@ def compare_recall(
     if not known:
         return pd.DataFrame()
     table = paired_comparisons(frame, known, by, column, column="arm")
-    shown = ["A", "B", "n", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
+    shown = ["A", "B", "n", "ahead", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
     return table[shown]

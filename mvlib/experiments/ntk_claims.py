@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvlib.experiments.statistics import paired_comparisons
+from mvlib.experiments.statistics import differences_by_set, paired_comparisons
 from mvlib.experiments.tables import results_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ["A", "B", "n", "difference", "ci_low", "ci_high", "ahead", "p_holm", "verdict"]
+COLUMNS = ["A", "B", "n", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
 
 
 def recorded_comparisons(
@@ -22,7 +22,7 @@ def recorded_comparisons(
     datasets: Sequence[str] | None = None,
     root: Path | None = None,
 ) -> pd.DataFrame:
-    """Test pairs of methods on what is recorded of an experiment.
+    """Compare pairs of methods on what is recorded of an experiment.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ def recorded_comparisons(
     Returns
     -------
     DataFrame
-        The columns of `paired_comparisons` that a page shows; empty without records.
+        The columns of `paired_comparisons` that a page shows, then those of
+        `differences_by_set`; empty without records.
     """
     frame = results_frame("ntk_spectral", profile, experiment, root)
     if datasets is not None:
@@ -49,7 +50,8 @@ def recorded_comparisons(
     pairs = [pair for pair in pairs if known.issuperset(pair)]
     if not pairs:
         return frame.iloc[:0]
-    return paired_comparisons(frame, pairs)[COLUMNS]
+    table = paired_comparisons(frame, pairs)[COLUMNS]
+    return table.merge(differences_by_set(frame, pairs), on=["A", "B"])
 
 
 def recorded_losses(profile: str = "reduced", root: Path | None = None) -> pd.DataFrame:

@@ -134,7 +134,7 @@ def _row(
         row |= {
             "Published ACC": published_text(claim),
             "Source": claim["source"],
-            "Verdict": stands.word,
+            "Verdict": stands.said,
         }
     else:
         row["Verdict"] = "no published number"

@@ -1,4 +1,4 @@
-"""What recorded results allow one to say: which method beats which, and what spreads them."""
+"""What recorded results allow one to say: how far methods are apart, and what spreads them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from mvlib.experiments.cells import (
     mean_scores,
     name_cell,
 )
-from mvlib.experiments.verdicts import CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 UNDECIDED = "not told apart"
-# Up to here scipy tries all 2^n signs of tied ranks, whose distribution no formula gives.
-_MOST_FLIPPED = 16
+# Of fewer data sets the smallest p of all flips of signs is above 0.05.
+FEWEST_SETS = 6
+_CONFIDENCE = 0.95
+# So many flips of signs are tried: all of them up to 16 data sets.
+_FLIPS = 2**16
 
 
 def paired_comparisons(
@@ -34,12 +36,11 @@ def paired_comparisons(
     alpha: float = 0.05,
     column: str = "method",
 ) -> pd.DataFrame:
-    r"""Test for each pair of methods whether one beats the other, cell by cell.
+    r"""Say for each pair of methods how far apart they are, and what that is worth.
 
-    The test is Wilcoxon's signed-rank test, two-sided; cells without a difference do not
-    count. The effect is the matched-pairs rank-biserial correlation
-    :math:`(R_+ - R_-) / (R_+ + R_-)` [1]_, where :math:`R_+` sums the ranks of the cells in
-    which A is ahead. Over the rows of the table, p is corrected by Holm's method.
+    A difference is taken in each cell that both have. The unit is the data set: its mean
+    difference counts once, however many seeds and splits it has, and the difference of a
+    pair is the mean over data sets.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def paired_comparisons(
     by : sequence of str
         What a cell is; columns that the frame lacks do not count. Where a column is empty in
         all rows of a name, such as the split of a floor that ignores it, its rows count for
-        every value of that column.
+        every value of that column. Without "dataset", all cells are of one data set.
     metric : {"acc", "nmi", "ari", "purity"}, default="acc"
         Or a column of measures that are shares, such as "measure_r10".
     alpha : float, default=0.05
@@ -61,12 +62,13 @@ def paired_comparisons(
     Returns
     -------
     DataFrame
-        A row a pair. Columns: A, B, n (cells that both have), difference (mean of A minus B),
-        sd (of the differences), ci_low, ci_high (95 % Student's t interval of their mean),
-        these four in points, ahead (cells in which A is ahead), effect (-1 to 1, 0 without
-        a difference), p, p_holm, verdict, detail. The verdict is "A beats B" or "B beats A",
-        with their names, where p_holm < alpha, by the sign of the effect; else "not told
-        apart". sd and the interval are missing where n is 1.
+        A row a pair. Columns:
+
+        - A, B, sets (data sets), n (cells), sets_ahead and ahead: in how many of them A is
+          ahead;
+        - difference (A minus B), ci_low, ci_high: the mean and its 95 % interval, in points;
+        - p, p_holm: p, and p corrected by Holm's method over the rows of the table;
+        - verdict, detail; told: whether the verdict tells A and B apart.
 
     Raises
     ------
@@ -76,18 +78,28 @@ def paired_comparisons(
 
     Notes
     -----
-    Of n cells that differ, the smallest p is :math:`2^{1 - n}`: below 0.05 from n = 6 on,
-    where it is 0.03125. `detail` says where there are too few for any verdict, before Holm's
-    correction, and where the mean points away from the verdict. p is exact up to 50 cells
-    that differ, with tied ranks up to 16; beyond, it is scipy's normal approximation.
+    *Six data sets or more.* They are taken as a sample of data sets. p is that of all flips
+    of the signs of the sets' means [1]_ (65,536 random ones beyond 16 sets), two-sided; the
+    interval is Student's t over the sets' means. The verdict is "A beats B" or "B beats A",
+    with their names, where p_holm < alpha.
 
-    The test speaks for the cells that it is given. Seeds and splits of one data set are no
-    independent data sets: with cells of one data set, a verdict holds for that set alone, and
-    many seeds on few sets say little about other sets.
+    *Fewer.* Nothing can be said of other data sets, and nothing beats anything. The
+    statement is on the named sets and splits alone, over new seeds, by the model
+    :math:`y_{ks} = \mu_k + b_s + e_{ks}` for set and split k, fixed, and seed s, random:
+    a seed's differences are averaged over k, and p and the interval are Student's t over the
+    seeds that all k share. The verdict is "A ahead here" or "B ahead here", where p_holm <
+    alpha. Of one seed there is neither p nor interval.
+
+    Where not even the most extreme outcome would reach alpha after Holm's correction, the
+    verdict is "cannot be decided with n = " and the number of data sets (or of seeds), and
+    `detail` says why. Else it is "not told apart".
+
+    Cells are never units: over data sets as a population, a test over seeds of all sets
+    together finds differences that are not there many times too often.
 
     References
     ----------
-    .. [1] Kerby, D. S. (2014). The simple difference formula. Comprehensive Psychology, 3.
+    .. [1] Fisher, R. A. (1935). The Design of Experiments. Section 21.
     """
     import pandas as pd
     from statsmodels.stats.multitest import multipletests
@@ -95,22 +107,61 @@ def paired_comparisons(
     check_choice("column", column, frame.columns)
     check_metric(frame, metric)
     check_number("alpha", alpha, low=0, high=1, open_low=True)
-    pairs = _check_pairs(pairs, frame[column].dropna().unique())
-    keys = [name for name in by if name in frame and name != column]
-    if not keys:
-        raise ValueError(
-            f"by={list(by)!r} has no column of the frame: expected some of "
-            f"{', '.join(frame.columns)}"
-        )
     rows = []
-    for a, b in pairs:
-        differences = _differences(frame, column, (a, b), keys, metric)
-        rows.append({"A": a, "B": b, **_signed_rank(differences)})
-    corrected = multipletests([row["p"] for row in rows], alpha, method="holm")[1]
+    for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
+        cells = _differences(frame, column, (a, b), _keys(frame, by, column), metric)
+        rows.append({"A": a, "B": b, **_estimate(cells)})
+    p = np.array([row["p"] for row in rows])
+    tested = ~np.isnan(p)
+    corrected = np.full(len(rows), np.nan)
+    if tested.any():
+        corrected[tested] = multipletests(p[tested], alpha, method="holm")[1]
     for row, p_holm in zip(rows, corrected, strict=True):
         row["p_holm"] = float(p_holm)
-        row |= _verdict(row, alpha)
-    return pd.DataFrame(rows).drop(columns="differing")
+        row |= _verdict(row, alpha, int(tested.sum()))
+    return pd.DataFrame(rows).drop(columns="seeds")
+
+
+def differences_by_set(
+    frame: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    by: Sequence[str] = ("dataset", "split", "seed"),
+    metric: str = "acc",
+    column: str = "method",
+) -> pd.DataFrame:
+    """Return each pair's mean difference on each data set, and in how many cells A is ahead.
+
+    Parameters
+    ----------
+    frame, pairs, by, metric, column
+        As for `paired_comparisons`; "dataset" is in `by`.
+
+    Returns
+    -------
+    DataFrame
+        A row a pair: A, B, and a column a data set, with text such as "-16.6 (0 of 3)":
+        points, and the cells with A ahead of all. Empty text where they share no cell.
+
+    Raises
+    ------
+    ValueError
+        As for `paired_comparisons`.
+    """
+    import pandas as pd
+
+    check_choice("column", column, frame.columns)
+    check_metric(frame, metric)
+    check_columns(frame, ("dataset",))
+    keys = _keys(frame, by, column)
+    rows = []
+    for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
+        row = {"A": a, "B": b}
+        cells = _differences(frame, column, (a, b), keys, metric)
+        for dataset, some in cells.groupby("dataset", sort=False)["difference"]:
+            ahead = f"{(some > 0).sum()} of {len(some)}"
+            row[dataset] = f"{some.mean():+.1f} ({ahead})"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
 
 
 def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
@@ -200,10 +251,20 @@ def rank_table(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     return table.rename_axis(columns=None)
 
 
+def _keys(frame: pd.DataFrame, by: Sequence[str], column: str) -> list[str]:
+    keys = [name for name in by if name in frame and name != column]
+    if not keys:
+        raise ValueError(
+            f"by={list(by)!r} has no column of the frame: expected some of "
+            f"{', '.join(frame.columns)}"
+        )
+    return keys
+
+
 def _differences(
     frame: pd.DataFrame, column: str, pair: tuple[str, str], keys: list[str], metric: str
-) -> np.ndarray:
-    """Return A minus B in points, in the cells that both have."""
+) -> pd.DataFrame:
+    """Return A minus B in points, in the cells that both have, beside what they are of."""
     sides, known = [], []
     for name, side in zip(pair, "AB", strict=True):
         rows = frame[frame[column] == name]
@@ -220,55 +281,78 @@ def _differences(
             f"pairs={pair!r} have no cell in common: expected both with some of the same "
             f"{', '.join(keys)}"
         )
-    return (cells["A"] - cells["B"]).to_numpy().round(DECIMALS)
+    difference = (cells["A"] - cells["B"]).round(DECIMALS)
+    return cells.drop(columns=["A", "B"]).assign(difference=difference)
 
 
-def _signed_rank(differences: np.ndarray) -> dict[str, Any]:
-    """Return the columns that a pair's differences give alone, and how many are not zero."""
+def _estimate(cells: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns that a pair's differences give alone, and how many seeds it has."""
     from scipy import stats
 
-    n, mean = len(differences), differences.mean()
-    sd = half = np.nan
-    if n > 1:
-        sd = differences.std(ddof=1)
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * sd / np.sqrt(n)
-    moved = differences[differences != 0]
-    effect, p = 0.0, 1.0
-    if len(moved):
-        ranks = stats.rankdata(np.abs(moved))
-        signed = ranks * np.sign(moved)
-        effect = signed.sum() / ranks.sum()
-        tied = len(np.unique(ranks)) < len(ranks)
-        if tied and len(moved) <= _MOST_FLIPPED:
-            flips = {"permutation_type": "samples", "n_resamples": 2**_MOST_FLIPPED}
-            p = stats.permutation_test((signed,), np.sum, vectorized=True, **flips).pvalue
-        else:
-            p = stats.wilcoxon(moved).pvalue
+    if "dataset" not in cells:
+        cells = cells.assign(dataset="")
+    means = cells.groupby("dataset", sort=False)["difference"].mean()
+    units, seeds, p = means.to_numpy(), 0, np.nan
+    if len(means) < FEWEST_SETS:
+        units = _seed_means(cells)
+        seeds = len(units)
+    half = np.nan
+    if len(units) > 1:
+        half = stats.t.ppf((1 + _CONFIDENCE) / 2, len(units) - 1) * stats.sem(units)
+        p = _p_of_seeds(units) if seeds else _p_of_flips(units)
     return {
-        "n": n,
-        "difference": mean,
-        "sd": sd,
-        "ci_low": mean - half,
-        "ci_high": mean + half,
-        "ahead": int((differences > 0).sum()),
-        "effect": effect,
+        "sets": len(means),
+        "n": len(cells),
+        "seeds": seeds,
+        "sets_ahead": int((means > 0).sum()),
+        "ahead": int((cells["difference"] > 0).sum()),
+        "difference": means.mean(),
+        "ci_low": means.mean() - half,
+        "ci_high": means.mean() + half,
         "p": p,
-        "differing": len(moved),
     }
 
 
-def _verdict(row: dict[str, Any], alpha: float) -> dict[str, str]:
-    n, differing = row["n"], row["differing"]
-    if 2.0 ** (1 - differing) >= alpha:
-        few = f"{differing} of {n} pairs differ and" if differing < n else f"{n} pairs"
-        few = "1 pair" if n == differing == 1 else few
-        return {"verdict": UNDECIDED, "detail": f"{few} cannot reach p < {alpha:g}"}
-    if row["p_holm"] >= alpha:
-        return {"verdict": UNDECIDED, "detail": ""}
-    winner, loser = (row["A"], row["B"]) if row["effect"] > 0 else (row["B"], row["A"])
-    agree = row["difference"] * row["effect"] > 0
-    detail = "" if agree else "the mean points the other way"
-    return {"verdict": f"{winner} beats {loser}", "detail": detail}
+def _seed_means(cells: pd.DataFrame) -> np.ndarray:
+    """Return each seed's mean over data sets, of the seeds that every set and split has."""
+    if "seed" not in cells:
+        return cells.groupby("dataset")["difference"].mean().to_numpy()[:1]
+    fixed = [name for name in cells if name not in ("seed", "difference")]
+    grid = cells.pivot(index=fixed, columns="seed", values="difference").dropna(axis="columns")
+    return grid.groupby("dataset").mean().mean().to_numpy()
+
+
+def _p_of_flips(units: np.ndarray) -> float:
+    from scipy.stats import permutation_test
+
+    options = {"permutation_type": "samples", "n_resamples": _FLIPS, "rng": 0}
+    return float(permutation_test((units,), np.mean, vectorized=True, **options).pvalue)
+
+
+def _p_of_seeds(units: np.ndarray) -> float:
+    from scipy.stats import ttest_1samp
+
+    # Equal differences have no spread: p is 0, or 1 where they are 0.
+    if np.ptp(units) == 0:
+        return float(units[0] == 0)
+    return float(ttest_1samp(units, 0).pvalue)
+
+
+def _verdict(row: dict[str, Any], alpha: float, tests: int) -> dict[str, Any]:
+    told, few = row["p_holm"] < alpha, row["sets"] < FEWEST_SETS
+    if told:
+        winner, loser = (row["A"], row["B"]) if row["difference"] > 0 else (row["B"], row["A"])
+        word = f"{winner} ahead here" if few else f"{winner} beats {loser}"
+        return {"verdict": word, "detail": "", "told": True}
+    word, detail = UNDECIDED, ""
+    if np.isnan(row["p"]):
+        word = f"cannot be decided with n = {row['seeds']}"
+        detail = "no two seeds that all sets and splits share"
+    elif not few and (smallest := min(1.0, 2.0 ** (1 - row["sets"]) * tests)) >= alpha:
+        word = f"cannot be decided with n = {row['sets']}"
+        among = f" among {tests} comparisons" if tests > 1 else ""
+        detail = f"the smallest p of {row['sets']} data sets{among} is {smallest:.3g}"
+    return {"verdict": word, "detail": detail, "told": False}
 
 
 def _components(grid: np.ndarray) -> dict[str, Any]:

@@ -123,8 +123,9 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
         One row a published number, then, for the same data sets, settings and metrics, one
         row each for our other methods and rules. Columns: id, dataset, the settings,
         method, rule, metric, published, source, ours, sd, n, difference, ci_low, ci_high
-        (points), verdict, detail, version ("current" or "earlier version" of the sources),
-        command (what runs it again), where, caveat. Quick and reduced runs never enter.
+        (of the difference, see `Verdict`; all in points), verdict, detail, version ("current"
+        or "earlier version" of the sources), command (what runs it again), where, caveat.
+        Quick and reduced runs never enter.
 
     Raises
     ------

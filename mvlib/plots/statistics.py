@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _ALPHA = 0.05
 _LINE = 32
-_TESTS = {"wilcoxon-holm": "Wilcoxon-Holm", "nemenyi": "Nemenyi"}
+_TESTS = {
+    "flips-holm": "a test of sign flips with Holm's correction",
+    "nemenyi": "Nemenyi's test",
+}
 
 
 def plot_critical_difference(
@@ -39,9 +42,10 @@ def plot_critical_difference(
         As `results_frame` gives it, of one setting and rule: every method on every data set.
         A data set counts once, with the mean over its seeds.
     metric : {"acc", "nmi", "ari", "purity"}, default="acc"
-    test : {"wilcoxon-holm", "nemenyi"}, optional
-        Which test of pairs; by default Wilcoxon's with Holm's correction where there are
-        data sets enough for it to find anything, else Nemenyi's.
+    test : {"flips-holm", "nemenyi"}, optional
+        Which test of pairs; by default that of `paired_comparisons`, flips of signs with
+        Holm's correction, where there are data sets enough for it to find anything, else
+        Nemenyi's.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def plot_critical_difference(
 
     Notes
     -----
-    Of n data sets and k methods, Wilcoxon-Holm tells nothing apart while
+    Of n data sets and k methods, sign flips tell nothing apart while
     :math:`2^{1 - n} k (k - 1) / 2` is 0.05 or more, whatever the results; the title says so
     then. With six data sets that is so from three methods on, and Nemenyi's test is taken.
 
@@ -75,7 +79,7 @@ def plot_critical_difference(
         )
     if test is None:
         smallest = 2.0 ** (1 - n_sets) * n_methods * (n_methods - 1) / 2
-        test = "wilcoxon-holm" if smallest < _ALPHA else "nemenyi"
+        test = "flips-holm" if smallest < _ALPHA else "nemenyi"
     check_choice("test", test, _TESTS)
     title, p = _tests(scores, metric, test)
     ranks = rank_table(frame, metric).set_index("method")["mean_rank"]
@@ -103,8 +107,8 @@ def plot_forest(table: pd.DataFrame) -> Figure:
     """Draw mean differences with their 95 % intervals, a row a pair.
 
     A dot is filled where the verdict tells the pair apart, and hollow where it does not. The
-    interval is Student's, of one pair alone; the verdict is the signed-rank test's, corrected
-    for all pairs: a hollow dot may have an interval beside zero.
+    interval is that of one pair alone; the verdict is corrected for all pairs of a table: a
+    hollow dot may have an interval beside zero.
 
     Parameters
     ----------
@@ -120,7 +124,7 @@ def plot_forest(table: pd.DataFrame) -> Figure:
     ax.axvline(0, color="0.4", linewidth=1)
     rows = np.arange(len(table))
     ax.hlines(rows, table["ci_low"], table["ci_high"], color=blue, linewidth=1.6)
-    told = (table["verdict"] != UNDECIDED).to_numpy()
+    told = table["told"].to_numpy(dtype=bool)
     for some, face, label in ((told, blue, "told apart"), (~told, "white", UNDECIDED)):
         if some.any():
             ax.plot(
@@ -168,7 +172,8 @@ def _tests(scores: pd.DataFrame, metric: str, test: str) -> tuple[str, pd.DataFr
     long = (scores / 100).rename_axis(index="dataset", columns="method")
     long = long.stack().rename(metric).reset_index()
     for row in paired_comparisons(long, pairs, ("dataset",), metric, _ALPHA).itertuples():
-        p.loc[row.A, row.B] = p.loc[row.B, row.A] = row.p_holm
+        known = not np.isnan(row.p_holm)
+        p.loc[row.A, row.B] = p.loc[row.B, row.A] = row.p_holm if known else 1.0
     if 2.0 ** (1 - n_sets) * len(pairs) >= _ALPHA:
         said += f";\n{n_sets} data sets are too few to tell any of {n_methods} methods apart"
     return said, p
