@@ -9,7 +9,9 @@ VERSIONS = {
     "alignment_without_pairs": 1,
     "clip_kmeans": 1,
     "cluster_naming": 1,
+    "floors": 1,
     "ntk_spectral": 1,
     "set_clip": 1,
+    "smart": 1,
     "zero_shot": 1,
 }
