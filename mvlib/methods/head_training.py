@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mvlib._validation import check_number
 from mvlib.methods.clustering_heads import assignments, clustering_head
-from mvlib.methods.smart.training import batches
+from mvlib.methods.training import batches
 from mvlib.ops import resolve_device
 
 Rows = torch.Tensor | slice
