@@ -163,7 +163,7 @@ def test_embedding_is_the_projection_beside_the_matched_one(problem, fitted):
 
 def test_a_graph_in_blocks_is_the_whole_graph(problem, fitted, monkeypatch):
     whole = fitted.semantic_graph_[0].toarray()
-    monkeypatch.setattr("mvlib.methods.smart.training.BLOCK_BYTES", 4 * 120 * 7)
+    monkeypatch.setattr("mvlib.methods.smart.equations.BLOCK_BYTES", 4 * 120 * 7)
     assert np.allclose(fitted.semantic_graph_[0].toarray(), whole, atol=1e-6)
 
 
@@ -190,8 +190,8 @@ def test_three_views_give_a_graph_for_each_further_view():
 
 
 def test_a_third_view_equal_to_the_second_changes_no_loss_but_reconstruction(problem):
+    from mvlib.methods.smart.equations import Objective, objective_step
     from mvlib.methods.smart.network import SMARTNetwork
-    from mvlib.methods.smart.training import Objective, objective_step
 
     torch.manual_seed(0)
     network = SMARTNetwork([6, 7, 7], (16,), 4)

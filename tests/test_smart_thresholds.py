@@ -11,7 +11,7 @@ from mvlib.methods.smart import (
     semantic_threshold,
     threshold_rule,
 )
-from mvlib.methods.smart.training import Objective, graph_blocks
+from mvlib.methods.smart.equations import Objective, graph_blocks
 
 FROM_ALIGNED = ["mean-std", "mean", "mean-2std", "percentile-0", "percentile-16.5",
                 "percentile-100"]  # fmt: skip
@@ -228,7 +228,7 @@ def test_a_graph_in_blocks_is_the_whole_graph_under_every_rule(rule, monkeypatch
     assert np.allclose(
         whole, slow_graph(slow_correlation(Z_1, Z_2), rule, aligned)[0], atol=1e-9
     )
-    monkeypatch.setattr("mvlib.methods.smart.training.BLOCK_BYTES", 4 * 23 * 5)
+    monkeypatch.setattr("mvlib.methods.smart.equations.BLOCK_BYTES", 4 * 23 * 5)
     blocked, count = in_blocks(Z_1, Z_2, aligned, rule, 100)
     assert count == 5
     assert np.array_equal(blocked > 0, whole > 0)

@@ -12,7 +12,7 @@ from mvlib._validation import check_choice
 from mvlib.experiments.recorder import PROFILES
 from mvlib.methods import SMART
 from mvlib.methods.smart import PAPER_SETTINGS
-from mvlib.methods.smart.trainer import replaces
+from mvlib.methods.smart.estimator import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
 from mvlib.ops import cosine_kmeans
 

@@ -12,8 +12,8 @@ import torch
 from smart_transcription import PlainNetwork, plain_loss, plain_training
 
 from mvlib import SMART, data
+from mvlib.methods.smart.equations import Objective, objective_step
 from mvlib.methods.smart.network import SMARTNetwork
-from mvlib.methods.smart.training import Objective, objective_step
 
 SETTINGS = SMART.paper_settings("handwritten") | {"hidden_dims": (2000, 2000, 2000)}
 ROUNDS = 5

@@ -7,18 +7,32 @@ function follows the authors' code, in the terms of the paper.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
+
+from mvlib._validation import check_choice, check_number
+from mvlib.methods.smart.network import SMARTNetwork
+from mvlib.ops.device import autocast
 
 EPSILON = 1e-5
 FLOOR = 0.01
 VDA_TERMS = ("diagonal", "structure")
+BLOCK_BYTES = 1 << 26
+PAPER_RULE = "mean-std"
+_STDS = {"mean-std": 1.0, "mean": 0.0, "mean-2std": 2.0}
+_NUMBERED = re.compile(r"(percentile|nearest)-(\d+(?:\.\d+)?)")
 
 
 def reconstruction_loss(
     views: list[torch.Tensor], reconstructions: list[torch.Tensor]
 ) -> torch.Tensor:
     """Return the mean squared errors of the auto-encoders, summed over the views.
+
+    L_rec = sum_v MSE(X^_v, X_v)  (SMART, as coded)
 
     Parameters
     ----------
@@ -58,8 +72,10 @@ def standardize_rows(Z: torch.Tensor) -> torch.Tensor:
 def correlation_matrix(Z_a: torch.Tensor, Z_b: torch.Tensor, offset: int = 0) -> torch.Tensor:
     """Return the correlations of samples with samples across their embedding dimensions.
 
-    The paper calls it a covariance; it compares samples, not dimensions:
-    C_ab = Z^_a Z^_b^T / (d - 1) + 1e-5 I, with the rows standardised.
+    C_ab = Z^_a Z^_b^T / (d - 1) + 1e-5 I  (SMART, as coded)
+
+    Rows are standardised. The paper calls it a covariance; it compares samples, not
+    dimensions.
 
     Parameters
     ----------
@@ -85,7 +101,7 @@ def view_distribution_alignment_loss(
 ) -> torch.Tensor:
     """Pull the two embeddings of aligned rows together, and their inner structure.
 
-    L_vda = mean_i (C_12[i, i] - 1)^2 + mean_ij (C_11[i, j] - C_22[i, j])^2.
+    L_vda = mean_i (C_12[i,i] - 1)^2 + mean_ij (C_11[i,j] - C_22[i,j])^2  (SMART, as coded)
 
     Parameters
     ----------
@@ -143,7 +159,7 @@ def semantic_threshold(
 ) -> torch.Tensor:
     """Return the correlation from which on two rows count as of one meaning.
 
-    T = max(mean - std of the diagonal of C_12 over the aligned rows, 0.01).
+    T = max(mean(diag C_12) - std(diag C_12), 0.01), aligned rows  (SMART, as coded)
 
     Parameters
     ----------
@@ -167,6 +183,108 @@ def semantic_threshold(
     return (diagonal.mean() - n_std * spread).clamp_min(FLOOR)
 
 
+@dataclass(frozen=True)
+class ThresholdRule:
+    """When two rows are joined in the semantic graph.
+
+    Attributes
+    ----------
+    kind : {"spread", "percentile", "nearest", "fixed"}
+        Mean less `value` deviations of the aligned rows' correlations; their percentile
+        `value`; for each row its `value` largest correlations; or `value` itself.
+    value : float
+        See `kind`.
+    """
+
+    kind: str
+    value: float
+
+    @property
+    def needs_aligned(self) -> bool:
+        """Whether the rule reads aligned rows."""
+        return self.kind in ("spread", "percentile")
+
+    def of_batch(
+        self, Z_1: torch.Tensor, Z_2: torch.Tensor, last: torch.Tensor | float = FLOOR
+    ) -> torch.Tensor | float:
+        """Return T of a batch.
+
+        Parameters
+        ----------
+        Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
+            Embeddings of the batch's aligned rows; there may be none.
+        last : Tensor of shape () or float, default=0.01
+            T of the batch before, which a batch without aligned rows takes.
+
+        Returns
+        -------
+        Tensor of shape () or float
+            At least 0.01, unless fixed; NaN under "nearest", where each row has its own.
+        """
+        if self.kind == "fixed":
+            return self.value
+        if self.kind == "nearest":
+            return float("nan")
+        if len(Z_1) == 0:
+            return last
+        if self.kind == "spread":
+            return semantic_threshold(Z_1, Z_2, self.value)
+        diagonal = aligned_correlations(Z_1.detach(), Z_2.detach())
+        return diagonal.quantile(self.value / 100).clamp_min(FLOOR)
+
+    def of_rows(
+        self, correlation: torch.Tensor, threshold: torch.Tensor | float
+    ) -> torch.Tensor | float:
+        """Return what the rows of a block of the graph are held against.
+
+        Parameters
+        ----------
+        correlation : Tensor of shape (n_rows, n_columns)
+            A block of C_12 with all its columns.
+        threshold : Tensor of shape () or float
+            As `of_batch` gives it.
+
+        Returns
+        -------
+        Tensor of shape () or (n_rows, 1), or float
+            `threshold`; under "nearest" the correlation of each row's last neighbour, at
+            least 0.01.
+        """
+        if self.kind != "nearest":
+            return threshold
+        count = min(int(self.value), correlation.shape[1])
+        largest = correlation.detach().topk(count, dim=1).values
+        return largest[:, -1:].clamp_min(FLOOR)
+
+
+def threshold_rule(threshold: str | float) -> ThresholdRule:
+    """Read what `SMART(threshold=...)` was given.
+
+    Parameters
+    ----------
+    threshold : str or float
+        "mean-std", "mean", "mean-2std", "percentile-Q" with Q from 0 to 100, "nearest-K"
+        with K from 1, or a correlation from -1 to 1.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
+    """
+    if not isinstance(threshold, str):
+        return ThresholdRule("fixed", check_number("threshold", threshold, low=-1, high=1))
+    if threshold in _STDS:
+        return ThresholdRule("spread", _STDS[threshold])
+    numbered = _NUMBERED.fullmatch(threshold)
+    if numbered is None:
+        check_choice("threshold", threshold, (*_STDS, "percentile-16", "nearest-10"))
+    kind, value = numbered[1], float(numbered[2])
+    if kind == "nearest":
+        return ThresholdRule(kind, check_number(f"threshold={threshold!r}: K", value, low=1))
+    check_number(f"threshold={threshold!r}: Q", value, low=0, high=100)
+    return ThresholdRule(kind, value)
+
+
 def semantic_graph(
     correlation: torch.Tensor,
     threshold: torch.Tensor | float,
@@ -175,8 +293,9 @@ def semantic_graph(
 ) -> torch.Tensor:
     """Return the weights W with which rows of view 1 look at rows of the other view.
 
-    W_ij = C_12[i, j] where it reaches the threshold, else 0; W_ii = 1 if row i is aligned;
-    a row of zeros gets 0.01 at its largest correlation. Rows are not normalised.
+    W_ij = C_12[i,j] if C_12[i,j] >= T else 0; W_ii = 1 if aligned  (SMART, as coded)
+
+    A row of zeros gets 0.01 at its largest correlation. Rows are not normalised.
 
     Parameters
     ----------
@@ -207,7 +326,7 @@ def semantic_matching_loss(
 ) -> torch.Tensor:
     """Contrast each row of view 1 with all rows of the other, its graph neighbours positive.
 
-    L_smc = -mean_i log( sum_j W_ij e^{cos(H1_i, H2_j)/tau} / sum_j e^{cos(H1_i, H2_j)/tau} ).
+    L_smc = -mean_i log(sum_j W_ij e_ij / sum_j e_ij), e = exp(H1 H2^T/tau)  (SMART, as coded)
 
     Parameters
     ----------
@@ -230,3 +349,201 @@ def semantic_matching_loss(
     tiny = torch.finfo(weights.dtype).tiny
     matched = torch.einsum("ij,ij->i", weights, W).clamp_min(tiny)
     return (torch.log(weights.sum(dim=1)) - torch.log(matched)).mean()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What SMART minimises: the weights of its losses and the rule of its graph.
+
+    Attributes
+    ----------
+    lambda1, lambda2 : float
+        Weights of L_vda and L_smc.
+    temperature : float
+        tau of L_smc.
+    rule : ThresholdRule
+        When two rows are joined; the paper's, by default.
+    vda_terms : tuple of str
+        Which terms of L_vda count.
+    """
+
+    lambda1: float
+    lambda2: float
+    temperature: float
+    rule: ThresholdRule = threshold_rule(PAPER_RULE)
+    vda_terms: tuple[str, ...] = VDA_TERMS
+
+
+@dataclass(frozen=True)
+class Step:
+    """The losses of one batch and the features that it gives on the way.
+
+    Attributes
+    ----------
+    loss : Tensor of shape ()
+        L, to be minimised.
+    parts : dict of str to Tensor
+        L_rec, and L_vda and L_smc where their weight is not 0, without gradient.
+    threshold : float
+        T of the last pair of views; NaN where each row has its own.
+    features : Tensor or None
+        [H1, norm(W H2), ...] of the batch, without gradient, if asked for.
+    """
+
+    loss: torch.Tensor
+    parts: dict[str, torch.Tensor]
+    threshold: float
+    features: torch.Tensor | None
+
+
+def objective_step(
+    network: SMARTNetwork,
+    Xs: Sequence[torch.Tensor],
+    aligned: torch.Tensor,
+    objective: Objective,
+    last_threshold: float = FLOOR,
+    with_features: bool = False,
+    precision: str = "float32",
+) -> Step:
+    """Compute the total loss of a batch.
+
+    L = L_rec + lambda1 L_vda + lambda2 L_smc  (SMART, as coded)
+
+    Parameters
+    ----------
+    network : SMARTNetwork
+        In training mode.
+    Xs : sequence of Tensor, each (n_samples, n_features_v)
+        The batch.
+    aligned : Tensor of shape (n_samples,), bool
+        Which of its rows are aligned.
+    objective : Objective
+        Weights and rules.
+    last_threshold : float, default=0.01
+        The threshold of the batch before.
+    with_features : bool, default=False
+        Whether to return the features that the authors cluster.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the networks' matrix products; the losses are float32 always.
+
+    Returns
+    -------
+    Step
+
+    Notes
+    -----
+    *Deviations*: the paper has two views. With more, L_vda and L_smc are means over the
+    pairs (view 1, view v), so that their weights keep their meaning.
+    """
+    with autocast(aligned.device, precision):
+        Zs, X_hats, Hs = network(Xs)
+    rec = reconstruction_loss(list(Xs), X_hats)
+    parts = {"reconstruction": rec.detach()}
+    loss = rec
+    n_pairs = len(Xs) - 1
+    if objective.lambda1:
+        Z_1 = Zs[0][aligned]
+        vda = sum(
+            view_distribution_alignment_loss(Z_1, Z[aligned], objective.vda_terms)
+            for Z in Zs[1:]
+        )
+        vda = vda / n_pairs
+        parts["distribution_alignment"] = vda.detach()
+        loss = loss + objective.lambda1 * vda
+    features = [Hs[0].detach()]
+    threshold: torch.Tensor | float = last_threshold
+    if objective.lambda2 or with_features:
+        smc = rec.new_zeros(())
+        for Z, H in zip(Zs[1:], Hs[1:], strict=True):
+            with torch.no_grad():
+                threshold = objective.rule.of_batch(Zs[0][aligned], Z[aligned], last_threshold)
+                C = correlation_matrix(Zs[0], Z)
+                W = semantic_graph(C, objective.rule.of_rows(C, threshold), aligned)
+            if objective.lambda2:
+                smc = smc + semantic_matching_loss(Hs[0], H, W, objective.temperature)
+            if with_features:
+                features.append(F.normalize(W @ H.detach(), dim=1))
+        if objective.lambda2:
+            parts["semantic_matching"] = smc.detach() / n_pairs
+            loss = loss + objective.lambda2 * smc / n_pairs
+    return Step(
+        loss, parts, float(threshold), torch.cat(features, dim=1) if with_features else None
+    )
+
+
+def graph_blocks(
+    Z_1: torch.Tensor,
+    Z_2: torch.Tensor,
+    aligned: torch.Tensor,
+    objective: Objective,
+    batch_size: int,
+) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    """Give the semantic graph in blocks of rows, none over 64 MB.
+
+    Parameters
+    ----------
+    Z_1, Z_2 : Tensor of shape (n_samples, embedding_dim)
+        Embeddings of two views.
+    aligned : Tensor of shape (n_samples,), bool
+        Which rows are aligned.
+    objective : Objective
+        The rule of the threshold.
+    batch_size : int
+        Rows of view 1 look for partners among this many rows of view 2, in row order; from
+        n_samples on it is the full graph.
+
+    Yields
+    ------
+    rows, columns : slice
+        Where the block stands.
+    W : Tensor
+        The block.
+    """
+    threshold: torch.Tensor | float = FLOOR
+    for start in range(0, len(Z_1), batch_size):
+        stop = min(start + batch_size, len(Z_1))
+        columns = slice(start, stop)
+        flags = aligned[columns]
+        threshold = objective.rule.of_batch(Z_1[columns][flags], Z_2[columns][flags], threshold)
+        block = max(1, BLOCK_BYTES // (4 * (stop - start)))
+        for first in range(start, stop, block):
+            rows = slice(first, min(first + block, stop))
+            C = correlation_matrix(Z_1[rows], Z_2[columns], first - start)
+            least = objective.rule.of_rows(C, threshold)
+            yield rows, columns, semantic_graph(C, least, aligned[rows], first - start)
+
+
+def clustering_features(
+    Zs: Sequence[torch.Tensor],
+    Hs: Sequence[torch.Tensor],
+    aligned: torch.Tensor,
+    objective: Objective,
+    batch_size: int,
+) -> torch.Tensor:
+    """Return the features that SMART clusters.
+
+    F = [H1, norm(W H2)]  (SMART, as coded)
+
+    Parameters
+    ----------
+    Zs, Hs : sequence of Tensor, each (n_samples, embedding_dim)
+        Embeddings and projections of all rows, a tensor a view.
+    aligned : Tensor of shape (n_samples,), bool
+        Which rows are aligned.
+    objective : Objective
+        The rule of the threshold.
+    batch_size : int
+        As in `graph_blocks`.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_views * embedding_dim)
+        A row stands for the thing that row of view 1 shows.
+    """
+    features = [Hs[0]]
+    for Z, H in zip(Zs[1:], Hs[1:], strict=True):
+        matched = torch.empty_like(H)
+        for rows, columns, W in graph_blocks(Zs[0], Z, aligned, objective, batch_size):
+            matched[rows] = F.normalize(W @ H[columns], dim=1)
+        features.append(matched)
+    return torch.cat(features, dim=1)

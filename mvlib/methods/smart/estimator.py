@@ -1,31 +1,76 @@
-"""SMART as an estimator."""
+"""SMART as an estimator: settings, training, which epoch is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.utils.validation import check_is_fitted
 
 from mvlib._validation import (
     check_choice,
     check_labels,
     check_mask,
+    check_n_clusters,
+    check_number,
     check_views,
 )
-from mvlib.methods.smart.checks import check_parameters
-from mvlib.methods.smart.equations import VDA_TERMS
-from mvlib.methods.smart.settings import PAPER_SETTINGS
-from mvlib.methods.smart.thresholds import threshold_rule
-from mvlib.methods.smart.trainer import Trainer, embed_rows
-from mvlib.methods.smart.training import Objective, graph_blocks
-from mvlib.ops.device import resolve_device
+from mvlib.methods.smart.equations import (
+    FLOOR,
+    VDA_TERMS,
+    Objective,
+    clustering_features,
+    graph_blocks,
+    objective_step,
+    threshold_rule,
+)
+from mvlib.methods.smart.network import SMARTNetwork, embed_rows
+from mvlib.methods.training import batches, run, seeded
+from mvlib.ops.contingency import contingency_table, matched_accuracy
+from mvlib.ops.device import PRECISIONS, resolve_device
+from mvlib.ops.kmeans import INITS, cosine_kmeans
 
 FULL_GRAPH_ROWS = 20_000
+SELECTIONS = ("last", "loss", "oracle")
+MODES = ("eval", "train")
+
+_COLUMNS = (
+    "batch_size",
+    "epochs",
+    "learning_rate",
+    "temperature",
+    "lambda1",
+    "lambda2",
+    "embedding_dim",
+)
+
+_ROWS = {
+    "bdgp": (3000, 500, 5e-5, 1.0, 1.0, 1.0, 30),
+    "handwritten": (2000, 500, 1e-4, 1.0, 1.0, 1.0, 100),
+    "wiki": (3000, 500, 1e-4, 1.0, 1.0, 1.0, 20),
+    "mnist-usps": (2000, 500, 2e-4, 0.8, 30.0, 10.0, 10),
+    "nus-wide": (2000, 500, 6e-5, 0.3, 50.0, 10.0, 30),
+    "reuters-dim10": (2000, 500, 1e-4, 1.0, 1.0, 1.0, 10),
+    "hdigit": (2000, 500, 1e-4, 0.6, 10.0, 1.0, 10),
+    "deep-animal": (2000, 100, 1e-6, 1.0, 30.0, 5.0, 200),
+    "other": (2000, 500, 1e-4, 1.0, 10.0, 1.0, 30),
+}
+
+# Read-only, so that no caller changes another's settings.
+PAPER_SETTINGS = MappingProxyType(
+    {
+        name: MappingProxyType(dict(zip(_COLUMNS, row, strict=True)))
+        for name, row in _ROWS.items()
+    }
+)
 
 
 class SMART(ClusterMixin, BaseEstimator):
@@ -230,7 +275,7 @@ class SMART(ClusterMixin, BaseEstimator):
             If the loss stops being finite.
         """
         views = check_views(Xs, minimum=2)
-        check_parameters(self, views, y)
+        _check_parameters(self, views, y)
         n = len(views[0])
         flags = np.ones(n, bool) if aligned is None else check_mask(aligned, n)
         if not flags.any() and threshold_rule(self.threshold).needs_aligned:
@@ -242,10 +287,10 @@ class SMART(ClusterMixin, BaseEstimator):
         self.n_features_in_ = [view.shape[1] for view in views]
         device = resolve_device(self.device)
         tensors = [torch.from_numpy(view).to(device) for view in views]
-        trained = Trainer(self, tensors, torch.from_numpy(flags).to(device), targets).run()
-        self.network_, self.history_ = trained.network, trained.history
-        self.embedding_, self.labels_ = trained.features, trained.labels
-        self.epoch_ = trained.epoch
+        training = _Training(self, tensors, torch.from_numpy(flags).to(device), targets)
+        self.history_ = training.run()
+        self.network_, self.epoch_ = training.network, training.epoch
+        self.embedding_, self.labels_ = training.features.cpu().numpy(), training.labels
         self._fitted_rows = tensors, torch.from_numpy(flags).to(device)
         return self
 
@@ -319,3 +364,217 @@ class SMART(ClusterMixin, BaseEstimator):
         if self.graph_batch_size is not None:
             return self.graph_batch_size
         return n_samples if n_samples <= FULL_GRAPH_ROWS else self.batch_size
+
+
+def _check_parameters(model: SMART, views: Sequence[np.ndarray], y: Any) -> None:
+    """Refuse what `SMART.__init__` took out of range, before any work is done."""
+    n = len(views[0])
+    if n < 2:
+        raise ValueError(f"Xs has {n} row: expected at least 2, for batch normalisation")
+    check_n_clusters(model.n_clusters, n)
+    check_number("embedding_dim", model.embedding_dim, low=2, integer=True)
+    for width in model.hidden_dims:
+        check_number("hidden_dims", width, low=1, integer=True)
+    check_number("batch_size", model.batch_size, low=2, integer=True)
+    for name in ("epochs", "n_init"):
+        check_number(name, getattr(model, name), low=1, integer=True)
+    check_choice("init", model.init, INITS)
+    for start in model.track_starts:
+        if isinstance(start, str) or len(start) != 2:
+            raise ValueError(
+                f"track_starts holds {start!r}: expected pairs of an init and an n_init, such "
+                "as ('draws', 20)"
+            )
+        check_choice("track_starts' init", start[0], INITS)
+        check_number("track_starts' n_init", start[1], low=1, integer=True)
+    for name in ("learning_rate", "temperature"):
+        check_number(name, getattr(model, name), low=0, open_low=True)
+    for name in ("weight_decay", "lambda1", "lambda2"):
+        check_number(name, getattr(model, name), low=0)
+    threshold_rule(model.threshold)
+    for name, options in (("vda_terms", VDA_TERMS), ("track", MODES)):
+        if isinstance(getattr(model, name), str):
+            raise ValueError(
+                f"{name}={getattr(model, name)!r} is a string: expected a sequence of "
+                f"strings, such as ({getattr(model, name)!r},)"
+            )
+        for value in getattr(model, name):
+            check_choice(name, value, options)
+    if not model.vda_terms:
+        raise ValueError("vda_terms is empty: expected a term; lambda1=0 leaves L_vda out")
+    check_choice("selection", model.selection, SELECTIONS)
+    check_choice("features", model.features, MODES)
+    check_choice("precision", model.precision, PRECISIONS)
+    if model.graph_batch_size is not None:
+        check_number("graph_batch_size", model.graph_batch_size, low=1, integer=True)
+    if model.random_state is not None:
+        check_number("random_state", model.random_state, low=0, high=2**32 - 1, integer=True)
+    if model.selection == "oracle":
+        if y is None:
+            raise ValueError(
+                "selection='oracle' needs y, the labels of view 1: pass y to fit, or "
+                "select by 'last' or 'loss'"
+            )
+        warnings.warn(
+            "selection='oracle' reads the labels: its score is an upper bound, not what "
+            "an unlabelled run would get",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+PARTS = ("reconstruction", "distribution_alignment", "semantic_matching")
+
+
+def replaces(scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Return whether a later epoch takes the place of the best so far.
+
+    It does with a higher accuracy and, as in the authors' code, with an equal one if its
+    NMI or its ARI is not lower.
+
+    Parameters
+    ----------
+    scores, best : mapping of str to float
+        `acc`, `nmi` and `ari` of both; alone `acc` where no labels are read.
+    """
+    if scores["acc"] != best["acc"]:
+        return scores["acc"] > best["acc"]
+    return any(scores[name] >= best[name] for name in ("nmi", "ari") if name in scores)
+
+
+class _Training:
+    """One training of a SMART estimator, whose parameters it reads and never writes.
+
+    After `run` it holds what the selection rule keeps: network, features, labels, epoch.
+    """
+
+    def __init__(
+        self,
+        model: SMART,
+        Xs: Sequence[torch.Tensor],
+        aligned: torch.Tensor,
+        targets: np.ndarray | None,
+    ):
+        self.model, self.Xs, self.aligned, self.targets = model, Xs, aligned, targets
+        self.objective = model._objective()
+        self.seed = model.random_state
+        if self.seed is None:
+            self.seed = int(np.random.SeedSequence().generate_state(1)[0])
+        with seeded(self.seed, aligned.device) as self.generator:
+            network = SMARTNetwork(
+                [X.shape[1] for X in Xs], model.hidden_dims, model.embedding_dim
+            )
+        self.network = network.to(aligned.device)
+        self.threshold: float = FLOOR
+        self.thresholds = 0.0
+        self.kinds = ["", *(f"_{init}_{n_init}" for init, n_init in model.track_starts)]
+        self.best: dict[str, float] | None = None
+        self.epoch, self.state = -1, None
+        self.passed, self.features, self.labels = None, None, None
+        if "train" in model.track or model.features == "train":
+            width = model.embedding_dim * len(Xs)
+            self.passed = torch.empty(len(aligned), width, device=aligned.device)
+
+    def run(self) -> dict[str, np.ndarray]:
+        """Train for all epochs and return the history."""
+        model, n = self.model, len(self.aligned)
+        optimizer = torch.optim.Adam(
+            self.network.parameters(),
+            lr=model.learning_rate,
+            weight_decay=model.weight_decay,
+            fused=True,
+        )
+        history = run(
+            model.epochs,
+            lambda: batches(n, model.batch_size, self.generator),
+            self._step,
+            self.network,
+            optimizer,
+            parts=PARTS,
+            share=lambda rows: len(self.aligned[rows]) / n,
+            after_epoch=self._after_epoch,
+            name="SMART",
+        )
+        if self.state is not None:
+            self.network.load_state_dict(self.state)
+        self.network.eval()
+        if self.features is None:
+            self.features = self._eval_features()
+        if self.labels is None:
+            self.labels = self._cluster(self.features, self.epoch, model.init, model.n_init)
+        return history
+
+    def _step(self, rows: torch.Tensor | slice) -> dict[str, torch.Tensor]:
+        flags = self.aligned[rows]
+        step = objective_step(
+            self.network,
+            [X[rows] for X in self.Xs],
+            flags,
+            self.objective,
+            self.threshold,
+            self.passed is not None,
+            self.model.precision,
+        )
+        self.threshold = step.threshold
+        self.thresholds += len(flags) / len(self.aligned) * step.threshold
+        if self.passed is not None:
+            self.passed[rows] = step.features
+        return {"loss": step.loss, **step.parts}
+
+    def _after_epoch(self, epoch: int, means: dict[str, float]) -> dict[str, Any]:
+        model = self.model
+        recorded: dict[str, Any] = {"threshold": self.thresholds}
+        self.thresholds = 0.0
+        wanted = set(model.track) | ({model.features} if model.selection == "oracle" else set())
+        found = {}
+        for mode in sorted(wanted):
+            X = self.passed if mode == "train" else self._eval_features()
+            found[mode] = X, self._cluster(X, epoch, model.init, model.n_init)
+        for mode in model.track:
+            X, labels = found[mode]
+            recorded[f"labels_{mode}"] = labels
+            for kind, start in zip(self.kinds[1:], model.track_starts, strict=True):
+                recorded[f"labels_{mode}{kind}"] = self._cluster(X, epoch, *start)
+        score = self._score(epoch, means["loss"], found)
+        if self.best is None or replaces(score, self.best):
+            self.best, self.epoch = score, epoch
+            passed = self.passed if model.features == "train" else None
+            features, self.labels = found.get(model.features, (passed, None))
+            # The buffer of training mode is overwritten by the next epoch.
+            self.features = None if features is None else features.clone()
+            last = epoch == model.epochs - 1
+            keep = not last and model.selection != "last"
+            self.state = copy.deepcopy(self.network.state_dict()) if keep else None
+        return recorded
+
+    def _score(self, epoch: int, loss: float, found: dict) -> dict[str, float]:
+        if self.model.selection == "last":
+            return {"acc": float(epoch)}
+        if self.model.selection == "loss":
+            return {"acc": -loss}
+        labels = found[self.model.features][1]
+        return {
+            "acc": matched_accuracy(contingency_table(self.targets, labels)),
+            "nmi": normalized_mutual_info_score(self.targets, labels),
+            "ari": adjusted_rand_score(self.targets, labels),
+        }
+
+    @torch.no_grad()
+    def _eval_features(self) -> torch.Tensor:
+        self.network.eval()
+        Zs, Hs = embed_rows(self.network, self.Xs, self.model.precision)
+        size = self.model._graph_rows(len(self.aligned))
+        return clustering_features(Zs, Hs, self.aligned, self.objective, size)
+
+    def _cluster(
+        self, features: torch.Tensor, epoch: int, init: str, n_init: int
+    ) -> np.ndarray:
+        return cosine_kmeans(
+            features,
+            self.model.n_clusters,
+            init=init,
+            n_init=n_init,
+            max_iter=501,
+            # A seed an epoch, so that tracking or not changes no clustering.
+            random_state=(self.seed * 100_003 + epoch) % 2**31,
+        ).labels

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mvlib.ops.device import autocast
+
 
 def _layers(widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
@@ -125,3 +127,37 @@ class SMARTNetwork(nn.Module):
         """
         Zs = [encoder.encoder(X) for encoder, X in zip(self.autoencoders, Xs, strict=True)]
         return [Z.float() for Z in Zs], [self.project(Z) for Z in Zs]
+
+
+@torch.no_grad()
+def embed_rows(
+    network: SMARTNetwork,
+    Xs: Sequence[torch.Tensor],
+    precision: str = "float32",
+    block_rows: int = 8192,
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return embeddings Z and projections H of all rows, in blocks of rows.
+
+    Parameters
+    ----------
+    network : SMARTNetwork
+        In evaluation mode, so that the blocks do not matter.
+    Xs : sequence of Tensor, each (n_samples, n_features_v)
+        The views.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the matrix products.
+    block_rows : int, default=8192
+        Rows at a time.
+
+    Returns
+    -------
+    Zs, Hs : list of Tensor, each (n_samples, embedding_dim)
+        Float32, a tensor a view.
+    """
+    blocks = []
+    with autocast(Xs[0].device, precision):
+        for start in range(0, len(Xs[0]), block_rows):
+            Zs, Hs = network.embed([X[start : start + block_rows] for X in Xs])
+            blocks.append((*Zs, *Hs))
+    tensors = [torch.cat(column) for column in zip(*blocks, strict=True)]
+    return tensors[: len(Xs)], tensors[len(Xs) :]
