@@ -8,7 +8,7 @@ JOBS ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reduced full book test lint bench notebooks clean
+.PHONY: help setup reproduce reduced full book test lint golden bench notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ lint: $(READY) ## check format, style and the direction of imports
 test: $(READY) lint ## check everything
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-cell-timeout 300 notebooks
+
+golden: $(READY) ## write a method's golden numbers anew: make golden METHOD=set_clip
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m golden $(METHOD)
 
 # In a name space of mounts of its own, where that is allowed: full disks are mounted there.
 faults: $(READY) ## break runs on purpose and keep what happened (about an hour)

@@ -1,0 +1,32 @@
+"""CCA and Procrustes."""
+
+from functools import partial
+
+from golden.harness import Case
+from golden.problems import digits, some
+
+from mvlib.methods import CCA, Procrustes
+
+
+def fit(method, names, **parameters):
+    model = method(10, random_state=0, **parameters).fit(digits(), paired=some(160, 40))
+    # Directions are known up to their signs, which the cosines across do not read.
+    first, second = model.embeddings_
+    return {name: getattr(model, name) for name in names} | {"cosines": first @ second.T}
+
+
+def clusters():
+    model = Procrustes(10, n_components=8, random_state=0)
+    return {"labels": model.fit(digits(), paired=some(160, 80)).labels_}
+
+
+CASES = {
+    "cca": Case(partial(fit, CCA, ["correlations_"])),
+    "cca, five directions": Case(
+        partial(fit, CCA, ["correlations_"], n_components=5, regularization=1.0)
+    ),
+    # Beyond as many components as pairs a rotation of the rest is anybody's.
+    "procrustes": Case(partial(fit, Procrustes, [], n_components=30)),
+    "procrustes, eight components": Case(partial(fit, Procrustes, [], n_components=8)),
+    "clusters": Case(clusters),
+}

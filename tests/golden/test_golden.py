@@ -1,0 +1,72 @@
+"""Numbers of each method are those of its version, and a change of them needs a new one."""
+
+import json
+
+import pytest
+from golden import harness
+from golden.harness import METHODS, RELATIVE, Case, cases, differences, numbers_of, read
+
+from mvlib.methods.versions import VERSIONS
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [(method, name) for method in METHODS for name in cases(method)]
+)
+def test_numbers_are_those_of_the_methods_version(method, name):
+    case = cases(method)[name]
+    assert not differences(read(method)["cases"][name], numbers_of(case), case.relative)
+
+
+@pytest.mark.parametrize("method", sorted(VERSIONS))
+def test_golden_numbers_are_of_this_version_and_of_every_case(method):
+    golden = read(method)
+    assert golden["version"] == VERSIONS[method]
+    assert list(golden["cases"]) == list(cases(method))
+
+
+def test_a_tolerance_is_widened_only_with_a_reason():
+    wide = {
+        (method, name): case
+        for method in METHODS
+        for name, case in cases(method).items()
+        if case.relative > RELATIVE
+    }
+    assert all(case.why for case in wide.values())
+
+
+def test_a_difference_is_seen_from_one_part_in_ten_thousand():
+    golden = {"loss": [2.0, 1.0, None], "labels": [0, 1], "names": ["bee", "ant"]}
+    assert not differences(golden, golden | {"loss": [2.0, 1.00005, None]})
+    assert differences(golden, golden | {"loss": [2.0, 1.0004, None]})
+    assert differences(golden, golden | {"loss": [2.0, 1.0, 1.0]})
+    assert differences(golden, golden | {"loss": [2.0, 1.0]})
+    assert differences(golden, golden | {"labels": [1, 1]})
+    assert differences(golden, golden | {"names": ["bee", "bat"]})
+    assert differences(golden, {"loss": golden["loss"]})
+
+
+def test_numbers_are_rewritten_under_a_new_version_only(tmp_path, monkeypatch):
+    values = {"a": 1.0, "b": 2.0}
+    names = ["a"]
+    monkeypatch.setattr(
+        harness,
+        "cases",
+        lambda method: {name: Case(lambda name=name: {"loss": values[name]}) for name in names},
+    )
+    monkeypatch.setitem(VERSIONS, "zero_shot", 1)
+    harness.write("zero_shot", tmp_path)
+    assert read("zero_shot", tmp_path) == {"version": 1, "cases": {"a": {"loss": [1.0]}}}
+    names.append("b")
+    values["a"] = 1.00001
+    harness.write("zero_shot", tmp_path)
+    assert json.loads((tmp_path / "zero_shot.json").read_text())["cases"] == {
+        "a": {"loss": [1.0]},
+        "b": {"loss": [2.0]},
+    }
+    values["b"] = 2.1
+    with pytest.raises(ValueError, match="b: loss differs by 0.05"):
+        harness.write("zero_shot", tmp_path)
+    monkeypatch.setitem(VERSIONS, "zero_shot", 2)
+    harness.write("zero_shot", tmp_path)
+    assert read("zero_shot", tmp_path)["cases"]["b"] == {"loss": [2.1]}
+    assert read("zero_shot", tmp_path)["version"] == 2
