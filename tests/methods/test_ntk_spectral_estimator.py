@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from ntk_transcription import cluster, kernel, neighbor_graph, pieces, planted
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
+from support.ntk_transcription import cluster, kernel, neighbor_graph, pieces, planted
 
 from mvlib.encoders import TextBank
 from mvlib.methods import NTKSpectralClustering

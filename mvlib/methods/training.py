@@ -1,0 +1,97 @@
+"""The training loop of methods that learn by gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+
+def run(
+    epochs: int,
+    batches: Callable[[], Iterable[Any]],
+    step: Callable[[Any], Mapping[str, torch.Tensor]],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    parts: Sequence[str] = (),
+    share: Callable[[Any], float] = lambda batch: 1,
+    after_epoch: Callable[[int, dict[str, float]], Mapping[str, Any]] | None = None,
+    name: str = "",
+) -> dict[str, np.ndarray]:
+    """Lower a loss batch by batch, and record its means.
+
+    Parameters
+    ----------
+    epochs : int
+        How many.
+    batches : callable
+        Gives the batches of an epoch, drawn anew or not.
+    step : callable
+        Takes a batch to its losses, Tensors of shape (): "loss", which is minimised, and
+        `parts` that are recorded beside it.
+    network : Module
+        In training mode at the start of each epoch.
+    optimizer : Optimizer
+        Of the network.
+    parts : sequence of str
+        What is recorded. A part that a batch does not have makes the epoch's mean NaN.
+    share : callable
+        What a batch counts in the means; by default each the same.
+    after_epoch : callable, optional
+        Takes the epoch's number, from 0, and its means, and gives what else to record of it.
+    name : str
+        For the progress bar.
+
+    Returns
+    -------
+    dict of str to ndarray
+        A value an epoch: "loss", the parts, and what `after_epoch` gave.
+
+    Raises
+    ------
+    FloatingPointError
+        If an epoch's loss is not finite.
+    """
+    names = ("loss", *parts)
+    history: dict[str, list] = {}
+    for epoch in tqdm(range(epochs), desc=name, disable=None, leave=False):
+        network.train()
+        totals, weight = 0, 0
+        for batch in batches():
+            losses = step(batch)
+            optimizer.zero_grad(set_to_none=True)
+            losses["loss"].backward()
+            optimizer.step()
+            missing = torch.full_like(losses["loss"], torch.nan)
+            values = torch.stack([losses.get(part, missing).detach().float() for part in names])
+            totals, weight = totals + share(batch) * values, weight + share(batch)
+        means = dict(zip(names, (totals / weight).tolist(), strict=True))
+        if not np.isfinite(means["loss"]):
+            raise FloatingPointError(
+                f"the loss is {means['loss']} in epoch {epoch}: lower learning_rate "
+                f"({optimizer.param_groups[-1]['lr']}) or check the scale of the input"
+            )
+        more = after_epoch(epoch, means) if after_epoch else {}
+        for part, value in (means | dict(more)).items():
+            history.setdefault(part, []).append(value)
+    return {part: np.asarray(values) for part, values in history.items()}
+
+
+@contextmanager
+def seeded(random_state: int | None, device: torch.device) -> Iterator[torch.Generator]:
+    """Seed torch's global generators, which first weights and dropout are drawn from.
+
+    They are as before afterwards. Yields a generator of the same seed, on the CPU, for draws
+    that shall be the same on every device. None draws a seed.
+    """
+    if random_state is None:
+        random_state = int(np.random.SeedSequence().generate_state(1)[0])
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(random_state)
+        yield torch.Generator().manual_seed(random_state)
