@@ -3,7 +3,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from mvlib.data import Card, card, list_datasets, load
+from mvlib.data import Card, card, list_datasets, load, min_max_scale
 from mvlib.data.loaders import read_layout
 
 N = 6
@@ -78,9 +78,10 @@ def test_a_file_of_each_sets_layout_is_read(name, tmp_path):
     scipy.io.savemat(tmp_path / "small.mat", contents)
     found, y = read_as(card(name), tmp_path / "small.mat")
     assert list(found) == [view.name for view in card(name).views]
+    rows = np.argsort(CODES) if name == "reuters-dim10" else np.arange(N)
     for view, values in zip(found.values(), expected, strict=True):
-        np.testing.assert_array_equal(view, values)
-    np.testing.assert_array_equal(y, CODES - 1)
+        np.testing.assert_array_equal(view, values[rows])
+    np.testing.assert_array_equal(y, CODES[rows] - 1)
     assert y.dtype == np.int64
 
 
@@ -93,9 +94,30 @@ def test_train_and_test_views_may_be_cells(tmp_path):
     }
     scipy.io.savemat(tmp_path / "small.mat", contents)
     found, y = read_as(card("reuters-dim10"), tmp_path / "small.mat")
-    np.testing.assert_array_equal(found["first"], A)
-    np.testing.assert_array_equal(found["second"], B)
-    np.testing.assert_array_equal(y, CODES - 1)
+    rows = np.argsort(CODES)
+    np.testing.assert_array_equal(found["first"], A[rows])
+    np.testing.assert_array_equal(found["second"], B[rows])
+    np.testing.assert_array_equal(y, CODES[rows] - 1)
+
+
+def test_reuters_rows_come_train_then_test_then_sorted_by_label_as_in_smarts_code(tmp_path):
+    rng = np.random.default_rng(3)
+    train, test = rng.normal(size=(2, 40, 10)), rng.normal(size=(2, 25, 10))
+    y_train, y_test = rng.integers(1, 7, (1, 40)), rng.integers(1, 7, (1, 25))
+    contents = {"x_train": train, "x_test": test, "y_train": y_train, "y_test": y_test}
+    scipy.io.savemat(tmp_path / "small.mat", contents)
+    found, y = read_as(card("reuters-dim10"), tmp_path / "small.mat")
+    # As in the code: stacked, cast, scaled as one block, then sorted with np.argsort's default.
+    labels = np.concatenate([y_train[0], y_test[0]])
+    for v, name in enumerate(("first", "second")):
+        stacked = np.concatenate([train[v], test[v]]).astype(np.float32)
+        scaled = (stacked - stacked.min()) / (stacked.max() - stacked.min())
+        (ours,) = min_max_scale([found[name].astype(np.float32)])
+        np.testing.assert_allclose(ours, scaled[np.argsort(labels)], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(y, np.sort(labels) - 1)
+    plain = {"positions": {"first": 0}}
+    unsorted, _ = read_layout(tmp_path / "small.mat", "train_test", plain, ["first"])
+    np.testing.assert_array_equal(unsorted["first"], np.concatenate([train[0], test[0]]))
 
 
 def test_sparse_cells_become_dense(tmp_path):
@@ -181,7 +203,9 @@ def test_a_set_without_known_sha256_loads_from_the_users_file(tmp_path, monkeypa
     assert data.name == "reuters-dim10"
     assert [X.shape for X in data.Xs] == [(18758, 10), (18758, 10)]
     assert (data.n_samples, data.n_clusters) == (18758, 6)
-    np.testing.assert_array_equal(data.Xs[1][:9000], contents["x_train"][1])
+    rows = np.argsort(np.hstack([contents["y_train"], contents["y_test"]])[0])
+    stacked = np.concatenate([contents["x_train"][1], contents["x_test"][1]])
+    np.testing.assert_array_equal(data.Xs[1], stacked[rows])
     other = reuters(9000, 9758)
     other["x_test"][0, 0, 0] += 1
     scipy.io.savemat(tmp_path / "Reuters_dim10.mat", other)

@@ -199,7 +199,7 @@ def test_variants_enter_neither_tables_nor_comparisons_with_published_numbers(va
     assert (row["ours"], row["sd"], row["n"]) == pytest.approx((98.0, 0.5, 3))
     assert table["ours"].max() < 99
     assert "central" not in set(table["rule"])
-    assert "| 3 | 88.0 ± 0.5 | 98.0 ± 0.5 | 97.95 |" in readme_table(varied)
+    assert "| 3 | CPU | 88.0 ± 0.5 | 98.0 ± 0.5 | 97.95 |" in readme_table(varied)
 
 
 def test_reduced_records_stand_in_tables_of_their_own_and_beside_no_published_one(project):
@@ -216,8 +216,25 @@ def test_readme_table_has_published_and_recorded_rows_only(project):
     text = readme_table(project)
     (bdgp,) = [line for line in text.splitlines() if "BDGP" in line]
     cells = [cell.strip() for cell in bdgp.strip("|").split("|")]
-    assert cells[3:] == ["3", "88.0 ± 0.5", "98.0 ± 0.5", "97.95", "secondary", "match"]
+    assert cells[3:] == [
+        "3", "CPU", "88.0 ± 0.5", "98.0 ± 0.5", "97.95", "secondary", "match",
+    ]  # fmt: skip
     assert len(text.splitlines()) == 2 + 4
+
+
+def test_readme_says_by_the_records_which_numbers_are_of_rounded_products(project):
+    for number, seed in enumerate(SEEDS, 11):
+        rounded = record(number, dataset="handwritten", seed=seed)
+        rounded["parameters"]["precision"] = "bfloat16"
+        save_record(rounded, project)
+    made_with = {
+        cells[1].strip(): cells[4].strip()
+        for line in readme_table(project).splitlines()[2:]
+        for cells in [line.strip("|").split("|")]
+    }
+    assert made_with["HandWritten (UCI Multiple Features)"] == "bfloat16 products, CPU"
+    assert made_with["BDGP"] == "CPU"
+    assert made_with["Wiki (Wikipedia featured articles)"] == ""
 
 
 def test_readme_is_changed_between_its_marks_and_nowhere_else(project):

@@ -64,6 +64,19 @@ def test_the_table_is_that_of_the_committed_records():
     assert shown == readme_table(ROOT)
 
 
+def test_each_source_class_of_the_table_is_explained_below_it():
+    table, below = README.split("<!-- table: end -->")
+    lines = table.split("<!-- table: begin -->")[1].strip().splitlines()
+    named = [cell.strip() for cell in lines[0].strip("|").split("|")]
+    printed = {
+        line.strip("|").split("|")[named.index("Source")].strip() for line in lines[2:]
+    } - {""}
+    assert printed
+    assert [source for source in printed if f"*{source}*" not in below] == []
+    if "abstract" in printed or "code" in printed:
+        assert "No published value was seen in a paper's own table" not in below
+
+
 def test_pictures_and_files_that_the_readme_links_are_there():
     links = re.findall(r"\]\(([^)#:]+)\)", README)
     assert links

@@ -60,7 +60,7 @@ def _verdict_rules(root: Path) -> str:
 
 def _published(root: Path, paper: str, method: str | None = None) -> str:
     from mvlib.data import describe
-    from mvlib.experiments import load_published
+    from mvlib.experiments import load_published, published_text
 
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in load_published(paper, root):
@@ -68,8 +68,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
             continue
         setting = ", ".join(_setting(name, value) for name, value in row["setting"].items())
         place = (row["method"], describe(row["dataset"]).title, setting, row["source"])
-        value = f"{row['value']:.{row['digits']}f}"
-        rows.setdefault(place, {})[row["metric"]] = value
+        rows.setdefault(place, {})[row["metric"]] = published_text(row)
     metrics = [
         metric
         for metric in ("acc", "nmi", "ari", "purity")
@@ -97,19 +96,25 @@ def _claims(root: Path, paper: str) -> str:
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
-    from mvlib.experiments import load_published
+    from mvlib.experiments import load_published, published_text
 
-    values: dict[tuple[str, str], dict[str, str]] = {}
+    values: dict[tuple[str, ...], dict[str, list[str]]] = {}
     sets: dict[str, None] = {}
     for row in load_published(paper, root):
         if row["metric"] == metric and only in (None, row["table"]):
             sets[row["dataset"]] = None
-            place = (row["method"], row["source"])
-            values.setdefault(place, {})[row["dataset"]] = f"{row['value']:.{row['digits']}f}"
+            setting = ", ".join(_setting(name, value) for name, value in row["setting"].items())
+            place = (row["method"], setting, row["source"])
+            cell = values.setdefault(place, {}).setdefault(row["dataset"], [])
+            cell.append(published_text(row))
+    # A setting that all rows share is for the text around the table to say.
+    kept = [0, 1, 2] if len({place[1] for place in values}) > 1 else [0, 2]
+    names = ("method", "setting", "source class")
     lines = [
-        [*place, *(found.get(name, "") for name in sets)] for place, found in values.items()
+        [*(place[k] for k in kept), *(" or ".join(found.get(name, ())) for name in sets)]
+        for place, found in values.items()
     ]
-    return table(["method", "source class", *sets], lines, numeric=len(sets))
+    return table([*(names[k] for k in kept), *sets], lines, numeric=len(sets))
 
 
 def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
@@ -189,6 +194,8 @@ def _symbols(target: str) -> str:
 
 
 def _setting(name: str, value: object) -> str:
+    if name in ("encoder", "run"):
+        return str(value)
     return f"{value:.0%} aligned" if name == "aligned_ratio" else f"{name} {value}"
 
 

@@ -38,6 +38,10 @@ def _table(options: argparse.Namespace) -> int:
     if options.profile == "full":
         published = experiments.load_published(options.paper, root)
         for table in dict.fromkeys(row["table"] for row in published):
+            rows = [row for row in published if row["table"] == table]
+            if not any(row["comparable"] for row in rows):
+                print(f"\nThe published table {table}: {len(rows)} values, none comparable")
+                continue
             compared = experiments.comparison_table(options.paper, table, root)
             print(f"\nBeside the published table {table}\n")
             print(experiments.to_markdown(compared.drop(columns=["where", "caveat"])))

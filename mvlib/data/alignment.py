@@ -121,18 +121,20 @@ def partially_align(
     score. The authors fix the split over all network seeds.
 
     **pvc** (PVC). Of a permutation drawn by Python's generator seeded with
-    `random_state`, the first :math:`\lfloor n r \rfloor` samples are pairs known in
-    training. For testing the *whole* second view is permuted, the rows of the known pairs
-    included, and must be realigned; view 1 keeps its order and its labels score. So known
-    pairs are in `pairs`, and `aligned` is True only where a pair happens to share a row.
-    View 3 and on: the pairs' rows go where view 2's go, the others are shuffled further.
+    `random_state`, the first :math:`\lfloor n r \rfloor` samples are known pairs, and alone
+    pretrain. Then the *whole* second view is permuted, the rows of the known pairs included:
+    the authors match it to view 1 once, train on with that match, and score with it; view 1
+    keeps its order and its labels score. So known pairs are in `pairs`, and `aligned` is True
+    only where a pair happens to share a row. View 3 and on: the pairs' rows go where view 2's
+    go, the others are shuffled further.
 
     **mvcln** (MvCLN; SURE and VITAL do the same). Of a permutation, the first
     :math:`\lceil n r \rceil` samples are aligned. All views are put in that order,
     the aligned rows first; the remaining rows of view 2 are shuffled among themselves. The
     labels of view 1, in that order, score. With `random_state` equal to the authors'
     division seed, rows are MvCLN's own; VITAL draws from NumPy's generator instead. View 3
-    and on: shuffled by further draws.
+    and on: shuffled by further draws. `ratio` is the share that is aligned; the option of
+    MvCLN's script is taken for the share that is not.
 
     Deviations
     ----------

@@ -29,7 +29,10 @@ def read_layout(
     loader : {"cells", "arrays", "train_test", "npz"}
         Its layout.
     layout : mapping
-        Where each view and the labels are in it; see the function of that layout.
+        Where each view and the labels are in it; see the function of that layout. With
+        `sort_by_label = true` the rows are then sorted by label with NumPy's default sort,
+        as SMART's code has Reuters_dim10. That sort is not stable: the order inside a class
+        is NumPy's own.
     views : sequence of str
         Names of the views to read.
 
@@ -54,6 +57,9 @@ def read_layout(
                 f"{path}: view {name!r} has shape {X.shape} and there are {len(y)} labels: "
                 f"expected ({len(y)}, n_features); the file is not of the layout {loader!r}"
             )
+    if layout.get("sort_by_label", False):
+        rows = np.argsort(y)
+        found, y = {name: X[rows] for name, X in found.items()}, y[rows]
     return found, check_labels(y, len(y), argument=f"the labels of {path}")
 
 

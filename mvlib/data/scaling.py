@@ -33,7 +33,9 @@ def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:
 
     Notes
     -----
-    As in the SMART authors' code. MvCLN, SURE and VITAL scale column by column instead.
+    As in the code of SMART and of PVC. The others differ: VITAL brings each column to
+    [0, 1] by itself; MvCLN scales nothing but the columns of Reuters_dim10, SURE those and the
+    second view of MNIST-USPS. SMART's authors scale before they choose the aligned rows.
     """
     scaled = []
     for v, X in enumerate(check_views(Xs, dtype=np.float64)):

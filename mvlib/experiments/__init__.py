@@ -28,6 +28,7 @@ _EXPORTS = {
     "load_modalities": "mvlib.experiments.modalities",
     "load_plan": "mvlib.experiments.plan",
     "load_published": "mvlib.experiments.published",
+    "published_text": "mvlib.experiments.published",
     "load_records": "mvlib.experiments.records",
     "paired_comparisons": "mvlib.experiments.statistics",
     "plan_papers": "mvlib.experiments.plan",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]
     list of dict
         `paper`, `table`, `id`, `dataset`, `method`, `setting` (such as
         `{"aligned_ratio": 1.0}`), `rule`, `metric`, `value` (points), `digits`, `source`
-        ("abstract", "code" or "secondary"), `where`, `caveat`, `comparable`, `reason`
-        (None where it is comparable) and `needs` (what a run needs beside the data, or
+        ("abstract", "code", "secondary" or "recalled"), `where`, `caveat`, `comparable`,
+        `reason` (None where it is comparable), `needs` (what a run needs beside the data, or
+        None) and `addends` (what the value is the sum of, where it is printed nowhere, or
         None), in the order of the file. Empty where the file holds claims alone.
 
     Raises
@@ -40,12 +43,12 @@ def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]
 
     name, content = _read(paper, root)
     rows, ids = [], set()
-    for row in content.get("row", ()):
+    for row in chain.from_iterable(map(_single, content.get("row", ()))):
         if row["id"] in ids:
             raise ValueError(f"{name}: id={row['id']!r} stands twice: expected it once")
         ids.add(row["id"])
         check_choice(f"{name}, {row['id']}: dataset", row["dataset"], data.all_names())
-        shared = {key: value for key, value in row.items() if key != "values"}
+        shared = {key: row[key] for key in row if key not in ("values", "addends")}
         for metric, value in row["values"].items():
             rows.append(
                 {
@@ -55,9 +58,18 @@ def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]
                     **shared,
                     "metric": metric,
                     "value": value,
+                    "addends": row.get("addends", {}).get(metric),
                 }
             )
     return rows
+
+
+def published_text(row: Mapping[str, Any]) -> str:
+    """Return a row's value as printed, or as the sum that it is: `53.1 (48.9 + 4.2)`."""
+    value, *parts = (
+        f"{number:.{row['digits']}f}" for number in (row["value"], *(row["addends"] or ()))
+    )
+    return f"{value} ({' + '.join(parts)})" if parts else value
 
 
 def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
@@ -80,6 +92,17 @@ def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
         If the file is missing or not as its schema says; as for `load_published`.
     """
     return list(_read(paper, root)[1].get("claim", ()))
+
+
+def _single(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row a data set of what may be a whole row of a printed table."""
+    cells = row.get("cells")
+    if cells is None:
+        yield row
+        return
+    shared = {key: row[key] for key in row if key != "cells"}
+    for dataset, values in cells.items():
+        yield {**shared, "id": f"{row['id']}-{dataset}", "dataset": dataset, "values": values}
 
 
 def _read(paper: str, root: Path | None) -> tuple[str, dict[str, Any]]:

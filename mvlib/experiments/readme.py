@@ -10,7 +10,7 @@ from mvlib._files import write_text
 from mvlib._paths import project_root
 from mvlib.experiments.markdown import to_markdown
 from mvlib.experiments.plan import load_plan, plan_papers, plan_runs
-from mvlib.experiments.published import load_published
+from mvlib.experiments.published import load_published, published_text
 from mvlib.experiments.scores import spread
 from mvlib.experiments.tables import compare, results_frame, select
 
@@ -22,7 +22,9 @@ def readme_table(root: Path | None = None) -> str:
     """Return what is reproduced, from the committed records, as markdown.
 
     One row for each paper, data set and setting (such as the share of aligned rows) that has
-    full records or a comparable published number: ACC in points, mean ± sd over seeds.
+    full records or a comparable published number: ACC in points, mean ± sd over seeds, with
+    the matrix products and the device that the records name, and a published number that is
+    a sum as that sum.
 
     Parameters
     ----------
@@ -34,8 +36,8 @@ def readme_table(root: Path | None = None) -> str:
     root = root or project_root()
     rows = [row for paper in plan_papers(root) for row in _rows(paper, root)]
     columns = [
-        "Paper", "Data set", "Setting", "Seeds", "ACC, last epoch", "ACC, oracle epoch",
-        "Published ACC", "Source", "Verdict",
+        "Paper", "Data set", "Setting", "Seeds", "Made with", "ACC, last epoch",
+        "ACC, oracle epoch", "Published ACC", "Source", "Verdict",
     ]  # fmt: skip
     return to_markdown(pd.DataFrame(rows, columns=columns))
 
@@ -121,17 +123,31 @@ def _row(
         "Setting": setting_text(setting),
     }
     for rule in ("last", "oracle"):
-        ours = 100 * select(frame, dataset, setting, method, rule)["acc"].astype(float)
+        found = select(frame, dataset, setting, method, rule)
+        ours = 100 * found["acc"].astype(float)
         row["Seeds"] = len(ours)
         if len(ours):
+            row["Made with"] = _made_with(found)
             row[f"ACC, {rule} epoch"] = spread(ours.mean(), ours.std(ddof=1))
     if claim is not None:
-        found, _ = compare(claim, frame)
+        stands, _ = compare(claim, frame)
         row |= {
-            "Published ACC": f"{claim['value']:.{claim['digits']}f}",
+            "Published ACC": published_text(claim),
             "Source": claim["source"],
-            "Verdict": found.word,
+            "Verdict": stands.word,
         }
     else:
         row["Verdict"] = "no published number"
     return row
+
+
+def _made_with(found: Any) -> str:
+    """Return the arithmetic and the device of some results: `bfloat16 products, CPU`."""
+    columns = found.reindex(columns=["precision", "device"]).itertuples(index=False, name=None)
+    words = (
+        f"{precision} products, {device.upper()}"
+        if isinstance(precision, str)
+        else device.upper()
+        for precision, device in columns
+    )
+    return " or ".join(dict.fromkeys(words))

@@ -3,13 +3,22 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.optimize import brentq
 from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
-from support.ntk_transcription import cluster, kernel, neighbor_graph, pieces, planted
+from support.ntk_transcription import (
+    cluster,
+    kernel,
+    neighbor_graph,
+    pieces,
+    planted,
+    softmax,
+    unit,
+)
 
 from mvlib.encoders import TextBank
-from mvlib.methods import NTKSpectralClustering
-from mvlib.methods.ntk_spectral import SubspaceAffinity
+from mvlib.methods import NTKSpectralClustering, semantic_centres
+from mvlib.methods.ntk_spectral import SubspaceAffinity, keep_nouns
 
 SETTINGS = {"temperature": 0.05, "n_neighbors": 15, "random_state": 0}
 
@@ -280,3 +289,92 @@ def test_bad_input_is_named(problem, case):
     settings = {"n_clusters": 4, "prompts": 3, **SETTINGS, **parameters}
     with pytest.raises(ValueError, match=message):
         NTKSpectralClustering(**settings).fit(*data)
+
+
+def code_reading(Z, Ws, tau, q, mu, lam):
+    """The diffusion as the code of VLM4Cluster has it, step by step."""
+    Ss = []
+    for W in Ws:
+        K = kernel(Z, W, tau)
+        np.fill_diagonal(K, 0)
+        A = np.zeros_like(K)
+        for i, row in enumerate(K):
+            others = np.delete(np.arange(len(K)), i)
+            nearest = others[np.argsort(-row[others])[:q]]
+            A[i, nearest] = row[nearest]
+        A = np.maximum(A, A.T)
+        A[A < 0] = 0
+        d = np.maximum(A.sum(axis=1), 1)
+        Ss.append(A / np.sqrt(d)[:, None] / np.sqrt(d))
+    n_prompts = len(Ss)
+    A, beta = np.eye(len(Z)), np.full(n_prompts, 1 / n_prompts)
+    for _ in range(5):
+        for _ in range(8):
+            before = A
+            A = sum(b * S @ A @ S.T for b, S in zip(beta, Ss, strict=True)) / (1 + mu)
+            A = A + mu / (1 + mu) * np.eye(len(Z))
+            A = (A + A.T) / 2
+            A[A < 0] = 0
+            if np.linalg.norm(A - before) / (np.linalg.norm(before) + 1e-12) < 1e-4:
+                break
+        H = [(A * A).sum() - (A * (S @ A @ S.T)).sum() for S in Ss]
+        for _ in range(4):
+            for i in range(n_prompts):
+                for j in range(i + 1, n_prompts):
+                    s = beta[i] + beta[j]
+                    beta[i] = np.clip((lam * s + H[j] - H[i]) / (2 * lam), 0, 1)
+                    beta[j] = np.clip(s - beta[i], 0, 1)
+            beta = np.maximum(beta, 0)
+            beta = np.maximum(
+                beta - brentq(lambda t, b=beta: np.maximum(b - t, 0).sum() - 1, -2, 2), 0
+            )
+    return A, beta
+
+
+def test_the_settings_of_the_code_give_what_its_steps_give():
+    # Images on all sides and a high temperature: edges of either sign, degrees below one.
+    rng = np.random.default_rng(0)
+    Z, Ws = rng.normal(size=(60, 12)), rng.normal(size=(3, 9, 12))
+    settings = {"temperature": 0.7, "n_neighbors": 30, "regularization": 0.01, "top": None}
+    code = NTKSpectralClustering.code_settings()
+    model = NTKSpectralClustering(3, random_state=0, **code | settings).fit(Z, Ws)
+    A, beta = code_reading(Z, Ws, tau=0.7, q=30, mu=0.1, lam=0.01)
+    assert model.history_["n_tied"] == 0
+    assert np.ptp(beta) > 0.01
+    assert np.allclose(model.prompt_weights_, beta, atol=1e-5)
+    assert np.allclose(model.affinity_, A, atol=1e-6)
+    for switch in ("graph", "clip_negatives", "degree_floor"):
+        own = {name: value for name, value in code.items() if name != switch}
+        other = NTKSpectralClustering(3, random_state=0, **own | settings).fit(Z, Ws)
+        assert not np.allclose(other.affinity_, A, atol=1e-4), switch
+
+
+@pytest.mark.parametrize("mean", ["plain", "unit"])
+def test_nouns_are_filtered_by_the_mean_over_prompts_of_their_features_or_unit_vectors(
+    problem, mean
+):
+    Z, Ws, _ = problem
+    lengths = np.random.default_rng(0).uniform(0.1, 10, (len(Ws), len(Ws[0]), 1))
+    banks = [
+        TextBank(tuple(map(str, range(len(W)))), W * by)
+        for W, by in zip(Ws, lengths, strict=True)
+    ]
+    kept, n_centers = keep_nouns(
+        banks,
+        Z,
+        4,
+        n_centers="three_a_class",
+        top=1,
+        prompt_mean=mean,
+        device="cpu",
+        random_state=0,
+    )
+    assert n_centers == 12
+    centres = semantic_centres(Z, 12, device="cpu", random_state=0)
+    nouns = np.mean(lengths * Ws if mean == "plain" else Ws, axis=0)
+    p = softmax(unit(nouns) @ unit(centres).T)
+    expected = {
+        max(np.flatnonzero(p.argmax(axis=1) == c), key=lambda j, c=c: p[j, c])
+        for c in np.unique(p.argmax(axis=1))
+    }
+    assert set(kept) == expected

@@ -7,7 +7,7 @@ from sklearn.base import clone
 from torch import nn
 
 from mvlib import SetCLIP
-from mvlib.methods.set_clip import estimator
+from mvlib.methods.set_clip import Objective, estimator
 from mvlib.methods.set_clip.network import Branch, ProjectionHead
 from mvlib.metrics import accuracy, retrieval_scores
 
@@ -247,6 +247,31 @@ def test_rate_falls_once_the_loss_stops_falling(views):
     assert rates[-1] <= 0.5e-6
 
 
+@pytest.mark.parametrize("plateau", ["epoch", "last_batch"])
+def test_the_schedule_follows_the_mean_of_an_epoch_or_as_coded_its_last_batch(
+    views, monkeypatch, plateau
+):
+    totals, stepped = [], []
+    call = Objective.__call__
+    step = torch.optim.lr_scheduler.ReduceLROnPlateau.step
+
+    def recorded(self, *batch):
+        losses = call(self, *batch)
+        totals.append(losses["loss"].item())
+        return losses
+
+    def followed(self, loss):
+        stepped.append(loss)
+        return step(self, loss)
+
+    monkeypatch.setattr(Objective, "__call__", recorded)
+    monkeypatch.setattr(torch.optim.lr_scheduler.ReduceLROnPlateau, "step", followed)
+    SetCLIP(**SMALL, plateau=plateau).fit(views)
+    epochs = np.reshape(totals, (3, 4))
+    expected = epochs[:, -1] if plateau == "last_batch" else epochs.mean(axis=1)
+    assert stepped == pytest.approx(expected, rel=1e-6)
+
+
 def test_paper_settings_are_the_authors_and_nobody_can_change_them_for_others():
     vit, resnet = SetCLIP.paper_settings("vit"), SetCLIP.paper_settings("resnet-34")
     assert list(vit["weights"].values()) == [0.1, 0.1, 0.6, 0.1, 1.0]
@@ -284,6 +309,7 @@ NO_PAIRS = np.empty((0, 2), dtype=np.int64)
         ({"mmd_bandwidths": "many"}, "mmd_bandwidths='many'"),
         ({"mmd_bandwidths": ()}, "mmd_bandwidths is empty"),
         ({"factor": 0.0}, "factor"),
+        ({"plateau": "last"}, "plateau='last'"),
         ({"random_state": -1}, "random_state"),
         ({"device": "abacus"}, "abacus"),
     ],

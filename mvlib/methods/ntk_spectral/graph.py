@@ -152,7 +152,9 @@ def sparsify(
         q. Of `Neighbors`, so many of each list.
     graph : {"mutual", "union"}, default="mutual"
         "mutual" keeps an edge if each end is among the q nearest of the other (the paper);
-        "union" if one is (the authors' later code).
+        "union" if one is (the authors' later code, which takes the larger of both entries and
+        therefore has no negative edge that one end alone lists; nor has this with
+        `clip_negatives`).
     clip_negatives : bool, default=False
         Whether to drop edges of negative affinity (as in the code).
 

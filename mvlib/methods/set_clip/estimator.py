@@ -106,6 +106,9 @@ class SetCLIP(AlignmentMethod):
         Of Adam (added to the gradient, not AdamW's).
     patience, factor : int, float, default=5, 0.8
         The rates are multiplied by `factor` after `patience` epochs without a lower loss.
+    plateau : {"epoch", "last_batch"}, default="epoch"
+        Which loss that is: the mean of an epoch, or as in the authors' code that of its last
+        batch alone.
     device : str, default="auto"
         "auto" takes a GPU if there is one.
     random_state : int, optional
@@ -136,13 +139,22 @@ class SetCLIP(AlignmentMethod):
     w_clip L_clip, the last three on the first views.
 
     *Deviations*. The authors train the encoders; here features are frozen by default, and
-    centred and divided by their root mean square first. Their second views are SimCLR's of
-    images and a second pass of BERT under dropout 0.3 for texts: of frozen features neither
-    can be had, and a share of 0.3 of the features is left out instead, in both modalities;
-    their first views of texts are under dropout too, ours only under the heads'. Their
-    schedule follows the loss of an epoch's last batch, ours the epoch's mean; they keep the
-    network of epoch 30, we the last. Their batches are fixed blocks of the file, see
-    `reshuffle`; what does not fill a batch is dropped there and seen here.
+    centred and divided by their root mean square first. Their first view of an image is the
+    image, their second SimCLR's transform of it, applied to the normalised picture through
+    8-bit integers, where negative values wrap, and not normalised again; texts pass BERT
+    twice under dropout 0.3. Of frozen features neither can be had: the first view is the
+    features, the second lacks a share of 0.3 of them, in both modalities, and dropout is in
+    the heads alone.
+
+    Their batches are fixed blocks of 64 rows of the file (235 of them, 15,040 rows; what does
+    not fill a batch is dropped, and seen here), of which the first 21 (ViT) or 22 (ResNet-34)
+    are the pairs, the same in every epoch: `reshuffle=False`. Their schedule follows the last
+    batch: `plateau="last_batch"`. They keep the network of epoch 30 of 32: `n_epochs=30`.
+    MEASURED
+
+    They score in batches of 50, and pass the test images through the random transform as
+    well; `mvlib.metrics.retrieval_scores` ranks all rows at once, of features as they are.
+    What that is worth was not measured.
 
     Examples
     --------
@@ -178,6 +190,7 @@ class SetCLIP(AlignmentMethod):
         weight_decay: float = 1e-3,
         patience: int = 5,
         factor: float = 0.8,
+        plateau: str = "epoch",
         device: str = "auto",
         random_state: int | None = None,
     ):
@@ -203,6 +216,7 @@ class SetCLIP(AlignmentMethod):
         self.weight_decay = weight_decay
         self.patience = patience
         self.factor = factor
+        self.plateau = plateau
         self.device = device
         self.random_state = random_state
 
@@ -219,7 +233,8 @@ class SetCLIP(AlignmentMethod):
         -------
         dict
             Keyword arguments of `SetCLIP`. Sampling is left at its default, which is not the
-            authors': they sample "same_instances" with `reshuffle=False`.
+            authors': they sample "same_instances" with `reshuffle=False`, and have
+            `plateau="last_batch"` and `n_epochs=30`.
 
         Raises
         ------
@@ -260,7 +275,10 @@ class SetCLIP(AlignmentMethod):
         -----
         Source: arXiv 2305.14095 and its code; see `pseudo_label_loss`. *Deviations*. Its
         keyword-level labels are left out: they need the captions' words, not features. S-CLIP
-        fine-tunes CLIP at a learnt temperature; here heads start at random and tau is fixed.
+        fine-tunes CLIP at a learnt temperature, with ten steps of warm-up and weight decay
+        0.2, on batches of 32 pairs and 32 other images on each of four GPUs; here heads start
+        at random, tau is fixed, and batches are divided as `pairs_per_batch` says. What these
+        are worth was not measured.
         Rows of the second modality without a partner, which S-CLIP has none of, are further
         negatives of its supervised loss.
         """
@@ -282,6 +300,7 @@ class SetCLIP(AlignmentMethod):
             self.sampling,
         )
         drawn: list[Batch] = []
+        last: dict[str, torch.Tensor] = {}
         with training.seeded(self.random_state, device) as generator:
             branches = self._branches(tensors).to(device)
             optimizer = torch.optim.Adam(
@@ -300,13 +319,16 @@ class SetCLIP(AlignmentMethod):
                 return drawn
 
             def step(batch: Batch) -> dict[str, torch.Tensor]:
-                return self._losses(
+                losses = self._losses(
                     branches, tensors, batch, objective, plan.n_paired, generator
                 )
+                last["loss"] = losses["loss"].detach()
+                return losses
 
             def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, float]:
                 rate = optimizer.param_groups[-1]["lr"]
-                schedule.step(means["loss"])
+                of_last = self.plateau == "last_batch"
+                schedule.step(last["loss"].item() if of_last else means["loss"])
                 return {"learning_rate": rate}
 
             self.history_ = training.run(
@@ -397,6 +419,7 @@ class SetCLIP(AlignmentMethod):
         check_number("factor", self.factor, low=0, high=1, open_low=True)
         check_number("dropout", self.dropout, low=0, high=0.99)
         check_choice("sampling", self.sampling, SAMPLINGS)
+        check_choice("plateau", self.plateau, ("epoch", "last_batch"))
         for head in by_modality("heads", self.heads):
             if not isinstance(head, nn.Module):
                 check_choice("heads", head, HEADS)
