@@ -190,3 +190,71 @@ def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.nd
             )
         mask = mask.astype(bool)
     return mask
+
+
+def check_view(X: Any, argument: str, dtype: Any = np.float32) -> np.ndarray:
+    """Return one matrix as `check_views` does, under its own name.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, not 2-d, not numeric, or holds NaN or infinity.
+    """
+    try:
+        return check_views([X], dtype=dtype, argument=argument)[0]
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"{argument}[0]", argument)) from error
+
+
+def check_pairs(lengths: Sequence[int], paired: Any = None, pairs: Any = None) -> np.ndarray:
+    """Return the known pairs as row numbers.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Rows of the two modalities.
+    paired : array-like of shape (n_samples,), bool, optional
+        True where row i of both is known to be one sample.
+    pairs : array-like of shape (n_pairs, 2), int, optional
+        The same as row numbers; each row is in one pair at most.
+
+    Returns
+    -------
+    ndarray of shape (n_pairs, 2), int64
+        No row if neither is given.
+
+    Raises
+    ------
+    ValueError
+        If both are given, or one does not fit the rows.
+    """
+    if paired is not None and pairs is not None:
+        raise ValueError("paired and pairs are both given: expected one of them")
+    if paired is not None:
+        if lengths[0] != lengths[1]:
+            raise ValueError(
+                f"paired is given for modalities of {lengths[0]} and {lengths[1]} rows: "
+                "expected pairs, row numbers of both"
+            )
+        rows = np.flatnonzero(check_mask(paired, lengths[0], argument="paired"))
+        return np.stack([rows, rows], axis=1)
+    if pairs is None:
+        return np.empty((0, 2), dtype=np.int64)
+    known = np.asarray(pairs)
+    if known.size == 0:
+        return np.empty((0, 2), dtype=np.int64)
+    if known.ndim != 2 or known.shape[1] != 2 or known.dtype.kind not in "iu":
+        raise ValueError(
+            f"pairs has shape {known.shape} and dtype {known.dtype}: expected integers, "
+            "(n_pairs, 2)"
+        )
+    for v, length in enumerate(lengths):
+        column = known[:, v]
+        if column.min() < 0 or column.max() >= length:
+            raise ValueError(
+                f"pairs[:, {v}] goes from {column.min()} to {column.max()}: expected rows 0 to "
+                f"{length - 1} of Xs[{v}]"
+            )
+        if len(np.unique(column)) < len(column):
+            raise ValueError(f"pairs[:, {v}] names a row twice: expected one pair a row")
+    return known.astype(np.int64)

@@ -11,6 +11,7 @@ import torch
 
 from mvlib.encoders.cache import FeatureCache
 from mvlib.encoders.preprocessing import ImageLike
+from mvlib.ops.rows import unit_rows
 
 
 class Encoder(ABC):
@@ -126,5 +127,4 @@ class Encoder(ABC):
 def _finished(features: np.ndarray, normalize: bool) -> np.ndarray:
     if not normalize:
         return features
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return features / np.maximum(length, np.finfo(np.float32).tiny)
+    return unit_rows(features)

@@ -13,7 +13,7 @@ from mvlib.encoders.ridge import imagenet_ridge_map
 from mvlib.experiments.recorder import Recorder
 from mvlib.methods import CLIPKMeans, ZeroShot
 from mvlib.metrics import clustering_scores
-from mvlib.ops import top_k
+from mvlib.ops import top_k, unit_rows
 
 if TYPE_CHECKING:
     from mvlib.data import ImageDataset
@@ -73,8 +73,7 @@ def retrieval_recall(images: np.ndarray, texts: np.ndarray, k: int = 10) -> floa
     """
     images, texts = check_views([images, texts], argument="images and texts")
     check_number("k", k, low=1, high=len(texts), integer=True)
-    unit = [X / np.linalg.norm(X, axis=1, keepdims=True) for X in (images, texts)]
-    _, nearest = top_k(*unit, k)
+    _, nearest = top_k(unit_rows(images), unit_rows(texts), k)
     return float((nearest == np.arange(len(images))[:, None]).any(axis=1).mean())
 
 

@@ -14,7 +14,7 @@ from mvlib.experiments.recorder import Recorder
 from mvlib.experiments.vision import VisionProblem
 from mvlib.methods import CAE, SIC, optimal_transport_plan, theorem_1_quantities
 from mvlib.metrics import clustering_scores
-from mvlib.ops import best_matching, contingency_table
+from mvlib.ops import best_matching, contingency_table, unit_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,8 +228,7 @@ def plan_failures(
 def _pot_error(images: np.ndarray, words: np.ndarray, epsilon: float, bound: int) -> str:
     import ot
 
-    unit = [X / np.linalg.norm(X, axis=1, keepdims=True) for X in (images, words)]
-    cost = (1 - unit[0] @ unit[1].T).astype(np.float32)
+    cost = (1 - unit_rows(images) @ unit_rows(words).T).astype(np.float32)
     even = [np.full(n, 1 / n, dtype=np.float32) for n in cost.shape]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -298,9 +297,9 @@ def centrality(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:
     ndarray of shape (n_samples,)
         From -1 to 1: the most typical members have the most.
     """
-    unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    unit = unit_rows(embedding)
     centres = np.stack([unit[labels == label].mean(axis=0) for label in np.unique(labels)])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    centres = unit_rows(centres)
     return (unit * centres[np.unique(labels, return_inverse=True)[1]]).sum(axis=1)
 
 

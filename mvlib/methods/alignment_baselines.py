@@ -8,7 +8,8 @@ import numpy as np
 from scipy.linalg import eigh
 
 from mvlib._validation import check_number
-from mvlib.methods.alignment_frame import AlignmentMethod, unit_rows
+from mvlib.methods.alignment_frame import AlignmentMethod
+from mvlib.ops.rows import unit_rows
 
 
 class LinearAlignment(AlignmentMethod):

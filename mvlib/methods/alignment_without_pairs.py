@@ -11,7 +11,8 @@ from mvlib.methods.alignment_baselines import (
     principal_axes,
     rotation,
 )
-from mvlib.methods.alignment_frame import AlignmentMethod, unit_rows
+from mvlib.methods.alignment_frame import AlignmentMethod
+from mvlib.ops.rows import unit_rows
 
 
 class GromovWasserstein(LinearAlignment):

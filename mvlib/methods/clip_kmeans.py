@@ -6,7 +6,7 @@ from typing import Any
 
 from mvlib.encoders import Encoder
 from mvlib.methods.image_clustering import ImageClustering
-from mvlib.methods.semantic_space import unit_rows
+from mvlib.ops.rows import unit_rows
 
 
 class CLIPKMeans(ImageClustering):

@@ -10,7 +10,7 @@ from mvlib.methods.cae_equations import optimal_transport_plan
 from mvlib.methods.cae_space import softmax_marginals
 from mvlib.methods.counterparts import counterpart, softmax_counterpart
 from mvlib.methods.semantic_inputs import check_features, check_same_space
-from mvlib.methods.semantic_space import unit_rows
+from mvlib.ops.rows import unit_rows
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mvlib.methods.semantic_inputs import (
     image_features,
     text_bank,
 )
-from mvlib.methods.semantic_space import unit_rows
+from mvlib.ops.rows import unit_rows
 
 
 class ZeroShot(ImageClustering):

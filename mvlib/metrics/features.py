@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mvlib._validation import check_views
+from mvlib.ops.rows import unit_rows
 
 
 def mean_pairwise_cosine(X: np.ndarray) -> float:
@@ -29,8 +30,7 @@ def mean_pairwise_cosine(X: np.ndarray) -> float:
     n = len(X)
     if n < 2:
         raise ValueError(f"X has {n} row: expected at least 2")
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    unit = X / np.where(norms > 0, norms, 1)
+    unit = unit_rows(X)
     # The sum over all pairs is the squared length of the sum; the diagonal is left out.
     total = float((unit.sum(axis=0) ** 2).sum()) - float((unit**2).sum())
     return total / (n * (n - 1))

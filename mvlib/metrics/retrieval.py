@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from scipy.stats import hypergeom
 
-from mvlib._validation import check_number
-from mvlib.methods.alignment_frame import check_pairs, check_view, unit_rows
-from mvlib.methods.set_clip.discrepancy import ONE_BANDWIDTH, mmd
+from mvlib._validation import check_number, check_pairs, check_view
+from mvlib.ops.discrepancy import mmd
+from mvlib.ops.rows import unit_rows
 
 DEPTHS = (1, 5, 10)
 DIRECTIONS = ("first_to_second", "second_to_first")
@@ -154,7 +154,7 @@ def modality_gap(first: np.ndarray, second: np.ndarray) -> float:
 def embedding_mmd(
     first: np.ndarray,
     second: np.ndarray,
-    bandwidths: float | Sequence[float] = ONE_BANDWIDTH,
+    bandwidths: float | Sequence[float] = 1.0,
     n_samples: int = 1000,
     random_state: int | None = None,
 ) -> float:
@@ -166,8 +166,8 @@ def embedding_mmd(
         Embeddings of one modality; their length does not matter.
     second : array-like of shape (n_second, n_features)
         Embeddings of the other.
-    bandwidths : float or sequence of float, default=(1.0,)
-        See `mvlib.methods.set_clip.mmd`.
+    bandwidths : float or sequence of float, default=1.0
+        See `mvlib.ops.mmd`.
     n_samples : int, default=1000
         Of each modality with more rows, so many are drawn: the estimate is biased upwards by
         about 1 / n_samples, so compare at one number.

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import silhouette_score
 
 from mvlib._validation import check_number, check_views
-from mvlib.ops import cosine_kmeans
+from mvlib.ops import cosine_kmeans, unit_rows
 
 HIGHEST = 20
 SUBSAMPLE = 2000
@@ -89,8 +89,7 @@ def choose_n_clusters(
     if len(X) > subsample:
         generator = np.random.default_rng(random_state)
         X = X[np.sort(generator.choice(len(X), subsample, replace=False))]
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    unit = X / np.where(norms > 0, norms, 1)
+    unit = unit_rows(X)
     distances = np.clip(1 - unit @ unit.T, 0, 2)
     np.fill_diagonal(distances, 0)
     candidates = range(2, highest_candidate(len(X)) + 1)

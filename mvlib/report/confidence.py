@@ -8,6 +8,7 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from mvlib._validation import check_labels, check_views
+from mvlib.ops.rows import unit_rows
 
 MAX_POINTS = 2000
 _TSNE_FROM = 30
@@ -48,8 +49,10 @@ def group_confidence(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
     n_groups = int(labels.max()) + 1
     if n_groups < 2:
         return np.zeros(len(X)), np.full(len(X), -1)
-    unit = _unit(X)
-    centres = _unit(np.stack([unit[labels == group].mean(axis=0) for group in range(n_groups)]))
+    unit = unit_rows(X)
+    centres = unit_rows(
+        np.stack([unit[labels == group].mean(axis=0) for group in range(n_groups)])
+    )
     distances = np.clip(1 - unit @ centres.T, 0, 2)
     rows = np.arange(len(X))
     own = distances[rows, labels]
@@ -88,7 +91,7 @@ def map_positions(
     if len(X) > max_points:
         generator = np.random.default_rng(random_state)
         indices = np.sort(generator.choice(len(X), max_points, replace=False))
-    points = _unit(np.asarray(X, dtype=np.float64)[indices])
+    points = unit_rows(np.asarray(X, dtype=np.float64)[indices])
     plane, method = _plane(points, random_state)
     # The orientation of either method's axes means nothing.
     if np.ptp(plane[:, 1]) > np.ptp(plane[:, 0]):
@@ -112,8 +115,3 @@ def _plane(points: np.ndarray, random_state: int | None) -> tuple[np.ndarray, st
     with threadpool_limits(1):
         plane = TSNE(perplexity=perplexity, random_state=random_state).fit_transform(reduced)
     return plane, f"PCA to {n_components} dimensions, then t-SNE"
-
-
-def _unit(X: np.ndarray) -> np.ndarray:
-    norms = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(norms > 0, norms, 1.0)

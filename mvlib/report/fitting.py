@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvlib.ops.rows import unit_rows
+
 if TYPE_CHECKING:
     from mvlib.encoders import TextBank
 
@@ -101,12 +103,9 @@ def noun_cosines(
     ndarray of shape (n_clusters, n_nouns), float32
         Zero for a group without images.
     """
-    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     centres = np.zeros((n_clusters, features.shape[1]), dtype=np.float32)
-    np.add.at(centres, labels, unit)
-    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
-    words = nouns.features / np.linalg.norm(nouns.features, axis=1, keepdims=True)
-    return centres @ words.T
+    np.add.at(centres, labels, unit_rows(features))
+    return unit_rows(centres) @ unit_rows(nouns.features).T
 
 
 def nearest_nouns(cosines: np.ndarray, texts: Sequence[str]) -> list[Names]:

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from ntk_transcription import cluster
+from support.ntk_transcription import cluster
 
 from mvlib.methods import NTKSpectralClustering
 from mvlib.methods.ntk_spectral import (

@@ -3,24 +3,26 @@
 from mvlib._lazy import attach
 
 _EXPORTS = {
+    "Diffusion": "mvlib.methods.ntk_spectral.equations",
     "NTKSpectralClustering": "mvlib.methods.ntk_spectral.estimator",
-    "Diffusion": "mvlib.methods.ntk_spectral.diffusion",
-    "Neighbors": "mvlib.methods.ntk_spectral.neighbors",
-    "SubspaceAffinity": "mvlib.methods.ntk_spectral.affinity",
+    "Neighbors": "mvlib.methods.ntk_spectral.graph",
+    "SubspaceAffinity": "mvlib.methods.ntk_spectral.scale",
     "connect_fragments": "mvlib.methods.ntk_spectral.graph",
-    "coordinate_weights": "mvlib.methods.ntk_spectral.weights",
-    "diffuse_affinities": "mvlib.methods.ntk_spectral.diffusion",
-    "diffuse_in_subspace": "mvlib.methods.ntk_spectral.subspace",
-    "discretize": "mvlib.methods.ntk_spectral.discretization",
+    "coordinate_weights": "mvlib.methods.ntk_spectral.equations",
+    "diffuse_affinities": "mvlib.methods.ntk_spectral.equations",
+    "diffuse_in_subspace": "mvlib.methods.ntk_spectral.scale",
+    "discretize": "mvlib.ops.spectral",
     "explicit_features": "mvlib.methods.ntk_spectral.scale",
     "feature_embedding": "mvlib.methods.ntk_spectral.scale",
-    "nearest_neighbors": "mvlib.methods.ntk_spectral.neighbors",
+    "keep_nouns": "mvlib.methods.ntk_spectral.estimator",
+    "nearest_neighbors": "mvlib.methods.ntk_spectral.graph",
     "normalize_graph": "mvlib.methods.ntk_spectral.graph",
     "noun_assignments": "mvlib.methods.ntk_spectral.equations",
     "ntk_affinity": "mvlib.methods.ntk_spectral.equations",
-    "simplex_weights": "mvlib.methods.ntk_spectral.weights",
+    "simplex_weights": "mvlib.methods.ntk_spectral.equations",
     "sparsify": "mvlib.methods.ntk_spectral.graph",
-    "spectral_embedding": "mvlib.methods.ntk_spectral.spectral",
+    "spectral_embedding": "mvlib.ops.spectral",
+    "take_rows": "mvlib.methods.ntk_spectral.estimator",
 }
 
 __all__ = list(_EXPORTS)

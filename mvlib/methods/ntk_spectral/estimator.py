@@ -1,25 +1,58 @@
-"""NTK spectral clustering as an estimator."""
+"""NTK spectral clustering as an estimator: nouns, graphs, diffusion, cut."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+import torch
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
-from mvlib.encoders import Encoder
+from mvlib._validation import check_choice, check_number
+from mvlib.data import PROMPTS
+from mvlib.encoders import Encoder, TextBank
+from mvlib.methods.cluster_naming import name_clusters
+from mvlib.methods.counterparts import cluster_mass, softmax_blocks
 from mvlib.methods.image_clustering import ImageClustering
-from mvlib.methods.ntk_spectral.checks import check_parameters
-from mvlib.methods.ntk_spectral.discretization import discretize
-from mvlib.methods.ntk_spectral.equations import SEMANTIC
-from mvlib.methods.ntk_spectral.nouns import (
-    THREE_A_CLASS,
-    keep_nouns,
-    noun_names,
-    prompt_banks,
-    take_rows,
+from mvlib.methods.ntk_spectral.equations import (
+    AFFINITIES,
+    RULES,
+    SEMANTIC,
+    Diffusion,
+    diffuse_affinities,
 )
-from mvlib.methods.ntk_spectral.pipeline import cut_features, cut_graph
+from mvlib.methods.ntk_spectral.graph import (
+    EXACT_ROWS,
+    GRAPHS,
+    NORMALIZATIONS,
+    SEARCHES,
+    connect_fragments,
+    nearest_neighbors,
+    normalize_graph,
+    sparsify,
+)
+from mvlib.methods.ntk_spectral.scale import (
+    diffuse_in_subspace,
+    explicit_features,
+    feature_embedding,
+    partition,
+)
+from mvlib.methods.semantic_inputs import check_same_space, text_bank
+from mvlib.methods.semantic_space import number_of_centres, semantic_centres
+from mvlib.methods.tac_nouns import filter_nouns
+from mvlib.ops import discretize, spectral_embedding, unit_rows
+
+FUSIONS = ("diffusion", "mean", "single")
+PROMPT_MEANS = ("plain", "unit")
+THREE_A_CLASS = "three_a_class"
+SOLVERS = ("auto", "full", "subspace", "features")
+FULL_ROWS = 2000
+# With 50, degrees of images on few edges came out too small on photographs, even negative,
+# and such an image had an eigenvector of its own.
+SPARE_RANK = 120
 
 
 class NTKSpectralClustering(ImageClustering):
@@ -248,7 +281,7 @@ class NTKSpectralClustering(ImageClustering):
             without an encoder, more clusters than images, too few images for `n_neighbors`,
             a graph of more pieces than clusters, or a parameter out of range.
         """
-        check_parameters(self)
+        self._check_parameters()
         encoder = self._encoder()
         X, train = self._images(images, train_images, encoder)
         banks, kept, n_centers = None, np.empty(0, np.int64), None
@@ -265,15 +298,287 @@ class NTKSpectralClustering(ImageClustering):
                 random_state=self.random_state,
             )
             banks = take_rows(banks[:1] if self.fusion == "single" else banks, kept)
-        cut = cut_features if self.solver == "features" else cut_graph
-        found = cut(self, X, banks)
-        self.affinity_, self.embedding_ = found.affinity, found.embedding
-        self.prompt_weights_, self.objective_ = found.prompt_weights, found.objective
-        self.history_ = {"kept": kept, "n_centers": n_centers, **found.history}
+        nouns = None if banks is None else [bank.features for bank in banks]
+        cut = self._cut_features if self.solver == "features" else self._cut_graph
+        self.history_ = {"kept": kept, "n_centers": n_centers, **cut(X, nouns)}
         self.labels_ = discretize(self.embedding_, random_state=self.random_state)
         self.cluster_names_ = [{"nouns": [], "captions": []} for _ in range(self.n_clusters)]
         if banks is not None:
-            self.cluster_names_ = noun_names(
-                X, banks, self.labels_, self.n_clusters, self.temperature, self.device
-            )
+            self.cluster_names_ = self._names(X, banks)
         return self
+
+    def _cut_graph(self, X: np.ndarray, nouns: list[np.ndarray] | None) -> dict[str, Any]:
+        graphs, pieces, n_tied = self._graphs(X, nouns)
+        found = self._fused(graphs)
+        self.affinity_, self.objective_ = found.affinity, found.objective
+        self.prompt_weights_ = found.prompt_weights
+        self.embedding_, eigenvalues = spectral_embedding(
+            found.affinity, self.n_clusters, pieces=pieces, random_state=self.random_state
+        )
+        n_pieces = int(pieces.max()) + 1
+        return {
+            "eigenvalues": eigenvalues,
+            "steps": found.steps,
+            "n_pieces": n_pieces,
+            "n_tied": n_tied,
+        }
+
+    def _graphs(
+        self, X: np.ndarray, nouns: list[np.ndarray] | None
+    ) -> tuple[list[sparse.csr_array], np.ndarray, int]:
+        """Return a graph a prompt, each image's component in all, and how many were tied."""
+        shared = {
+            "temperature": self.temperature,
+            "affinity": self.affinity,
+            "device": self.device,
+            "random_state": self.random_state,
+        }
+        cells = None
+        if self.search == "cells" or (self.search == "auto" and len(X) > EXACT_ROWS):
+            cells = partition(X, nouns, **shared)
+        graphs, tied = [], np.zeros(len(X), dtype=bool)
+        for W in [None] if nouns is None else nouns:
+            found = nearest_neighbors(
+                X, W, self.n_neighbors, search=self.search, cells=cells, **shared
+            )
+            graph = sparsify(
+                found, self.n_neighbors, self.graph, clip_negatives=self.clip_negatives
+            )
+            graph, small = connect_fragments(graph, found, self.n_neighbors)
+            graphs.append(graph)
+            tied |= small
+        pieces = connected_components(sum(graphs), directed=False)[1].astype(np.int64)
+        return graphs, pieces, int(tied.sum())
+
+    def _fused(self, graphs: list[sparse.csr_array]) -> Diffusion:
+        n, n_prompts = graphs[0].shape[0], len(graphs)
+        if self.fusion != "diffusion":
+            mean = sparse.csr_array(sum(graphs) / np.float32(n_prompts))
+            return Diffusion(mean, np.full(n_prompts, 1 / n_prompts), np.empty(0), ())
+        transitions = [
+            normalize_graph(graph, self.normalization, degree_floor=self.degree_floor)
+            for graph in graphs
+        ]
+        names = ("mu", "regularization", "n_rounds", "n_steps", "weights")
+        schedule = {name: getattr(self, name) for name in names}
+        if self.solver == "full" or (self.solver == "auto" and n <= FULL_ROWS):
+            return diffuse_affinities([S.astype(np.float64) for S in transitions], **schedule)
+        rank = self.rank
+        if rank is None:
+            rank = max(2 * self.n_clusters, self.n_clusters + SPARE_RANK)
+        return diffuse_in_subspace(
+            transitions, min(rank, n), random_state=self.random_state, **schedule
+        )
+
+    def _cut_features(self, X: np.ndarray, nouns: list[np.ndarray] | None) -> dict[str, Any]:
+        self.affinity_ = explicit_features(
+            X,
+            nouns,
+            min(self.n_features, len(X)),
+            temperature=self.temperature,
+            affinity=self.affinity,
+            device=self.device,
+            random_state=self.random_state,
+        )
+        n_prompts = 1 if nouns is None else len(nouns)
+        self.prompt_weights_ = np.full(n_prompts, 1 / n_prompts)
+        self.objective_ = np.empty(0)
+        self.embedding_, eigenvalues = feature_embedding(self.affinity_, self.n_clusters)
+        return {"eigenvalues": eigenvalues, "steps": (), "n_pieces": 1, "n_tied": 0}
+
+    def _names(
+        self, X: np.ndarray, banks: list[TextBank]
+    ) -> list[dict[str, list[tuple[str, float]]]]:
+        mass = sum(
+            cluster_mass(
+                softmax_blocks(X, bank.features, self.temperature, self.device),
+                self.labels_,
+                self.n_clusters,
+                len(bank.texts),
+            )
+            for bank in banks
+        )
+        named = name_clusters(mass, banks[0].texts)
+        return [{"nouns": names, "captions": []} for names in named]
+
+    def _check_parameters(self) -> None:
+        for argument, options in (
+            ("graph", GRAPHS),
+            ("normalization", NORMALIZATIONS),
+            ("fusion", FUSIONS),
+            ("affinity", AFFINITIES),
+            ("weights", RULES),
+            ("prompt_mean", PROMPT_MEANS),
+            ("solver", SOLVERS),
+            ("search", SEARCHES),
+        ):
+            check_choice(argument, getattr(self, argument), options)
+        for argument in ("temperature", "mu", "regularization"):
+            check_number(argument, getattr(self, argument), low=0, open_low=True)
+        check_number("degree_floor", self.degree_floor, low=0)
+        for argument in ("n_clusters", "n_neighbors", "n_rounds", "n_steps", "n_features"):
+            check_number(argument, getattr(self, argument), low=1, integer=True)
+        if isinstance(self.n_centers, str):
+            check_choice("n_centers", self.n_centers, (THREE_A_CLASS,))
+        for argument in ("rank", "n_centers", "top"):
+            value = getattr(self, argument)
+            if value is not None and not isinstance(value, str):
+                check_number(argument, value, low=1, integer=True)
+        if self.solver == "features" and self.fusion == "diffusion":
+            raise ValueError(
+                "solver='features' has no graph to diffuse: expected fusion='mean' or 'single'"
+            )
+
+
+def prompt_banks(
+    texts: Any,
+    prompts: int | Sequence[str],
+    encoder: Encoder | None = None,
+    precision: str = "float32",
+) -> list[TextBank]:
+    """Return the nouns' features under each prompt.
+
+    Parameters
+    ----------
+    texts : list of TextBank or of array-like, TextBank, array-like, or list of str
+        A bank a prompt, each (n_words, n_features), row j of each the same word; one bank, for
+        one prompt; or words, to be encoded under each template.
+    prompts : int or sequence of str
+        How many prompts, from the first: of TAC's templates, for words, or of the banks, if
+        there are more. Or the templates themselves, for words.
+    encoder : Encoder, optional
+        Needed for words.
+    precision : {"float32", "float16"}, default="float32"
+        As in `image_features`.
+
+    Returns
+    -------
+    list of TextBank
+        Of one length and width, features not normalised.
+
+    Raises
+    ------
+    ValueError
+        If words come without an encoder, banks differ in their words or widths, there are
+        fewer templates than asked for, or features are empty, not finite or zero in a row.
+    """
+    counted = isinstance(prompts, Integral)
+    if counted:
+        check_number("prompts", prompts, low=1, integer=True)
+    elif isinstance(prompts, str) or not len(prompts):
+        raise ValueError(f"prompts={prompts!r}: expected a number or a list of templates")
+    given = _listed(texts)
+    if given is None:
+        if counted:
+            check_number("prompts", prompts, high=len(PROMPTS), integer=True)
+        templates = list(PROMPTS[:prompts] if counted else prompts)
+        return [text_bank("texts", texts, encoder, (p,), precision) for p in templates]
+    banks = [
+        text_bank(f"texts[{b}]", bank, encoder, None, precision)
+        for b, bank in enumerate(given[: prompts if counted else None])
+    ]
+    for b, bank in enumerate(banks):
+        if bank.texts != banks[0].texts:
+            raise ValueError(
+                f"texts[{b}] has other words than texts[0]: expected the same words in the "
+                "same order under each prompt"
+            )
+    check_same_space(**{f"texts[{b}]": bank.features for b, bank in enumerate(banks)})
+    return banks
+
+
+def keep_nouns(
+    banks: list[TextBank],
+    train: np.ndarray,
+    n_clusters: int,
+    *,
+    n_centers: int | str | None = None,
+    top: int | None = 5,
+    prompt_mean: str = "plain",
+    device: str = "auto",
+    random_state: int | None = None,
+) -> tuple[np.ndarray, int | None]:
+    """Return the rows of the positive nouns, by TAC's filter on the mean of the prompts.
+
+    Parameters
+    ----------
+    banks : list of TextBank
+        A bank a prompt.
+    train : ndarray of shape (n_train, n_features), float32
+        The images that choose.
+    n_clusters : int
+        Number of clusters.
+    n_centers : int or "three_a_class", optional
+        Centres of the images; by default `number_of_centres`.
+    top : int, optional, default=5
+        Nouns a centre. None keeps all nouns.
+    prompt_mean : {"plain", "unit"}, default="plain"
+        The mean of the features as they are (TAC's code), or of the unit vectors of each
+        prompt (the benchmark's code).
+    device : str, default="auto"
+        Where to compute.
+    random_state : int, optional
+        Seed of the centres.
+
+    Returns
+    -------
+    kept : ndarray of shape (n_kept,), int64
+        Rows, ascending.
+    n_centers : int or None
+        How many centres there were; None where nothing was filtered.
+
+    Raises
+    ------
+    ValueError
+        If widths differ or a parameter is out of range.
+    """
+    check_same_space(images=train, texts=banks[0].features)
+    if top is None:
+        return np.arange(len(banks[0].texts)), None
+    if n_centers is None:
+        n_centers = number_of_centres(len(train), n_clusters)
+    elif n_centers == THREE_A_CLASS:
+        n_centers = min(3 * n_clusters, len(train))
+    centres = semantic_centres(train, n_centers, device=device, random_state=random_state)
+    features = [bank.features for bank in banks]
+    if prompt_mean == "unit":
+        features = [unit_rows(X) for X in features]
+    mean = np.mean(features, axis=0)
+    return filter_nouns(mean, centres, top, device=device), n_centers
+
+
+def take_rows(banks: list[TextBank], rows: np.ndarray) -> list[TextBank]:
+    """Return the banks with these rows alone.
+
+    Parameters
+    ----------
+    banks : list of TextBank
+        A bank a prompt.
+    rows : ndarray of shape (n_kept,), int64
+        Which.
+
+    Returns
+    -------
+    list of TextBank
+    """
+    return [TextBank(tuple(bank.texts[j] for j in rows), bank.features[rows]) for bank in banks]
+
+
+def _listed(texts: Any) -> list[Any] | None:
+    """Return the banks one by one, or None where `texts` are words."""
+    if isinstance(texts, str) or texts is None:
+        raise ValueError(
+            f"texts={texts!r} holds no nouns: expected a bank a prompt, a bank, or a list of "
+            "words"
+        )
+    if isinstance(texts, TextBank):
+        return [texts]
+    if isinstance(texts, np.ndarray | torch.Tensor):
+        return [texts] if texts.ndim < 3 else list(texts)
+    texts = list(texts)
+    if not texts:
+        raise ValueError("texts is empty: expected at least one word")
+    if isinstance(texts[0], str):
+        return None
+    flat = np.ndim(texts[0]) == 1 and not isinstance(texts[0], TextBank)
+    return [texts] if flat else texts

@@ -1,16 +1,136 @@
-"""From nearest neighbours to a graph that can be diffused and cut."""
+"""From the affinity to a graph: nearest neighbours, edges, tied pieces, transitions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import torch
+import torch.nn.functional as F
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from mvlib._validation import check_choice, check_number
-from mvlib.methods.ntk_spectral.neighbors import Neighbors
+from mvlib.methods.ntk_spectral.equations import (
+    AFFINITIES,
+    SEMANTIC,
+    assignments,
+    kernel_block,
+)
+from mvlib.methods.ntk_spectral.scale import blocks_of_cells, partition, taken
+from mvlib.methods.semantic_inputs import check_features, check_same_space
+from mvlib.ops import nearest_others, resolve_device
 
+SEARCHES = ("auto", "exact", "cells")
 GRAPHS = ("mutual", "union")
 NORMALIZATIONS = ("symmetric", "row")
+# Up to so many images, all pairs are compared; the cells cost more than they save.
+EXACT_ROWS = 15_000
+BLOCK_BYTES = 1 << 23
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The nearest others of each image.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples, n_neighbors), float32
+        Affinities, from the largest.
+    indices : ndarray of shape (n_samples, n_neighbors), int64
+        Whose they are. An image is not its own neighbour.
+    """
+
+    values: np.ndarray
+    indices: np.ndarray
+
+
+def nearest_neighbors(
+    Z: np.ndarray,
+    W: np.ndarray | None = None,
+    n_neighbors: int = 30,
+    *,
+    temperature: float = 0.04,
+    affinity: str = "ntk",
+    search: str = "auto",
+    cells: np.ndarray | None = None,
+    device: str = "auto",
+    random_state: int | None = None,
+) -> Neighbors:
+    """Return the images of largest affinity with each image.
+
+    Parameters
+    ----------
+    Z : array-like of shape (n_samples, n_features)
+        Image features.
+    W : array-like of shape (n_nouns, n_features), optional
+        Text features of the positive nouns under one prompt, for "ntk" and "semantic".
+    n_neighbors : int, default=30
+        q.
+    temperature : float, default=0.04
+        tau.
+    affinity : {"ntk", "visual", "semantic", "rbf"}, default="ntk"
+        As in `ntk_affinity`.
+    search : {"auto", "exact", "cells"}, default="auto"
+        "exact" compares all pairs, at a cost of n^2. "cells" compares an image with the
+        some 4,096 of the cells that its own cell has the largest affinity with, at a cost
+        linear in n; it misses neighbours in cells farther off. "auto" is exact up to 15,000
+        images.
+    cells : ndarray of shape (n_samples,), int64, optional
+        A partition for "cells", as `partition` makes it, to be used for several prompts.
+    device : str, default="auto"
+        Where to compute.
+    random_state : int, optional
+        Seed of the cells.
+
+    Returns
+    -------
+    Neighbors
+
+    Raises
+    ------
+    ValueError
+        If there are not more images than `n_neighbors`, nouns are missing, widths differ,
+        values are not finite, or a parameter is out of range.
+
+    Notes
+    -----
+    Memory beyond the features: the assignments, (n_samples, n_nouns) in float32, one block
+    of 8 MB, and the lists.
+    """
+    check_choice("affinity", affinity, AFFINITIES)
+    check_choice("search", search, SEARCHES)
+    check_number("temperature", temperature, low=0, open_low=True)
+    Z = check_features("Z", Z)
+    n = len(Z)
+    check_number("n_neighbors", n_neighbors, low=1, integer=True)
+    if n_neighbors >= n:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} is too many for {n} images: expected at most {n - 1}"
+        )
+    on = resolve_device(device)
+    points = F.normalize(torch.as_tensor(Z, device=on), dim=1)
+    shares = None
+    if affinity in SEMANTIC:
+        if W is None:
+            raise ValueError(f"affinity={affinity!r} needs W, the nouns' text features")
+        W = check_features("W", W)
+        check_same_space(images=Z, nouns=W)
+        shares = assignments(points, [W], temperature)
+    if search == "cells" or (search == "auto" and n > EXACT_ROWS):
+        if cells is None:
+            banks = None if shares is None else [W]
+            cells = partition(Z, banks, temperature, affinity, device, random_state)
+        blocks = blocks_of_cells(points, shares, cells, affinity, temperature, n_neighbors)
+    else:
+        step = max(1, BLOCK_BYTES // (4 * n))
+        blocks = [(rows, slice(None)) for rows in torch.arange(n).split(step)]
+
+    def score(rows: torch.Tensor, columns: torch.Tensor | slice) -> torch.Tensor:
+        sides = *taken(points, shares, rows), *taken(points, shares, columns)
+        return kernel_block(*sides, affinity, temperature)
+
+    return Neighbors(*nearest_others(n, n_neighbors, score, blocks, device=on))
 
 
 def sparsify(
@@ -21,6 +141,8 @@ def sparsify(
     clip_negatives: bool = False,
 ) -> sparse.csr_array:
     """Keep the edges of nearest neighbours.
+
+        A_ij = K_ij where i is among the q nearest of j and j of i, else 0  (NTK, paper)
 
     Parameters
     ----------
@@ -128,6 +250,8 @@ def normalize_graph(
     degree_floor: float = 0.0,
 ) -> sparse.csr_array:
     """Return the transitions S of a graph A with degrees D.
+
+        S = D^-1/2 A D^-1/2  (NTK, as coded)
 
     Parameters
     ----------

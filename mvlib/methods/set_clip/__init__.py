@@ -3,17 +3,18 @@
 from mvlib._lazy import attach
 
 _EXPORTS = {
-    "NINETEEN_BANDWIDTHS": "mvlib.methods.set_clip.discrepancy",
-    "PAPER_SETTINGS": "mvlib.methods.set_clip.settings",
+    "NINETEEN_BANDWIDTHS": "mvlib.methods.set_clip.equations",
+    "ONE_BANDWIDTH": "mvlib.methods.set_clip.equations",
+    "Objective": "mvlib.methods.set_clip.equations",
+    "PAPER_SETTINGS": "mvlib.methods.set_clip.estimator",
     "ProjectionHead": "mvlib.methods.set_clip.network",
     "SetCLIP": "mvlib.methods.set_clip.estimator",
-    "ONE_BANDWIDTH": "mvlib.methods.set_clip.discrepancy",
-    "density": "mvlib.methods.set_clip.semantic_density",
-    "mmd": "mvlib.methods.set_clip.discrepancy",
-    "pseudo_label_loss": "mvlib.methods.set_clip.contrast",
-    "pseudo_label_plan": "mvlib.methods.set_clip.contrast",
-    "self_supervised_contrastive_loss": "mvlib.methods.set_clip.contrast",
-    "semantic_density_distribution_loss": "mvlib.methods.set_clip.semantic_density",
+    "density": "mvlib.methods.set_clip.equations",
+    "mmd": "mvlib.ops.discrepancy",
+    "pseudo_label_loss": "mvlib.methods.set_clip.equations",
+    "pseudo_label_plan": "mvlib.methods.set_clip.equations",
+    "self_supervised_contrastive_loss": "mvlib.methods.set_clip.equations",
+    "semantic_density_distribution_loss": "mvlib.methods.set_clip.equations",
 }
 
 __all__ = list(_EXPORTS)

@@ -1,23 +1,48 @@
-"""Set-CLIP as an estimator."""
+"""Set-CLIP as an estimator: its settings, its batches, its training."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
-from mvlib._validation import check_choice
+from mvlib._validation import check_choice, check_number
+from mvlib.methods import training
 from mvlib.methods.alignment_frame import AlignmentMethod
-from mvlib.methods.set_clip.checks import by_modality, check_parameters, check_raw
-from mvlib.methods.set_clip.contrast import TEMPERATURE
-from mvlib.methods.set_clip.discrepancy import ONE_BANDWIDTH
-from mvlib.methods.set_clip.network import Augmentation
-from mvlib.methods.set_clip.semantic_density import BANDWIDTH
-from mvlib.methods.set_clip.settings import PAPER_SETTINGS
-from mvlib.methods.set_clip.trainer import Trainer, embed
+from mvlib.methods.set_clip.equations import (
+    BANDWIDTH,
+    NINETEEN_BANDWIDTHS,
+    ONE_BANDWIDTH,
+    PARTS,
+    TEMPERATURE,
+    Objective,
+)
+from mvlib.methods.set_clip.network import AUGMENTATIONS, HEADS, Augmentation, Branch
 from mvlib.ops.device import resolve_device
+
+SAMPLINGS = ("independent", "same_instances")
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def _settings(weights: tuple[float, ...], pairs_per_batch: int) -> Mapping[str, Any]:
+    shared = {"batch_size": 64, "n_epochs": 32, "learning_rate": 1e-3}
+    named = MappingProxyType(dict(zip(PARTS[:5], weights, strict=True)))
+    return MappingProxyType({"weights": named, "pairs_per_batch": pairs_per_batch, **shared})
+
+
+# As in the authors' code. Read-only, so that no caller changes another's settings.
+PAPER_SETTINGS = MappingProxyType(
+    {
+        "vit": _settings((0.1, 0.1, 0.6, 0.1, 1.0), 21),
+        "resnet-34": _settings((0.15, 0.15, 0.7, 0.2, 1.0), 22),
+    }
+)
 
 
 class SetCLIP(AlignmentMethod):
@@ -263,15 +288,336 @@ class SetCLIP(AlignmentMethod):
         return cls(n_clusters, **({"weights": {"clip": 1.0, "pseudo_label": 1.0}} | parameters))
 
     def _fit(self, views: list[np.ndarray], pairs: np.ndarray) -> None:
-        self.branches_, self.history_ = Trainer(self, views, pairs).run()
+        device = resolve_device(self.device)
+        # Raw input, which may be large, goes to the device a batch at a time.
+        tensors = [
+            torch.from_numpy(view).to(device if encoder is None else "cpu")
+            for view, encoder in zip(views, by_modality("encoders", self.encoders), strict=True)
+        ]
+        objective = self._objective()
+        plan = plan_batches(
+            (len(views[0]), len(views[1])),
+            pairs,
+            self.batch_size,
+            self.pairs_per_batch,
+            self.sampling,
+        )
+        drawn: list[Batch] = []
+        last: dict[str, torch.Tensor] = {}
+        with training.seeded(self.random_state, device) as generator:
+            branches = self._branches(tensors).to(device)
+            optimizer = torch.optim.Adam(
+                self._groups(branches),
+                lr=self.learning_rate,
+                weight_decay=self.weight_decay,
+                fused=True,
+            )
+            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, patience=self.patience, factor=self.factor
+            )
 
+            def batches() -> list[Batch]:
+                if self.reshuffle or not drawn:
+                    drawn[:] = draw_epoch(plan, generator)
+                return drawn
+
+            def step(batch: Batch) -> dict[str, torch.Tensor]:
+                losses = self._losses(
+                    branches, tensors, batch, objective, plan.n_paired, generator
+                )
+                last["loss"] = losses["loss"].detach()
+                return losses
+
+            def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, float]:
+                rate = optimizer.param_groups[-1]["lr"]
+                of_last = self.plateau == "last_batch"
+                schedule.step(last["loss"].item() if of_last else means["loss"])
+                return {"learning_rate": rate}
+
+            self.history_ = training.run(
+                self.n_epochs,
+                batches,
+                step,
+                branches,
+                optimizer,
+                parts=PARTS,
+                after_epoch=after_epoch,
+                name="Set-CLIP",
+            )
+        self.branches_ = branches.eval()
+
+    def _losses(
+        self,
+        branches: nn.ModuleList,
+        views: list[torch.Tensor],
+        batch: Batch,
+        objective: Objective,
+        n_paired: int,
+        generator: torch.Generator,
+    ) -> dict[str, torch.Tensor]:
+        embedded, others = [], []
+        augmentations = by_modality("augmentation", self.augmentation)
+        for v, (branch, rows) in enumerate(zip(branches, batch, strict=True)):
+            X = views[v][rows.to(views[v].device)].to(branch.center.device)
+            if objective.weights[PARTS[v]]:
+                Z, other = branch.two_views(
+                    X, augmentations[v], self.augmentation_strength, generator
+                )
+            else:
+                Z, other = branch(X), None
+            embedded.append(Z)
+            others.append(other)
+        if embedded[0].shape[1] != embedded[1].shape[1]:
+            raise ValueError(
+                f"heads give {embedded[0].shape[1]} and {embedded[1].shape[1]} dimensions: "
+                "expected one width"
+            )
+        return objective(*embedded, (others[0], others[1]), n_paired)
+
+    def _branches(self, views: list[torch.Tensor]) -> nn.ModuleList:
+        encoders = by_modality("encoders", self.encoders)
+        heads = by_modality("heads", self.heads)
+        return nn.ModuleList(
+            Branch(encoder, view, head, self.embedding_dim, self.dropout)
+            for encoder, view, head in zip(encoders, views, heads, strict=True)
+        )
+
+    def _groups(self, branches: nn.ModuleList) -> list[dict]:
+        encoders = [
+            p for b in branches if b.encoder is not None for p in b.encoder.parameters()
+        ]
+        heads = [p for b in branches for p in b.head.parameters()]
+        groups = [{"params": encoders, "lr": self.encoder_learning_rate}]
+        return (groups if encoders else []) + [{"params": heads}]
+
+    @torch.no_grad()
     def _embed(self, X: np.ndarray, modality: int) -> np.ndarray:
-        return embed(self.branches_[modality], X, resolve_device(self.device))
-
-    def _check_parameters(self) -> None:
-        check_parameters(self)
+        branch = self.branches_[modality]
+        blocks = torch.from_numpy(X).split(1024)
+        return torch.cat(
+            [branch(part.to(branch.center.device)).cpu() for part in blocks]
+        ).numpy()
 
     def _rows(self, X: Any, v: int) -> np.ndarray:
         if by_modality("encoders", self.encoders)[v] is None:
             return super()._rows(X, v)
-        return check_raw(X, f"Xs[{v}]")
+        return _raw_rows(X, f"Xs[{v}]")
+
+    def _check_parameters(self) -> None:
+        check_number("batch_size", self.batch_size, low=4, integer=True)
+        for name in ("n_epochs", "embedding_dim"):
+            check_number(name, getattr(self, name), low=1, integer=True)
+        check_number("patience", self.patience, low=0, integer=True)
+        if self.pairs_per_batch is not None:
+            check_number("pairs_per_batch", self.pairs_per_batch, low=1, integer=True)
+        for name in (
+            "temperature",
+            "learning_rate",
+            "encoder_learning_rate",
+            "density_bandwidth",
+        ):
+            check_number(name, getattr(self, name), low=0, open_low=True)
+        for name in ("weight_decay", "augmentation_strength"):
+            check_number(name, getattr(self, name), low=0)
+        check_number("factor", self.factor, low=0, high=1, open_low=True)
+        check_number("dropout", self.dropout, low=0, high=0.99)
+        check_choice("sampling", self.sampling, SAMPLINGS)
+        check_choice("plateau", self.plateau, ("epoch", "last_batch"))
+        for head in by_modality("heads", self.heads):
+            if not isinstance(head, nn.Module):
+                check_choice("heads", head, HEADS)
+        for augmentation in by_modality("augmentation", self.augmentation):
+            if not callable(augmentation):
+                check_choice("augmentation", augmentation, AUGMENTATIONS)
+            if augmentation == "dropout":
+                check_number("augmentation_strength", self.augmentation_strength, high=0.99)
+        for encoder in by_modality("encoders", self.encoders):
+            if encoder is not None and not isinstance(encoder, nn.Module):
+                raise ValueError(f"encoders holds {encoder!r}: expected torch modules or None")
+
+    def _objective(self) -> Objective:
+        named = PAPER_SETTINGS["vit"]["weights"] if self.weights is None else self.weights
+        if not isinstance(named, Mapping):
+            raise ValueError(f"weights={named!r}: expected a mapping from {', '.join(PARTS)}")
+        for name, weight in named.items():
+            check_choice("weights", name, PARTS)
+            check_number(f"weights[{name!r}]", weight, low=0)
+        weights = {part: float(named.get(part, 0)) for part in PARTS}
+        if not any(weights.values()):
+            raise ValueError("weights has none above 0: expected a loss to minimise")
+        widths = self.mmd_bandwidths
+        if isinstance(widths, str):
+            check_choice("mmd_bandwidths", widths, ("nineteen",))
+            widths = NINETEEN_BANDWIDTHS
+        widths = (widths,) if isinstance(widths, int | float) else tuple(widths)
+        for width in widths:
+            check_number("mmd_bandwidths", width, low=0, open_low=True)
+        if not widths:
+            raise ValueError("mmd_bandwidths is empty: expected at least one")
+        return Objective(
+            weights,
+            self.temperature,
+            self.density_bandwidth,
+            bool(self.normalized_density),
+            widths,
+        )
+
+
+def by_modality(argument: str, value: Any) -> tuple[Any, Any]:
+    """Return a parameter as a pair, one entry a modality.
+
+    Raises
+    ------
+    ValueError
+        If it is a sequence of another length.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise ValueError(f"{argument} has {len(value)} entries: expected one a modality")
+        return value[0], value[1]
+    return value, value
+
+
+def _raw_rows(X: Any, argument: str) -> np.ndarray:
+    """Return what an encoder is to read: floats as float32, whole numbers as int64."""
+    rows = np.asarray(X)
+    if rows.dtype.kind not in "fiub" or rows.ndim < 2 or 0 in rows.shape:
+        raise ValueError(
+            f"{argument} has shape {rows.shape} and dtype {rows.dtype}: expected numbers, "
+            "(n_samples, ...), none of the axes empty"
+        )
+    if rows.dtype.kind != "f":
+        return rows.astype(np.int64)
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{argument} holds NaN or infinity: expected finite numbers")
+    return rows.astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchPlan:
+    """How the rows of an epoch are drawn.
+
+    Attributes
+    ----------
+    pairs : ndarray of shape (n_pairs, 2), int64
+        Known pairs.
+    pools : tuple of two ndarrays, int64
+        Rows of each modality that are in no pair.
+    n_paired : int
+        Pairs in a batch. They are its first rows, in the same order in both modalities.
+    n_unpaired : tuple of two int
+        Further rows of each modality in a batch.
+    n_steps : int
+        Batches in an epoch.
+    same_instances : bool
+        Whether the further rows of a batch are of the same number in both modalities.
+    """
+
+    pairs: np.ndarray
+    pools: tuple[np.ndarray, np.ndarray]
+    n_paired: int
+    n_unpaired: tuple[int, int]
+    n_steps: int
+    same_instances: bool
+
+
+def plan_batches(
+    lengths: tuple[int, int],
+    pairs: np.ndarray,
+    batch_size: int,
+    pairs_per_batch: int | None = None,
+    sampling: str = "independent",
+) -> BatchPlan:
+    """Divide a batch between pairs and other rows.
+
+    Parameters
+    ----------
+    lengths : tuple of two int
+        Rows of the modalities.
+    pairs : ndarray of shape (n_pairs, 2), int64
+        Known pairs.
+    batch_size : int
+        Rows of each modality in a batch.
+    pairs_per_batch : int, optional
+        How many of them are pairs, if there are that many. By default in proportion to the
+        larger modality, but at least two where there are two.
+    sampling : {"independent", "same_instances"}, default="independent"
+        Whether the other rows are drawn for each modality by itself, or the same row numbers
+        in both.
+
+    Returns
+    -------
+    BatchPlan
+        An epoch has as many batches as the larger modality fills. A modality with fewer
+        rows without a pair than a batch would take gives those it has.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to draw, or "same_instances" meets modalities of unequal length or
+        a pair of two different row numbers.
+    """
+    same = sampling == "same_instances"
+    if same and (lengths[0] != lengths[1] or (pairs[:, 0] != pairs[:, 1]).any()):
+        raise ValueError(
+            "sampling='same_instances' takes row i of both modalities for one sample: "
+            f"expected equal lengths (they are {lengths[0]} and {lengths[1]}) and pairs (i, i)"
+        )
+    largest = max(lengths)
+    if pairs_per_batch is None:
+        wanted = max(2, round(batch_size * len(pairs) / largest)) if len(pairs) else 0
+    else:
+        wanted = pairs_per_batch
+    pools = tuple(
+        np.setdiff1d(np.arange(length), pairs[:, v]) for v, length in enumerate(lengths)
+    )
+    n_paired = min(wanted, len(pairs), batch_size)
+    # A batch asked to be all pairs takes nothing else, even where there are fewer.
+    free = 0 if wanted >= batch_size else batch_size - n_paired
+    n_unpaired = tuple(min(free, len(pool)) for pool in pools)
+    if min(n_paired + n for n in n_unpaired) < 2:
+        raise ValueError(
+            f"pairs has {len(pairs)} rows and a batch would take {n_paired} of them and "
+            f"{n_unpaired} others: expected at least 2 rows of each modality"
+        )
+    return BatchPlan(pairs, pools, n_paired, n_unpaired, math.ceil(largest / batch_size), same)
+
+
+def draw_epoch(plan: BatchPlan, generator: torch.Generator) -> list[Batch]:
+    """Return the batches of one epoch.
+
+    Parameters
+    ----------
+    plan : BatchPlan
+        What to draw.
+    generator : torch.Generator
+        On the CPU, so that the draws are the same on every device.
+
+    Returns
+    -------
+    list of tuple of two Tensors, int64
+        Row numbers of both modalities, no row twice in a batch. Each pool is shuffled once
+        an epoch and passed through, over and over if it is short.
+    """
+    order = _shuffled(plan.pairs, generator)
+    first = _shuffled(plan.pools[0], generator)
+    second = first if plan.same_instances else _shuffled(plan.pools[1], generator)
+    batches = []
+    for step in range(plan.n_steps):
+        known = _slice(order, plan.n_paired, step)
+        others = (
+            _slice(pool, n, step)
+            for pool, n in zip((first, second), plan.n_unpaired, strict=True)
+        )
+        batches.append(tuple(torch.cat([known[:, v], rows]) for v, rows in enumerate(others)))
+    return batches
+
+
+def _shuffled(rows: np.ndarray, generator: torch.Generator) -> torch.Tensor:
+    return torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)]
+
+
+def _slice(rows: torch.Tensor, size: int, step: int) -> torch.Tensor:
+    if size == 0:
+        return rows[:0]
+    return rows[(torch.arange(size) + step * size) % len(rows)]

@@ -29,8 +29,8 @@ def fit(n_clusters=6, **parameters):
     }
 
 
-def filtered_nouns():
-    model = NTKSpectralClustering(6, **SMALL | {"n_centers": 12, "top": 3})
+def filtered_nouns(**parameters):
+    model = NTKSpectralClustering(6, **SMALL | {"n_centers": 12, "top": 3} | parameters)
     return {"kept": model.fit(drawings(), nouns()).history_["kept"]}
 
 
@@ -74,9 +74,7 @@ CASES = {
     name: Case(run)
     for name, run in {
         "paper": fit,
-        "code": partial(
-            fit, graph="union", clip_negatives=True, degree_floor=1.0, weights="coordinate"
-        ),
+        "code": partial(fit, **NTKSpectralClustering.code_settings()),
         "row normalisation": partial(fit, normalization="row"),
         "weights that differ": partial(fit, regularization=0.5, mu=0.02),
         "one round of two steps": partial(fit, n_rounds=1, n_steps=2),
@@ -87,6 +85,9 @@ CASES = {
         "semantic": partial(fit, affinity="semantic"),
         "rbf": partial(fit, affinity="rbf", graph="union"),
         "filtered nouns": filtered_nouns,
+        "filtered nouns, code": partial(
+            filtered_nouns, n_centers="three_a_class", prompt_mean="unit"
+        ),
         "affinities": affinities,
         "neighbours in cells": cells,
         "nystrom": explicit,

@@ -17,6 +17,7 @@ SMALL = {
     "random_state": 0,
     "device": "cpu",
 }
+FALLING = {"patience": 0, "factor": 0.5, "learning_rate": 0.1, "n_epochs": 5}
 
 
 def numbers(model, Xs, **known):
@@ -65,7 +66,8 @@ CASES = {
         "s-clip": partial(fit, make=SetCLIP.s_clip),
         "linear heads, noise": partial(fit, heads="linear", augmentation="noise"),
         "trained encoders": trained_encoders,
-        "rates that fall": partial(fit, 0, patience=0, factor=0.5, learning_rate=0.1),
+        "rates that follow the mean": partial(fit, 0, **FALLING),
+        "rates that follow the last batch": partial(fit, 0, **FALLING, plateau="last_batch"),
         "pairs by row numbers": pairs_by_number,
         "clusters": clusters,
     }.items()

@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
-from ntk_transcription import (
+from scipy import sparse
+from scipy.optimize import brentq
+from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
+from support.ntk_transcription import (
     cluster,
     kernel,
     neighbor_graph,
@@ -11,15 +15,10 @@ from ntk_transcription import (
     softmax,
     unit,
 )
-from scipy import sparse
-from scipy.optimize import brentq
-from sklearn.base import clone
-from sklearn.metrics import adjusted_rand_score
 
 from mvlib.encoders import TextBank
 from mvlib.methods import NTKSpectralClustering, semantic_centres
-from mvlib.methods.ntk_spectral import SubspaceAffinity
-from mvlib.methods.ntk_spectral.nouns import keep_nouns
+from mvlib.methods.ntk_spectral import SubspaceAffinity, keep_nouns
 
 SETTINGS = {"temperature": 0.05, "n_neighbors": 15, "random_state": 0}
 

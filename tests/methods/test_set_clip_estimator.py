@@ -7,9 +7,8 @@ from sklearn.base import clone
 from torch import nn
 
 from mvlib import SetCLIP
-from mvlib.methods.set_clip import trainer
+from mvlib.methods.set_clip import Objective, estimator
 from mvlib.methods.set_clip.network import Branch, ProjectionHead
-from mvlib.methods.set_clip.objective import Objective
 from mvlib.metrics import accuracy, retrieval_scores
 
 SMALL = {
@@ -98,9 +97,9 @@ def test_history_holds_each_loss_and_nothing_for_those_without_weight_or_pairs(v
 def _permuted(monkeypatch, order):
     """Let a fit see rows of modality 2 under new numbers, and the same rows in each batch."""
     whereabouts = torch.from_numpy(np.argsort(order))
-    draw = trainer.draw_epoch
+    draw = estimator.draw_epoch
     monkeypatch.setattr(
-        trainer,
+        estimator,
         "draw_epoch",
         lambda plan, generator: [(a, whereabouts[b]) for a, b in draw(plan, generator)],
     )
@@ -118,13 +117,14 @@ def test_independent_fit_does_not_depend_on_which_row_numbers_partners_have(view
 
 
 def test_loss_of_a_batch_does_not_see_the_order_of_rows_without_a_partner(views):
-    run = trainer.Trainer(SetCLIP(**SMALL), [X.astype(np.float32) for X in views], NO_PAIRS)
+    model = SetCLIP(**SMALL, augmentation="none")
+    Xs = [torch.tensor(X, dtype=torch.float32) for X in views]
     torch.manual_seed(0)
-    branches = run._branches().eval()
+    branches = model._branches(Xs).eval()
     first, second = torch.arange(16), torch.arange(20, 36)
-    run.augmentations = ("none", "none")
     losses = [
-        run._losses(branches, (first, rows)) for rows in (second, second.flip(0), second + 1)
+        model._losses(branches, Xs, (first, rows), model._objective(), 0, torch.Generator())
+        for rows in (second, second.flip(0), second + 1)
     ]
     for part in PARTS[:4]:
         assert torch.allclose(losses[0][part], losses[1][part], rtol=1e-4, atol=1e-6)
@@ -144,12 +144,10 @@ def test_same_instances_sees_the_partners_that_independent_draws_do_not(views):
 
 def test_a_step_on_1024_rows_keeps_less_than_a_gigabyte_for_its_gradient():
     rng = np.random.default_rng(0)
-    Xs = [rng.normal(size=(1024, d)).astype(np.float32) for d in (64, 32)]
+    Xs = [torch.from_numpy(rng.normal(size=(1024, d)).astype(np.float32)) for d in (64, 32)]
     model = SetCLIP(batch_size=1024, mmd_bandwidths="nineteen", device="cpu", random_state=0)
-    pairs = np.stack([np.arange(400)] * 2, axis=1)
-    run = trainer.Trainer(model, Xs, pairs)
-    branches = run._branches().train()
-    batch = trainer.draw_epoch(run.plan, run.generator)[0]
+    branches = model._branches(Xs).train()
+    batch = torch.arange(1024), torch.arange(1024)
     kept = {}
 
     def note(tensor):
@@ -158,14 +156,15 @@ def test_a_step_on_1024_rows_keeps_less_than_a_gigabyte_for_its_gradient():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        run.objective.total(run._losses(branches, batch)).backward()
+        losses = model._losses(branches, Xs, batch, model._objective(), 400, torch.Generator())
+        losses["loss"].backward()
     assert sum(kept.values()) < 500e6
 
 
 def test_no_reshuffle_repeats_the_batches_of_the_first_epoch(views, monkeypatch):
     calls = []
-    draw = trainer.draw_epoch
-    monkeypatch.setattr(trainer, "draw_epoch", lambda *a: calls.append(0) or draw(*a))
+    draw = estimator.draw_epoch
+    monkeypatch.setattr(estimator, "draw_epoch", lambda *a: calls.append(0) or draw(*a))
     SetCLIP(**SMALL, reshuffle=False).fit(views)
     SetCLIP(**SMALL).fit(views)
     assert len(calls) == 1 + 3
@@ -253,19 +252,19 @@ def test_the_schedule_follows_the_mean_of_an_epoch_or_as_coded_its_last_batch(
     views, monkeypatch, plateau
 ):
     totals, stepped = [], []
-    total = Objective.total
+    call = Objective.__call__
     step = torch.optim.lr_scheduler.ReduceLROnPlateau.step
 
-    def recorded(self, losses):
-        value = total(self, losses)
-        totals.append(value.item())
-        return value
+    def recorded(self, *batch):
+        losses = call(self, *batch)
+        totals.append(losses["loss"].item())
+        return losses
 
     def followed(self, loss):
         stepped.append(loss)
         return step(self, loss)
 
-    monkeypatch.setattr(Objective, "total", recorded)
+    monkeypatch.setattr(Objective, "__call__", recorded)
     monkeypatch.setattr(torch.optim.lr_scheduler.ReduceLROnPlateau, "step", followed)
     SetCLIP(**SMALL, plateau=plateau).fit(views)
     epochs = np.reshape(totals, (3, 4))

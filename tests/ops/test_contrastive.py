@@ -27,6 +27,18 @@ def features(n=6, d=4, seed=0):
     return rng.normal(size=(n, d)), rng.normal(size=(n, d)) * rng.uniform(1, 9, (n, 1))
 
 
+def partial_transcription(A, B, pairs, temperature):
+    def cosine(x, y):
+        return x @ y / np.linalg.norm(x) / np.linalg.norm(y)
+
+    total = 0.0
+    for i, j in pairs:
+        own = np.exp(cosine(A[i], B[j]) / temperature)
+        total -= np.log(own / sum(np.exp(cosine(A[i], b) / temperature) for b in B))
+        total -= np.log(own / sum(np.exp(cosine(a, B[j]) / temperature) for a in A))
+    return total / (2 * len(pairs))
+
+
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 3.0])
 def test_loss_is_the_mean_of_both_directions_cross_entropies(temperature):
     images, texts = features()
@@ -54,6 +66,44 @@ def test_loss_of_features_that_tell_nothing_is_the_logarithm_of_the_pairs():
 
 def test_loss_vanishes_for_orthogonal_pairs_at_low_temperature():
     assert float(clip_loss(torch.eye(5), torch.eye(5), 0.01)) < 1e-6
+
+
+def test_loss_of_the_pairs_of_a_batch_is_transcribed():
+    images, texts = features(6)[0], features(9, seed=1)[1]
+    pairs = [(0, 3), (5, 1), (2, 8)]
+    found = clip_loss(torch.tensor(images), torch.tensor(texts), 0.2, torch.tensor(pairs))
+    expected = partial_transcription(images, texts, pairs, 0.2)
+    assert float(found) == pytest.approx(expected, abs=1e-9)
+
+
+def test_loss_of_a_full_batch_of_pairs_is_that_without_and_of_no_pair_is_nothing():
+    images, texts = map(torch.tensor, features())
+    every = torch.arange(6).repeat(2, 1).T
+    assert torch.allclose(clip_loss(images, texts, 0.05, every), clip_loss(images, texts, 0.05))
+    assert float(clip_loss(images, texts, 0.05, every[:0])) == 0
+
+
+def test_gradients_of_the_loss_of_pairs_are_its_own():
+    images, texts = (torch.tensor(x, requires_grad=True) for x in features(4, 3))
+    pairs = torch.tensor([[0, 1], [3, 3]])
+    assert torch.autograd.gradcheck(lambda a, b: clip_loss(a, b, 0.5, pairs), (images, texts))
+
+
+@pytest.mark.parametrize(
+    ("n_texts", "width", "pairs", "temperature", "message"),
+    [
+        (3, 4, [[0, 0]], 0.1, "shapes"),
+        (0, 2, [[0, 0]], 0.1, "empty"),
+        (3, 2, [0, 0], 0.1, "pairs has shape"),
+        (3, 2, [[3, 3]], 0.1, "outside"),
+        (3, 2, [[0, 0]], float("inf"), "temperature"),
+    ],
+)
+def test_bad_pairs_are_refused_by_name(n_texts, width, pairs, temperature, message):
+    with pytest.raises(ValueError, match=message):
+        clip_loss(
+            torch.ones(3, 2), torch.ones(n_texts, width), temperature, torch.tensor(pairs)
+        )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvlib.ops import retrieval, top_k
+from mvlib.ops import nearest, nearest_others, top_k
 
 
 def alike(n, n_features=32, seed=0, offset=3):
@@ -41,13 +41,13 @@ def test_the_block_size_changes_nothing(precision):
 
 
 def test_no_block_of_scores_is_larger_than_asked_for(monkeypatch):
-    shapes, largest = [], retrieval._largest
+    shapes, largest = [], nearest._largest
 
     def recorded(scores, k):
         shapes.append(tuple(scores.shape))
         return largest(scores, k)
 
-    monkeypatch.setattr(retrieval, "_largest", recorded)
+    monkeypatch.setattr(nearest, "_largest", recorded)
     top_k(alike(100), alike(333, seed=1), 5, block_size=64)
     assert max(rows for rows, _ in shapes) == 64
     assert max(columns for _, columns in shapes) == 64
@@ -63,7 +63,7 @@ def test_taking_off_the_mean_is_what_lets_bfloat16_rank_similar_rows(monkeypatch
         return np.mean([np.isin(a, b).mean() for a, b in zip(where, indices, strict=True)])
 
     assert recall() == 1
-    monkeypatch.setattr(retrieval, "_mean", lambda bank, step: torch.zeros(bank.shape[1]))
+    monkeypatch.setattr(nearest, "_mean", lambda bank, step: torch.zeros(bank.shape[1]))
     assert recall() < 0.9
 
 
@@ -74,9 +74,26 @@ def test_grouped_search_agrees_with_one_topk_over_all_scores():
         # The largest in one group, and the largest in what no group holds.
         scores[0, :: width // 8] += 10
         scores[1, -7:] += 10
-        values, columns = retrieval._largest(scores, 5)
-        assert torch.equal(values.sort(dim=1).values, scores.topk(5, dim=1).values.flip(1))
+        values, columns = nearest._largest(scores, 5)
+        assert torch.equal(values, scores.topk(5, dim=1).values)
         assert torch.equal(scores.gather(1, columns), values)
+
+
+@pytest.mark.parametrize("columns", ["all", "some"])
+def test_nearest_others_are_the_largest_scores_but_a_samples_own(columns):
+    """By any score; where a block names columns, among them alone."""
+    X = torch.from_numpy(alike(90))
+    listed = slice(None) if columns == "all" else torch.arange(80, 0, -1)
+    blocks = [(rows, listed) for rows in torch.arange(90).split(20)]
+    values, indices = nearest_others(
+        90, 6, lambda rows, others: (X[rows] @ X[others].T).exp_(), blocks, device=X.device
+    )
+    scores = np.exp(X.numpy().astype(np.float64) @ X.numpy().T.astype(np.float64))
+    for i, row in enumerate(scores):
+        candidates = [j for j in (range(90) if columns == "all" else listed.tolist()) if j != i]
+        expected = sorted(candidates, key=lambda j, row=row: -row[j])[:6]
+        assert indices[i].tolist() == expected
+        assert values[i] == pytest.approx(row[expected], rel=1e-5)
 
 
 def test_equal_rows_are_each_found_once():

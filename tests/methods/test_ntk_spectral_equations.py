@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ntk_transcription import kernel, planted, softmax, unit
+from support.ntk_transcription import kernel, planted, softmax, unit
 
 from mvlib.methods.ntk_spectral import noun_assignments, ntk_affinity
 

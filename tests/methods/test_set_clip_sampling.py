@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvlib.methods.set_clip.sampling import draw_epoch, plan_batches
+from mvlib.methods.set_clip.estimator import draw_epoch, plan_batches
 
 
 def diagonal(n):

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from ntk_transcription import best_weights, diffusion, objective, planted, smoothness
 from scipy import sparse
+from support.ntk_transcription import best_weights, diffusion, objective, planted, smoothness
 
 from mvlib.methods.ntk_spectral import (
+    Diffusion,
     coordinate_weights,
     diffuse_affinities,
     diffuse_in_subspace,
@@ -14,7 +15,6 @@ from mvlib.methods.ntk_spectral import (
     simplex_weights,
     sparsify,
 )
-from mvlib.methods.ntk_spectral.diffusion import Diffusion
 
 FORMS = {
     "full": diffuse_affinities,

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from ntk_transcription import kernel, neighbor_graph, planted, transition
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
+from support.ntk_transcription import kernel, neighbor_graph, planted, transition
 
 from mvlib.methods.ntk_spectral import (
     Neighbors,
@@ -64,7 +64,7 @@ def test_neighbors_are_sorted_and_leave_the_image_itself_out(lists):
 @pytest.mark.parametrize("affinity", ["ntk", "visual", "semantic", "rbf"])
 def test_blocks_find_what_the_full_matrix_holds(problem, affinity, monkeypatch):
     Z, (W, *_), _ = problem
-    monkeypatch.setattr("mvlib.methods.ntk_spectral.neighbors.BLOCK_BYTES", 4 * 120 * 7)
+    monkeypatch.setattr("mvlib.methods.ntk_spectral.graph.BLOCK_BYTES", 4 * 120 * 7)
     found = nearest_neighbors(Z, W, Q, temperature=TAU, affinity=affinity)
     A = ntk_affinity(Z, W, TAU, affinity=affinity)
     np.fill_diagonal(A, -np.inf)
@@ -74,8 +74,8 @@ def test_blocks_find_what_the_full_matrix_holds(problem, affinity, monkeypatch):
 
 def test_cells_find_most_neighbors_and_true_affinities(monkeypatch):
     Z, (W, *_), _ = planted(1200, n_classes=6, d=24)
-    monkeypatch.setattr("mvlib.methods.ntk_spectral.neighbors.CANDIDATES", 400)
-    monkeypatch.setattr("mvlib.methods.ntk_spectral.neighbors.CELL_ROWS", 50)
+    monkeypatch.setattr("mvlib.methods.ntk_spectral.scale.CANDIDATES", 400)
+    monkeypatch.setattr("mvlib.methods.ntk_spectral.scale.CELL_ROWS", 50)
     exact = nearest_neighbors(Z, W, Q, temperature=TAU, search="exact")
     cells = nearest_neighbors(Z, W, Q, temperature=TAU, search="cells", random_state=0)
     shared = [len(set(a) & set(b)) for a, b in zip(exact.indices, cells.indices, strict=True)]

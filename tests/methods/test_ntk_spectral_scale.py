@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from ntk_transcription import planted
 from sklearn.metrics import adjusted_rand_score
+from support.ntk_transcription import planted
 
 from mvlib.methods.ntk_spectral import (
     discretize,

@@ -2,22 +2,21 @@
 
 import numpy as np
 import pytest
-from ntk_transcription import planted
 from scipy import sparse
 from sklearn.cluster import SpectralClustering
 from sklearn.cluster import _spectral as scikit
 from sklearn.manifold import spectral_embedding as scikit_embedding
 from sklearn.metrics import adjusted_rand_score
+from support.ntk_transcription import planted
 
 from mvlib.methods.ntk_spectral import (
     diffuse_affinities,
     diffuse_in_subspace,
-    discretize,
     nearest_neighbors,
     normalize_graph,
     sparsify,
-    spectral_embedding,
 )
+from mvlib.ops import discretize, spectral_embedding
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +115,8 @@ def test_pieces_are_counted_before_a_solver_runs(blocks, monkeypatch):
     def never(*args, **more):
         raise AssertionError("a solver ran")
 
-    monkeypatch.setattr("mvlib.methods.ntk_spectral.spectral.linalg.eigh", never)
-    monkeypatch.setattr("mvlib.methods.ntk_spectral.spectral.lobpcg", never)
+    monkeypatch.setattr("mvlib.ops.spectral.linalg.eigh", never)
+    monkeypatch.setattr("mvlib.ops.spectral.lobpcg", never)
     embedding, values = spectral_embedding(blocks, 3)
     labels = discretize(embedding, random_state=0)
     assert adjusted_rand_score(np.repeat([0, 1, 2], [40, 50, 60]), labels) == 1

@@ -1,17 +1,17 @@
-"""The eigenvectors that a graph is cut by."""
+"""Spectral clustering of a graph: the eigenvectors it is cut by, and labels from them."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, lobpcg
+from sklearn.utils import check_random_state
 
 from mvlib._validation import check_choice, check_n_clusters, check_number
-from mvlib.methods.ntk_spectral.affinity import SubspaceAffinity
 
 SOLVERS = ("auto", "dense", "lobpcg")
 # Up to so many rows, LAPACK on the full matrix is quicker than it is long.
@@ -20,10 +20,33 @@ DENSE_ROWS = 1500
 # times as many rows as vectors.
 GUARD, ROWS_A_VECTOR = 8, 5
 PRECONDITIONED_SHIFT = 1e-5
+SETTLED = np.finfo(np.float64).eps
+
+
+@runtime_checkable
+class AffinityOperator(Protocol):
+    """A symmetric affinity A that is known through its products `A @ X`."""
+
+    shape: tuple[int, int]
+
+    def __matmul__(self, X: np.ndarray) -> np.ndarray:
+        """Return A X."""
+
+    def diagonal(self) -> np.ndarray:
+        """Return the diagonal of A."""
+
+    def degrees(self) -> np.ndarray:
+        """Return the row sums of A without its diagonal."""
+
+    def leading(self, n_vectors: int) -> np.ndarray:
+        """Return at most so many vectors near to the leading eigenvectors, as columns."""
+
+    def toarray(self) -> np.ndarray:
+        """Return A in full."""
 
 
 def spectral_embedding(
-    affinity: np.ndarray | sparse.sparray | SubspaceAffinity,
+    affinity: np.ndarray | sparse.sparray | AffinityOperator,
     n_clusters: int,
     *,
     solver: str = "auto",
@@ -36,7 +59,7 @@ def spectral_embedding(
 
     Parameters
     ----------
-    affinity : ndarray, sparse array or SubspaceAffinity of shape (n_samples, n_samples)
+    affinity : ndarray, sparse array or AffinityOperator of shape (n_samples, n_samples)
         A, symmetric. Its diagonal is not read (as in scikit-learn).
     n_clusters : int
         Number of eigenvectors.
@@ -50,8 +73,8 @@ def spectral_embedding(
     max_iter : int, default=200
         Bound on LOBPCG's iterations.
     pieces : ndarray of shape (n_samples,), int, optional
-        The connected component of each row, where it is known. Needed for a
-        `SubspaceAffinity`, which is taken as connected otherwise.
+        The connected component of each row, where it is known. Needed for an operator, which
+        is taken as connected otherwise.
     random_state : int, optional
         Seed of LOBPCG's first block.
 
@@ -60,8 +83,7 @@ def spectral_embedding(
     embedding : ndarray of shape (n_samples, n_clusters), float64
         Eigenvectors from the largest eigenvalue, each row divided by the root of its degree.
     eigenvalues : ndarray of shape (n_clusters,), float64
-        Of D^-1/2 A D^-1/2; 1 as often as there are components (of a
-        `SubspaceAffinity`, nearly).
+        Of D^-1/2 A D^-1/2; 1 as often as there are components (of an operator, nearly).
 
     Raises
     ------
@@ -83,7 +105,8 @@ def spectral_embedding(
     A = _checked(affinity)
     n = A.shape[0]
     check_n_clusters(n_clusters, n)
-    if pieces is None and not isinstance(A, SubspaceAffinity):
+    known_by_products = isinstance(A, AffinityOperator)
+    if pieces is None and not known_by_products:
         pieces = connected_components(sparse.csr_array(A), directed=False)[1]
     n_pieces = 1 if pieces is None else int(pieces.max()) + 1
     if n_pieces > n_clusters:
@@ -94,7 +117,7 @@ def spectral_embedding(
     if n_pieces == n_clusters:
         return np.eye(n_clusters)[pieces], np.ones(n_clusters)
     diagonal = A.diagonal()
-    if isinstance(A, SubspaceAffinity):
+    if known_by_products:
         degrees = A.degrees()
     else:
         degrees = np.asarray(A @ np.ones(n), dtype=np.float64) - diagonal
@@ -119,8 +142,8 @@ def spectral_embedding(
     return vectors[:, order] * scale[:, None], values[order]
 
 
-def _checked(affinity: Any) -> np.ndarray | sparse.csr_array | SubspaceAffinity:
-    if isinstance(affinity, SubspaceAffinity):
+def _checked(affinity: Any) -> np.ndarray | sparse.csr_array | AffinityOperator:
+    if isinstance(affinity, AffinityOperator):
         return affinity
     if sparse.issparse(affinity):
         affinity = sparse.csr_array(affinity)
@@ -156,13 +179,11 @@ def _lobpcg(
     operator = LinearOperator((n, n), matvec=product, matmat=product, dtype=np.float64)
     rng = np.random.default_rng(random_state)
     root = 1 / column
-    if isinstance(A, SubspaceAffinity):
-        # Keeps components apart only nearly, so no eigenvector is known: all are sought,
-        # from the leading vectors of its core.
+    if isinstance(A, AffinityOperator):
+        # Keeps components apart only nearly, so no eigenvector is known: all are sought.
         known, preconditioner = None, None
         start = rng.standard_normal((n, n_clusters + GUARD))
-        _, turned = np.linalg.eigh(A.core)
-        leading = A.basis @ turned[:, ::-1][:, : n_clusters + GUARD]
+        leading = A.leading(n_clusters + GUARD)
         start[:, : leading.shape[1]] = leading
     else:
         # The degrees' root is the first eigenvector of each component.
@@ -196,3 +217,74 @@ def _multigrid(A: sparse.csr_array, diagonal: np.ndarray, scale: np.ndarray) -> 
     adjacency = root @ (A - sparse.diags_array(diagonal)) @ root
     shifted = (1 + PRECONDITIONED_SHIFT) * sparse.eye_array(len(scale)) - adjacency
     return smoothed_aggregation_solver(sparse.csr_matrix(shifted)).aspreconditioner()
+
+
+def discretize(
+    embedding: np.ndarray, *, max_iter: int = 21, random_state: int | None = None
+) -> np.ndarray:
+    """Return the partition nearest to a rotation of the embedding.
+
+    Alternates between the nearest indicator matrix X of V R (each row's largest entry) and the
+    nearest rotation R of V to X (from the singular vectors of X^T V), V being the rows of the
+    embedding at unit length.
+
+    Parameters
+    ----------
+    embedding : array-like of shape (n_samples, n_clusters)
+        Eigenvectors, one a column.
+    max_iter : int, default=21
+        Bound on the turns, as in scikit-learn.
+    random_state : int, optional
+        Seed of the row that the first rotation starts from; the others are those of its rows
+        that are least alike.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), int64
+
+    Raises
+    ------
+    ValueError
+        If the embedding is not a finite matrix with at least as many rows as columns, or
+        `max_iter` is not a positive integer.
+
+    Notes
+    -----
+    Source: Yu and Shi, "Multiclass spectral clustering", ICCV 2003. Equal to scikit-learn's
+    `assign_labels="discretize"` on the same embedding and seed, which is not public by
+    itself. A cluster may stay empty. Rows of zeros go to cluster 0.
+
+    *Deviations*. Where the singular value decomposition fails, scikit-learn starts anew from
+    another row; here the error is the caller's, as it has not been seen to.
+    """
+    V = np.array(embedding, dtype=np.float64)
+    if V.ndim != 2 or 0 in V.shape or len(V) < V.shape[1] or not np.isfinite(V).all():
+        raise ValueError(
+            f"embedding of shape {V.shape} is not usable: expected a finite matrix with at "
+            "least as many rows as columns"
+        )
+    check_number("max_iter", max_iter, low=1, integer=True)
+    rng = check_random_state(random_state)
+    n, k = V.shape
+    # Columns at one length; signs fixed, so that a flipped eigenvector changes nothing.
+    V *= np.sqrt(n) / np.maximum(np.linalg.norm(V, axis=0), SETTLED)
+    V *= np.where(V[0] > 0, -1, 1)
+    lengths = np.linalg.norm(V, axis=1, keepdims=True)
+    V = np.divide(V, lengths, out=np.zeros_like(V), where=lengths > 0)
+    rotation = np.zeros((k, k))
+    rotation[:, 0] = V[rng.randint(n)]
+    alike = np.where(lengths[:, 0] > 0, 0, np.inf)
+    for column in range(1, k):
+        alike += np.abs(V @ rotation[:, column - 1])
+        rotation[:, column] = V[alike.argmin()]
+    last = 0.0
+    for _ in range(max_iter):
+        labels = (V @ rotation).argmax(axis=1)
+        nearest = sparse.csr_array((np.ones(n), (labels, np.arange(n))), shape=(k, n))
+        left, singular, right = np.linalg.svd(nearest @ V)
+        cut = 2 * (n - singular.sum())
+        if abs(cut - last) < SETTLED:
+            break
+        last = cut
+        rotation = right.T @ left.T
+    return labels.astype(np.int64)

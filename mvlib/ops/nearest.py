@@ -1,9 +1,12 @@
-"""The k most similar rows of a large bank."""
+"""The k most similar rows of a large bank, and the k nearest others by any score."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from mvlib._validation import check_choice, check_number
 from mvlib.ops.device import PRECISIONS, resolve_device
@@ -106,6 +109,56 @@ def top_k(
     return values.cpu().numpy(), indices.cpu().numpy()
 
 
+def nearest_others(
+    n_samples: int,
+    k: int,
+    score: Callable[[torch.Tensor, torch.Tensor | slice], torch.Tensor],
+    blocks: Iterable[tuple[torch.Tensor, torch.Tensor | slice]],
+    *,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k other samples of largest score with each sample, a block at a time.
+
+    Parameters
+    ----------
+    n_samples : int
+        How many there are.
+    k : int
+        How many to find, fewer than the columns of any block.
+    score : callable
+        Takes row numbers and column numbers to their scores, a Tensor of shape (n_rows,
+        n_columns) that is written to.
+    blocks : iterable of tuple of Tensor and (Tensor or slice)
+        Rows, each sample in one block, and the columns that they are compared with:
+        `slice(None)` for all.
+    device : torch.device
+        Where the scores are.
+
+    Returns
+    -------
+    values : ndarray of shape (n_samples, k), float32
+        Scores, from the largest.
+    indices : ndarray of shape (n_samples, k), int64
+        Whose they are.
+    """
+    values = np.empty((n_samples, k), dtype=np.float32)
+    indices = np.empty((n_samples, k), dtype=np.int64)
+    for rows, columns in tqdm(blocks, desc="neighbours", leave=False, disable=None):
+        rows = rows.to(device)
+        if isinstance(columns, slice):
+            scores = score(rows, columns)
+            scores[torch.arange(len(rows), device=device), rows] = -torch.inf
+        else:
+            columns = columns.to(device)
+            scores = score(rows, columns)
+            scores.masked_fill_(rows.unsqueeze(1) == columns, -torch.inf)
+        best, found = _largest(scores, k)
+        found = found if isinstance(columns, slice) else columns[found]
+        rows = rows.cpu().numpy()
+        values[rows], indices[rows] = best.cpu().numpy(), found.cpu().numpy()
+    return values, indices
+
+
 def _features(
     argument: str, array: np.ndarray | torch.Tensor, device: torch.device
 ) -> torch.Tensor:
@@ -128,7 +181,7 @@ def _rounded(part: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
 
 
 def _largest(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the k largest of each row and their columns, in no particular order."""
+    """Return the k largest of each row and their columns, from the largest."""
     n_groups = scores.shape[1] // GROUP
     if n_groups < 4 * k:
         return scores.topk(k, dim=1)

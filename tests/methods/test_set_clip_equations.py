@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from mvlib.methods.set_clip import (
     NINETEEN_BANDWIDTHS,
+    Objective,
     density,
     mmd,
     pseudo_label_loss,
@@ -17,7 +18,8 @@ from mvlib.methods.set_clip import (
     self_supervised_contrastive_loss,
     semantic_density_distribution_loss,
 )
-from mvlib.ops import clip_loss, partial_clip_loss
+from mvlib.methods.set_clip.equations import PARTS
+from mvlib.ops import clip_loss
 
 
 def plain_density(x, data, h):
@@ -42,14 +44,6 @@ def plain_sdd(A, B, h, normalized):
     return both / extents[0] + both / extents[1]
 
 
-def plain_mmd(A, B, widths):
-    def mean(X, Y):
-        values = [math.exp(-sum((x - y) ** 2) / b) for x in X for y in Y for b in widths]
-        return sum(values) / (len(X) * len(Y))
-
-    return mean(A, A) + mean(B, B) - 2 * mean(A, B)
-
-
 def cosine(x, y):
     return x @ y / np.linalg.norm(x) / np.linalg.norm(y)
 
@@ -67,15 +61,6 @@ def plain_contrast(A, B, temperature):
         }
         total -= math.log(weights[partner] / sum(weights.values()))
     return total / len(views)
-
-
-def plain_partial_clip(A, B, pairs, temperature):
-    total = 0.0
-    for i, j in pairs:
-        own = math.exp(cosine(A[i], B[j]) / temperature)
-        total -= math.log(own / sum(math.exp(cosine(A[i], b) / temperature) for b in B))
-        total -= math.log(own / sum(math.exp(cosine(a, B[j]) / temperature) for a in A))
-    return total / (2 * len(pairs))
 
 
 def clouds(n=7, m=7, d=4, seed=0):
@@ -104,13 +89,6 @@ def test_sdd_agrees_with_its_transcription(sizes, normalized):
         assert float(found) == pytest.approx(plain_sdd(A, B, h, normalized), abs=1e-9)
 
 
-@pytest.mark.parametrize("widths", [(1.0,), (0.3, 2.0), NINETEEN_BANDWIDTHS])
-def test_mmd_agrees_with_its_transcription_for_one_bandwidth_and_for_many(widths):
-    A, B = clouds(6, 8)
-    found = mmd(*tensors(A, B), widths)
-    assert float(found) == pytest.approx(plain_mmd(A, B, widths), abs=1e-9)
-
-
 def test_the_nineteen_bandwidths_are_the_sum_of_nineteen_single_kernels():
     A, B = tensors(*clouds())
     each = sum(float(mmd(A, B, width)) for width in NINETEEN_BANDWIDTHS)
@@ -122,20 +100,6 @@ def test_self_supervised_contrast_agrees_with_its_transcription():
     A, B = clouds()
     found = self_supervised_contrastive_loss(*tensors(3 * A, B), 0.3)
     assert float(found) == pytest.approx(plain_contrast(A, B, 0.3), abs=1e-9)
-
-
-def test_partial_clip_loss_agrees_with_its_transcription():
-    A, B = clouds(6, 9)
-    pairs = [(0, 3), (5, 1), (2, 8)]
-    found = partial_clip_loss(*tensors(A, B), torch.tensor(pairs), 0.2)
-    assert float(found) == pytest.approx(plain_partial_clip(A, B, pairs, 0.2), abs=1e-9)
-
-
-def test_partial_clip_loss_of_a_full_batch_is_clip_loss_and_of_no_pair_is_nothing():
-    A, B = tensors(*clouds())
-    every = torch.arange(7).repeat(2, 1).T
-    assert torch.allclose(partial_clip_loss(A, B, every, 0.05), clip_loss(A, B, 0.05))
-    assert float(partial_clip_loss(A, B, every[:0], 0.05)) == 0
 
 
 def test_pseudo_labels_are_those_of_sinkhorn_after_ten_iterations():
@@ -153,16 +117,34 @@ def test_pseudo_labels_are_those_of_sinkhorn_after_ten_iterations():
     assert float(pseudo_label_loss(*tensors(A, B, T), 0.05)) == pytest.approx(expected)
 
 
+def test_total_loss_is_the_weighted_sum_of_the_terms_of_its_equation():
+    A, B = tensors(*clouds())
+    weights = dict(zip(PARTS, (0.1, 0.2, 0.6, 0.3, 1.0, 0.0), strict=True))
+    found = Objective(weights)(A, B, (A.flip(0), B.flip(0)), n_paired=3)
+    terms = {
+        "contrast_1": self_supervised_contrastive_loss(A, A.flip(0)),
+        "contrast_2": self_supervised_contrastive_loss(B, B.flip(0)),
+        "sdd": semantic_density_distribution_loss(A, B),
+        "mmd": mmd(A, B),
+        "clip": clip_loss(A, B, 0.05, torch.arange(3).repeat(2, 1).T),
+    }
+    assert set(found) == {"loss", *terms}
+    assert all(torch.equal(found[name], term) for name, term in terms.items())
+    total = sum(weights[name] * float(term) for name, term in terms.items())
+    assert float(found["loss"]) == pytest.approx(total)
+    labels = Objective(dict.fromkeys(PARTS, 0.0) | {"pseudo_label": 2.0})(A, B, n_paired=3)
+    assert float(labels["loss"]) == pytest.approx(
+        2 * float(pseudo_label_loss(A[3:], A[:3], B[:3]))
+    )
+
+
 @pytest.mark.parametrize(
     "loss",
     [
         lambda A, B: density(A, B),
         lambda A, B: semantic_density_distribution_loss(A, B),
         lambda A, B: semantic_density_distribution_loss(A, B, normalized=True),
-        lambda A, B: mmd(A, B),
-        lambda A, B: mmd(A, B, (0.05, 0.5, 5, 50)),
         lambda A, B: self_supervised_contrastive_loss(A, B, 0.5),
-        lambda A, B: partial_clip_loss(A, B, torch.tensor([[0, 1], [3, 3]]), 0.5),
     ],
 )
 def test_gradients_are_those_of_the_losses(loss):
@@ -223,7 +205,6 @@ def test_contrast_of_views_that_tell_nothing_is_the_logarithm_of_the_candidates(
 
 
 A_3, A_4, ONE = torch.ones(3, 2), torch.ones(3, 4), torch.ones(1, 2)
-NO_ROW = torch.tensor([[0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -234,18 +215,10 @@ NO_ROW = torch.tensor([[0, 0]])
         (lambda: density(A_3, A_3, 0.0), "bandwidth"),
         (lambda: semantic_density_distribution_loss(ONE, A_3), "first has 1 points"),
         (lambda: semantic_density_distribution_loss(A_3, A_3, math.nan), "bandwidth"),
-        (lambda: mmd(A_3, torch.ones(3)), "second has shape"),
-        (lambda: mmd(A_3, A_3, ()), "bandwidths is empty"),
-        (lambda: mmd(A_3, A_3, (1.0, -1.0)), "bandwidths=-1.0"),
         (lambda: self_supervised_contrastive_loss(A_3, ONE), "view_2 has shape"),
         (lambda: self_supervised_contrastive_loss(A_3, A_3, 0.0), "temperature"),
         (lambda: pseudo_label_plan(A_3, A_3, 0.1, 0), "n_iter"),
         (lambda: pseudo_label_loss(A_3, A_3, ONE), "texts has shape"),
-        (lambda: partial_clip_loss(A_3, A_4, NO_ROW, 0.1), "shapes"),
-        (lambda: partial_clip_loss(A_3, A_3[:0], NO_ROW, 0.1), "empty"),
-        (lambda: partial_clip_loss(A_3, A_3, NO_ROW[0], 0.1), "pairs has shape"),
-        (lambda: partial_clip_loss(A_3, A_3, NO_ROW + 3, 0.1), "outside"),
-        (lambda: partial_clip_loss(A_3, A_3, NO_ROW, math.inf), "temperature"),
     ],
 )
 def test_bad_input_is_refused_by_name(call, message):

@@ -1,0 +1,34 @@
+"""Each equation of a paper is found by a search for its symbol, with where it comes from."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mvlib.methods
+
+# A line such as: L_sdd = [J(I,T) + J(T,I)] (1/r_I + 1/r_T)  (Set-CLIP, as coded)
+LINE = re.compile(r"^ +(?:# )?(\S.*?) (?:=|<-) \S.*  \(([^()]+)\)$", re.MULTILINE)
+SYMBOLS = {
+    "set_clip": {
+        "Set-CLIP, as coded": {"L", "L_1", "L_sdd", "L_mmd", "L_clip", "K(x|D)"},
+        "S-CLIP": {"L_pseudo"},
+    },
+    "ntk_spectral": {
+        "NTK, paper": {"A_ij", "beta"},
+        "NTK, as coded": {"s_i", "K(z_i, z_j)", "S", "A", "J(A, beta)", "beta_i"},
+    },
+}
+
+
+@pytest.mark.parametrize("method", SYMBOLS)
+def test_each_symbol_of_a_paper_is_defined_on_one_line_with_its_source(method):
+    folder = Path(mvlib.methods.__file__).parent / method
+    text = "\n".join(path.read_text() for path in sorted(folder.glob("*.py")))
+    found = LINE.findall(text)
+    assert all("".join(pair).isascii() for pair in found)
+    assert len({symbol for symbol, _ in found}) == len(found)
+    by_source = {source: set() for _, source in found}
+    for symbol, source in found:
+        by_source[source].add(symbol)
+    assert by_source == SYMBOLS[method]
