@@ -63,11 +63,11 @@ def slow_p(means):
 def test_beats_is_said_near_five_times_in_a_hundred_where_sets_differ_and_methods_do_not():
     rng = np.random.default_rng(0)
     told = []
-    for _ in range(400):
+    for _ in range(250):
         sets = rng.normal(0, 10, (8, 1)) + rng.normal(0, 2, (8, 3))
         told.append("beats" in against_zero(sets)["verdict"])
     # Of 256 flips of signs, 12 are at or below 0.05: 4.7 %. Cells as units would give 30 %.
-    assert 0.02 < np.mean(told) < 0.075
+    assert 0.005 < np.mean(told) < 0.09
 
 
 def test_seeds_of_a_set_count_as_one_however_many():
@@ -149,10 +149,10 @@ def test_on_few_sets_the_interval_holds_the_named_sets_mean_in_95_of_100():
     rng = np.random.default_rng(7)
     sets = np.array([[-8.0], [1.0], [4.0]])
     held = []
-    for _ in range(200):
+    for _ in range(150):
         row = against_zero(sets + rng.normal(0, 2, (1, 5)) + rng.normal(0, 1, (3, 5)))
         held.append(row["ci_low"] <= sets.mean() <= row["ci_high"])
-    assert 0.91 < np.mean(held) < 0.99
+    assert 0.9 < np.mean(held) < 0.99
 
 
 def test_splits_are_fixed_and_seeds_are_the_units_of_one_set():

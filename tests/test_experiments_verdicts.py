@@ -117,17 +117,15 @@ def test_a_nearer_cell_no_wider_never_gets_a_weaker_word(mean, sd, narrower, gap
         assert ORDER.index(both.word) >= ORDER.index(far.word)
 
 
-def test_undecided_says_how_many_seeds_decide_it_and_one_less_does_not():
-    found = verdict(values(80.0, 2.0), 80.5)
+@pytest.mark.parametrize("digits", [0, 2])
+@pytest.mark.parametrize(("gap", "sd", "word"), [(0.5, 2.0, "within 2"), (4, 3.0, "differs")])
+def test_undecided_says_how_many_seeds_decide_it_and_one_less_does_not(digits, gap, sd, word):
+    found = verdict(values(80.0, sd), 80.0 + gap, digits)
     assert found.said == f"undecided: {found.detail}"
     needed = int(found.detail.removeprefix("needs ").removesuffix(" seeds"))
     assert needed > 5
-    assert verdict(values(80.0, 2.0, needed), 80.5).word == "within 2"
-    assert verdict(values(80.0, 2.0, needed - 1), 80.5).word == "undecided"
-    far = verdict(values(80.0, 3.0), 84.0)
-    needed = int(far.detail.split()[1])
-    assert verdict(values(80.0, 3.0, needed), 84.0).word == "differs"
-    assert verdict(values(80.0, 3.0, needed - 1), 84.0).word == "undecided"
+    assert verdict(values(80.0, sd, needed), 80.0 + gap, digits).word == word
+    assert verdict(values(80.0, sd, needed - 1), 80.0 + gap, digits).word == "undecided"
 
 
 def test_no_number_of_seeds_is_named_at_the_border_itself():
