@@ -24,20 +24,24 @@ STEPS = {
     "20 starts": "last, eval, 20",
     "central epoch, 20 starts": "central, eval, 20",
     "oracle, 20 starts": "oracle, eval, 20",
-    "the authors' oracle": "oracle, train, 1",
+    "oracle in training mode, 1 start": "oracle, train, 1",
+    "the authors' oracle": "oracle, train, authors",
 }
 FLOORS = (
     "k-means, view 1",
-    "k-means, view 2",
+    "k-means, view 1, unit rows",
+    "spectral, view 1, unit rows",
     "k-means, concatenation as given",
+    "k-means, concatenation as given, unit rows",
     "spectral, concatenation as given",
+    "spectral, concatenation as given, unit rows",
 )
 
 
 def beside_floors(
     aligned_ratio: float = 0.5, profile: str = "reduced", root: Path | None = None
 ) -> pd.DataFrame:
-    """Return SMART's last epoch, from one and twenty starts of k-means, and four floors.
+    """Return SMART's last epoch, from one and twenty starts of k-means, and the floors.
 
     Parameters
     ----------
@@ -54,15 +58,18 @@ def beside_floors(
         As `results_frame` gives it; `method` is "SMART, 1 start", "SMART, 20 starts" or one
         of `FLOORS`.
     """
-    frame = results_frame("smart", profile, "method", root, variants=True)
-    if frame.empty:
-        return frame
+    import pandas as pd
+
+    choices = epoch_choices(profile, root)
+    if choices.empty:
+        return choices
+    names = {"last, eval, 1": "SMART, 1 start", "last, eval, 20": "SMART, 20 starts"}
+    trained = choices.assign(method=choices["method"].map(names))
+    floors = results_frame("smart", "reduced", "floors", root)
+    frame = pd.concat([trained.dropna(subset=["method"]), floors], ignore_index=True)
+    frame = frame[frame["dataset"].isin(trained["dataset"])]
     frame = frame[frame["aligned_ratio"] == aligned_ratio]
-    last = (frame["rule"] == "last") & (frame["features"] == "eval")
-    starts = frame["starts"].map({1: "SMART, 1 start", 20: "SMART, 20 starts"})
-    frame = frame.assign(method=starts.where(last & starts.notna(), frame["method"]))
-    kept = ["SMART, 1 start", "SMART, 20 starts", *FLOORS]
-    return frame[frame["method"].isin(kept)].reset_index(drop=True)
+    return frame[frame["method"].isin([*names.values(), *FLOORS])].reset_index(drop=True)
 
 
 def epoch_choices(profile: str = "reduced", root: Path | None = None) -> pd.DataFrame:
@@ -76,13 +83,16 @@ def epoch_choices(profile: str = "reduced", root: Path | None = None) -> pd.Data
     Returns
     -------
     DataFrame
-        As `results_frame` gives it; `method` names the choice, such as "last, eval, 1".
+        As `results_frame` gives it; `method` names the choice, such as "last, eval, 1": rule,
+        features, and the starts of k-means or "authors" for their own k-means.
     """
     frame = results_frame("smart", profile, "method", root, variants=True)
     if frame.empty:
         return frame
     frame = frame[frame["starts"].notna() & frame["features"].notna()]
     starts = frame["starts"].astype(int).astype(str)
+    if "init" in frame:
+        starts = starts.mask(frame["init"] == "authors", "authors")
     return frame.assign(method=frame["rule"] + ", " + frame["features"] + ", " + starts)
 
 
@@ -148,9 +158,8 @@ def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.D
     choices = epoch_choices(profile, root)
     if choices.empty:
         return choices
-    methods = pd.concat(
-        [results_frame("smart", profile, "method", root), choices], ignore_index=True
-    )
+    found = [results_frame("smart", profile, "method", root), choices]
+    methods = pd.concat(found, ignore_index=True)
     rows = []
     for (dataset, ratio), some in choices.groupby(["dataset", "aligned_ratio"], sort=False):
         here = methods[(methods["dataset"] == dataset) & (methods["aligned_ratio"] == ratio)]
