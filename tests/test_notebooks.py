@@ -51,7 +51,9 @@ def test_the_notebooks_on_images_and_words_are_there():
         "ablation_fusion",
         "sinkhorn",
         "when_words_help",
+        "random_words",
         "top_k",
+        "unknowns",
         "ambiguity",
         "table_clustering",
     }

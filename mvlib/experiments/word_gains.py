@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvlib._validation import check_number
+from mvlib.data import describe
 from mvlib.encoders import TextBank
 from mvlib.experiments.recorder import Recorder
-from mvlib.experiments.vision import METHODS, VisionProblem, run_methods
+from mvlib.experiments.statistics import paired_comparisons
+from mvlib.experiments.vision import METHODS, VisionProblem, record_fit, run_methods
+from mvlib.methods import CAE
 from mvlib.metrics import accuracy
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 KMEANS = "k-means of images"
 WITH_WORDS = ("TAC, no training", "CAE")
+REAL, RANDOM = "CAE with real words", "CAE with random words"
 
 
 def class_subsets(n_classes: int, n_subsets: int, random_state: int = 0) -> list[np.ndarray]:
@@ -209,12 +214,15 @@ def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
 def corrupted_words(
     recorder: Recorder, problem: VisionProblem, seeds: Sequence[int], shares: Sequence[float]
 ) -> pd.DataFrame:
-    """Run the methods with words of which a share is corrupted, and record them.
+    """Run CAE with words of which a share is corrupted, and k-means, and record them.
 
     Parameters
     ----------
     recorder : Recorder
-        Takes the results, with the parameter `corrupted`.
+        Takes the results, with the parameter `corrupted`, and for CAE the measures
+        `nouns_random` and `captions_random`: how much of the words that it kept is
+        corrupted. k-means of the images, which no word reaches, is fitted once a seed and
+        recorded for every share.
     problem : VisionProblem
         The images, and the words to corrupt: both banks.
     seeds : sequence of int
@@ -225,17 +233,80 @@ def corrupted_words(
     Returns
     -------
     DataFrame
-        The results added here.
+        All that the recorder holds.
     """
-    before = len(recorder.results)
-    for share in shares:
-        for seed in seeds:
+    for seed in seeds:
+        run_methods(recorder, problem, [seed], [KMEANS])
+        floor = recorder.results.pop()
+        for share in shares:
+            given = {"corrupted": share}
+            recorder.add(**(floor | {"parameters": floor["parameters"] | given}))
             changed = replace(
                 problem,
                 nouns=corrupt(problem.nouns, share, seed),
                 captions=corrupt(problem.captions, share, seed + 1),
             )
-            run_methods(recorder, changed, [seed], [KMEANS, *WITH_WORDS], {"corrupted": share})
-    frame = recorder.frame()
-    # Methods here have one rule, so results and rows are as many.
-    return frame.iloc[before:].reset_index(drop=True)
+            model = CAE(problem.n_clusters, random_state=seed)
+            measures = partial(_random_kept, changed=changed, problem=problem)
+            record_fit(recorder, "CAE", changed, model, changed.texts, given, measures)
+    return recorder.frame()
+
+
+def _random_kept(
+    model: CAE, changed: VisionProblem, problem: VisionProblem
+) -> dict[str, float]:
+    found = {}
+    for kind, rows in model.history_["kept"].items():
+        now, before = (some.texts[kind].features[rows] for some in (changed, problem))
+        found[f"{kind}_random"] = float((now != before).any(axis=1).mean())
+    return found
+
+
+def random_words_differences(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what CAE gains over k-means and over its real words, by share of random words.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `corrupted_words` records it, with the share 0.
+
+    Returns
+    -------
+    DataFrame
+        data set, A, B, n (seeds that both have), and the mean of A minus B in points with
+        its 95 % interval over seeds: each share of random words beside k-means of the
+        images, then beside the real words.
+    """
+    import pandas as pd
+
+    tables = []
+    for dataset, some in frame.groupby("dataset", sort=False):
+        words = some["corrupted"].map(_words_name).where(some["method"] == "CAE", KMEANS)
+        some = some.assign(words=words).drop_duplicates(["words", "seed"])
+        others = [name for name in some["words"].unique() if name not in (KMEANS, REAL)]
+        pairs = [(name, KMEANS) for name in (REAL, *others)] + [(n, REAL) for n in others]
+        found = paired_comparisons(some, pairs, by=("seed",), column="words")
+        tables.append(found.assign(**{"data set": describe(dataset).title}))
+    columns = ["data set", "A", "B", "n", "difference", "ci_low", "ci_high"]
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def _words_name(share: float) -> str:
+    return {0: REAL, 1: RANDOM}.get(share, f"CAE, {share:.0%} random words")
+
+
+def random_words_sentences(frame: pd.DataFrame) -> str:
+    """Return a Markdown list: what `random_words_differences` says of words all random."""
+    table = random_words_differences(frame)
+    table = table[table["A"].isin([REAL, RANDOM])]
+    lines = []
+    for dataset, some in table.groupby("data set", sort=False):
+        said = [_sentence(row) for row in some.to_dict("records")]
+        lines.append(f"- {dataset}, {some['n'].iloc[0]} seeds: {'; '.join(said)}.")
+    return "\n".join(lines)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    low, high, points = row["ci_low"], row["ci_high"], row["difference"]
+    said = "not told apart from" if low <= 0 <= high else "below" if points < 0 else "above"
+    return f"{row['A']} is {said} {row['B']} ({points:+.1f} points, {low:+.1f} to {high:+.1f})"
