@@ -57,13 +57,13 @@ def unknown_settings(
     by_centre = {"row_marginals": mass_by_centre(problem)}
     captions = {f"Open Clip Art, all {len(problem.captions)}": default}
     for count in openclipart_counts:
-        some = _drawn(problem.captions, count)
+        some = _of(problem.captions, _order(len(problem.captions))[:count])
         captions[f"Open Clip Art, {count}"] = (replace(problem, captions=some), {})
     if flickr30k_counts:
-        bank = _flickr30k(problem)
+        bank = _flickr30k(problem, max(flickr30k_counts))
         for count in flickr30k_counts:
-            some = _drawn(bank, count)
-            captions[f"Flickr30k, {len(some)}"] = (replace(problem, captions=some), {})
+            some = _of(bank, np.arange(count))
+            captions[f"Flickr30k, {count}"] = (replace(problem, captions=some), {})
     chosen_by = {"the images themselves": (replace(problem, train_images=None), {})}
     if problem.train_images is not None:
         chosen_by = {"the train split": default} | chosen_by
@@ -95,14 +95,18 @@ def _with_prompts(problem: VisionProblem, name: str) -> VisionProblem:
     return replace(problem, nouns=encoders.noun_bank(problem.encoder, size, prompts=prompts))
 
 
-def _flickr30k(problem: VisionProblem) -> TextBank:
+def _flickr30k(problem: VisionProblem, count: int) -> TextBank:
     # Five captions a photograph lie one after the other.
     texts = tuple(dict.fromkeys(data.captions("flickr30k")[::5]))
-    return TextBank(texts, problem.encoder.encode_texts(texts))
+    drawn = tuple(texts[row] for row in _order(len(texts))[:count])
+    return TextBank(drawn, problem.encoder.encode_texts(drawn))
 
 
-def _drawn(bank: TextBank, count: int) -> TextBank:
-    rows = np.sort(np.random.default_rng(0).permutation(len(bank))[:count])
+def _order(n: int) -> np.ndarray:
+    return np.random.default_rng(0).permutation(n)
+
+
+def _of(bank: TextBank, rows: np.ndarray) -> TextBank:
     return TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
 
 

@@ -14,7 +14,13 @@ from mvlib.data import describe
 from mvlib.encoders import TextBank
 from mvlib.experiments.recorder import Recorder
 from mvlib.experiments.statistics import paired_comparisons
-from mvlib.experiments.vision import METHODS, VisionProblem, record_fit, run_methods
+from mvlib.experiments.vision import (
+    METHODS,
+    VisionProblem,
+    record_fit,
+    run_methods,
+    with_images,
+)
 from mvlib.methods import CAE
 from mvlib.metrics import accuracy
 
@@ -71,23 +77,14 @@ def restrict(problem: VisionProblem, classes: Sequence[int]) -> VisionProblem:
         With the same words. Its centres come from its own images: those of the train split
         have no labels to choose by.
     """
-    rows = np.flatnonzero(np.isin(problem.y, classes))
-    whole = problem.data_set
-    images = whole.images
+    part = with_images(problem, np.flatnonzero(np.isin(problem.y, classes)))
     some = replace(
-        whole,
-        images=images[rows] if isinstance(images, np.ndarray) else [images[i] for i in rows],
-        y=np.searchsorted(classes, problem.y[rows]),
-        class_names=tuple(whole.class_names[number] for number in classes),
-        captions=whole.captions and tuple(whole.captions[i] for i in rows),
+        part.data_set,
+        y=np.searchsorted(classes, part.y),
+        class_names=tuple(part.data_set.class_names[number] for number in classes),
     )
-    return replace(
-        problem,
-        data_set=some,
-        images=problem.images[rows],
-        train_images=None,
-        classes=problem.classes[np.asarray(classes)],
-    )
+    chosen = problem.classes[np.asarray(classes)]
+    return replace(part, data_set=some, train_images=None, classes=chosen)
 
 
 def gains_over_kmeans(

@@ -119,23 +119,21 @@ def theorem_1_quantities(
         max_iter=max_iter,
         device=device,
     )
-    mass = found.plan.sum(axis=0, dtype=np.float64)
     if column_marginals is None:
         asked = np.full(len(words), 1 / len(words))
     else:
         asked = np.asarray(column_marginals, dtype=np.float64)
         asked = asked / asked.sum()
-    blind = np.tile(asked.astype(np.float32), (len(X), 1))
-    told = {
-        "softmax": softmax_counterpart(X, words, temperature, device=device),
-        "transport": counterpart(X, words, found.plan, similarity=similarity, device=device),
-        "blind": counterpart(X, words, blind, similarity=similarity, device=device),
+    plans = {
+        "transport": found.plan,
+        "blind": np.tile(asked.astype(np.float32), (len(X), 1)),
     }
-    marginals = {
-        "softmax": softmax_marginals(X, words, temperature, device),
-        "transport": mass / mass.sum(),
-        "blind": asked,
-    }
+    told = {"softmax": softmax_counterpart(X, words, temperature, device=device)}
+    marginals = {"softmax": softmax_marginals(X, words, temperature, device)}
+    for kind, plan in plans.items():
+        told[kind] = counterpart(X, words, plan, similarity=similarity, device=device)
+        mass = plan.sum(axis=0, dtype=np.float64)
+        marginals[kind] = mass / mass.sum()
     return {kind: _measure(marginals[kind], asked, words, told[kind], targets) for kind in told}
 
 
