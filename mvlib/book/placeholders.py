@@ -22,7 +22,8 @@ def fill(text: str, root: str | Path) -> str:
     one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set;
     `claims PAPER`, those that no table can hold; `recorded PAPER PROFILE EXPERIMENT`, mean
     scores of an experiment's records; `unpaired PAPER PROFILE EXPERIMENT`, what alignment
-    without known pairs found; `smart_settings`; `datasets`, one line a set; `benchmarks
+    without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
+    words that mean nothing; `smart_settings`; `datasets`, one line a set; `benchmarks
     FILE`, the ratios that one file of benchmarks has measured; `faults`, what was broken on
     purpose and what happened; `unpinned`, the sets
     whose files have no known checksum.
@@ -127,6 +128,14 @@ def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
 
     frame = results_frame(paper, profile, experiment, root)
     return to_markdown(frame if frame.empty else unpaired_table(frame))
+
+
+def _random_words(root: Path, paper: str, profile: str, experiment: str) -> str:
+    from mvlib.experiments import results_frame, to_markdown
+    from mvlib.experiments.word_gains import random_words_sentences
+
+    frame = results_frame(paper, profile, experiment, root)
+    return to_markdown(frame) if frame.empty else random_words_sentences(frame)
 
 
 def _benchmarks(root: Path, name: str) -> str:
@@ -242,6 +251,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "recorded": _recorded,
     "smart_settings": _smart_settings,
     "unpaired": _unpaired,
+    "random_words": _random_words,
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
 }
