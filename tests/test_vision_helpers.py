@@ -22,6 +22,7 @@ from mvlib.experiments.cae_unknowns import (
 from mvlib.experiments.encoder_quality import retrieval_recall
 from mvlib.experiments.vision import VisionProblem, run_methods, short_side, vision_problem
 from mvlib.experiments.word_gains import (
+    _labels_with,
     class_subsets,
     corrupt,
     corrupted_words,
@@ -140,23 +141,24 @@ def test_a_share_beyond_one_is_refused(problem):
         corrupt(problem.nouns, 1.5, 0)
 
 
-def test_corruption_leaves_k_means_of_the_images_alone(problem, recorder):
-    frame = corrupted_words(recorder, problem, [0], [0.0, 1.0])
+def test_corruption_leaves_k_means_alone_and_no_corruption_leaves_cae_alone(problem, recorder):
+    frame = corrupted_words(recorder, problem, [3], [0.0, 1.0])
     kmeans = frame[frame["method"] == "k-means of images"]
     assert kmeans["corrupted"].tolist() == [0.0, 1.0]
     assert kmeans["acc"].nunique() == 1
     cae = frame[frame["method"] == "CAE"].set_index("corrupted")["acc"]
     assert cae[0.0] > cae[1.0]
+    model = CAE(4, random_state=3).fit(problem.images, problem.texts)
+    np.testing.assert_array_equal(_labels_with(model, problem, 0.0, 3), model.labels_)
 
 
-def test_real_words_are_kept_before_random_ones_while_there_are_some(problem, recorder):
-    frame = corrupted_words(recorder, problem, [0], [0.0, 0.25, 1.0])
-    cae = frame[frame["method"] == "CAE"].set_index("corrupted")
-    for kind in ("nouns", "captions"):
-        kept = cae[f"measure_{kind}_random"]
-        assert (kept[0.0], kept[1.0]) == (0, 1)
-        # All 20 words are within reach of the centres, and 5 of them are random.
-        assert kept[0.25] <= 0.25
+def test_cae_that_chooses_among_random_words_is_recorded_once_a_seed(problem, recorder):
+    frame = corrupted_words(recorder, problem, [0, 1], [0.5])
+    assert frame.groupby("method").size().to_dict() == {
+        "CAE": 2,
+        "CAE with words chosen among random ones": 2,
+        "k-means of images": 2,
+    }
 
 
 def words_frame(real, random, kmeans):

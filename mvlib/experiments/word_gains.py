@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +20,14 @@ from mvlib.experiments.vision import (
     run_methods,
     with_images,
 )
-from mvlib.methods import CAE
-from mvlib.metrics import accuracy
+from mvlib.methods import (
+    CAE,
+    CLIPKMeans,
+    adaptive_fusion,
+    counterpart,
+    optimal_transport_plan,
+)
+from mvlib.metrics import accuracy, clustering_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 KMEANS = "k-means of images"
 WITH_WORDS = ("TAC, no training", "CAE")
 REAL, RANDOM = "CAE with real words", "CAE with random words"
+CHOSEN = "CAE with words chosen among random ones"
 
 
 def class_subsets(n_classes: int, n_subsets: int, random_state: int = 0) -> list[np.ndarray]:
@@ -211,21 +217,23 @@ def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
 def corrupted_words(
     recorder: Recorder, problem: VisionProblem, seeds: Sequence[int], shares: Sequence[float]
 ) -> pd.DataFrame:
-    """Run CAE with words of which a share is corrupted, and k-means, and record them.
+    """Run CAE with a share of its words corrupted, and k-means, and record them.
+
+    The words that CAE keeps are corrupted, not those that it chooses from: of a half-random
+    bank the centres keep the real half. What CAE makes of a bank that is random throughout is
+    recorded as the method `CHOSEN`.
 
     Parameters
     ----------
     recorder : Recorder
-        Takes the results, with the parameter `corrupted`, and for CAE the measures
-        `nouns_random` and `captions_random`: how much of the words that it kept is
-        corrupted. k-means of the images, which no word reaches, is fitted once a seed and
-        recorded for every share.
+        Takes the results, with the parameter `corrupted`. k-means of the images, which no
+        word reaches, is fitted once a seed and recorded for every share.
     problem : VisionProblem
-        The images, and the words to corrupt: both banks.
+        The images and both banks.
     seeds : sequence of int
         Of the methods and of the corruption.
     shares : sequence of float
-        See `corrupt`.
+        Of the kept words of either kind; see `corrupt`.
 
     Returns
     -------
@@ -235,28 +243,37 @@ def corrupted_words(
     for seed in seeds:
         run_methods(recorder, problem, [seed], [KMEANS])
         floor = recorder.results.pop()
+        model = CAE(problem.n_clusters, random_state=seed)
+        model.fit(problem.images, problem.texts, problem.train_images)
         for share in shares:
-            given = {"corrupted": share}
-            recorder.add(**(floor | {"parameters": floor["parameters"] | given}))
-            changed = replace(
-                problem,
-                nouns=corrupt(problem.nouns, share, seed),
-                captions=corrupt(problem.captions, share, seed + 1),
-            )
-            model = CAE(problem.n_clusters, random_state=seed)
-            measures = partial(_random_kept, changed=changed, problem=problem)
-            record_fit(recorder, "CAE", changed, model, changed.texts, given, measures)
+            given = floor["parameters"] | {"corrupted": share}
+            recorder.add(**(floor | {"parameters": given}))
+            labels = _labels_with(model, problem, share, seed)
+            scores = {"last": clustering_scores(problem.y, labels)}
+            recorder.add("CAE", problem.name, seed, given, scores)
+        other = replace(
+            problem,
+            nouns=corrupt(problem.nouns, 1, seed),
+            captions=corrupt(problem.captions, 1, seed + 1),
+        )
+        model = CAE(problem.n_clusters, random_state=seed)
+        record_fit(recorder, CHOSEN, other, model, other.texts, {"corrupted": 1.0})
     return recorder.frame()
 
 
-def _random_kept(
-    model: CAE, changed: VisionProblem, problem: VisionProblem
-) -> dict[str, float]:
-    found = {}
-    for kind, rows in model.history_["kept"].items():
-        now, before = (some.texts[kind].features[rows] for some in (changed, problem))
-        found[f"{kind}_random"] = float((now != before).any(axis=1).mean())
-    return found
+def _labels_with(model: CAE, problem: VisionProblem, share: float, seed: int) -> np.ndarray:
+    """Return the clusters of CAE's later steps on its kept words, a share of them corrupted."""
+    told = []
+    for number, (kind, rows) in enumerate(model.history_["kept"].items()):
+        bank = problem.texts[kind]
+        kept = TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
+        words = corrupt(kept, share, seed + number).features
+        found = optimal_transport_plan(
+            problem.images, words, epsilon=model.epsilon, max_iter=model.max_iter
+        )
+        told.append(counterpart(problem.images, words, found.plan))
+    fused, _ = adaptive_fusion(problem.images, told, gamma=model.gamma, fusion=model.fusion)
+    return CLIPKMeans(problem.n_clusters, random_state=seed).fit(fused).labels_
 
 
 def random_words_differences(frame: pd.DataFrame) -> pd.DataFrame:
@@ -278,7 +295,9 @@ def random_words_differences(frame: pd.DataFrame) -> pd.DataFrame:
 
     tables = []
     for dataset, some in frame.groupby("dataset", sort=False):
-        words = some["corrupted"].map(_words_name).where(some["method"] == "CAE", KMEANS)
+        words = (
+            some["corrupted"].map(_words_name).where(some["method"] == "CAE", some["method"])
+        )
         some = some.assign(words=words).drop_duplicates(["words", "seed"])
         others = [name for name in some["words"].unique() if name not in (KMEANS, REAL)]
         pairs = [(name, KMEANS) for name in (REAL, *others)] + [(n, REAL) for n in others]
@@ -295,7 +314,7 @@ def _words_name(share: float) -> str:
 def random_words_sentences(frame: pd.DataFrame) -> str:
     """Return a Markdown list: what `random_words_differences` says of words all random."""
     table = random_words_differences(frame)
-    table = table[table["A"].isin([REAL, RANDOM])]
+    table = table[table["A"].isin([REAL, RANDOM, CHOSEN])]
     lines = []
     for dataset, some in table.groupby("data set", sort=False):
         said = [_sentence(row) for row in some.to_dict("records")]
