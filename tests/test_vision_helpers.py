@@ -20,7 +20,13 @@ from mvlib.experiments.cae_unknowns import (
     unknown_settings,
 )
 from mvlib.experiments.encoder_quality import retrieval_recall
-from mvlib.experiments.vision import VisionProblem, run_methods, short_side, vision_problem
+from mvlib.experiments.vision import (
+    VisionProblem,
+    run_methods,
+    short_side,
+    vision_problem,
+    with_images,
+)
 from mvlib.experiments.word_gains import (
     _labels_with,
     class_subsets,
@@ -95,6 +101,14 @@ def test_a_restricted_problem_keeps_image_label_and_class_together(problem):
     ]
     np.testing.assert_array_equal(part.images, problem.images[rows])
     np.testing.assert_array_equal(part.classes, problem.classes[[1, 3]])
+
+
+def test_a_problem_of_some_images_keeps_image_label_and_feature_together(problem):
+    part = with_images(problem, np.array([3, 20, 50]))
+    assert part.data_set.images == ["3.png", "20.png", "50.png"]
+    assert part.y.tolist() == problem.y[[3, 20, 50]].tolist()
+    np.testing.assert_array_equal(part.images, problem.images[[3, 20, 50]])
+    assert part.n_clusters == 4
 
 
 def test_gain_and_gap_are_points_over_the_same_k_means(problem, recorder):
