@@ -115,6 +115,20 @@ def test_verdict_rules_on_the_page_are_those_of_the_code(project):
         assert f"{word}\n: {rule}" in page
 
 
+def test_what_is_said_of_random_words_and_of_unknown_settings_comes_from_records(project):
+    random_words = "<!-- mvlib: random_words cae reduced random_words -->"
+    settings = "<!-- mvlib: unknown_settings cae reduced unknowns -->"
+    for placeholder in (random_words, settings):
+        assert fill(placeholder, project) == "*Nothing is recorded yet.*"
+    said = fill(random_words, ROOT)
+    assert "- Open Clip Art, 8 seeds: CAE with real words is" in said
+    assert "- CIFAR-10, 8 seeds: CAE with real words is" in said
+    table = [line.split(" | ") for line in fill(settings, ROOT).splitlines()[4:]]
+    bounds = [(float(low), float(high.rstrip(" |"))) for *_, low, high in table]
+    assert bounds
+    assert all(low * high >= 0 for low, high in bounds)
+
+
 def test_an_unknown_placeholder_is_an_error_with_the_nearest(project):
     with pytest.raises(ValueError, match="Did you mean 'verdict_rules'"):
         fill("<!-- mvlib: verdict_rule -->", project)

@@ -298,12 +298,16 @@ def test_the_softmax_records_how_far_its_columns_are_from_those_asked_for(fitted
     assert told.history_["column_error"]["nouns"] > 0.1
 
 
-def test_theorem_1_holds_in_our_reading_the_transports_error_is_below_the_softmaxs():
+def test_the_semantic_error_is_that_of_the_columns_and_a_blind_plan_has_none():
     images, words, _, y = toy(n_per_class=10)
     targets = np.stack([words[6 * k : 6 * k + 6].mean(axis=0) for k in y])
     found = theorem_1_quantities(images, words, targets=targets, epsilon=0.05)
-    soft, transport = found["softmax"], found["transport"]
-    for measured in (soft, transport):
+    soft, transport, blind = found["softmax"], found["transport"], found["blind"]
+    assert blind.semantic_error < 1e-6
+    for x, target, error in zip(images, targets, blind.target_errors, strict=True):
+        even = unit(sum((unit(x) @ unit(u)) * unit(u) for u in words))
+        assert error == pytest.approx(1 - even @ unit(target), abs=1e-5)
+    for measured in (soft, transport, blind):
         assert measured.column_marginals.sum() == pytest.approx(1)
         error = np.abs(measured.column_marginals - 1 / len(words)).sum()
         assert measured.column_error == pytest.approx(error)
@@ -317,20 +321,41 @@ def test_theorem_1_holds_in_our_reading_the_transports_error_is_below_the_softma
     assert soft.semantic_error == pytest.approx(np.linalg.norm(told - mean), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("shares", "lean", "holds"), [((10, 10), 1, True), ((18, 2), 3, False)]
+)
+def test_the_reading_of_each_image_holds_where_a_hub_takes_all_and_fails_where_words_are_uneven(
+    shares, lean, holds
+):
+    # A hub near to all images has its share bounded by the plan; a rare word is forced on some.
+    hub = np.array([1.0, 1, 2])
+    own = np.eye(3)[:2]
+    targets = np.repeat(own, shares, axis=0)
+    images = lean * targets + hub
+    found = theorem_1_quantities(
+        images, np.vstack([own, hub]), targets=targets, temperature=0.05, epsilon=0.05
+    )
+    no_worse = found["transport"].target_errors <= found["softmax"].target_errors
+    assert no_worse.all() == holds
+    for kind in ("transport", "blind"):
+        assert found[kind].semantic_error < 1e-4 < found["softmax"].semantic_error
+
+
 def plain_softmax(X, words, temperature=0.005):
     logits = np.array([[unit(x) @ unit(u) for u in words] for x in X]) / temperature
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def test_the_target_error_is_a_mean_cosine_distance_to_the_targets():
+def test_target_errors_are_the_images_cosine_distances_to_their_targets():
     images, words, _, _ = toy(n_per_class=5)
     targets = np.random.default_rng(7).normal(size=images.shape)
     found = theorem_1_quantities(images, words, targets=targets, temperature=0.1)["softmax"]
     told = [unit(sum(p * unit(u) for p, u in zip(row, words, strict=True)))
             for row in plain_softmax(images, words, 0.1)]  # fmt: skip
-    expected = np.mean([1 - t @ unit(v) for t, v in zip(told, targets, strict=True)])
-    assert found.target_error == pytest.approx(expected, abs=1e-5)
+    expected = [1 - t @ unit(v) for t, v in zip(told, targets, strict=True)]
+    assert found.target_errors == pytest.approx(expected, abs=1e-5)
+    assert found.target_error == pytest.approx(np.mean(expected), abs=1e-5)
     with pytest.raises(ValueError, match=r"targets has shape \(3, 24\)"):
         theorem_1_quantities(images, words, targets=targets[:3])
 

@@ -13,17 +13,32 @@ from mvlib.encoders import TextBank
 from mvlib.experiments import Recorder
 from mvlib.experiments import settings_ranges as ranges
 from mvlib.experiments import vision_analysis as look
+from mvlib.experiments.cae_unknowns import (
+    differences_from_default,
+    mass_by_centre,
+    sweep_settings,
+    unknown_settings,
+)
 from mvlib.experiments.encoder_quality import retrieval_recall
-from mvlib.experiments.vision import VisionProblem, run_methods, short_side, vision_problem
+from mvlib.experiments.vision import (
+    VisionProblem,
+    run_methods,
+    short_side,
+    vision_problem,
+    with_images,
+)
 from mvlib.experiments.word_gains import (
+    _labels_with,
     class_subsets,
     corrupt,
     corrupted_words,
     gains_over_kmeans,
+    random_words_differences,
+    random_words_sentences,
     rank_agreement,
     restrict,
 )
-from mvlib.methods import CAE, SIC
+from mvlib.methods import CAE, SIC, semantic_centres
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +103,14 @@ def test_a_restricted_problem_keeps_image_label_and_class_together(problem):
     np.testing.assert_array_equal(part.classes, problem.classes[[1, 3]])
 
 
+def test_a_problem_of_some_images_keeps_image_label_and_feature_together(problem):
+    part = with_images(problem, np.array([3, 20, 50]))
+    assert part.data_set.images == ["3.png", "20.png", "50.png"]
+    assert part.y.tolist() == problem.y[[3, 20, 50]].tolist()
+    np.testing.assert_array_equal(part.images, problem.images[[3, 20, 50]])
+    assert part.n_clusters == 4
+
+
 def test_gain_and_gap_are_points_over_the_same_k_means(problem, recorder):
     gains_over_kmeans(recorder, problem, [0], n_subsets=1)
     frame = recorder.frame()
@@ -132,19 +155,121 @@ def test_a_share_beyond_one_is_refused(problem):
         corrupt(problem.nouns, 1.5, 0)
 
 
-def test_corruption_leaves_k_means_of_the_images_alone(problem, recorder):
-    frame = corrupted_words(recorder, problem, [0], [0.0, 1.0])
-    kmeans = frame[frame["method"] == "k-means of images"]["acc"]
-    assert kmeans.nunique() == 1
+def test_corruption_leaves_k_means_alone_and_no_corruption_leaves_cae_alone(problem, recorder):
+    frame = corrupted_words(recorder, problem, [3], [0.0, 1.0])
+    kmeans = frame[frame["method"] == "k-means of images"]
+    assert kmeans["corrupted"].tolist() == [0.0, 1.0]
+    assert kmeans["acc"].nunique() == 1
     cae = frame[frame["method"] == "CAE"].set_index("corrupted")["acc"]
     assert cae[0.0] > cae[1.0]
+    model = CAE(4, random_state=3).fit(problem.images, problem.texts)
+    np.testing.assert_array_equal(_labels_with(model, problem, 0.0, 3), model.labels_)
 
 
-def test_the_frame_holds_only_what_this_call_added(problem, recorder):
-    run_methods(recorder, problem, [0], ["CAE"], n_init=1)
-    frame = corrupted_words(recorder, problem, [0], [0.5])
-    assert len(frame) == 3
-    assert set(frame["corrupted"]) == {0.5}
+def test_cae_that_chooses_among_random_words_is_recorded_once_a_seed(problem, recorder):
+    frame = corrupted_words(recorder, problem, [0, 1], [0.5])
+    assert frame.groupby("method").size().to_dict() == {
+        "CAE": 2,
+        "CAE with words chosen among random ones": 2,
+        "k-means of images": 2,
+    }
+
+
+def words_frame(real, random, kmeans):
+    rows = [("CAE", 0.0, real), ("CAE", 1.0, random)]
+    rows += [("k-means of images", share, kmeans) for share in (0.0, 1.0)]
+    return pd.DataFrame(
+        [
+            {"dataset": "openclipart", "method": m, "corrupted": c, "seed": seed, "acc": acc}
+            for m, c, accs in rows
+            for seed, acc in enumerate(accs)
+        ]
+    )
+
+
+def test_random_words_are_compared_seed_by_seed_with_an_interval(problem):
+    real, random, kmeans = [0.5, 0.52, 0.48], [0.4, 0.44, 0.39], [0.45, 0.5, 0.41]
+    table = random_words_differences(words_frame(real, random, kmeans)).set_index(["A", "B"])
+    row = table.loc["CAE with random words", "CAE with real words"]
+    gaps = 100 * (np.array(random) - real)
+    half = 4.302653 * gaps.std(ddof=1) / 3**0.5  # t at 97.5 %, two degrees of freedom
+    assert row["n"] == 3
+    assert row["difference"] == pytest.approx(gaps.mean())
+    assert row["ci_low"] == pytest.approx(gaps.mean() - half, abs=1e-4)
+    assert row["ci_high"] == pytest.approx(gaps.mean() + half, abs=1e-4)
+    assert len(table) == 3
+
+
+def test_the_sentence_on_random_words_follows_the_interval():
+    apart = random_words_sentences(words_frame([0.5, 0.51], [0.4, 0.41], [0.45, 0.46]))
+    assert apart.startswith("- Open Clip Art, 2 seeds: CAE with real words is above k-means")
+    assert "CAE with random words is below CAE with real words (-10.0 points, -10.0" in apart
+    close = random_words_sentences(words_frame([0.5, 0.4], [0.4, 0.5], [0.45, 0.46]))
+    assert close.count("is not told apart from") == 3
+
+
+def test_each_setting_starts_with_the_default_and_changes_one_thing(problem):
+    settings = unknown_settings(problem, (), [5], (), problem.images + 1)
+    for values in settings.values():
+        (default, options), *others = values.values()
+        assert default is problem
+        assert options == {}
+        for changed, given in others:
+            fields = ("nouns", "captions", "train_images", "images", "classes")
+            differing = [f for f in fields if getattr(changed, f) is not getattr(problem, f)]
+            assert len(differing) + len(given) == 1
+    (some, _) = settings["captions"]["Open Clip Art, 5"]
+    assert len(some.captions) == 5
+    assert set(some.captions.texts) < set(problem.captions.texts)
+
+
+def test_a_train_split_is_the_default_and_the_images_themselves_the_other_value(problem):
+    split = replace(problem, train_images=problem.images[::2])
+    values = unknown_settings(split, (), (), ())["what chooses the words"]
+    assert list(values) == ["the train split", "the images themselves"]
+    assert values["the images themselves"][0].train_images is None
+
+
+def test_masses_by_centre_give_every_centre_the_same(problem):
+    mass = mass_by_centre(problem)
+    centres = semantic_centres(problem.images, 12, random_state=0)
+    nearest = [max(range(12), key=lambda k, x=x: x @ centres[k]) for x in problem.images]
+    sums = [mass[np.array(nearest) == k].sum() for k in sorted(set(nearest))]
+    np.testing.assert_allclose(sums, 1 / len(sums), rtol=1e-6)
+
+
+def test_the_default_is_fitted_once_a_seed_and_recorded_under_each_setting(
+    problem, recorder, monkeypatch
+):
+    fits = []
+    monkeypatch.setattr(CAE, "fit", lambda self, *a, fit=CAE.fit, **k: fits.append(self)
+                        or fit(self, *a, **k))  # fmt: skip
+    cost = {"1 - cosine": (problem, {}), "euclidean": (problem, {"cost": "euclidean"})}
+    settings = {"cost": cost, "captions": {"all": (problem, {})}}
+    sweep_settings(recorder, problem, settings, [0, 1], {"n_nouns": 20})
+    assert [model.cost for model in fits] == ["cosine", "euclidean"] * 2
+    frame = recorder.frame()
+    assert len(frame) == 6
+    assert set(frame["n_nouns"]) == {20}
+    own = frame[frame["value"].isin(["1 - cosine", "all"])]
+    assert own.groupby("seed")["acc"].nunique().tolist() == [1, 1]
+
+
+def test_a_difference_is_from_the_first_value_over_the_same_seeds():
+    frame = pd.DataFrame(
+        {
+            "dataset": "openclipart",
+            "setting": ["cost"] * 4 + ["captions"] * 2,
+            "value": ["cosine", "euclidean"] * 2 + ["all"] * 2,
+            "seed": [0, 0, 1, 1, 0, 1],
+            "acc": [0.5, 0.4, 0.6, 0.54, 0.5, 0.6],
+        }
+    )
+    (row,) = differences_from_default(frame).to_dict("records")
+    assert (row["default"], row["value"], row["n"]) == ("cosine", "euclidean", 2)
+    assert row["difference"] == pytest.approx(-8)
+    assert (row["ACC, default"], row["ACC"]) == (pytest.approx(55), pytest.approx(47))
+    assert row["ci_low"] == pytest.approx(-8 - 12.7062 * 2, abs=1e-3)
 
 
 @pytest.fixture
@@ -237,6 +362,16 @@ def test_transport_evens_the_words_and_the_softmax_does_not(problem):
     assert measures["transport"]["column_error"] < 1e-3
     assert measures["softmax"]["column_error"] > 0.05
     assert measures["transport"]["words_used"] == 1
+
+
+def test_the_reading_that_can_fail_is_a_share_of_images_and_the_other_passes_blindly(problem):
+    model = CAE(4, top_k=3, n_init=2, random_state=0).fit(problem.images, problem.texts)
+    table = look.theorem_1_readings(model, problem, [0.01, 0.1])
+    assert table["weights"].tolist() == ["softmax", "transport", "blind"] * 2
+    blind = table[table["weights"] == "blind"]
+    assert (blind["semantic error"] < 1e-6).all()
+    assert (blind["no worse"] < 0.5).all()
+    assert table.loc[table["weights"] == "softmax", "no worse"].isna().all()
 
 
 def test_a_plan_stopped_early_misses_its_marginals_and_a_finished_one_does_not(problem):

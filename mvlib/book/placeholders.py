@@ -24,7 +24,9 @@ def fill(text: str, root: str | Path) -> str:
     `claims PAPER`, those that no table can hold; `compared PAPER TABLE`, accuracies of a
     published table beside ours, with verdicts; `recorded PAPER PROFILE EXPERIMENT`, mean
     scores of an experiment's records; `unpaired PAPER PROFILE EXPERIMENT`, what alignment
-    without known pairs found; `smart_settings`; `smart_steps`, `smart_floors` and
+    without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
+    words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
+    from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
     `smart_parts EXPERIMENT`, what the chapter's records say; `datasets`, one line a set;
     `benchmarks FILE`, the ratios that one file of benchmarks has measured; `faults`, what was
     broken on purpose and what happened; `unpinned`, the sets whose files have no known
@@ -205,6 +207,27 @@ def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
     return to_markdown(frame if frame.empty else unpaired_table(frame))
 
 
+def _random_words(root: Path, paper: str, profile: str, experiment: str) -> str:
+    from mvlib.experiments import results_frame, to_markdown
+    from mvlib.experiments.word_gains import random_words_sentences
+
+    frame = results_frame(paper, profile, experiment, root)
+    return to_markdown(frame) if frame.empty else random_words_sentences(frame)
+
+
+def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> str:
+    from mvlib.experiments import results_frame, to_markdown
+    from mvlib.experiments.cae_unknowns import differences_from_default
+
+    frame = results_frame(paper, profile, experiment, root)
+    if frame.empty:
+        return to_markdown(frame)
+    table = differences_from_default(frame)
+    apart = table[(table["ci_low"] > 0) | (table["ci_high"] < 0)]
+    said = f"Differences: {len(table)}; with an interval that leaves zero out: {len(apart)}."
+    return said if apart.empty else f"{said}\n\n{to_markdown(apart, decimals=1)}"
+
+
 def _benchmarks(root: Path, name: str) -> str:
     from mvlib.experiments import load_benchmarks
 
@@ -324,6 +347,8 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "smart_settings": _smart_settings,
     "smart_steps": _smart_steps,
     "unpaired": _unpaired,
+    "random_words": _random_words,
+    "unknown_settings": _unknown_settings,
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
 }

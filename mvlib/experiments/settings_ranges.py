@@ -20,6 +20,7 @@ SETTINGS = {
         ("ablation_counterpart", ["method", "knob"], "softmax or transport, and how sharp"),
         ("ablation_fusion", ["method", "gamma"], "fusion, and its sharpness"),
         ("ablation_space", ["method"], "which words"),
+        ("unknowns", ["setting", "value"], None),
         ("tac", ["temperature"], "temperature of TAC's softmax"),
     ],
     "ntk_spectral": [

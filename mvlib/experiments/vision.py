@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvlib import data, encoders
 from mvlib._validation import check_choice, check_number
+from mvlib.data.image_readers import first_of_each_class
 from mvlib.experiments.encoder_quality import ridge_encoder
 from mvlib.experiments.recorder import Recorder
 from mvlib.methods import CAE, SIC, TAC, CLIPKMeans, TrainedTAC, ZeroShot
@@ -83,6 +84,7 @@ def vision_problem(
     n_prompts: int = 1,
     captions: str = "openclipart",
     train_split: str = "train",
+    per_class: int = 0,
     device: str = "auto",
 ) -> VisionProblem:
     """Encode a data set and the words, or read their features from the cache.
@@ -102,6 +104,8 @@ def vision_problem(
         Which captions.
     train_split : {"train", "train-tenth"}, default="train"
         What the words are chosen by, in sets that have such a split.
+    per_class : int, default=0
+        Cluster only the first so many images of each class; 0 takes all.
     device : str, default="auto"
         Where the encoder runs.
 
@@ -116,7 +120,8 @@ def vision_problem(
     FileNotFoundError, mvlib.data.DownloadError
         If images or captions are not at hand and cannot be fetched.
     """
-    check_number("n_nouns", n_nouns, low=0, integer=True)
+    for name, value in {"n_nouns": n_nouns, "per_class": per_class}.items():
+        check_number(name, value, low=0, integer=True)
     check_choice("train_split", train_split, ("train", "train-tenth"))
     if n_prompts not in (1, len(data.PROMPTS)):
         raise ValueError(f"n_prompts={n_prompts!r}: expected 1 or {len(data.PROMPTS)}")
@@ -129,7 +134,7 @@ def vision_problem(
     names = [
         [template.format(name) for name in images.class_names] for template in data.PROMPTS
     ]
-    return VisionProblem(
+    problem = VisionProblem(
         data_set=images,
         encoder=loaded,
         images=loaded.encode_images(images.images, resize=short_side(images, loaded)),
@@ -138,6 +143,22 @@ def vision_problem(
         captions=encoders.caption_bank(loaded, captions),
         classes=np.mean([loaded.encode_texts(texts) for texts in names], axis=0),
     )
+    if per_class:
+        problem = with_images(problem, first_of_each_class(problem.y, per_class))
+    return problem
+
+
+def with_images(problem: VisionProblem, rows: np.ndarray) -> VisionProblem:
+    """Return a problem with some of its images, by their row numbers."""
+    whole = problem.data_set
+    images = whole.images
+    some = replace(
+        whole,
+        images=images[rows] if isinstance(images, np.ndarray) else [images[i] for i in rows],
+        y=whole.y[rows],
+        captions=whole.captions and tuple(whole.captions[i] for i in rows),
+    )
+    return replace(problem, data_set=some, images=problem.images[rows])
 
 
 def short_side(images: ImageDataset, encoder: Encoder) -> int:

@@ -183,6 +183,53 @@ def counterpart_measures(
     }
 
 
+def theorem_1_readings(
+    model: CAE, problem: VisionProblem, sharpness: Sequence[float], kind: str = "nouns"
+) -> pd.DataFrame:
+    """Return both readings of Theorem 1 on the words that a fitted CAE kept.
+
+    Parameters
+    ----------
+    model, problem, kind
+        As for `counterpart_measures`.
+    sharpness : sequence of float
+        Values of the softmax's tau and, each time the same, of the plan's epsilon.
+
+    Returns
+    -------
+    DataFrame
+        `sharpness`, `weights` ("softmax", "transport" or "blind"), the errors of
+        `theorem_1_quantities`, and `no worse`: the share of images whose own error is at
+        most that of the softmax's counterpart.
+    """
+    import pandas as pd
+
+    rows = []
+    _, features = kept_words(model, problem, kind)
+    for value in sharpness:
+        found = theorem_1_quantities(
+            problem.images,
+            features,
+            targets=problem.classes[problem.y],
+            temperature=value,
+            epsilon=value,
+            max_iter=model.max_iter,
+        )
+        for weights, measured in found.items():
+            no_worse = measured.target_errors <= found["softmax"].target_errors
+            rows.append(
+                {
+                    "sharpness": value,
+                    "weights": weights,
+                    "column error": measured.column_error,
+                    "semantic error": measured.semantic_error,
+                    "target error": measured.target_error,
+                    "no worse": None if weights == "softmax" else float(no_worse.mean()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def plan_failures(
     problem: VisionProblem, epsilons: Sequence[float], iterations: Sequence[int]
 ) -> pd.DataFrame:

@@ -4,21 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvlib._validation import check_number
+from mvlib.data import describe
 from mvlib.encoders import TextBank
 from mvlib.experiments.recorder import Recorder
-from mvlib.experiments.vision import METHODS, VisionProblem, run_methods
-from mvlib.metrics import accuracy
+from mvlib.experiments.statistics import paired_comparisons
+from mvlib.experiments.vision import (
+    METHODS,
+    VisionProblem,
+    record_fit,
+    run_methods,
+    with_images,
+)
+from mvlib.methods import (
+    CAE,
+    CLIPKMeans,
+    adaptive_fusion,
+    counterpart,
+    optimal_transport_plan,
+)
+from mvlib.metrics import accuracy, clustering_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KMEANS = "k-means of images"
 WITH_WORDS = ("TAC, no training", "CAE")
+REAL, RANDOM = "CAE with real words", "CAE with random words"
+CHOSEN = "CAE with words chosen among random ones"
 
 
 def class_subsets(n_classes: int, n_subsets: int, random_state: int = 0) -> list[np.ndarray]:
@@ -66,23 +83,14 @@ def restrict(problem: VisionProblem, classes: Sequence[int]) -> VisionProblem:
         With the same words. Its centres come from its own images: those of the train split
         have no labels to choose by.
     """
-    rows = np.flatnonzero(np.isin(problem.y, classes))
-    whole = problem.data_set
-    images = whole.images
+    part = with_images(problem, np.flatnonzero(np.isin(problem.y, classes)))
     some = replace(
-        whole,
-        images=images[rows] if isinstance(images, np.ndarray) else [images[i] for i in rows],
-        y=np.searchsorted(classes, problem.y[rows]),
-        class_names=tuple(whole.class_names[number] for number in classes),
-        captions=whole.captions and tuple(whole.captions[i] for i in rows),
+        part.data_set,
+        y=np.searchsorted(classes, part.y),
+        class_names=tuple(part.data_set.class_names[number] for number in classes),
     )
-    return replace(
-        problem,
-        data_set=some,
-        images=problem.images[rows],
-        train_images=None,
-        classes=problem.classes[np.asarray(classes)],
-    )
+    chosen = problem.classes[np.asarray(classes)]
+    return replace(part, data_set=some, train_images=None, classes=chosen)
 
 
 def gains_over_kmeans(
@@ -209,33 +217,112 @@ def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
 def corrupted_words(
     recorder: Recorder, problem: VisionProblem, seeds: Sequence[int], shares: Sequence[float]
 ) -> pd.DataFrame:
-    """Run the methods with words of which a share is corrupted, and record them.
+    """Run CAE with a share of its words corrupted, and k-means, and record them.
+
+    The words that CAE keeps are corrupted, not those that it chooses from: of a half-random
+    bank the centres keep the real half. What CAE makes of a bank that is random throughout is
+    recorded as the method `CHOSEN`.
 
     Parameters
     ----------
     recorder : Recorder
-        Takes the results, with the parameter `corrupted`.
+        Takes the results, with the parameter `corrupted`. k-means of the images, which no
+        word reaches, is fitted once a seed and recorded for every share.
     problem : VisionProblem
-        The images, and the words to corrupt: both banks.
+        The images and both banks.
     seeds : sequence of int
         Of the methods and of the corruption.
     shares : sequence of float
-        See `corrupt`.
+        Of the kept words of either kind; see `corrupt`.
 
     Returns
     -------
     DataFrame
-        The results added here.
+        All that the recorder holds.
     """
-    before = len(recorder.results)
-    for share in shares:
-        for seed in seeds:
-            changed = replace(
-                problem,
-                nouns=corrupt(problem.nouns, share, seed),
-                captions=corrupt(problem.captions, share, seed + 1),
-            )
-            run_methods(recorder, changed, [seed], [KMEANS, *WITH_WORDS], {"corrupted": share})
-    frame = recorder.frame()
-    # Methods here have one rule, so results and rows are as many.
-    return frame.iloc[before:].reset_index(drop=True)
+    for seed in seeds:
+        run_methods(recorder, problem, [seed], [KMEANS])
+        floor = recorder.results.pop()
+        model = CAE(problem.n_clusters, random_state=seed)
+        model.fit(problem.images, problem.texts, problem.train_images)
+        for share in shares:
+            given = floor["parameters"] | {"corrupted": share}
+            recorder.add(**(floor | {"parameters": given}))
+            labels = _labels_with(model, problem, share, seed)
+            scores = {"last": clustering_scores(problem.y, labels)}
+            recorder.add("CAE", problem.name, seed, given, scores)
+        other = replace(
+            problem,
+            nouns=corrupt(problem.nouns, 1, seed),
+            captions=corrupt(problem.captions, 1, seed + 1),
+        )
+        model = CAE(problem.n_clusters, random_state=seed)
+        record_fit(recorder, CHOSEN, other, model, other.texts, {"corrupted": 1.0})
+    return recorder.frame()
+
+
+def _labels_with(model: CAE, problem: VisionProblem, share: float, seed: int) -> np.ndarray:
+    """Return the clusters of CAE's later steps on its kept words, a share of them corrupted."""
+    told = []
+    for number, (kind, rows) in enumerate(model.history_["kept"].items()):
+        bank = problem.texts[kind]
+        kept = TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
+        words = corrupt(kept, share, seed + number).features
+        found = optimal_transport_plan(
+            problem.images, words, epsilon=model.epsilon, max_iter=model.max_iter
+        )
+        told.append(counterpart(problem.images, words, found.plan))
+    fused, _ = adaptive_fusion(problem.images, told, gamma=model.gamma, fusion=model.fusion)
+    return CLIPKMeans(problem.n_clusters, random_state=seed).fit(fused).labels_
+
+
+def random_words_differences(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what CAE gains over k-means and over its real words, by share of random words.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `corrupted_words` records it, with the share 0.
+
+    Returns
+    -------
+    DataFrame
+        data set, A, B, n (seeds that both have), and the mean of A minus B in points with
+        its 95 % interval over seeds: each share of random words beside k-means of the
+        images, then beside the real words.
+    """
+    import pandas as pd
+
+    tables = []
+    for dataset, some in frame.groupby("dataset", sort=False):
+        words = (
+            some["corrupted"].map(_words_name).where(some["method"] == "CAE", some["method"])
+        )
+        some = some.assign(words=words).drop_duplicates(["words", "seed"])
+        others = [name for name in some["words"].unique() if name not in (KMEANS, REAL)]
+        pairs = [(name, KMEANS) for name in (REAL, *others)] + [(n, REAL) for n in others]
+        found = paired_comparisons(some, pairs, by=("seed",), column="words")
+        tables.append(found.assign(**{"data set": describe(dataset).title}))
+    columns = ["data set", "A", "B", "n", "difference", "ci_low", "ci_high"]
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def _words_name(share: float) -> str:
+    return {0: REAL, 1: RANDOM}.get(share, f"CAE, {share:.0%} random words")
+
+
+def random_words_sentences(frame: pd.DataFrame) -> str:
+    """Return a Markdown list: what `random_words_differences` says of words all random."""
+    table = random_words_differences(frame)
+    table = table[table["A"].isin([REAL, RANDOM, CHOSEN])]
+    lines = []
+    for dataset, some in table.groupby("data set", sort=False):
+        said = [_sentence(row) for row in some.to_dict("records")]
+        lines.append(f"- {dataset}, {some['n'].iloc[0]} seeds: {'; '.join(said)}.")
+    return "\n".join(lines)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    low, high, points = row["ci_low"], row["ci_high"], row["difference"]
+    said = "not told apart from" if low <= 0 <= high else "below" if points < 0 else "above"
+    return f"{row['A']} is {said} {row['B']} ({points:+.1f} points, {low:+.1f} to {high:+.1f})"
