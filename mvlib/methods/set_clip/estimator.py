@@ -150,7 +150,10 @@ class SetCLIP(AlignmentMethod):
     not fill a batch is dropped, and seen here), of which the first 21 (ViT) or 22 (ResNet-34)
     are the pairs, the same in every epoch: `reshuffle=False`. Their schedule follows the last
     batch: `plateau="last_batch"`. They keep the network of epoch 30 of 32: `n_epochs=30`.
-    MEASURED
+    On HandWritten (1,400 rows, a tenth paired, 600 others scored, one split, five seeds; R@1
+    in per cent, mean of both directions) the defaults give 69.5 ± 1.0; the fixed batches 56.6
+    ± 1.6, the last batch's loss 69.6 ± 0.7, 30 epochs 69.2 ± 0.4, all three 56.9 ± 1.5. What
+    the dropped rows are worth was not measured.
 
     They score in batches of 50, and pass the test images through the random transform as
     well; `mvlib.metrics.retrieval_scores` ranks all rows at once, of features as they are.
