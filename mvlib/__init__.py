@@ -18,6 +18,7 @@ _EXPORTS = {
     "experiments": "mvlib.experiments",
     "plots": "mvlib.plots",
     "SMART": "mvlib.methods.smart",
+    "MvCLN": "mvlib.methods.mvcln",
     "CAE": "mvlib.methods.cae",
     "TAC": "mvlib.methods.tac",
     "NTKSpectralClustering": "mvlib.methods.ntk_spectral",

@@ -5,6 +5,7 @@ from mvlib._lazy import attach
 _EXPORTS = {
     "SMART": "mvlib.methods.smart",
     "smart": "mvlib.methods.smart",
+    "MvCLN": "mvlib.methods.mvcln",
     "SetCLIP": "mvlib.methods.set_clip",
     "set_clip": "mvlib.methods.set_clip",
     "AutoencoderHungarian": "mvlib.methods.autoencoder_floors",

@@ -10,6 +10,7 @@ VERSIONS = {
     "clip_kmeans": 1,
     "cluster_naming": 1,
     "floors": 1,
+    "mvcln": 1,
     "ntk_spectral": 1,
     "set_clip": 1,
     "smart": 1,
