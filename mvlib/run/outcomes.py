@@ -1,16 +1,10 @@
-"""How runs ended: for people, as a summary; for the files, as records."""
+"""How runs ended, for people."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
-from mvlib.experiments import provenance
-from mvlib.experiments.keys import data_checksums
 from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.records import Record, check_record
 
 
 @dataclass(frozen=True)
@@ -69,7 +63,8 @@ class Summary:
 
 
 def text_table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Return rows of text as aligned lines."""
+    """Return rows of text as aligned lines, in which a terminal has nothing to obey."""
+    rows = [tuple(map(_printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
@@ -77,54 +72,5 @@ def text_table(rows: list[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def make_record(
-    run: PlannedRun,
-    key: str,
-    said: Mapping[str, Any],
-    device: str,
-    threads: int,
-    git: Mapping[str, Any],
-) -> Record:
-    """Return the record of a run from what its process said of it.
-
-    What the process says of its `threads` and `versions` goes before what is so here.
-    Results that do not obey the schema make it the record of a failure.
-    """
-    outcome = {name: value for name, value in said.items() if name != "payload"}
-    payload = said.get("payload") or {}
-    record = {
-        "key": key,
-        "cell": run.cell,
-        "paper": run.paper,
-        "experiment": run.experiment,
-        "notebook": run.notebook,
-        "profile": run.profile,
-        "parameters": dict(run.parameters),
-        "datasets": data_checksums(run.datasets),
-        "results": payload.get("results", []),
-        "device": payload.get("device", device),
-        "threads": threads,
-        "gpu_peak_memory_bytes": payload.get("gpu_peak_memory_bytes"),
-        "versions": provenance.versions(),
-        **git,
-        **outcome,
-    }
-    try:
-        check_record(record)
-    except ValueError as error:
-        record |= {"status": "failed", "error": str(error), "results": []}
-    return record
-
-
-def lost(run: PlannedRun, reason: str) -> dict[str, Any]:
-    """Return the outcome of a run whose process could not say how it went."""
-    return {
-        "status": "failed",
-        "error": reason,
-        "payload": None,
-        "executed": run.notebook,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_seconds": 0.0,
-        "cpu_seconds": 0.0,
-        "peak_memory_bytes": 0,
-    }
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from mvlib._validation import check_choice
-from mvlib.experiments.keys import CURRENT, EARLIER, run_key, staleness
+from mvlib.experiments.keys import (
+    CURRENT,
+    EARLIER,
+    code_cells,
+    parameter_values,
+    record_key,
+    run_key,
+    staleness,
+)
 from mvlib.experiments.plan import PlannedRun
 from mvlib.experiments.recorder import COMMITTED_PROFILES
-from mvlib.experiments.records import Record
-from mvlib.experiments.schemas import quick_jsonschema
+from mvlib.experiments.records import Record, latest_records, load_records
+from mvlib.records.sources import sources_are_those_of
+from mvlib.records.versions import is_earlier
 
 RECORDED = "recorded"
 TO_RUN = "to run"
@@ -27,10 +36,11 @@ class State:
 
     Attributes
     ----------
-    word : {"recorded", "earlier version", "to run", "cannot"}
-        "earlier version": a reduced or full run recorded by sources that have changed since.
+    word : {"recorded", "earlier version", "to run", "cannot", "failed"}
+        "earlier version": a reduced or full run of which only an earlier version is recorded;
+        "failed": another runner has just tried it.
     reason : str or None
-        Why it cannot run.
+        Why it cannot run, or failed.
     key : str or None
         Its key, where it is to run.
     """
@@ -50,10 +60,10 @@ def state_of(
 ) -> State:
     """Return where a run stands.
 
-    A quick run is recorded if its key has a record and its executed notebook is there, for
-    the book shows it. A reduced or full run is recorded if today's sources would do the
-    same work: the committed records of another machine, with other versions of packages,
-    count.
+    A quick run is recorded if its key has a record, and its executed notebook is there and was
+    made by today's modules, for the book shows it. A reduced or full run is recorded if a
+    record of it is current: the committed records of another machine, with other versions of
+    packages, count.
 
     Parameters
     ----------
@@ -72,7 +82,8 @@ def state_of(
         at hand.
     """
     mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
-    if run.profile in COMMITTED_PROFILES and mine:
+    committed = run.profile in COMMITTED_PROFILES
+    if committed and mine:
         if any(staleness(record, root) == CURRENT for record in mine):
             return State(RECORDED)
         if not rerun_earlier:
@@ -81,9 +92,70 @@ def state_of(
     if reason := run.cannot or missing:
         return State(CANNOT, reason)
     key = run_key(run, root)
-    if any(record["key"] == key for record in mine) and (root / run.executed).is_file():
+    if (
+        not committed
+        and any(_is_of(record, key) for record in mine)
+        and (root / run.executed).is_file()
+        and sources_are_those_of(run.executed, root)
+    ):
         return State(RECORDED)
     return State(TO_RUN, key=key)
+
+
+class Standing:
+    """Judges runs by the records there are, and by those that came since the start.
+
+    `rerun_earlier` and `again` are those of `state_of`.
+    """
+
+    def __init__(self, root: Path, rerun_earlier: bool, again: bool) -> None:
+        self._root = root
+        self._choices = (rerun_earlier, again)
+        self._seen: set[str] = set()
+
+    def at_start(
+        self, runs: Sequence[PlannedRun], data_elsewhere: Sequence[bool]
+    ) -> list[State]:
+        """Return where each run stands before any starts."""
+        records = load_records(root=self._root)
+        self._seen = set(map(_identity, records))
+        return [
+            state_of(run, records, self._root, *self._choices, elsewhere)
+            for run, elsewhere in zip(runs, data_elsewhere, strict=True)
+        ]
+
+    def now(self, run: PlannedRun, data_elsewhere: bool) -> State:
+        """Return where a run stands that this runner has locked.
+
+        What another runner has done since the start is not done again, not even where it
+        failed or where what is recorded is to be repeated.
+        """
+        records = load_records(run.paper, root=self._root)
+        state = state_of(run, records, self._root, *self._choices, data_elsewhere)
+        if state.word != TO_RUN:
+            return state
+        news = [
+            record
+            for record in records
+            if record["cell"] == run.cell
+            and _is_of(record, state.key)
+            and _identity(record) not in self._seen
+        ]
+        if not news:
+            return state
+        (newest,) = latest_records(news)
+        return State(RECORDED if newest["status"] == "ok" else "failed", newest.get("error"))
+
+
+def _is_of(record: Record, key: str) -> bool:
+    versions = record.get("method_versions", {})
+    return record["key"] == record_key(key, versions) and not is_earlier(versions)
+
+
+def _identity(record: Record) -> str:
+    """Return what no two records share, whatever else a file's line holds."""
+    names = ("key", "sequence", "started", "wall_seconds", "status")
+    return repr([record.get(name) for name in names])
 
 
 def why_not_at_hand(datasets: Iterable[str]) -> str | None:
@@ -130,17 +202,10 @@ def check_parameters(runs: Iterable[PlannedRun], root: Path) -> dict[str, set[st
         If a notebook has no cell tagged `parameters`, or the plan passes one that it does
         not have; the nearest name is given.
     """
-    quick_jsonschema()
-    import papermill
-
     known: dict[str, set[str]] = {}
     for run in runs:
         if run.notebook not in known:
-            try:
-                names = papermill.inspect_notebook(str(root / run.notebook))
-            except ValueError as error:
-                raise ValueError(f"{run.notebook} cannot be inspected: {error}") from error
-            known[run.notebook] = set(names)
+            known[run.notebook] = set(parameter_values(code_cells(root / run.notebook)[1]))
         if not known[run.notebook]:
             raise ValueError(f"{run.notebook} has no cell tagged 'parameters' that sets some")
         for name in run.parameters:

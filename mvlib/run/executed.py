@@ -16,7 +16,12 @@ from mvlib.experiments.keys import code_cells
 from mvlib.experiments.plan import PlannedRun
 from mvlib.experiments.recorder import RESULTS_MIME
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# What a terminal obeys: sequences (CSI, OSC and their like), then any other control character.
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[P^_\]X]|[\x90\x9d-\x9f])[^\x07\x1b\x9c]*"
+    r"(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]"
+)
+_CONTROLS = re.compile(r"[^\S \n\t]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _TAIL_LINES = 30
 _LONGEST_LINE = 1000
 
@@ -63,8 +68,8 @@ def results_in(notebook: Mapping[str, Any], run: Mapping[str, str]) -> dict[str,
 
 
 def plain_error(text: str, root: Path) -> str:
-    """Return the end of an error's text, without colours and places of this machine."""
-    text = _ANSI.sub("", text)
+    """Return the end of an error's text: no colours, no controls, no places of this machine."""
+    text = _CONTROLS.sub("?", _SEQUENCES.sub("", text.replace("\r\n", "\n")))
     places = {
         str(root): ".",
         sys.prefix: "<python>",
