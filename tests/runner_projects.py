@@ -120,6 +120,13 @@ def mvlib(root, *arguments):
     return process.returncode, out, err
 
 
+def without_times(record):
+    changing = {
+        "started", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "threads",
+    }  # fmt: skip
+    return {name: value for name, value in record.items() if name not in changing}
+
+
 def start_python(code, folder):
     """Start a process of Python that can import mvlib; return it and the line it says first."""
     process = subprocess.Popen(
@@ -181,7 +188,7 @@ PARAMETERS = "profile = 'quick'\nseeds = [1]\ndevice = 'auto'"
 
 
 class Stub:
-    """The interface of an executor: each run ends, after `seconds`, with a given accuracy.
+    """The interface of an engine: each run ends, after `seconds`, with a given accuracy.
 
     `more` goes into each outcome; `error` ends each run instead.
     """
@@ -193,7 +200,7 @@ class Stub:
     def slots(self):
         return self.room
 
-    def submit(self, function, task):
+    def submit(self, task):
         self.tasks.append(task)
         future = Future()
         if isinstance(self.error, KeyboardInterrupt):
@@ -210,6 +217,7 @@ class Stub:
         outcome = {
             "status": "ok", "error": None, "payload": payload,
             "executed": task["executed"], "started": "2026-01-01T00:00:00+00:00",
+            "executed_content": b'{"cells": []}', "sources": {},
             "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_bytes": 1,
         } | self.more  # fmt: skip
         if self.seconds:
@@ -218,8 +226,8 @@ class Stub:
             future.set_result(outcome)
         return future
 
-    def shutdown(self, wait=True, *, cancel_futures=False):
-        raise AssertionError("the caller's executor is the caller's to end")
+    def shutdown(self, stop):
+        raise AssertionError("the caller's engine is the caller's to end")
 
 
 def make_stub_project(root, plan=STUB_PLAN, code="x = 1"):

@@ -129,14 +129,14 @@ def _give(task: dict[str, Any], root: Path, folder: Path) -> None:
     """Write the notebook with its parameters for the process to execute."""
     quick_jsonschema()
     import nbformat
+    from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    content = nbformat.read(root / task["notebook"], as_version=4)
+    content = load_notebook_node(str(root / task["notebook"]))
     if code_digest(*code_in(content, task["notebook"])) != task["code"]:
         raise ValueError(
             f"{task['notebook']} has other code than when its run was planned: start it again"
         )
-    content.metadata["papermill"] = {}
     given = parameterize_notebook(
         content, task["parameters"], kernel_name="python3", language="python"
     )

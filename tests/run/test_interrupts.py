@@ -16,8 +16,9 @@ from runner_projects import (
     wait_for,
 )
 
-from mvlib.experiments import load_records, plan_runs, run_all
-from mvlib.experiments.interrupts import finishing_first
+from mvlib.experiments import load_records, plan_runs
+from mvlib.run import run_all
+from mvlib.run.interrupts import finishing_first
 
 
 @pytest.fixture(autouse=True)
@@ -71,12 +72,12 @@ def test_one_interrupt_finishes_and_records_what_runs_and_starts_no_more(tmp_pat
     runs = plan_runs("full", root=root)
 
     class Started(Stub):
-        def submit(self, function, task):
-            future = super().submit(function, task)
+        def submit(self, task):
+            future = super().submit(task)
             threading.Timer(0.3, interrupt).start()
             return future
 
-    summary = run_all(runs, jobs=1, root=root, executor=Started(seconds=1))
+    summary = run_all(runs, jobs=1, root=root, engine=Started(seconds=1))
     assert [outcome.word for outcome in summary.outcomes] == ["ran", "interrupted"]
     assert summary.exit_code == 130
     assert len(load_records(root=root)) == 1
@@ -85,8 +86,9 @@ def test_one_interrupt_finishes_and_records_what_runs_and_starts_no_more(tmp_pat
 def test_ctrl_c_in_a_terminal_finishes_a_run_that_has_just_started(tmp_path):
     root = make_project(tmp_path / "once", PLAN)
     runner = start(root, "run", "--jobs", "1")
-    states = root / "runs" / "state"
-    wait_for(lambda: list(states.glob("[!.]*.json")), "the first run to start")
+    locks = root / "runs" / "records"
+    wait_for(lambda: list(locks.rglob("*.lock")), "the first run to start")
+    wait_for(lambda: len(processes_in(root)) > 1, "its process to start")
     # As a terminal does: to the whole group.
     os.killpg(runner.pid, signal.SIGINT)
     out, err = runner.communicate(timeout=NOTEBOOK_LIMIT)

@@ -15,17 +15,11 @@ from runner_projects import (
     processes_in,
     start,
     wait_for,
+    without_times,
 )
 
 from mvlib.experiments.plan import plan_runs
 from mvlib.experiments.records import check_record, load_records
-
-
-def without_times(record):
-    changing = {
-        "started", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "threads",
-    }  # fmt: skip
-    return {name: value for name, value in record.items() if name not in changing}
 
 
 @pytest.fixture(scope="module")

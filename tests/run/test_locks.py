@@ -16,8 +16,9 @@ from runner_projects import (
     wait_for,
 )
 
-from mvlib.experiments import load_records, plan_runs, run_all
-from mvlib.experiments.claims import Claims
+from mvlib.experiments import load_records, plan_runs
+from mvlib.run import run_all
+from mvlib.run.locks import Locks
 
 SEEDS = STUB_PLAN.replace("seeds = [5, 15]\nexpand", "seeds = [1, 2, 3, 4]\nexpand")
 
@@ -32,7 +33,7 @@ def run_beside(root, stub, summaries, **options):
 
     def work():
         runs = plan_runs("full", root=root)
-        summaries.append(run_all(runs, jobs=1, root=root, executor=stub, **options))
+        summaries.append(run_all(runs, jobs=1, root=root, engine=stub, **options))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -50,15 +51,15 @@ def seeds(*stubs):
 @pytest.mark.parametrize("again", [False, True])
 def test_two_runners_at_once_run_everything_once(project, capsys, again):
     if again:
-        run_all(plan_runs("full", root=project), jobs=1, root=project, executor=Stub())
+        run_all(plan_runs("full", root=project), jobs=1, root=project, engine=Stub())
     meeting = threading.Barrier(2)
 
     class Meeting(Stub):
-        def submit(self, function, task):
+        def submit(self, task):
             if not self.tasks:
                 # Each has claimed a run before either goes on.
                 meeting.wait(NOTEBOOK_LIMIT)
-            return super().submit(function, task)
+            return super().submit(task)
 
     stubs = [Meeting(acc=acc, seconds=0.3, wall_seconds=acc) for acc in (0.6, 0.7)]
     summaries = []
@@ -83,7 +84,7 @@ def test_a_run_that_fails_for_one_runner_is_not_repeated_by_the_other(project):
     wait_for(lambda: failing.tasks, "the first runner's first run")
     second = Stub()
     runs = plan_runs("full", root=project)
-    summary = run_all(runs, jobs=1, root=project, executor=second)
+    summary = run_all(runs, jobs=1, root=project, engine=second)
     first.join(NOTEBOOK_LIMIT)
     assert summary.outcomes[0].word == "failed"
     assert summary.outcomes[0].reason == "no such view"
@@ -92,47 +93,45 @@ def test_a_run_that_fails_for_one_runner_is_not_repeated_by_the_other(project):
 
 def test_a_run_whose_runner_gave_up_is_taken_over(project):
     (run, *_) = plan_runs("full", root=project)
-    other = Claims(project)
-    assert other.take(run.cell)
-    assert not Claims(project).take(run.cell)
+    other = Locks(project)
+    assert other.take(run)
+    assert not Locks(project).take(run)
     threading.Timer(0.5, other.drop_all).start()
     stub = Stub()
-    assert words(run_all([run], jobs=1, root=project, executor=stub)) == ["ran"]
+    assert words(run_all([run], jobs=1, root=project, engine=stub)) == ["ran"]
     assert len(stub.tasks) == 1
 
 
-def test_a_claim_ends_with_its_process_however_it_ends(project):
+def test_a_lock_ends_with_its_process_however_it_ends(project):
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from mvlib.experiments.claims import Claims\n"
-        "claims = Claims(Path(sys.argv[1]))\n"
-        "print(claims.take('cell'), flush=True)\n"
+        "from mvlib.experiments import plan_runs\n"
+        "from mvlib.run.locks import Locks\n"
+        "root = Path(sys.argv[1])\n"
+        "locks = Locks(root)\n"
+        "print(locks.take(plan_runs('full', root=root)[0]), flush=True)\n"
         "time.sleep(600)\n"
     )
+    (run, *_) = plan_runs("full", root=project)
     holder, taken = start_python(code, project)
     assert taken == "True"
-    mine = Claims(project)
-    assert not mine.take("cell")
+    mine = Locks(project)
+    assert not mine.take(run)
     holder.kill()
     holder.communicate()
-    assert mine.take("cell")
+    assert mine.take(run)
 
 
-def test_two_commands_at_once_and_a_watch_over_them(tmp_path):
+def test_two_commands_at_once(tmp_path):
     root = make_project(tmp_path / "shared", PLAN)
     notebook = root / "notebooks" / "toy" / "good.ipynb"
     counted = 'open(\\"count\\", \\"a\\").write(f\\"{x}\\\\n\\")\\n'
     notebook.write_text(notebook.read_text().replace("time.sleep", counted + "time.sleep"))
-    first = start(root, "run", "--jobs", "1")
-    wait_for(lambda: list((root / "runs" / "state").glob("*.json")), "the first runner")
-    second, watch = start(root, "run", "--jobs", "1"), start(root, "status", "--watch")
-    outs = [process.communicate(timeout=NOTEBOOK_LIMIT) for process in (first, second, watch)]
-    assert [process.returncode for process in (first, second, watch)] == [0, 0, 0]
+    both = [start(root, "run", "--jobs", "1") for _ in range(2)]
+    outs = [process.communicate(timeout=NOTEBOOK_LIMIT) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
     assert sorted((root / "count").read_text().split()) == ["1", "2"]
     assert sorted(r["parameters"]["x"] for r in load_records(root=root)) == [1, 2]
     assert outs[0][0].count("ran ") + outs[1][0].count("ran ") == 4
-    *lines, last = outs[2][0].splitlines()
-    assert last.startswith("no runner is at work any more")
-    assert any(" running, " in line and line.endswith(" left") for line in lines)
-    assert list((root / "runs" / "state").iterdir()) == []
+    assert list((root / "runs").rglob("*.lock")) == []
     assert processes_in(root) == []

@@ -2,16 +2,14 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import psutil
 import pytest
 from runner_projects import (
     NOTEBOOK_LIMIT,
-    PLAN,
+    REPOSITORY,
     make_project,
     processes_in,
     start,
@@ -20,7 +18,6 @@ from runner_projects import (
 
 from mvlib.experiments import load_records
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 LONG = """
 paper = "toy"
 title = "Toy"
@@ -106,18 +103,3 @@ def test_runs_that_a_killed_scheduler_takes_along_are_repeated_and_not_recorded(
     assert load_records(root=root) == []
     wait_for(lambda: nothing_left(cluster, ran), "the run to end on the worker")
     wait_for(lambda: worker.status() == psutil.STATUS_ZOMBIE, "the worker's end")
-
-
-def test_the_terminals_ctrl_c_lets_a_local_worker_finish_its_run(tmp_path):
-    root = make_project(tmp_path / "project", PLAN)
-    described = tmp_path / "cluster.yml"
-    described.write_text("kind: local\ndashboard: 127.0.0.1:0\n")
-    runner = start(root, "run", "--cluster", str(described))
-    wait_for((root / "began").exists, "the first notebook to begin")
-    # A terminal tells every process of its session's foreground group.
-    os.killpg(runner.pid, signal.SIGINT)
-    out, err = runner.communicate(timeout=NOTEBOOK_LIMIT)
-    assert runner.returncode == 130
-    assert "Traceback" not in err
-    assert [record["status"] for record in load_records(root=root)] == ["ok"]
-    assert processes_in(root) == []

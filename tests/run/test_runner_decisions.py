@@ -1,15 +1,13 @@
 """What `run_all` starts, through a stand-in for the processes."""
 
-import contextlib
 import subprocess
 
 import pytest
 from runner_projects import Stub, make_stub_project, write
 
-from mvlib.experiments import load_records, plan_runs, run_all, warm_imports
-from mvlib.experiments.executor import RunLostError
-from mvlib.experiments.standing import Standing
-from mvlib.experiments.state import git_state, state_of
+from mvlib.experiments import load_records, plan_runs
+from mvlib.run import RunLostError, run_all
+from mvlib.run.state import git_state, state_of
 
 
 @pytest.fixture
@@ -19,7 +17,7 @@ def project(tmp_path):
 
 def run(root, profile="full", stub=None, **options):
     runs = plan_runs(profile, root=root)
-    return run_all(runs, jobs=1, root=root, executor=stub or Stub(), **options)
+    return run_all(runs, jobs=1, root=root, engine=stub or Stub(), **options)
 
 
 def words(summary):
@@ -68,9 +66,6 @@ def accuracies(root, profile):
 @pytest.mark.parametrize(("profile", "count"), [("quick", 2), ("reduced", 1), ("full", 2)])
 def test_again_repeats_what_is_recorded_and_replaces_the_records(project, profile, count):
     run(project, profile)
-    for each in plan_runs("quick", root=project):
-        (project / each.executed).parent.mkdir(parents=True, exist_ok=True)
-        (project / each.executed).write_text('{"cells": []}')
     before = load_records(root=project)
     assert words(run(project, profile)) == ["recorded"] * count
     stub = Stub(0.6)
@@ -115,18 +110,14 @@ def test_full_records_of_other_package_versions_count(project, monkeypatch):
 def test_a_quick_run_is_repeated_when_its_executed_notebook_is_gone(project):
     runs = plan_runs("quick", root=project)
     assert words(run(project, "quick")) == ["ran", "ran"]
-    assert state_of(runs[0], load_records(root=project), project).word == "to run"
-    (project / runs[0].executed).parent.mkdir(parents=True)
-    for each in runs:
-        (project / each.executed).write_text('{"cells": []}')
     assert words(run(project, "quick")) == ["recorded", "recorded"]
+    (project / runs[0].executed).unlink()
+    assert state_of(runs[0], load_records(root=project), project).word == "to run"
+    assert words(run(project, "quick")) == ["ran", "recorded"]
 
 
 def test_what_reads_records_runs_again_when_they_change(project):
     run(project, "quick")
-    for each in plan_runs("quick", root=project):
-        (project / each.executed).parent.mkdir(parents=True, exist_ok=True)
-        (project / each.executed).write_text('{"cells": []}')
     assert words(run(project, "quick")) == ["recorded", "recorded"]
     run(project, "full")
     assert words(run(project, "quick")) == ["recorded", "ran"]
@@ -184,42 +175,3 @@ def test_git_state_is_null_outside_a_checkout_of_its_own(project):
     assert git_state(project)["git_dirty"] is False
     (project / "new").touch()
     assert git_state(project)["git_dirty"] is True
-
-
-@pytest.fixture
-def warmed(monkeypatch):
-    """Keep for which notebooks a process was started that imports, and when it ended."""
-    seen = []
-
-    @contextlib.contextmanager
-    def warm(notebooks, threads):
-        seen.append([path.name for path in notebooks])
-        try:
-            yield
-        finally:
-            seen.append("ended")
-
-    monkeypatch.setattr(warm_imports, "warm_kernels", warm)
-    return seen
-
-
-def test_slow_imports_begin_before_the_runs_are_judged_and_end_with_them(
-    project, warmed, monkeypatch
-):
-    def judge(*_):
-        raise ValueError(f"judged after {warmed}")
-
-    monkeypatch.setattr(Standing, "at_start", judge)
-    runs = plan_runs("full", root=project)
-    names = [run.notebook.rpartition("/")[2] for run in runs]
-    with pytest.raises(ValueError, match="judged after") as error:
-        run_all(runs, jobs=1, root=project)
-    assert str(error.value) == f"judged after {[names]}"
-    assert warmed == [names, "ended"]
-
-
-def test_nothing_is_imported_for_runs_that_are_recorded(project, warmed):
-    run(project)
-    summary = run_all(plan_runs("full", root=project), jobs=1, root=project)
-    assert words(summary) == ["recorded", "recorded"]
-    assert warmed == []
