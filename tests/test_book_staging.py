@@ -76,7 +76,8 @@ def add_run(root, x, started, outputs, **changes):
     parameters = {"profile": "quick", "x": x}
     run = PlannedRun("toy", "good", "", "notebooks/toy/good.ipynb", "quick", parameters)
     record = {
-        "key": record_key(run_key(run, root), {}), "method_versions": {}, "cell": run.cell, "paper": "toy", "experiment": "good",
+        "key": record_key(run_key(run, root), {}), "method_versions": {}, "cell": run.cell,
+        "paper": "toy", "experiment": "good",
         "notebook": run.notebook, "profile": "quick", "parameters": parameters, "datasets": {},
         "results": [], "wall_seconds": 3.0, "cpu_seconds": 3.0, "peak_memory_bytes": 1,
         "gpu_peak_memory_bytes": None, "device": "Toy processor", "threads": 1,

@@ -199,7 +199,7 @@ class Group:
         import psutil
 
         live, seen = [], set()
-        with contextlib.suppress(OSError, psutil.Error):
+        with contextlib.suppress(OSError, psutil.Error, IndexError):
             for process in psutil.process_iter():
                 if process.pid == self.child.pid:
                     continue
