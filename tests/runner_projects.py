@@ -12,8 +12,12 @@ from pathlib import Path
 
 import psutil
 
+from mvlib.experiments import plan_runs, save_record
+from mvlib.run.saving import lost, make_record
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOK_LIMIT = 90
+GIT = {"git_commit": None, "git_dirty": None}
 
 GOOD = """
 import time
@@ -253,3 +257,11 @@ def write(root, code):
         "cells": cells,
     }
     (root / "notebooks" / "toy.ipynb").write_text(json.dumps(content))
+
+
+def save_many(root, first, count=40):
+    """Save records of runs of their own, as one of several processes."""
+    (plan,) = plan_runs("full", root=root)
+    for number in range(first, first + count):
+        run = type(plan)(**{**plan.__dict__, "parameters": {"x": number}})
+        save_record(make_record(run, "0" * 64, lost(run, "toy"), "cpu", 1, GIT), root)

@@ -1,7 +1,8 @@
-"""Planning runs, running notebooks, keeping their records, and judging them by the papers'.
+"""Planning runs, keeping their records, and judging them by the papers'.
 
 A *run* is one execution of one notebook with given parameters. It leaves one *record*, one
-line of JSON that says what came out, how long it took, and of which sources it is the work.
+line of JSON that says what came out, how long it took, and of which versions it is the work.
+`mvlib.run` runs them; what it exports has its earlier names here, too.
 """
 
 from mvlib._lazy import attach

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,25 +17,40 @@ _PACKAGE = Path(mvlib.__file__).resolve().parent
 Stamp = tuple[int, int, int, int]
 
 
-def stamps() -> dict[str, Stamp]:
+def stamps() -> dict[str, Stamp | None]:
     """Return mvlib's files, named from its folder, each with what any change of it changes."""
-    found: dict[str, Stamp] = {}
+    found: dict[str, Stamp | None] = {}
     for folder, _, names in os.walk(_PACKAGE):
         for name in names:
             if name.endswith(".py"):
-                path = os.path.join(folder, name)
-                found[os.path.relpath(path, _PACKAGE)] = _stamp(path)
+                path = os.path.relpath(os.path.join(folder, name), _PACKAGE)
+                found[path] = stamp_of(path)
     return found
 
 
-def checksums(names: Mapping[str, object]) -> dict[str, str | None]:
+def stamp_of(name: str) -> Stamp | None:
+    """Return what any change of one of mvlib's files changes, None where it is gone."""
+    try:
+        status = os.stat(_PACKAGE / name)
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def checksum_of(name: str) -> str | None:
+    """Return the sha256 of one of mvlib's files, None where it is gone."""
+    stamp = stamp_of(name)
+    return None if stamp is None else _read(str(_PACKAGE / name), stamp)
+
+
+def checksums(names: Iterable[str]) -> dict[str, str | None]:
     """Return the sha256 of some of mvlib's files, None for one that is gone."""
-    return {name: _checksum(name) for name in sorted(names)}
+    return {name: checksum_of(name) for name in sorted(names)}
 
 
-def loaded_files(modules: Mapping[str, str]) -> list[str]:
-    """Return mvlib's files among those of the modules that a kernel had loaded."""
-    places = [Path(file).resolve() for file in modules.values()]
+def package_files(paths: Iterable[str]) -> list[str]:
+    """Return mvlib's files among some paths, named from its folder."""
+    places = [Path(path).resolve() for path in paths]
     return [
         str(place.relative_to(_PACKAGE)) for place in places if place.is_relative_to(_PACKAGE)
     ]
@@ -62,19 +77,9 @@ def _beside(executed: str, root: Path) -> Path:
     return (root / executed).with_suffix(".sources.json")
 
 
-def _stamp(path: str) -> Stamp:
-    status = os.stat(path)
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _checksum(name: str) -> str | None:
-    path = str(_PACKAGE / name)
+@lru_cache(maxsize=4096)
+def _read(path: str, stamp: Stamp) -> str | None:
     try:
-        return _checksum_of(path, _stamp(path))
+        return sha256_of(path)
     except (OSError, ValueError):
         return None
-
-
-@lru_cache(maxsize=4096)
-def _checksum_of(path: str, stamp: Stamp) -> str:
-    return sha256_of(path)

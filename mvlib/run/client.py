@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.experiments.schemas import quick_jsonschema
+from mvlib.records.sources import Stamp, checksum_of, package_files, stamp_of
 
 quick_jsonschema()
 
@@ -45,9 +46,9 @@ _KEEP_ALL_MESSAGES = (
     "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
     "(get_ipython().kernel.iopub_thread)"
 )
-_MODULES = (
-    "{name: module.__file__ for name, module in list(__import__('sys').modules.items())"
-    " if name.split('.')[0] == 'mvlib' and getattr(module, '__file__', None)}"
+_FILES = (
+    "[module.__file__ for name, module in list(__import__('sys').modules.items())"
+    " if name.split('.')[0] == 'mvlib' and getattr(module, '__file__', None)]"
 )
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -123,8 +124,8 @@ class RunClient(NotebookClient):
 
     Attributes
     ----------
-    modules : dict of str to str
-        The files of the mvlib modules that the kernel had loaded when its cells were done.
+    sources : dict of str to (Stamp, str)
+        mvlib's files that the kernel has loaded, as they were after the cell that did.
     """
 
     def __init__(self, notebook: Any, sockets: Path) -> None:
@@ -145,7 +146,7 @@ class RunClient(NotebookClient):
             record_timing=False,
             config=Config(config),
         )
-        self.modules: dict[str, str] = {}
+        self.sources: dict[str, tuple[Stamp | None, str | None]] = {}
 
     async def run(self) -> str | None:
         """Execute the cells; return None, or why that failed."""
@@ -157,8 +158,8 @@ class RunClient(NotebookClient):
                 for index, cell in enumerate(self.nb.cells):
                     count = self.code_cells_executed + 1
                     await self.async_execute_cell(cell, index, execution_count=count)
+                    await self._note_sources()
                 self.set_widgets_metadata()
-                self.modules = await self._loaded_modules()
         except CellExecutionError as error:
             message = f"{error.ename}: {error.evalue}"
             trace = error.traceback
@@ -206,11 +207,13 @@ class RunClient(NotebookClient):
         if not msg["content"].get("wait"):
             self.printed.clear()
 
-    async def _loaded_modules(self) -> dict[str, str]:
-        asked = self.kc.execute("", silent=True, user_expressions={"modules": _MODULES})
+    async def _note_sources(self) -> None:
+        asked = self.kc.execute("", silent=True, user_expressions={"files": _FILES})
         reply = await self.async_wait_for_reply(asked)
-        found = reply["content"]["user_expressions"]["modules"]
-        return ast.literal_eval(found["data"]["text/plain"])
+        files = reply["content"]["user_expressions"]["files"]["data"]["text/plain"]
+        for name in package_files(ast.literal_eval(files)):
+            if name not in self.sources:
+                self.sources[name] = (stamp_of(name), checksum_of(name))
 
 
 def main() -> None:
@@ -227,7 +230,7 @@ def main() -> None:
     failure = asyncio.run(client.run())
     nbformat.write(client.nb, folder / EXECUTED)
     kill_children()
-    said = {"failure": failure, "modules": client.modules, **_children_usage()}
+    said = {"failure": failure, "sources": client.sources, **_children_usage()}
     (folder / OUTCOME).write_text(json.dumps(said), encoding="utf-8")
 
 

@@ -104,10 +104,10 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
         content, payload = _read(folder / _EXECUTED), None
         if content is None:
             failure = failure or "the notebook ended before it was written"
-    used = sources.loaded_files(said["modules"])
     if failure is None:
         try:
-            failure, payload = _what_changed(used, before), _payload(task, content)
+            failure = _what_changed(said["sources"], before)
+            payload = _payload(task, content)
         except ValueError as error:
             failure = str(error)
     kept = task["executed"] if failure is None else task["failed"]
@@ -117,7 +117,7 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
         "payload": payload if failure is None else None,
         "executed": task["notebook"] if content is None else kept,
         "executed_content": content,
-        "sources": sources.checksums(dict.fromkeys(used)),
+        "sources": {name: checksum for name, (_, checksum) in said["sources"].items()},
         "started": started.isoformat(timespec="seconds"),
         "wall_seconds": round(time.monotonic() - begun, 3),
         "cpu_seconds": said["cpu_seconds"],
@@ -176,7 +176,7 @@ def _run(
         if reason is None:
             raise RunLostError(_how_it_ended(child.returncode, folder)) from None
         usage = {"cpu_seconds": 0.0, "peak_memory_bytes": 0}
-        return {"failure": None, "modules": {}, **usage}, reason
+        return {"failure": None, "sources": {}, **usage}, reason
 
 
 class Group:
@@ -344,15 +344,18 @@ def _environment(task: dict[str, Any], root: Path, folder: Path, mark: str) -> d
     }
 
 
-def _what_changed(used: list[str], before: dict[str, sources.Stamp]) -> str | None:
-    """Return which of the modules that the kernel loaded were touched meanwhile, or None."""
-    after = sources.stamps()
-    changed = [name for name in used if before.get(name) != after.get(name)]
+def _what_changed(
+    used: dict[str, tuple[list[int] | None, str]], before: dict[str, sources.Stamp | None]
+) -> str | None:
+    """Return that a file was touched between the start and its loading, or None."""
+    changed = [
+        name for name, (stamp, _) in used.items() if list(before.get(name) or ()) != stamp
+    ]
     if not changed:
         return None
     return (
-        f"mvlib/{changed[0]} was changed while the notebook ran, so that nobody knows of which "
-        "sources its numbers are: run it again"
+        f"mvlib/{changed[0]} was changed before the notebook had loaded it, so that nobody "
+        "knows of which sources its numbers are: run it again"
     )
 
 

@@ -276,7 +276,7 @@ class _Batch:
         return any(o.paper == run.paper and o.experiment in run.after for o in others)
 
     def _task(
-        self, run: PlannedRun, state: State, stamps: dict[str, sources.Stamp]
+        self, run: PlannedRun, state: State, stamps: dict[str, sources.Stamp | None]
     ) -> dict[str, Any]:
         """Return what `Engine.submit` takes: plain values, no paths but text."""
         parameters = dict(run.parameters)

@@ -8,6 +8,7 @@ import nbformat
 import psutil
 import pytest
 
+from mvlib.records import sources
 from mvlib.run import client as client_module
 from mvlib.run.client import PrintedText, RunClient, shorten
 from mvlib.run.executed import plain_error
@@ -45,10 +46,16 @@ def test_each_cell_has_its_own_outputs_and_the_kernel_is_gone_at_the_end(tmp_pat
 
 
 def test_a_kernel_says_which_modules_it_has_loaded(tmp_path):
-    client, _ = executed(tmp_path, "from mvlib.ops import kmeans")
-    assert client.modules["mvlib.ops.kmeans"].endswith("mvlib/ops/kmeans.py")
-    assert "mvlib.ops.sinkhorn" not in client.modules
-    assert all(name.split(".")[0] == "mvlib" for name in client.modules)
+    client, _ = executed(tmp_path, "import mvlib._lazy", "from mvlib.ops import contingency")
+    assert {"_lazy.py", "ops/contingency.py"} <= set(client.sources)
+    assert "ops/sinkhorn.py" not in client.sources
+    name = "ops/contingency.py"
+    assert client.sources[name] == (sources.stamp_of(name), sources.checksum_of(name))
+
+
+def test_a_kernel_opens_no_port(tmp_path):
+    code = "import psutil; print(psutil.Process().net_connections(), end='')"
+    assert printed(executed(tmp_path, code)[0]) == ["[]"]
 
 
 def test_a_figure_is_shown(tmp_path):

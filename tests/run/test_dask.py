@@ -3,10 +3,8 @@
 import dataclasses
 import os
 import shutil
-import socket
 import subprocess
 import threading
-import time
 import zlib
 from concurrent.futures import wait
 
@@ -239,36 +237,6 @@ def test_a_notebook_that_comes_back_damaged_is_told():
     assert checked_answer(packed)["executed_content"] == b"x"
 
 
-def listen(banner):
-    """Listen on a port, and say `banner` to whoever connects; return the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    kept = [listener]
-
-    def serve():
-        while True:
-            kept.append(listener.accept()[0])
-            kept[-1].sendall(banner)
-
-    threading.Thread(target=serve, daemon=True).start()
-    return listener.getsockname()[1]
-
-
-@pytest.mark.parametrize(
-    "banner",
-    [b"", b"SSH-2.0-OpenSSH_9.2p1\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(64)],
-    ids=["silent", "ssh", "http", "zeros"],
-)
-def test_a_port_that_is_no_schedulers_is_told_in_one_line_within_seconds(tmp_path, banner):
-    root = make_project(tmp_path / "project", PLAN)
-    begun = time.monotonic()
-    code, out, err = mvlib(root, "run", "--scheduler", f"tcp://127.0.0.1:{listen(banner)}")
-    assert (code, out) == (2, "")
-    assert "no Dask scheduler answers there" in err
-    assert err.count("\n") == 1
-    assert time.monotonic() - begun < 60
-    assert not (root / "runs").exists()
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1:8786", "http://a:1", "tcp://a", "tcp://a b:1"])
 def test_what_is_no_address_is_told_in_one_line(tmp_path, address):
     root = make_project(tmp_path / "project", PLAN)
@@ -278,23 +246,6 @@ def test_what_is_no_address_is_told_in_one_line(tmp_path, address):
         f"mvlib: scheduler={address!r} is no address: expected tcp://HOST:PORT or "
         "tls://HOST:PORT\n"
     )
-
-
-def test_a_worker_without_mvlib_is_the_runs_failure_in_one_line(tmp_path):
-    root = make_project(tmp_path / "project", PLAN.replace("x = [1, 2]", "x = [1]"))
-    absent = tmp_path / "absent"
-    absent.mkdir()
-    (absent / "sitecustomize.py").write_text("import sys\nsys.modules['mvlib'] = None\n")
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, memory_limit=0, dashboard_address=None,
-        env={"PYTHONPATH": str(absent)}, silence_logs=50,
-    ) as cluster:  # fmt: skip
-        code, out, err = mvlib(root, "run", "--scheduler", cluster.scheduler_address)
-    assert (code, err) == (1, "")
-    (record,) = load_records(root=root)
-    assert record["status"] == "failed"
-    assert "mvlib" in out.strip().splitlines()[-1]
-    assert len(record["error"].splitlines()) == 1
 
 
 def test_with_tls_only_holders_of_the_keys_are_let_in(tmp_path):

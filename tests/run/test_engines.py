@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 
-import psutil
 import pytest
 from runner_projects import (
     PLAN,
@@ -22,17 +21,6 @@ from mvlib.experiments import load_records
 from mvlib.run.engines import LocalEngine, RunLostError
 
 ONE = PLAN.replace("x = [1, 2]", "x = [1]")
-LEAVING = """
-import subprocess, sys
-cleared = {k: v for k, v in os.environ.items() if k != "MVLIB_RUN"}
-code = "import time; time.sleep(600)"
-pids = [
-    subprocess.Popen([sys.executable, "-c", code], start_new_session=True, env=env).pid
-    for env in (None, cleared)
-]
-with open("left", "w") as stream:
-    print(*pids, file=stream)
-"""
 
 
 def lost(times):
@@ -114,24 +102,6 @@ def test_a_notebook_that_kills_its_runs_process_fails_at_the_second_try(tmp_path
         "its process was killed (SIGKILL), perhaps for want of memory; it was the second try"
     )
     assert processes_in(root) == []
-
-
-@pytest.mark.parametrize("ending", ["by itself", "killed"])
-def test_what_a_notebook_starts_in_a_session_of_its_own_ends_with_its_run(tmp_path, ending):
-    root = make_project(tmp_path / "project", ONE)
-    notebook = root / "notebooks" / "toy" / "good.ipynb"
-    tail = "1 / 0" if ending == "by itself" else "import time\ntime.sleep(600)"
-    more = 'profile = "quick"\nx = 0\nseeds = [0]'
-    write_notebook(notebook, f"{LEAVING}\n{tail}", more)
-    runner = start(root, "run", "--jobs", "1")
-    if ending == "killed":
-        wait_for((root / "left").exists, "the notebook to start others")
-        wait_for(lambda: (root / "left").read_text().endswith("\n"), "their numbers")
-        runner.kill()
-    runner.communicate(timeout=90)
-    pids = list(map(int, (root / "left").read_text().split()))
-    assert len(pids) == 2
-    wait_for(lambda: not any(map(psutil.pid_exists, pids)), "them to end")
 
 
 def test_another_mvlib_in_the_projects_folder_is_not_taken(tmp_path):
