@@ -438,11 +438,23 @@ def test_a_worker_without_mvlib_is_the_runs_failure_in_one_line(tmp_path, fault)
     absent = tmp_path / "absent"
     absent.mkdir()
     (absent / "sitecustomize.py").write_text("import sys\nsys.modules['mvlib'] = None\n")
-    with LocalCluster(
-        n_workers=1, threads_per_worker=1, memory_limit=0, dashboard_address=None,
-        env={"PYTHONPATH": str(absent)}, silence_logs=50,
-    ) as cluster:  # fmt: skip
+    worker = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        "--no-nanny",
+        "--no-dashboard",
+    ]
+    with (
+        LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
+        subprocess.Popen(
+            [*worker, cluster.scheduler_address],
+            cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(absent)},
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):  # fmt: skip
         code, out, err = mvlib(root, "run", "--scheduler", cluster.scheduler_address)
+        process.kill()
     assert (code, err) == (1, "")
     (record,) = load_records(root=root)
     assert record["status"] == "failed"

@@ -85,11 +85,15 @@ def disturbed(tmp_path_factory):
         yield root, copy, engine, summary, killed
 
 
-def run_processes(root):
+def kernels(root):
+    return run_processes(root, "ipykernel_launcher")
+
+
+def run_processes(root, program="mvlib.run.client"):
     found = []
     for process in processes_in(root):
         try:
-            if "mvlib.run.client" in process.cmdline():
+            if program in process.cmdline():
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
@@ -104,8 +108,8 @@ def task_of(root, device="cpu", **changes):
 
 
 def submit(engine, function, task):
-    function = execute if function is None else getattr(engine_functions, function)
-    return DaskEngine(engine.client, function).submit(task)
+    engine._function = execute if function is None else getattr(engine_functions, function)
+    return engine.submit(task)
 
 
 def test_a_killed_worker_costs_no_run_and_the_records_are_those_of_local_processes(
@@ -145,7 +149,8 @@ def test_a_killed_process_is_told_from_a_killed_worker(disturbed):
     root, _, engine, *_ = disturbed
     outcome = submit(engine, "vanish", task_of(root)).result(SECONDS)
     assert outcome["status"] == "failed"
-    assert "was killed, perhaps for want of memory" in outcome["error"]
+    assert outcome["error"].startswith("worker ")
+    assert "its process was killed (SIGKILL), perhaps for want" in outcome["error"]
 
 
 @pytest.mark.parametrize("differing", ["notebook", "mvlib"])
@@ -194,18 +199,15 @@ def test_a_cancelled_run_ends_on_its_worker(disturbed):
     (copy / "began").unlink(missing_ok=True)
     slow = dataclasses.replace(plan_runs(root=root)[0], notebook="notebooks/toy/slow.ipynb")
     future = submit(engine, None, task_of(root, notebook=slow.notebook))
-    wait_for(lambda: len(processes_in(copy)) > 4, "the run's kernel to start")
+    wait_for(lambda: kernels(copy), "the run's kernel to start")
     future.cancel()
     wait_for(lambda: not run_processes(copy), "the run to end")
-    kernels = [p for p in processes_in(copy) if "ipykernel_launcher" in p.cmdline()]
-    assert kernels == []
+    wait_for(lambda: not kernels(copy), "its kernel to end")
 
 
 @pytest.mark.parametrize(
     ("odd", "reason"),
     [
-        ("nothing", "its worker answered a NoneType, not an outcome"),
-        ("a list", "its worker answered a list, not an outcome"),
         ("no status", "its worker's answer has a int as status"),
         ("gigabytes", "the executed notebook came back cut, or above 268,435,456 bytes"),
     ],
@@ -226,6 +228,13 @@ def test_a_worker_cannot_say_of_which_paper_or_commit_a_run_is(disturbed):
     outcome = submit(engine, "answer_oddly", task).result(SECONDS)
     assert not {"paper", "git_commit"} & set(outcome)
     assert {"status", "threads", "versions"} <= set(outcome)
+
+
+@pytest.mark.parametrize("answer", [None, [1], "ok"])
+def test_an_answer_that_is_no_mapping_is_told(answer):
+    kind = type(answer).__name__
+    with pytest.raises(RunLostError, match=f"its worker answered a {kind}, not an outcome"):
+        checked_answer(answer)
 
 
 def test_a_notebook_that_comes_back_damaged_is_told():
@@ -287,7 +296,7 @@ def test_the_books_configuration_of_a_queue_is_understood(monkeypatch):
 
     folder = REPOSITORY / "book" / "clusters"
     settings = yaml.safe_load((folder / "jobqueue.yaml").read_text(encoding="utf-8"))
-    with dask.config.set(settings):
+    with dask.config.set(dask.config.merge(dask.config.config, settings)):
         cluster = SLURMCluster(scheduler_options={"dashboard": False}, interface=None)
         script = cluster.job_script()
         cluster.close()
