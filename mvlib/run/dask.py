@@ -56,22 +56,8 @@ _CARDS: dict[str, Cards] = {}
 def connect(address: str) -> Iterator[DaskEngine]:
     """Reach a scheduler that runs; keys and certificates are those of Dask's configuration.
 
-    Parameters
-    ----------
-    address : str
-        ``tcp://HOST:PORT`` or ``tls://HOST:PORT``.
-
-    Yields
-    ------
-    DaskEngine
-        To be passed to `run_all`.
-
-    Raises
-    ------
-    ValueError
-        If it is no such address.
-    ConnectionError
-        If no scheduler answers there within ten seconds, or the keys do not fit.
+    Yields a `DaskEngine`. `ValueError` if it is no address, `ConnectionError` if no scheduler
+    answers there within ten seconds, or the keys do not fit.
     """
     if not _ADDRESS.fullmatch(address):
         raise ValueError(
@@ -87,23 +73,8 @@ class DaskEngine:
     """One run a worker slot, a slot being a thread of a worker.
 
     A run is repeated elsewhere when its worker dies, as often as the scheduler allows
-    (`distributed.scheduler.allowed-failures`); then it fails.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        Connected, not asynchronous. It stays the caller's to close.
-    function : callable, default=execute
-        What executes a task on the worker's machine: of a module, not nested.
-
-    Attributes
-    ----------
-    remote : bool
-        True.
-    dashboard_link : str
-        The address of Dask's dashboard.
-    open_address : str or None
-        The scheduler's address, if it takes connections from elsewhere without TLS.
+    (`distributed.scheduler.allowed-failures`); then it fails. `function` is what executes a
+    task on the worker's machine: of a module, not nested.
     """
 
     remote = True
@@ -115,6 +86,7 @@ class DaskEngine:
         self.dashboard_link = client.dashboard_link
         self._function = function
         self._address = client.scheduler.address
+        # Only where it takes connections from elsewhere without TLS.
         self.open_address = self._address if is_open(self._address) else None
         self._lost = False
         # In flight, and whether it wants a card.
@@ -133,28 +105,12 @@ class DaskEngine:
         return max(1, threads) + waiting
 
     def submit(self, task: dict[str, Any]) -> Future:
-        """Run a task on a worker, the longest first.
+        """Run a task on a worker, the longest first; cancelling the future ends it there.
 
-        Parameters
-        ----------
-        task : dict
-            As the runner makes it.
+        The future gives the outcome, or `RunLostError` if the workers died too often or what
+        came back is no outcome, or `EngineLost`, as this does, if the scheduler is gone. A GPU
+        that no worker has, or a card by its number, is what the run `cannot` have.
 
-        Returns
-        -------
-        concurrent.futures.Future
-            Of the outcome. `RunLostError` if its workers died too often or what came back is
-            no outcome, `EngineLost` if the scheduler is gone; cancelling it ends the run on
-            its worker. A GPU that no worker has, or a card by its number, is what the run
-            `cannot` have.
-
-        Raises
-        ------
-        EngineLost
-            If the scheduler is gone.
-
-        Notes
-        -----
         With `device="auto"`, notebooks that know the parameter go to workers that declare
         `GPU` where there are such, else they run on a processor. With "cuda" they want one
         in any case, with "cpu" never.
@@ -269,13 +225,7 @@ def is_open(address: str) -> bool:
 
 
 def checked_answer(answer: Any) -> dict[str, Any]:
-    """Return what a worker says of a run: only what an outcome has, its notebook unpacked.
-
-    Raises
-    ------
-    RunLostError
-        If it is no outcome, or its notebook is damaged or too large.
-    """
+    """Return what a worker says of a run: only what an outcome has, its notebook unpacked."""
     if not isinstance(answer, dict):
         raise RunLostError(f"its worker answered a {type(answer).__name__}, not an outcome")
     outcome = {name: answer[name] for name in _ANSWER if name in answer}
@@ -298,21 +248,11 @@ def checked_answer(answer: Any) -> dict[str, Any]:
 
 
 def run_task(function: Callable[..., dict[str, Any]], task: dict[str, Any]) -> dict[str, Any]:
-    """Run a task in a process group of its own; this is what workers are sent.
+    """Have `function` run a task; this is what workers are sent.
 
-    Parameters
-    ----------
-    function : callable
-        What executes it.
-    task : dict
-        As the runner makes it, with `gpu` (whether it wants a card), `versions` and
-        `all_sources` (the runner's packages, and the checksums of its mvlib) and `slots` (by
-        host, the runs at a time of its workers).
-
-    Returns
-    -------
-    dict
-        The outcome, with `threads` and `versions`; the executed notebook compressed by zlib.
+    The task has, beside what the runner makes, `gpu` (whether it wants a card), `versions` and
+    `all_sources` (the runner's packages, and the checksums of its mvlib) and `slots` (by host,
+    the runs at a time of its workers).
     """
     worker = get_worker()
     key, named = worker.get_current_task(), f"worker {worker.name} ({worker.address})"
@@ -493,15 +433,9 @@ def _check_answers(address: str) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's own log from the terminal; what concerns the runs is in their records."""
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed")]
-    loggers = [
-        logging.getLogger(name) for name in ("asyncio", "distributed", "tornado", *names)
-    ]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+    before = logging.root.manager.disable
+    logging.disable()
     try:
         yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)

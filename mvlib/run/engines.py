@@ -19,11 +19,8 @@ class EngineLost(RuntimeError):
 class Engine(Protocol):
     """Where runs execute: what `run_all` asks of an engine.
 
-    Attributes
-    ----------
-    remote : bool
-        Whether runs execute on other machines, perhaps with their own copy of the project.
-        Data are looked for there then, not here.
+    `remote` says whether that is on other machines, perhaps with their own copy of the project.
+    Data are looked for there then, not here.
     """
 
     remote: bool
@@ -39,9 +36,6 @@ class Engine(Protocol):
         `execute` returns and optionally `threads`, `versions` and `cannot` (why the data are
         not at hand there).
         """
-
-    def shutdown(self, stop: bool) -> None:
-        """End; with `stop` what still runs, too."""
 
 
 class LocalEngine:

@@ -65,26 +65,24 @@ _ENVIRONMENT = {
 
 
 def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
-    """Execute a notebook in a process group of its own.
+    """Execute a notebook in a process group of its own, for as long as it is `wanted`.
 
     Parameters
     ----------
     task : dict
         `root`, `paper`, `experiment`, `profile`, `notebook`, `executed`, `failed` (paths from
         the root), `parameters`, `code` (the digest of the notebook's code), `threads`,
-        `limit_seconds`, `may_be_empty` (whether the notebook may leave no results);
-        optionally `limit_memory_gb` (of what the kernel and all that comes of it hold, in
-        10^9 bytes; without it, 90 % of what the machine or the cgroup has) and `stamps` (of
-        mvlib's files, from before the task was made).
-    wanted : callable
-        Asked now and then; once it returns False, the group is killed.
+        `limit_seconds`, `limit_memory_gb` (of all that the run has started, in 10^9 bytes;
+        with None, 90 % of what there is), `may_be_empty` (whether the notebook may leave no
+        results); optionally `stamps` (of mvlib's files, from before the task was made) and
+        `environment`.
 
     Returns
     -------
     dict
         `status`, `error`, `payload` (what the notebook's Recorder handed over, or None),
         `executed` (where the notebook is to be kept), `executed_content` (its bytes),
-        `sources` (the mvlib files that it has used, with their checksums), `started`,
+        `sources` (mvlib's files that it has loaded, with their checksums), `started`,
         `wall_seconds`, `cpu_seconds`, `peak_memory_bytes`.
 
     Raises
@@ -182,12 +180,8 @@ def _run(
 class Group:
     """All that a run has started: what bears its mark or comes of that, in any session.
 
-    Parameters
-    ----------
-    child : Popen
-        The run's own process, the leader of its group.
-    mark : str
-        The value of `MVLIB_RUN` in its environment, which what it starts inherits.
+    `child` is the run's own process, `mark` the value of `MVLIB_RUN` in its environment, which
+    what it starts inherits.
     """
 
     def __init__(self, child: subprocess.Popen, mark: str) -> None:

@@ -60,7 +60,8 @@ def run_all(
 ) -> Summary:
     """Run what has no record yet, and record each run as soon as it ends.
 
-    Those that are expected to take longest start first, `after` respected.
+    Those that are expected to take longest start first, `after` respected. On Ctrl-C, what has
+    ended is recorded, the rest is stopped.
 
     Parameters
     ----------
@@ -73,28 +74,18 @@ def run_all(
         Passed to the notebooks that have a parameter of that name.
     root : Path, optional
         The project; the one that the caller works in by default.
-    rerun_earlier : bool, default=False
-        Whether committed runs that an earlier version recorded run again.
-    again : bool, default=False
-        Whether all of them run, recorded or not.
+    rerun_earlier, again : bool, default=False
+        Whether committed runs that an earlier version recorded run again; whether all do.
     limit_minutes : float, optional
         Stop a run, as failed, after that; by default what the plan says.
     engine : Engine, optional
-        Where they run; process groups of this machine by default. What reads records runs on
-        this machine in any case, for here they are.
-
-    Returns
-    -------
-    Summary
-        On Ctrl-C, what has ended is recorded, the rest is stopped.
+        Where they run; this machine by default. What reads records runs here in any case.
 
     Raises
     ------
-    ValueError
-        If a plan's parameter is not one of its notebook's, or a notebook is missing.
-        Nothing has started then.
-    OSError
-        If the results cannot be written. Nothing has started then.
+    ValueError, OSError
+        If a plan's parameter is not one of its notebook's, a notebook is missing, or the
+        results cannot be written. Nothing has started then.
     """
     if jobs is None:
         jobs = min(provenance.available_cores(), _MOST_JOBS)

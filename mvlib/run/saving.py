@@ -90,22 +90,8 @@ def save_outcome(
 ) -> Record:
     """Save a run's executed notebook, where there is one, and its record; return that.
 
-    Parameters
-    ----------
-    run, key
-        The run, and its key by the packages' versions here.
-    outcome : mapping
-        As `Engine.submit` describes it. What it says of its `threads` and `versions` goes
-        before what is so here.
-    device, threads, git
-        As the runner has them.
-    root : Path
-        The project.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the record cannot be saved; nothing is half written.
+    What the outcome says of its `threads` and `versions` goes before what is so here. If the
+    record cannot be saved (`OSError`, `ValueError`), nothing is half written.
     """
     outcome = dict(outcome)
     content, sources = outcome.pop("executed_content", None), outcome.pop("sources", {})

@@ -65,21 +65,9 @@ def state_of(
     record of it is current: the committed records of another machine, with other versions of
     packages, count.
 
-    Parameters
-    ----------
-    run : PlannedRun
-        The run.
-    records : iterable of dict
-        Those at hand.
-    root : Path
-        The project.
-    rerun_earlier : bool, default=False
-        Whether what an earlier version recorded is to run again.
-    again : bool, default=False
-        Whether what is recorded is to run again, too.
-    data_elsewhere : bool, default=False
-        Whether the run would read its data on another machine, which knows whether they are
-        at hand.
+    `rerun_earlier` says whether what an earlier version recorded is to run again, `again`
+    whether what is recorded is, too; `data_elsewhere` that the run would read its data on
+    another machine, which knows whether they are at hand.
     """
     mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
     committed = run.profile in COMMITTED_PROFILES
@@ -189,18 +177,10 @@ def _data_word(name: str, folder: str) -> str:
 
 
 def check_parameters(runs: Iterable[PlannedRun], root: Path) -> dict[str, set[str]]:
-    """Check the plan's parameters against those of the notebooks.
+    """Check the plan's parameters against those of the notebooks; return these by notebook.
 
-    Returns
-    -------
-    dict of str to set of str
-        Notebook to the names of its parameters.
-
-    Raises
-    ------
-    ValueError
-        If a notebook has no cell tagged `parameters`, or the plan passes one that it does
-        not have; the nearest name is given.
+    `ValueError` if a notebook has no cell tagged `parameters`, or the plan passes one that it
+    does not have; the nearest name is given.
     """
     known: dict[str, set[str]] = {}
     for run in runs:
