@@ -1,8 +1,8 @@
 """Clustering several views of the same things, with every number traceable to a run.
 
 The rooms, each of which imports only from those before it: `data`, `ops`, `encoders`,
-`metrics`, `methods`, `experiments`, `plots`, `book`, `report`, `cli`. Importing `mvlib` loads
-none of them: each arrives when it is first used.
+`metrics`, `methods`, `records`, `experiments`, `plots`, `run`, `book`, `report`, `cli`.
+Importing `mvlib` loads none of them: each arrives when it is first used.
 """
 
 from mvlib._lazy import attach

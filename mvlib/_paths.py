@@ -36,3 +36,10 @@ def embedded_data() -> Path:
     installed = Path(__file__).parent / "data" / "embedded"
     checkout = Path(__file__).resolve().parents[1] / "data" / "embedded"
     return installed if installed.is_dir() else checkout
+
+
+def python_path() -> str:
+    """Return `PYTHONPATH` with the folder of this mvlib first, whatever else is installed."""
+    ours = str(Path(__file__).resolve().parents[1])
+    theirs = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return os.pathsep.join(dict.fromkeys([ours, *theirs]))

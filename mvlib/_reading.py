@@ -9,6 +9,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from mvlib._files import open_regular
+
 # Every reader downstream, and `json.dumps`, can follow that deep.
 _DEEPEST = 64
 _LARGEST = 2**63
@@ -34,11 +36,12 @@ def read_text(path: str | Path, name: str | None = None) -> str:
     OSError
         If it cannot be read.
     ValueError
-        If it is not UTF-8.
+        If it is not UTF-8, or no regular file.
     """
     path = Path(path)
     try:
-        return path.read_text(encoding="utf-8")
+        with open_regular(path) as stream:
+            return stream.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{name or path.name} {_not_text(error)}") from error
 

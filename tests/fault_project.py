@@ -131,28 +131,12 @@ def processes_in(root, *words):
 
 def kernels_in(root):
     """Return the kernels of a project."""
-    return processes_in(root, "ipykernel_launcher") + _forked(
-        root, "mvlib.experiments.warm_server"
-    )
+    return processes_in(root, "ipykernel_launcher")
 
 
 def workers_in(root):
-    """Return the processes that a project's local runs have of their own."""
-    return processes_in(root, "import spawn_main") + _forked(root, "multiprocessing.forkserver")
-
-
-def _forked(root, word):
-    """Return the processes that a server has forked, whose command line they share."""
-    found = processes_in(root, word)
-    servers = {process.pid for process in found}
-    return [process for process in found if _parent_of(process) in servers]
-
-
-def _parent_of(process):
-    try:
-        return process.ppid()
-    except psutil.Error:
-        return None
+    """Return the processes that a project's runs have of their own."""
+    return processes_in(root, "mvlib.run.client")
 
 
 def work_of(records):

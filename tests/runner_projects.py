@@ -12,8 +12,12 @@ from pathlib import Path
 
 import psutil
 
+from mvlib.experiments import plan_runs, save_record
+from mvlib.run.saving import lost, make_record
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOK_LIMIT = 90
+GIT = {"git_commit": None, "git_dirty": None}
 
 GOOD = """
 import time
@@ -120,6 +124,13 @@ def mvlib(root, *arguments):
     return process.returncode, out, err
 
 
+def without_times(record):
+    changing = {
+        "started", "wall_seconds", "cpu_seconds", "peak_memory_bytes", "threads",
+    }  # fmt: skip
+    return {name: value for name, value in record.items() if name not in changing}
+
+
 def start_python(code, folder):
     """Start a process of Python that can import mvlib; return it and the line it says first."""
     process = subprocess.Popen(
@@ -181,7 +192,7 @@ PARAMETERS = "profile = 'quick'\nseeds = [1]\ndevice = 'auto'"
 
 
 class Stub:
-    """The interface of an executor: each run ends, after `seconds`, with a given accuracy.
+    """The interface of an engine: each run ends, after `seconds`, with a given accuracy.
 
     `more` goes into each outcome; `error` ends each run instead.
     """
@@ -193,7 +204,7 @@ class Stub:
     def slots(self):
         return self.room
 
-    def submit(self, function, task):
+    def submit(self, task):
         self.tasks.append(task)
         future = Future()
         if isinstance(self.error, KeyboardInterrupt):
@@ -210,6 +221,7 @@ class Stub:
         outcome = {
             "status": "ok", "error": None, "payload": payload,
             "executed": task["executed"], "started": "2026-01-01T00:00:00+00:00",
+            "executed_content": b'{"cells": []}', "sources": {},
             "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_bytes": 1,
         } | self.more  # fmt: skip
         if self.seconds:
@@ -218,8 +230,8 @@ class Stub:
             future.set_result(outcome)
         return future
 
-    def shutdown(self, wait=True, *, cancel_futures=False):
-        raise AssertionError("the caller's executor is the caller's to end")
+    def shutdown(self, stop):
+        raise AssertionError("the caller's engine is the caller's to end")
 
 
 def make_stub_project(root, plan=STUB_PLAN, code="x = 1"):
@@ -245,3 +257,11 @@ def write(root, code):
         "cells": cells,
     }
     (root / "notebooks" / "toy.ipynb").write_text(json.dumps(content))
+
+
+def save_many(root, first, count=40):
+    """Save records of runs of their own, as one of several processes."""
+    (plan,) = plan_runs("full", root=root)
+    for number in range(first, first + count):
+        run = type(plan)(**{**plan.__dict__, "parameters": {"x": number}})
+        save_record(make_record(run, "0" * 64, lost(run, "toy"), "cpu", 1, GIT), root)

@@ -8,7 +8,9 @@ import pytest
 from mvlib import experiments
 from mvlib.book import build, build_book, stage_book
 from mvlib.experiments import PlannedRun, run_key
+from mvlib.experiments.keys import record_key
 from mvlib.experiments.provenance import versions
+from mvlib.records.sources import save_sources
 
 TOC = """
 format: jb-book
@@ -74,13 +76,15 @@ def add_run(root, x, started, outputs, **changes):
     parameters = {"profile": "quick", "x": x}
     run = PlannedRun("toy", "good", "", "notebooks/toy/good.ipynb", "quick", parameters)
     record = {
-        "key": run_key(run, root), "cell": run.cell, "paper": "toy", "experiment": "good",
+        "key": record_key(run_key(run, root), {}), "method_versions": {}, "cell": run.cell,
+        "paper": "toy", "experiment": "good",
         "notebook": run.notebook, "profile": "quick", "parameters": parameters, "datasets": {},
         "results": [], "wall_seconds": 3.0, "cpu_seconds": 3.0, "peak_memory_bytes": 1,
         "gpu_peak_memory_bytes": None, "device": "Toy processor", "threads": 1,
         "versions": versions(), "git_commit": None, "git_dirty": None, "started": started,
         "status": "ok", "error": None, "executed": run.executed,
     }  # fmt: skip
+    save_sources(run.executed, {}, root)
     write(root / run.executed, notebook(outputs, "Older prose.", injected=f"x = {x}"))
     experiments.save_record(record | changes, root)
 

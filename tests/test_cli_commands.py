@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -12,8 +11,9 @@ import pytest
 from mvlib.cli import main
 from mvlib.experiments import plan_runs, save_record
 from mvlib.experiments.keys import run_key
-from mvlib.experiments.outcomes import make_record
 from mvlib.experiments.recorder import PROFILES
+from mvlib.records.sources import save_sources
+from mvlib.run.saving import make_record
 
 PLAN = """
 paper = "toy"
@@ -99,6 +99,7 @@ def test_again_says_of_a_recorded_run_that_it_would_run(project, capsys):
     save_record(make_record(run, run_key(run, project), outcome, "cpu", 1, git), project)
     (project / run.executed).parent.mkdir(parents=True)
     (project / run.executed).write_text('{"cells": []}')
+    save_sources(run.executed, {}, project)
     only = ["run", "--dry-run", "--where", "dataset=handwritten"]
     assert main(only) == 0
     assert "0 of 1 runs would run" in capsys.readouterr().out
@@ -114,7 +115,7 @@ def test_what_is_asked_of_a_run_reaches_the_runner(project, monkeypatch, again):
         asked.update(options, runs=runs)
         return SimpleNamespace(table=str, exit_code=7)
 
-    monkeypatch.setattr("mvlib.experiments.runner.run_all", run_all)
+    monkeypatch.setattr("mvlib.run.runner.run_all", run_all)
     flags = ["--again"] if again else ["--rerun-earlier"]
     assert main(["run", "method", "--where", "dataset=deep-animal", "--jobs", "1", *flags]) == 7
     assert [run.datasets for run in asked["runs"]] == [("deep-animal",)]
@@ -122,92 +123,71 @@ def test_what_is_asked_of_a_run_reaches_the_runner(project, monkeypatch, again):
 
 
 @pytest.fixture
-def engines(monkeypatch):
-    """Stand in for `mvlib.engines`; return what it was asked for."""
+def dask(monkeypatch):
+    """Stand in for `mvlib.run.dask`; return what it was asked for."""
     asked = []
 
     @contextmanager
-    def engine(name, place):
-        asked.append((name, place))
+    def connect(address):
+        asked.append(address)
         yield SimpleNamespace(
             dashboard_link="http://127.0.0.1:8787/status",
-            name=name,
-            open_address=place if name == "connect" else None,
+            open_address=address if "10.0.0.5" in address else None,
         )
         asked.append("ended")
 
-    module = ModuleType("mvlib.engines")
-    module.connect = lambda address: engine("connect", address)
-    module.start_cluster = lambda path: engine("start_cluster", path)
-    monkeypatch.setitem(sys.modules, "mvlib.engines", module)
+    module = ModuleType("mvlib.run.dask")
+    module.connect = connect
+    monkeypatch.setitem(sys.modules, "mvlib.run.dask", module)
     return asked
 
 
-@pytest.mark.parametrize(
-    ("flag", "value", "name"),
-    [
-        ("--scheduler", "tcp://10.0.0.5:8786", "connect"),
-        ("--cluster", Path("cluster.yaml"), "start_cluster"),
-    ],
-)
-def test_an_engine_runs_what_is_asked_and_its_dashboard_and_open_door_are_told(
-    project, monkeypatch, capsys, engines, flag, value, name
+@pytest.mark.parametrize("host", ["10.0.0.5", "127.0.0.1"])
+def test_dask_runs_what_is_asked_and_its_dashboard_and_open_door_are_told(
+    project, monkeypatch, capsys, dask, host
 ):
-    def run_all(runs, executor, jobs, **_):
-        assert (executor.name, jobs) == (name, None)
+    def run_all(runs, engine, jobs, **_):
+        assert engine.dashboard_link
+        assert jobs is None
         return SimpleNamespace(table=str, exit_code=7)
 
-    monkeypatch.setattr("mvlib.experiments.runner.run_all", run_all)
-    assert main(["run", flag, str(value)]) == 7
-    assert engines == [(name, value), "ended"]
+    monkeypatch.setattr("mvlib.run.runner.run_all", run_all)
+    address = f"tcp://{host}:8786"
+    assert main(["run", "--scheduler", address]) == 7
+    assert dask == [address, "ended"]
     told = capsys.readouterr()
     assert "dashboard: http://127.0.0.1:8787/status" in told.out
     warned = (
         "warning: no TLS at tcp://10.0.0.5:8786: whoever reaches it can run code" in told.err
     )
-    assert warned == (name == "connect")
+    assert warned == (host == "10.0.0.5")
 
 
-@pytest.mark.parametrize(
-    "flags",
-    [
-        ["--scheduler", "tcp://a:1", "--jobs", "2"],
-        ["--cluster", "a.yaml", "--jobs", "2"],
-        ["--cluster", "a.yaml", "--scheduler", "tcp://a:1"],
-    ],
-)
-def test_places_to_run_exclude_each_other(project, capsys, engines, flags):
+def test_places_to_run_exclude_each_other(project, capsys, dask):
     with pytest.raises(SystemExit) as ending:
-        main(["run", *flags])
+        main(["run", "--scheduler", "tcp://a:1", "--jobs", "2"])
     assert ending.value.code == 2
     assert "not allowed with argument" in capsys.readouterr().err
-    assert engines == []
+    assert dask == []
 
 
 def test_a_missing_engine_is_told_with_what_to_install(project, capsys, monkeypatch):
-    module = ModuleType("mvlib.engines")
+    module = ModuleType("mvlib.run.dask")
 
     def missing(address):
         raise ModuleNotFoundError("No module named 'distributed'", name="distributed")
 
-    module.connect = module.start_cluster = missing
-    monkeypatch.setitem(sys.modules, "mvlib.engines", module)
+    module.connect = missing
+    monkeypatch.setitem(sys.modules, "mvlib.run.dask", module)
     assert main(["run", "--scheduler", "tcp://127.0.0.1:8786"]) == 2
     err = capsys.readouterr().err
     assert err == 'mvlib: distributed is not installed: pip install "mvlib[cluster]"\n'
 
 
-def test_a_dry_run_with_an_engine_starts_none_and_leaves_the_data_to_it(
-    project, capsys, engines
-):
+def test_a_dry_run_with_an_engine_starts_none_and_leaves_the_data_to_it(project, capsys, dask):
     assert main(["run", "--dry-run", "--scheduler", "tcp://127.0.0.1:8786"]) == 0
     assert "2 of 2 runs would run" in capsys.readouterr().out
-    assert engines == []
-
-
-def test_a_watch_where_no_runner_is_at_work_says_so(project, capsys):
-    assert main(["status", "--watch"]) == 0
-    assert capsys.readouterr().out.startswith("no runner is at work; ")
+    assert dask == []
 
 
 def test_data_that_cannot_be_had_stop_nothing_and_are_told(project, capsys):

@@ -18,8 +18,8 @@ from mvlib.data import (
 from mvlib.experiments.keys import data_checksums
 from mvlib.experiments.plan import plan_runs
 from mvlib.experiments.published import load_published
-from mvlib.experiments.state import data_at_hand, why_not_at_hand
 from mvlib.experiments.tables import no_public_link
+from mvlib.run.state import data_at_hand, why_not_at_hand
 
 PLAN = """
 paper = "toy"

@@ -3,7 +3,7 @@
 import pytest
 
 from mvlib.experiments.plan import load_plan, plan_papers, plan_runs
-from mvlib.experiments.state import check_parameters
+from mvlib.run.state import check_parameters
 
 PLAN = """
 paper = "toy"

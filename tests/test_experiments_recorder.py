@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mvlib.experiments import Recorder
-from mvlib.experiments.executed import plain_error, results_in
 from mvlib.experiments.recorder import RESULTS_MIME
 from mvlib.experiments.scores import parameters_of
+from mvlib.run.executed import plain_error, results_in
 
 SCORES = {"acc": 0.9, "nmi": 0.8, "ari": -0.1, "purity": 0.9}
 

@@ -1,22 +1,23 @@
 """Notebooks and measured ratios: what is in them, or an error that names the file."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from fuzzing import assert_clear, fuzz, spoilt, spoilt_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mvlib.book.placeholders import fill
 from mvlib.experiments.benchmarks import load_benchmarks
-from mvlib.experiments.executed import refresh_prose, results_in
 from mvlib.experiments.faults import load_faults
 from mvlib.experiments.keys import code_cells, parameter_values, run_key
 from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.progress import work_at
 from mvlib.experiments.recorder import RESULTS_MIME
+from mvlib.records.sources import sources_are_those_of
+from mvlib.records.versions import LEDGER, recorded_versions
+from mvlib.run.executed import refresh_prose, results_in
 
 VERSIONS = {"python": "3.11.7", "mvlib": "0.1.0"}
 PAYLOAD = {"paper": "toy", "experiment": "method", "profile": "quick", "results": []}
@@ -62,11 +63,7 @@ FAULTS = {
         "verdict": "passed", "seconds": 2.5, "date": "2026-01-01", "versions": VERSIONS,
     }
 }  # fmt: skip
-STATE = {
-    "clock": "boot", "slots": 2, "profiles": ["quick"], "took_seconds": 1.5,
-    "running": [{"cell": "a", "name": "toy/a", "minutes": 1, "monotonic": 1.5, "epoch": 2}],
-    "waiting": {"b": 2.0}, "ended": {"c": "ran"}, "expected_seconds": 60,
-}  # fmt: skip
+SOURCES = {"ops/kmeans.py": "0" * 64, "__init__.py": "1" * 64}
 ODD_CODE = [
     "x = {1: 2, 'a': 3}", "x = {[]: 1}", "x = b'a'", "x = {1, 2}", "x = 1j", "x = ...",
     "x = 1e999", "x = y", "x, y = 1, 2", "x += 1", "x: int", "def f(): pass", "%matplotlib",
@@ -81,8 +78,6 @@ ODD_CODE = [
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     (root / "data" / "results").mkdir(parents=True)
-    (root / "package" / "mvlib").mkdir(parents=True)
-    (root / "package" / "mvlib" / "__init__.py").write_text("")
     return root
 
 
@@ -121,17 +116,23 @@ def test_spoilt_faults_are_shown_or_an_error_names_the_file(project, content):
 
 
 @fuzz(80)
-@given(content=spoilt(STATE))
-def test_what_another_runner_says_is_understood_or_left_out(project, content):
-    path = project / "runs" / "state" / "elsewhere-1.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        path.write_text(json.dumps(content))
-        work = work_at(project)
-        if work is not None:
-            assert work.seconds_left() >= 0
-            assert sum(work.counts().values()) >= 0
-            assert all(run.name.isprintable() for run in work.running.values())
+@given(content=spoilt(SOURCES))
+def test_spoilt_checksums_of_modules_make_a_run_old_and_no_error(project, content):
+    (project / "toy.sources.json").write_text(json.dumps(content))
+    assert sources_are_those_of("toy.ipynb", project) is (content == {})
+
+
+@fuzz(60)
+@given(content=spoilt({"1": ["a" * 64, "b" * 64]}))
+def test_a_spoilt_ledger_of_versions_is_read_or_an_error_names_it(project, content):
+    path = project / LEDGER
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    path.write_text(json.dumps(content))
+    os.utime(path, ns=(before + 10**9, before + 10**9))
+    try:
+        recorded_versions({"key": "a" * 64, "results": []}, "SMART", project)
+    except (ValueError, OSError) as error:
+        assert_clear(error, "versions.json")
 
 
 def keyed(project, content):
@@ -141,7 +142,7 @@ def keyed(project, content):
     try:
         cells, parameters = code_cells(path)
         assert all(isinstance(source, str) for source in (*cells, parameters))
-        key = run_key(run, project, VERSIONS, project / "package" / "mvlib")
+        key = run_key(run, project, VERSIONS)
         assert len(key) == 64
     except (ValueError, OSError) as error:
         assert_clear(error, "toy.ipynb")

@@ -13,9 +13,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mvlib._files import write_text
+from mvlib._paths import python_path
 from mvlib.book.checks import book_problems
 from mvlib.book.staging import stage_book
-from mvlib.experiments.own_sources import python_path
 from mvlib.experiments.schemas import quick_jsonschema
 
 _DIGEST = ".content"

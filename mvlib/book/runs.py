@@ -54,7 +54,7 @@ def status_page(
             parts.append(f"No run of the {profile} profile is recorded here.")
             continue
         header = [
-            "experiment", "parameters", "device", "started (UTC)", "sources", "status",
+            "experiment", "parameters", "device", "started (UTC)", "version", "status",
             "minutes", "memory, GB", "GPU memory, GB",
         ]  # fmt: skip
         rows = [[*_row(run), *_costs(run)] for run in runs]
@@ -71,10 +71,11 @@ def status_page(
         ]
     parts += [
         "## What the words mean",
-        "**current**: the notebook, the mvlib sources that it reaches and the data are "
-        "those of this checkout. **earlier version**: one of them has changed since. The "
-        "numbers are kept and shown; nothing is repeated behind your back. Memory is the "
-        "highest that the run held at once.",
+        "**current**: each method of the record has the version that it has in this checkout. "
+        "**earlier version**: one of them has a higher version now, or the notebook or the "
+        "data have changed since; for a quick run, also a module that it loaded. The numbers "
+        "are kept and shown; nothing is repeated behind your back. Memory is the highest that "
+        "one process of the run held at once.",
     ]
     return "\n\n".join(parts) + "\n"
 

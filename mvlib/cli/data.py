@@ -17,8 +17,8 @@ def _data(options: argparse.Namespace) -> int:
     from mvlib import data
 
     if options.action == "list":
-        from mvlib.experiments.outcomes import text_table
-        from mvlib.experiments.state import data_at_hand
+        from mvlib.run.outcomes import text_table
+        from mvlib.run.state import data_at_hand
 
         rows = [("name", "samples", "classes", "data")]
         for card in map(data.describe, data.all_names()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 1 if a run failed; 2 for bad input, told in one line; 130 after Ctrl-C.
     """
+    _open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         return _obey(options)
@@ -39,6 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mvlib: interrupted", file=sys.stderr)
         return 130
+
+
+def _open_standard_streams() -> None:
+    """Put nothing in the place of standard streams that are closed.
+
+    Files that are opened later would take their numbers, and what is printed would fail.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is the one that is missing.
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _obey(options: argparse.Namespace) -> int:

@@ -13,8 +13,8 @@ from mvlib._paths import project_root
 from mvlib.experiments.recorder import PROFILES
 
 if TYPE_CHECKING:
-    from mvlib.experiments.executor import RunExecutor
     from mvlib.experiments.plan import PlannedRun
+    from mvlib.run.engines import Engine
 
 
 _MOST = 2**31
@@ -42,9 +42,6 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler"
-    )
-    where.add_argument(
-        "--cluster", metavar="FILE", help="start the Dask cluster that a YAML file describes"
     )
     run.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     run.add_argument("--dry-run", action="store_true", help="print what would run, and stop")
@@ -75,9 +72,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(runs, root, options)
     _drop_unplanned(root)
-    from mvlib.experiments.runner import run_all
+    from mvlib.run.runner import run_all, say
 
-    with _engine(options) as executor:
+    with _engine(options.scheduler) as engine:
         summary = run_all(
             runs,
             jobs=options.jobs,
@@ -86,9 +83,9 @@ def _run(options: argparse.Namespace) -> int:
             rerun_earlier=options.rerun_earlier,
             again=options.again,
             limit_minutes=options.limit_minutes,
-            executor=executor,
+            engine=engine,
         )
-    print(summary.table())
+    say(summary.table())
     return summary.exit_code
 
 
@@ -100,45 +97,41 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _engine(options: argparse.Namespace) -> Iterator[RunExecutor | None]:
-    """Give the executor that the options name; None stands for this machine's processes."""
-    if options.scheduler is None and options.cluster is None:
+def _engine(address: str | None) -> Iterator[Engine | None]:
+    """Give Dask's engine at an address; None stands for this machine's processes."""
+    if address is None:
         yield None
         return
     with ExitStack() as stack:
         try:
-            from mvlib.engines import connect, start_cluster
+            from mvlib.run.dask import connect
 
-            if options.scheduler is not None:
-                engine = connect(options.scheduler)
-            else:
-                engine = start_cluster(Path(options.cluster))
-            executor = stack.enter_context(engine)
+            engine = stack.enter_context(connect(address))
         except ModuleNotFoundError as error:
             raise ValueError(
                 f'{error.name} is not installed: pip install "mvlib[cluster]"'
             ) from error
-        if executor.dashboard_link:
-            print(f"dashboard: {executor.dashboard_link}", flush=True)
-        if executor.open_address:
+        if engine.dashboard_link:
+            print(f"dashboard: {engine.dashboard_link}", flush=True)
+        if engine.open_address:
             print(
-                f"warning: no TLS at {executor.open_address}: whoever reaches it can run code "
+                f"warning: no TLS at {engine.open_address}: whoever reaches it can run code "
                 "as you. The page on security says how to close it.",
                 file=sys.stderr,
                 flush=True,
             )
-        yield executor
+        yield engine
 
 
 def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) -> int:
-    from mvlib.experiments.outcomes import text_table
     from mvlib.experiments.records import load_records
-    from mvlib.experiments.state import TO_RUN, data_at_hand, state_of
+    from mvlib.run.outcomes import text_table
+    from mvlib.run.state import TO_RUN, data_at_hand, state_of
 
     records = load_records(root=root)
     rows = [("run", "status", "data", "expected min", "disk MB")]
     notes, minutes, disk = {}, 0.0, 0.0
-    remote = options.scheduler is not None or options.cluster is not None
+    remote = options.scheduler is not None
     for run in runs:
         elsewhere = remote and not run.after
         state = state_of(run, records, root, options.rerun_earlier, options.again, elsewhere)

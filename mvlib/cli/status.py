@@ -13,19 +13,12 @@ def add_status_parser(commands: argparse._SubParsersAction) -> None:
     """Add `status` to the commands of a parser."""
     status = commands.add_parser("status", help="where every planned run stands")
     status.add_argument("--profile", choices=PROFILES)
-    status.add_argument(
-        "--watch", action="store_true", help="follow the runners at work until they end"
-    )
     status.set_defaults(command=_status)
 
 
 def _status(options: argparse.Namespace) -> int:
     root = project_root()
-    if options.watch:
-        from mvlib.cli.watch import watch
-
-        return watch(root, options.profile)
-    from mvlib.experiments.outcomes import text_table
+    from mvlib.run.outcomes import text_table
 
     print("\n".join(text_table(_rows(root, options.profile))))
     return 0
@@ -34,7 +27,7 @@ def _status(options: argparse.Namespace) -> int:
 def _rows(root: Path, profile: str | None) -> list[tuple[str, ...]]:
     from mvlib.experiments.plan import plan_runs
     from mvlib.experiments.records import latest_records, load_records
-    from mvlib.experiments.state import state_of
+    from mvlib.run.state import state_of
 
     records = load_records(root=root)
     newest = {record["cell"]: record for record in latest_records(records)}

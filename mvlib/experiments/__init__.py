@@ -1,7 +1,8 @@
-"""Planning runs, running notebooks, keeping their records, and judging them by the papers'.
+"""Planning runs, keeping their records, and judging them by the papers'.
 
 A *run* is one execution of one notebook with given parameters. It leaves one *record*, one
-line of JSON that says what came out, how long it took, and of which sources it is the work.
+line of JSON that says what came out, how long it took, and of which versions it is the work.
+`mvlib.run` runs them; what it exports has its earlier names here, too.
 """
 
 from mvlib._lazy import attach
@@ -11,12 +12,11 @@ _EXPORTS = {
     "Fault": "mvlib.experiments.faults",
     "Ratio": "mvlib.experiments.benchmarks",
     "Modalities": "mvlib.experiments.modalities",
-    "LocalProcesses": "mvlib.experiments.executor",
     "Recorder": "mvlib.experiments.recorder",
     "PlannedRun": "mvlib.experiments.plan",
-    "RunExecutor": "mvlib.experiments.executor",
-    "RunLostError": "mvlib.experiments.executor",
-    "Summary": "mvlib.experiments.outcomes",
+    "RunExecutor": "mvlib.run.engines",
+    "RunLostError": "mvlib.run.engines",
+    "Summary": "mvlib.run.outcomes",
     "VERDICT_RULES": "mvlib.experiments.verdicts",
     "Verdict": "mvlib.experiments.verdicts",
     "comparison_table": "mvlib.experiments.tables",
@@ -39,7 +39,7 @@ _EXPORTS = {
     "records_frame": "mvlib.experiments.records",
     "results_frame": "mvlib.experiments.tables",
     "results_table": "mvlib.experiments.tables",
-    "run_all": "mvlib.experiments.runner",
+    "run_all": "mvlib.run.runner",
     "run_key": "mvlib.experiments.keys",
     "save_benchmark": "mvlib.experiments.benchmarks",
     "save_faults": "mvlib.experiments.faults",

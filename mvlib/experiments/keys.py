@@ -1,4 +1,4 @@
-"""What a run's result depends on, as one hash: a run is repeated only when it changes."""
+"""Which run a record is of: the notebook's code, its parameters, its data, its packages."""
 
 from __future__ import annotations
 
@@ -9,37 +9,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import mvlib
 from mvlib._files import sha256_of
 from mvlib._paths import project_root
 from mvlib._reading import check_list, check_table, check_text, read_json
 from mvlib.experiments import provenance
 from mvlib.experiments.plan import PlannedRun, load_plan, plan_papers
-from mvlib.experiments.recorder import COMMITTED_PROFILES
 from mvlib.experiments.records import Record, load_records
-from mvlib.experiments.sources import reached_sources
+from mvlib.records.sources import sources_are_those_of
+from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
 
-# Modules of `experiments` that read results and make none.
-_SHOWING = ("markdown", "scores", "statistics", "cells", "alignment_tables")
 CURRENT = "current"
 EARLIER = "earlier version"
 
 
 def run_key(
-    run: PlannedRun,
-    root: Path | None = None,
-    versions: Mapping[str, str] | None = None,
-    package: Path | None = None,
+    run: PlannedRun, root: Path | None = None, versions: Mapping[str, str] | None = None
 ) -> str:
-    """Return the hash of all that a run's results depend on.
+    """Return the hash of what a run is: of all that its results depend on, without mvlib.
 
     It covers the notebook's code cells (not its prose and outputs), the parameters in force
     (those of the run, else the notebook's; not the device and the number of threads), the
-    code of the mvlib modules that the notebook reaches by import (for committed profiles,
-    without what only shows numbers: `mvlib.plots`, tables, tests), the checksums of the data,
-    and the versions of Python (minor), torch, numpy, scipy and scikit-learn; for a run that
-    reads records, also which records there
-    are and the published numbers.
+    checksums of the data, and the versions of Python (minor), torch, numpy, scipy and
+    scikit-learn; for a run that reads records, also which records there are and the published
+    numbers.
 
     Parameters
     ----------
@@ -48,9 +40,7 @@ def run_key(
     root : Path, optional
         The project; the one that the caller works in by default.
     versions : mapping, optional
-        Versions in place of those installed here.
-    package : Path, optional
-        Another folder of mvlib's sources.
+        Versions of packages in place of those installed here.
 
     Returns
     -------
@@ -60,41 +50,39 @@ def run_key(
     Raises
     ------
     ValueError
-        If the notebook is missing, is no notebook, or holds code that is no Python.
+        If the notebook is missing, is no notebook, or its parameters are no plain values.
     """
     root = root or project_root()
     cells, defaults = code_cells(root / run.notebook)
     try:
-        sources = reached_sources(cells, package or Path(mvlib.__file__).parent)
         parameters = parameter_values(defaults) | dict(run.parameters)
     # A text with a zero byte, or nested beyond measure, is refused in these other ways.
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"{run.notebook} holds code that is no Python: {error}") from error
     installed = versions or provenance.versions()
-    if run.profile in COMMITTED_PROFILES:
-        # What only shows changes no number; hours of work are not stale for a colour.
-        sources = {name: code for name, code in sources.items() if not _only_shows(name)}
     found = {
         "of": [run.paper, run.experiment, run.notebook],
         "cells": cells,
         "parameters": {k: v for k, v in parameters.items() if k != "device"},
-        "sources": sources,
         "datasets": data_checksums(run.datasets),
         "versions": {name: installed.get(name) for name in provenance.PACKAGES},
         "python": installed["python"].split(".")[:2],
     }
     if run.after:
         found["records"] = _read_by(run, root)
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+    return _hash(found)
 
 
-def _only_shows(module: str) -> bool:
-    room, _, name = module.rpartition(".")
-    return "plots" in module or (room.endswith("experiments") and name in _SHOWING)
+def record_key(key: str, method_versions: Mapping[str, int]) -> str:
+    """Return the key of a record: that of its run, with the versions of its methods.
+
+    So the record of a new version stands beside that of the old one.
+    """
+    return _hash([key, dict(method_versions)])
 
 
 def staleness(record: Record, root: Path | None = None) -> str:
-    """Return whether today's sources would do the same work as a record's.
+    """Return whether a record is of today's versions.
 
     Parameters
     ----------
@@ -106,18 +94,23 @@ def staleness(record: Record, root: Path | None = None) -> str:
     Returns
     -------
     {"current", "earlier version"}
-        "earlier version" if the notebook, the mvlib sources that it reaches, or the data
-        have changed since. Other versions of Python or packages on this machine do not
-        count: the record says which ones made it.
+        "earlier version" if one of its methods has a higher version today, or if its notebook
+        or the data have changed since and the ledger of versions does not vouch for it; for a
+        quick run also if a module that it loaded has changed. Other versions of Python or
+        packages on this machine do not count: the record says which ones made it.
     """
     root = root or project_root()
+    plan = load_plan(record["paper"], root) if record["paper"] in plan_papers(root) else {}
+    versions = recorded_versions(record, plan.get("method", ""), root)
+    if is_earlier(versions):
+        return EARLIER
+    if is_vouched_for(record, root):
+        return CURRENT
+    if record["profile"] == "quick" and not sources_are_those_of(record["executed"], root):
+        return EARLIER
     after = [
         tuple(experiment.get("after", ()))
-        for experiment in (
-            load_plan(record["paper"], root).get("experiment", [])
-            if record["paper"] in plan_papers(root)
-            else []
-        )
+        for experiment in plan.get("experiment", [])
         if experiment["name"] == record["experiment"]
     ]
     run = PlannedRun(
@@ -135,7 +128,7 @@ def staleness(record: Record, root: Path | None = None) -> str:
     except ValueError:
         # The notebook or a data set's registry entry is gone.
         return EARLIER
-    return CURRENT if key == record["key"] else EARLIER
+    return CURRENT if record_key(key, versions) == record["key"] else EARLIER
 
 
 def code_cells(notebook: Path) -> tuple[list[str], str]:
@@ -154,8 +147,18 @@ def code_cells(notebook: Path) -> tuple[list[str], str]:
         raise ValueError(
             f"notebook {notebook.name} is missing: expected it at {notebook}"
         ) from error
-    where = f"{notebook.name} is no notebook: cells"
-    cells = check_table(notebook.name, content).get("cells")
+    return code_in(content, notebook.name)
+
+
+def code_digest(cells: list[str], parameters: str) -> str:
+    """Return the hash of a notebook's code, as `code_cells` gives it."""
+    return _hash([cells, parameters])
+
+
+def code_in(content: Any, name: str) -> tuple[list[str], str]:
+    """Return what `code_cells` does, from a notebook's content."""
+    where = f"{name} is no notebook: cells"
+    cells = check_table(name, content).get("cells")
     sources, parameters = [], ""
     for number, cell in enumerate(check_list(where, cells, dict)):
         place = f"{where}/{number}"
@@ -209,3 +212,7 @@ def _read_by(run: PlannedRun, root: Path) -> list[Any]:
     ]
     published = root / "data" / "published" / f"{run.paper}.toml"
     return [sorted(read), sha256_of(published) if published.is_file() else None]
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -55,6 +55,8 @@ class PlannedRun:
         Why the plan says that it cannot run.
     varying : tuple of str
         The parameters that tell it from the experiment's other runs; its name has them.
+    method : str
+        The paper's own.
     """
 
     paper: str
@@ -71,6 +73,7 @@ class PlannedRun:
     after: tuple[str, ...] = ()
     cannot: str | None = None
     varying: tuple[str, ...] = ()
+    method: str = ""
 
     @property
     def cell(self) -> str:
@@ -173,7 +176,7 @@ def plan_runs(
         for experiment in plan.get("experiment", []):
             known |= dict.fromkeys((paper, experiment["name"], f"{paper}/{experiment['name']}"))
             if profile in experiment:
-                runs += _expand(paper, experiment, profile)
+                runs += _expand(paper, plan["method"], experiment, profile)
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
             check_choice("pattern", pattern, known)
@@ -211,7 +214,9 @@ def _dataset_name(name: str) -> str:
     return data.describe(name).name
 
 
-def _expand(paper: str, experiment: dict[str, Any], profile: str) -> Iterable[PlannedRun]:
+def _expand(
+    paper: str, method: str, experiment: dict[str, Any], profile: str
+) -> Iterable[PlannedRun]:
     size = experiment[profile]
     grid = dict(size.get("grid", {}))
     if "seeds" in size:
@@ -240,6 +245,7 @@ def _expand(paper: str, experiment: dict[str, Any], profile: str) -> Iterable[Pl
             after=tuple(experiment.get("after", ())),
             cannot=next((cannot[name] for name in datasets if name in cannot), None),
             varying=tuple(grid),
+            method=method,
         )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvlib._files import write_text
+from mvlib._files import open_regular, write_text
 from mvlib._paths import project_root
 from mvlib._reading import NotJSON, check_plain
 from mvlib._validation import check_choice
@@ -25,6 +26,8 @@ _FOLDERS = {
     "reduced": "data/results/reduced",
     "quick": "runs/records",
 }
+# A write takes milliseconds.
+_SECONDS_TO_WAIT = 600
 
 
 def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
@@ -35,6 +38,38 @@ def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
     """
     check_choice("profile", profile, PROFILES)
     return (root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl"
+
+
+def records_file(paper: str, profile: str, root: Path | None = None) -> Path:
+    """Return where a paper's records really lie, links followed."""
+    return records_path(paper, profile, root).resolve()
+
+
+@contextmanager
+def writing_records(paper: str, profile: str, root: Path | None = None) -> Iterator[Path]:
+    """Keep every other writer away from a paper's records, whichever checkout it works in.
+
+    Yields
+    ------
+    Path
+        As `records_file` gives it.
+
+    Raises
+    ------
+    OSError
+        If the lock beside the file cannot be had.
+    """
+    from filelock import FileLock
+
+    path = records_file(paper, profile, root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    with FileLock(lock, timeout=_SECONDS_TO_WAIT):
+        try:
+            yield path
+        finally:
+            # Who waits for it sees that the file is gone, and makes a new one.
+            lock.unlink(missing_ok=True)
 
 
 def load_records(
@@ -200,13 +235,7 @@ def _replaces(new: Record, old: Record) -> bool:
 
 
 def _update(paper: str, profile: str, change: Any, root: Path | None) -> None:
-    from filelock import FileLock
-
-    root = root or project_root()
-    path = records_path(paper, profile, root)
-    lock = root / "runs" / "locks" / f"{paper}-{profile}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with writing_records(paper, profile, root) as path:
         # Left by a writer that was killed; nobody else writes while we hold the lock.
         for torn in path.parent.glob(f".{path.stem}.*{path.suffix}"):
             torn.unlink(missing_ok=True)
@@ -217,7 +246,8 @@ def _update(paper: str, profile: str, change: Any, root: Path | None) -> None:
 
 def _read(path: Path) -> list[Record]:
     try:
-        content = path.read_bytes()
+        with open_regular(path) as stream:
+            content = stream.read()
     except FileNotFoundError:
         return []
     records, lines = [], content.splitlines(keepends=True)

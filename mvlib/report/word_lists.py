@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvlib._files import open_regular
+
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder, TextBank
 
@@ -40,7 +42,8 @@ def read_lines(path: str | Path, argument: str = "words") -> tuple[str, ...]:
         If the file cannot be read, is not UTF-8, or holds no text.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        with open_regular(path) as stream:
+            text = stream.read().decode("utf-8-sig")
     except OSError as error:
         raise ValueError(
             f"{argument}={str(path)!r} cannot be read ({error.strerror}): expected a text "

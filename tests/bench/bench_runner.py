@@ -1,6 +1,5 @@
 """What the runner itself costs a run, in CPU seconds of all its processes together."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import pytest
 
 from mvlib.experiments.plan import plan_runs
 from mvlib.experiments.records import load_records, save_record
-from mvlib.experiments.schemas import quick_jsonschema
-from mvlib.experiments.state import state_of
+from mvlib.run.state import state_of
 
 if sys.platform != "linux":
     pytest.skip("it counts processes as Linux does", allow_module_level=True)
@@ -47,15 +45,6 @@ with contextlib.suppress(ChildProcessError):
 usage = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(usage.ru_utime + usage.ru_stime)
 """
-PROCESSES = """
-import sys
-from mvlib.experiments.executor import LocalProcesses
-if __name__ == "__main__":
-    executor = LocalProcesses(1)
-    for _ in range(int(sys.argv[1])):
-        executor.submit(abs, 1).result()
-    executor.shutdown()
-"""
 
 
 def make_project(root, code, runs):
@@ -87,12 +76,11 @@ def counted(root, *arguments):
 def cost_of_runs(folder, code):
     """Return the seconds of a call with one run, and of each that comes on top."""
     found = {}
-    for runs in (1, 2, RUNS):
+    for runs in (1, RUNS):
         root = make_project(folder / f"{runs}", code, runs)
         found[runs] = counted(root, "-m", "mvlib", "run", "--jobs", "1")
         assert [r["status"] for r in load_records(root=root)] == ["ok"] * runs
-    # From two on, kernels are forked.
-    return found[1], (found[RUNS] - found[2]) / (RUNS - 2)
+    return found[1], (found[RUNS] - found[1]) / (RUNS - 1)
 
 
 def processor_seconds(work, times):
@@ -120,26 +108,13 @@ def test_an_empty_run(benchmark, report_ratio, tmp_path, name, code, most):
 
 def test_the_shares_of_an_empty_run(benchmark, report_ratio, tmp_path):
     root = make_project(tmp_path / "shares", RECORD, RUNS)
-    script = tmp_path / "processes.py"
-    script.write_text(PROCESSES)
-    few, many = (counted(root, script, count) for count in (2, 22))
-    report_ratio("... starting its process", (many - few) / 20, "none")
     counted(root, "-m", "mvlib", "run", "--jobs", "1")
     records = load_records(root=root)
     run = plan_runs("quick", root=root)[0]
     state_of(run, records, root)
     seconds = processor_seconds(lambda: state_of(run, records, root), times=20)
-    report_ratio("... computing its key, twice", 2 * seconds, "none")
-    seconds = processor_seconds(lambda: save_record(records[0], root), times=20)
-    report_ratio("... saving its record", seconds, "none")
-    quick_jsonschema()
-    from papermill.iorw import load_notebook_node, write_ipynb
-
-    executed = str(root / records[0]["executed"])
-    notebook = load_notebook_node(executed)
-    saves = 2 + 2 * len(json.loads((root / run.notebook).read_text())["cells"])
+    report_ratio("... judging where it stands, twice", 2 * seconds, "none")
     seconds = benchmark.pedantic(
-        processor_seconds,
-        args=(lambda: write_ipynb(notebook, executed), 20), rounds=1,
-    )  # fmt: skip
-    report_ratio("... papermill's saves", saves * seconds, "none")
+        processor_seconds, args=(lambda: save_record(records[0], root), 20), rounds=1
+    )
+    report_ratio("... saving its record", seconds, "none")

@@ -1,0 +1,1 @@
+"""Records of runs, and of which version of their methods they are."""

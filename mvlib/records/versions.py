@@ -1,0 +1,98 @@
+"""The version of each method, and which version a record is of.
+
+A version goes up by one when a method's numbers change on purpose; the numbers themselves are
+held by `tests/golden`. Tidying changes no version, and makes no record old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mvlib._reading import check_list, check_table, read_json
+
+# Names as records have them, or their beginnings: "k-means" is also "k-means, view 1".
+VERSIONS = {
+    "SMART": 1,
+    "Set-CLIP": 1,
+    "CAE": 1,
+    "NTK": 1,
+    "SIC": 1,
+    "TAC": 1,
+    "TAC, trained": 1,
+    "zero-shot": 1,
+    "k-means": 1,
+    "spectral": 1,
+    "auto-encoder": 1,
+    "CCA": 1,
+    "Procrustes": 1,
+    "Gromov-Wasserstein": 1,
+    "S-CLIP": 1,
+    "CLIP": 1,
+    "chance": 1,
+}
+LEDGER = "data/results/versions.json"
+
+
+def method_of(recorded: str, own: str) -> str:
+    """Return the method that a recorded name belongs to.
+
+    Parameters
+    ----------
+    recorded : str
+        Such as "NTK, mean" or "without L_smc".
+    own : str
+        The paper's own method, whose variant every other name is.
+    """
+    fitting = [name for name in VERSIONS if f"{recorded} ".startswith((f"{name} ", f"{name},"))]
+    return max(fitting, key=len, default=own)
+
+
+def versions_of(results: Iterable[Mapping[str, Any]], own: str) -> dict[str, int]:
+    """Return today's version of each method among some results."""
+    names = {method_of(result["method"], own) for result in results}
+    return {name: VERSIONS.get(name, 1) for name in sorted(names)}
+
+
+def recorded_versions(record: Mapping[str, Any], own: str, root: Path) -> dict[str, int]:
+    """Return the versions that a record is of: as it says, else as the ledger does.
+
+    The ledger, `data/results/versions.json`, names the keys of records that are older than
+    versions. A record in neither has version 0 of everything.
+    """
+    if (said := record.get("method_versions")) is not None:
+        return said
+    version = _ledger(root).get(record["key"], 0)
+    return dict.fromkeys(versions_of(record["results"], own), version)
+
+
+def is_vouched_for(record: Mapping[str, Any], root: Path) -> bool:
+    """Return whether the ledger has a record, whatever has become of its notebook since."""
+    return record["key"] in _ledger(root)
+
+
+def is_earlier(versions: Mapping[str, int]) -> bool:
+    """Return whether one of these versions is lower than today's."""
+    return any(version < VERSIONS.get(name, 1) for name, version in versions.items())
+
+
+def _ledger(root: Path) -> Mapping[str, int]:
+    path = root / LEDGER
+    try:
+        changed = path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return {}
+    return _read_ledger(path, changed)
+
+
+@lru_cache
+def _read_ledger(path: Path, changed: int) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for version, keys in check_table(path.name, read_json(path)).items():
+        if not version.isdecimal():
+            raise ValueError(f"{path.name}: {version!r}: expected the number of a version")
+        where = f"{path.name}: {version}"
+        found |= dict.fromkeys(check_list(where, keys, str), int(version))
+    return found

@@ -1,0 +1,16 @@
+"""Running what is planned: each run in a process group, here or on Dask's workers."""
+
+from mvlib._lazy import attach
+
+_EXPORTS = {
+    "Engine": "mvlib.run.engines",
+    "EngineLost": "mvlib.run.engines",
+    "RunLostError": "mvlib.run.engines",
+    "DaskEngine": "mvlib.run.dask",
+    "Summary": "mvlib.run.outcomes",
+    "connect": "mvlib.run.dask",
+    "run_all": "mvlib.run.runner",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

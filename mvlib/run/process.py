@@ -1,0 +1,400 @@
+"""One run: a process group that executes a notebook, watched and cleared away by a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from mvlib._paths import python_path
+from mvlib.experiments.keys import code_digest, code_in
+from mvlib.experiments.schemas import quick_jsonschema
+from mvlib.records import sources
+from mvlib.run.engines import RunLostError
+from mvlib.run.executed import plain_error, results_in
+
+if TYPE_CHECKING:
+    import psutil
+
+GIGABYTE = 10**9
+# The names of `client`, which is imported only where it executes.
+_GIVEN, _EXECUTED, _OUTCOME = "given.ipynb", "executed.ipynb", "outcome.json"
+_MARK = "MVLIB_RUN"
+_COMMAND = [sys.executable, "-P", "-m", "mvlib.run.client"]
+_SECONDS_BETWEEN_LOOKS = 0.5
+# A look goes through all processes of the machine: it may cost 2 % of the time at most.
+_PAUSES_A_LOOK = 50
+_SECONDS_TO_END = 20
+_SHARE_OF_MEMORY = 0.9
+# Of 1000: a system without memory then kills the kernel, not the runner.
+_KILL_ME_FIRST = "800"
+# A socket's path has at most 107 characters, and Jupyter adds some ten to the folder's.
+_LONGEST_FOLDER = 60
+_FOLDERS = "mvlib-run-"
+_SECONDS_UNTIL_OLD = 60
+# In a container the machine's memory is not all ours: version 2 of cgroups, and version 1.
+_CGROUP_FILES = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_ENVIRONMENT = {
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    # Threads that wait for others must not take the core that those need.
+    "OMP_WAIT_POLICY": "passive",
+    # The C library of Linux reads these when a process starts. Without them large arrays go
+    # back to the system when they are freed, and the next ones fault every page in anew: half
+    # of the time of a convolutional network on a processor.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
+
+
+def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
+    """Execute a notebook in a process group of its own, for as long as it is `wanted`.
+
+    Parameters
+    ----------
+    task : dict
+        `root`, `paper`, `experiment`, `profile`, `notebook`, `executed`, `failed` (paths from
+        the root), `parameters`, `code` (the digest of the notebook's code), `threads`,
+        `limit_seconds`, `limit_memory_gb` (of all that the run has started, in 10^9 bytes;
+        with None, 90 % of what there is), `may_be_empty` (whether the notebook may leave no
+        results); optionally `stamps` (of mvlib's files, from before the task was made) and
+        `environment`.
+
+    Returns
+    -------
+    dict
+        `status`, `error`, `payload` (what the notebook's Recorder handed over, or None),
+        `executed` (where the notebook is to be kept), `executed_content` (its bytes),
+        `sources` (mvlib's files that it has loaded, with their checksums), `started`,
+        `wall_seconds`, `cpu_seconds`, `peak_memory_bytes`.
+
+    Raises
+    ------
+    RunLostError
+        If the process ends without saying how it went, or is wanted no more.
+    ValueError
+        If the notebook's code is not what the task was made for.
+    """
+    root = Path(task["root"])
+    before = task.get("stamps") or sources.stamps()
+    started, begun = datetime.now(UTC), time.monotonic()
+    with run_folder() as folder:
+        _give(task, root, folder)
+        said, reason = _run(task, root, folder, wanted)
+        failure = reason or said["failure"]
+        content, payload = _read(folder / _EXECUTED), None
+        if content is None:
+            failure = failure or "the notebook ended before it was written"
+    if failure is None:
+        try:
+            failure = _what_changed(said["sources"], before)
+            payload = _payload(task, content)
+        except ValueError as error:
+            failure = str(error)
+    kept = task["executed"] if failure is None else task["failed"]
+    return {
+        "status": "ok" if failure is None else "failed",
+        "error": None if failure is None else plain_error(failure, root),
+        "payload": payload if failure is None else None,
+        "executed": task["notebook"] if content is None else kept,
+        "executed_content": content,
+        "sources": {name: checksum for name, (_, checksum) in said["sources"].items()},
+        "started": started.isoformat(timespec="seconds"),
+        "wall_seconds": round(time.monotonic() - begun, 3),
+        "cpu_seconds": said["cpu_seconds"],
+        "peak_memory_bytes": said["peak_memory_bytes"],
+    }
+
+
+def _give(task: dict[str, Any], root: Path, folder: Path) -> None:
+    """Write the notebook with its parameters for the process to execute."""
+    quick_jsonschema()
+    import nbformat
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    content = load_notebook_node(str(root / task["notebook"]))
+    if code_digest(*code_in(content, task["notebook"])) != task["code"]:
+        raise ValueError(
+            f"{task['notebook']} has other code than when its run was planned: start it again"
+        )
+    given = parameterize_notebook(
+        content, task["parameters"], kernel_name="python3", language="python"
+    )
+    nbformat.write(given, folder / _GIVEN)
+
+
+def _run(
+    task: dict[str, Any], root: Path, folder: Path, wanted: Callable[[], bool]
+) -> tuple[dict[str, Any], str | None]:
+    """Return what the run's process says, and why it was stopped, if it was."""
+    mark = uuid4().hex
+    given = task.get("limit_memory_gb")
+    most = _SHARE_OF_MEMORY * memory_bytes() if given is None else given * GIGABYTE
+    with open(folder / "stderr", "wb") as errors:
+        child = subprocess.Popen(
+            [*_COMMAND, str(folder)],
+            cwd=root,
+            env=_environment(task, root, folder, mark),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            # A terminal's Ctrl-C is for the runner.
+            start_new_session=True,
+        )
+    group = Group(child, mark)
+    try:
+        reason = group.watch(task["limit_seconds"], most, wanted)
+    finally:
+        group.kill()
+        child.stdin.close()
+        child.wait()
+    if not wanted():
+        raise RunLostError("stopped")
+    try:
+        return json.loads((folder / _OUTCOME).read_bytes()), reason
+    except (FileNotFoundError, ValueError):
+        if reason is None:
+            raise RunLostError(_how_it_ended(child.returncode, folder)) from None
+        usage = {"cpu_seconds": 0.0, "peak_memory_bytes": 0}
+        return {"failure": None, "sources": {}, **usage}, reason
+
+
+class Group:
+    """All that a run has started: what bears its mark or comes of that, in any session.
+
+    `child` is the run's own process, `mark` the value of `MVLIB_RUN` in its environment, which
+    what it starts inherits.
+    """
+
+    def __init__(self, child: subprocess.Popen, mark: str) -> None:
+        self.child, self.mark = child, mark
+        self._known: dict[psutil.Process, bool] = {}
+
+    def members(self) -> list[psutil.Process]:
+        """Return the processes that live, without the run's own one; none without /proc."""
+        import psutil
+
+        live, seen = [], set()
+        with contextlib.suppress(OSError, psutil.Error, IndexError):
+            for process in psutil.process_iter():
+                if process.pid == self.child.pid:
+                    continue
+                seen.add(process)
+                if process not in self._known:
+                    self._known[process] = self._is_mine(process)
+                    if self._known[process]:
+                        _offer_to_the_system(process.pid)
+                if self._known[process]:
+                    live.append(process)
+        self._known = {each: mine for each, mine in self._known.items() if each in seen}
+        return live
+
+    def _is_mine(self, process: psutil.Process) -> bool:
+        import psutil
+
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(_MARK) == self.mark:
+                return True
+        with contextlib.suppress(psutil.Error, OSError):
+            return any(
+                each.pid == self.child.pid or self._known.get(each)
+                for each in process.parents()
+            )
+        return False
+
+    def watch(self, seconds: float, most: float, wanted: Callable[[], bool]) -> str | None:
+        """Wait for the process's end; return why it was stopped, or None.
+
+        `seconds` are by a clock that nobody sets; `most` are bytes of memory.
+        """
+        end = time.monotonic() + seconds
+        pause, reason = _SECONDS_BETWEEN_LOOKS, None
+        while True:
+            left = end - time.monotonic()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(min(pause, max(0.0, left)))
+                return reason
+            if not wanted():
+                return None
+            begun = time.thread_time()
+            if time.monotonic() >= end:
+                reason = f"stopped after its limit of {seconds / 60:.3g} minutes"
+            elif memory_of(self.members(), most) > most:
+                reason = f"its kernel took more than {most / GIGABYTE:.3g} GB of memory"
+            if reason is not None:
+                # Its own process still writes down how far the notebook came.
+                self._kill_members()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.child.wait(_SECONDS_TO_END)
+                return reason
+            cost = time.thread_time() - begun
+            pause = max(_SECONDS_BETWEEN_LOOKS, _PAUSES_A_LOOK * cost)
+
+    def kill(self) -> None:
+        """Kill everything."""
+        self._kill_members()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, "killpg"):
+                os.killpg(self.child.pid, signal.SIGKILL)
+            else:
+                self.child.kill()
+        self._kill_members()
+
+    def _kill_members(self) -> None:
+        import psutil
+
+        # One that was just about to start another goes with it at the second look.
+        for _ in range(_SECONDS_TO_END):
+            living = [each for each in self.members() if _is_alive(each)]
+            if not living:
+                return
+            for process in living:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            time.sleep(0.02)
+
+
+def memory_bytes() -> int:
+    """Return the memory of this machine, or of the cgroup where that has less."""
+    import psutil
+
+    found = []
+    # "max", or no file, where there is no such limit.
+    for name in _CGROUP_FILES:
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int(Path(name).read_text(encoding="ascii")))
+    with contextlib.suppress(OSError, psutil.Error):
+        found.append(psutil.virtual_memory().total)
+    return min((size for size in found if size > 0), default=sys.maxsize)
+
+
+def memory_of(processes: list[psutil.Process], at_most: float) -> int:
+    """Return the memory, in bytes, that processes hold together.
+
+    Pages that several of them hold are counted once each, unless even so the sum is not above
+    `at_most`: what they share takes longer to find out.
+    """
+    held = sum(_held(process, "memory_info", "rss") for process in processes)
+    if held <= at_most:
+        return held
+    return sum(_held(process, "memory_full_info", "pss") for process in processes) or held
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[Path]:
+    """Give a folder for a run, short enough for sockets; remove it, and those of the dead."""
+    place = tempfile.gettempdir()
+    if len(place) > _LONGEST_FOLDER and Path("/tmp").is_dir():
+        place = "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=place))
+    with FileLock(folder / "lock"):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_folders() -> None:
+    """Remove the folders of runs whose runner was killed."""
+    for place in {tempfile.gettempdir(), "/tmp"}:
+        for folder in Path(place).glob(f"{_FOLDERS}*"):
+            with contextlib.suppress(OSError, Timeout):
+                # A new one may not be locked yet.
+                if time.time() - folder.stat().st_mtime < _SECONDS_UNTIL_OLD:
+                    continue
+                with FileLock(folder / "lock", blocking=False):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment(task: dict[str, Any], root: Path, folder: Path, mark: str) -> dict[str, str]:
+    return {
+        **_ENVIRONMENT,
+        **os.environ,
+        **task.get("environment", {}),
+        **dict.fromkeys(_THREADS, str(task["threads"])),
+        "JUPYTER_RUNTIME_DIR": str(folder),
+        "MVLIB_ROOT": str(root),
+        # The notebook must use the very sources that are looked at here.
+        "PYTHONPATH": python_path(),
+        _MARK: mark,
+    }
+
+
+def _what_changed(
+    used: dict[str, tuple[list[int] | None, str]], before: dict[str, sources.Stamp | None]
+) -> str | None:
+    """Return that a file was touched between the start and its loading, or None."""
+    changed = [
+        name for name, (stamp, _) in used.items() if list(before.get(name) or ()) != stamp
+    ]
+    if not changed:
+        return None
+    return (
+        f"mvlib/{changed[0]} was changed before the notebook had loaded it, so that nobody "
+        "knows of which sources its numbers are: run it again"
+    )
+
+
+def _payload(task: dict[str, Any], content: bytes) -> dict[str, Any]:
+    payload = results_in(json.loads(content), task)
+    if not payload["results"] and not task["may_be_empty"]:
+        raise ValueError("the notebook recorded no result: expected a call of Recorder.add()")
+    return payload
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _how_it_ended(code: int, folder: Path) -> str:
+    if code < 0:
+        killed = f"its process was killed ({signal.Signals(-code).name})"
+        return f"{killed}, perhaps for want of memory" if -code == signal.SIGKILL else killed
+    told = (folder / "stderr").read_text(encoding="utf-8", errors="replace").strip()
+    reason = told.splitlines()[-1] if told else "without a word"
+    return f"its process ended with exit status {code}: {reason}"
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.Error, OSError):
+        return False
+
+
+def _held(process: psutil.Process, method: str, field: str) -> int:
+    import psutil
+
+    try:
+        return getattr(getattr(process, method)(), field, 0)
+    except (psutil.Error, OSError):
+        return 0
+
+
+def _offer_to_the_system(pid: int) -> None:
+    # Only Linux has it, and a kernel may have ended.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(_KILL_ME_FIRST, encoding="ascii")

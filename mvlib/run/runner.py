@@ -1,0 +1,374 @@
+"""Running what is planned and not yet recorded, each run in a process group of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from mvlib._paths import project_root
+from mvlib._validation import check_number
+from mvlib.experiments import provenance
+from mvlib.experiments.keys import code_cells, code_digest
+from mvlib.experiments.plan import PlannedRun
+from mvlib.records import sources
+from mvlib.run.engines import Engine, EngineLost, LocalEngine, RunLostError
+from mvlib.run.executed import plain_error, refresh_prose
+from mvlib.run.interrupts import finishing_first
+from mvlib.run.locks import Locks
+from mvlib.run.outcomes import Outcome, Summary
+from mvlib.run.process import execute, sweep_folders
+from mvlib.run.saving import (
+    check_folders,
+    failed_path,
+    lost,
+    nothing_can_be_saved,
+    save_outcome,
+)
+from mvlib.run.state import (
+    CANNOT,
+    RECORDED,
+    TO_RUN,
+    Standing,
+    State,
+    check_parameters,
+    git_state,
+)
+
+_MOST_JOBS = 4
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def run_all(
+    runs: Sequence[PlannedRun],
+    jobs: int | None = None,
+    device: str = "auto",
+    root: Path | None = None,
+    rerun_earlier: bool = False,
+    again: bool = False,
+    limit_minutes: float | None = None,
+    engine: Engine | None = None,
+) -> Summary:
+    """Run what has no record yet, and record each run as soon as it ends.
+
+    Those that are expected to take longest start first, `after` respected. On Ctrl-C, what has
+    ended is recorded, the rest is stopped.
+
+    Parameters
+    ----------
+    runs : sequence of PlannedRun
+        As `plan_runs` gives them.
+    jobs : int, optional
+        How many at a time; by default one a core, at most four. The cores are shared out:
+        each run gets cores // jobs threads.
+    device : str, default="auto"
+        Passed to the notebooks that have a parameter of that name.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+    rerun_earlier, again : bool, default=False
+        Whether committed runs that an earlier version recorded run again; whether all do.
+    limit_minutes : float, optional
+        Stop a run, as failed, after that; by default what the plan says.
+    engine : Engine, optional
+        Where they run; this machine by default. What reads records runs here in any case.
+
+    Raises
+    ------
+    ValueError, OSError
+        If a plan's parameter is not one of its notebook's, a notebook is missing, or the
+        results cannot be written. Nothing has started then.
+    """
+    if jobs is None:
+        jobs = min(provenance.available_cores(), _MOST_JOBS)
+    check_number("jobs", jobs, low=1, integer=True)
+    if limit_minutes is not None:
+        check_number("limit_minutes", limit_minutes, low=0, open_low=True)
+    root = (root or project_root()).resolve()
+    batch = _Batch(jobs, device, root, Standing(root, rerun_earlier, again), engine)
+    batch.settle_recorded(runs)
+    if batch.waiting:
+        known = check_parameters(batch.waiting, root)
+        check_folders(batch.waiting, root)
+        sweep_folders()
+        batch.work(known, limit_minutes)
+    word = "interrupted" if batch.interrupted else "not started"
+    ended = [
+        batch.outcomes.get(run.cell, Outcome(run, word, reason=batch.halted)) for run in runs
+    ]
+    return Summary(ended, batch.interrupted)
+
+
+def say(text: str) -> None:
+    """Print a line beside the bar, if anybody listens: nothing in flight is lost for that."""
+    try:
+        tqdm.write(text)
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        # As `mvlib run | head` leaves it. What is printed later goes nowhere, too.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Flight(NamedTuple):
+    run: PlannedRun
+    key: str
+
+
+class _Batch:
+    """Starts runs while there is room, and records each as soon as it ends."""
+
+    def __init__(
+        self, jobs: int, device: str, root: Path, standing: Standing, given: Engine | None
+    ) -> None:
+        self.device, self.root, self.standing = device, root, standing
+        self.threads = max(1, provenance.available_cores() // jobs)
+        self.here: Engine = LocalEngine(jobs, execute)
+        if given is not None and not given.remote:
+            self.here = given
+        self.given, self.elsewhere = given, given is not None and given.remote
+        self.locks = Locks(root)
+        self.waiting: list[PlannedRun] = []
+        self.flying: dict[Future, _Flight] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        # What another runner has, of what could start.
+        self.locked: set[str] = set()
+        self.told_of_another = self.interrupted = False
+        self.halted: str | None = None
+
+    def settle_recorded(self, runs: Sequence[PlannedRun]) -> None:
+        """Settle the runs that need not start; the others wait."""
+        states = self.standing.at_start(runs, list(map(self._is_remote, runs)))
+        some = any(state.word == TO_RUN for state in states)
+        for run, state in zip(runs, states, strict=True):
+            # What reads records may have to run again once others have run.
+            if state.word == TO_RUN or (some and run.after and state.word == RECORDED):
+                self.waiting.append(run)
+            else:
+                self._settle(run, state)
+
+    def work(self, known: dict[str, set[str]], limit_minutes: float | None) -> None:
+        """Run what waits; `known` are each notebook's parameters."""
+        self.known, self.limit_minutes = known, limit_minutes
+        self.git = git_state(self.root)
+        with ExitStack() as stack:
+            bar = tqdm(total=len(self.waiting), unit="run", disable=None)
+            self.bar = stack.enter_context(bar)
+            stack.callback(self.locks.drop_all)
+            stack.callback(self._shut_down)
+            self.interrupt = stack.enter_context(finishing_first(lambda: len(self.flying)))
+            try:
+                self._fetch()
+                self._loop()
+            except KeyboardInterrupt:
+                self.interrupt.asked = True
+                for future in [future for future in self.flying if future.done()]:
+                    self._collect(future)
+        self.interrupted = self.interrupt.asked
+
+    def _loop(self) -> None:
+        while self.waiting or self.flying:
+            going_on = self.halted is None and not self.interrupt.asked
+            settled = going_on and self._start()
+            if self.locked and not self.told_of_another:
+                self.told_of_another = True
+                runs = "1 run" if len(self.locked) == 1 else f"{len(self.locked)} runs"
+                say(f"another runner has {runs} of these; theirs will count")
+            if self.flying:
+                # Another runner's locks end, and machines come and go, without a word.
+                look_again = self.waiting and (self.locked or self.elsewhere)
+                timeout = _SECONDS_BETWEEN_LOOKS if look_again else None
+                done, _ = wait(self.flying, timeout=timeout, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._collect(future)
+            elif going_on and self.locked:
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            elif not settled:
+                return
+
+    def _shut_down(self) -> None:
+        stop = bool(self.flying) or self.interrupt.asked
+        if stop and self.elsewhere:
+            for future in self.flying:
+                future.cancel()
+        if self.here is not self.given:
+            self.here.shutdown(stop)
+
+    def _is_remote(self, run: PlannedRun) -> bool:
+        return self.elsewhere and not run.after
+
+    def _settle(self, run: PlannedRun, state: State) -> None:
+        if state.word == RECORDED and run.profile == "quick":
+            # A project that is read-only keeps its old prose.
+            with contextlib.suppress(OSError):
+                refresh_prose(run, self.root)
+        self.outcomes[run.cell] = Outcome(run, state.word, reason=state.reason)
+
+    def _fetch(self) -> None:
+        """Fetch the data of what runs here, each set once."""
+        problems: dict[str, tuple[str, str] | None] = {}
+        for run in [run for run in self.waiting if not self._is_remote(run)]:
+            for name in run.datasets:
+                if name not in problems:
+                    problems[name] = _fetching_problem(name)
+                if (problem := problems[name]) is not None:
+                    self._end(run, problem[0], reason=problem[1])
+                    break
+
+    def _start(self) -> bool:
+        """Put runs in flight while there is room; return whether one needed no start."""
+        settled = False
+        flying = [self._is_remote(flight.run) for flight in self.flying.values()]
+        room = {False: max(1, self.here.slots()) - flying.count(False)}
+        if self.elsewhere:
+            room[True] = max(1, self.given.slots()) - flying.count(True)
+        self.locked.clear()
+        for run in sorted(self.waiting, key=lambda run: -run.minutes):
+            if self.interrupt.asked:
+                break
+            remote = self._is_remote(run)
+            if room[remote] <= 0 or self._comes_later(run):
+                continue
+            # From before its key is known: what is changed from here on is seen.
+            stamps = sources.stamps()
+            try:
+                if not self.locks.take(run):
+                    self.locked.add(run.cell)
+                    continue
+                # Only now: another runner may have recorded it, or what it reads.
+                state = self.standing.now(run, remote)
+                task = self._task(run, state, stamps) if state.word == TO_RUN else None
+            except (OSError, ValueError) as error:
+                self._end(run, "failed", reason=str(error))
+                settled = True
+                continue
+            self.waiting.remove(run)
+            if task is not None:
+                self._submit(run, state.key, task)
+                room[remote] -= 1
+                continue
+            self._settle(run, state)
+            self.locks.drop(run)
+            self.bar.update()
+            settled = True
+        return settled
+
+    def _comes_later(self, run: PlannedRun) -> bool:
+        """Return whether what the run reads is still to come."""
+        others = [*self.waiting, *(flight.run for flight in self.flying.values())]
+        return any(o.paper == run.paper and o.experiment in run.after for o in others)
+
+    def _task(
+        self, run: PlannedRun, state: State, stamps: dict[str, sources.Stamp | None]
+    ) -> dict[str, Any]:
+        """Return what `Engine.submit` takes: plain values, no paths but text."""
+        parameters = dict(run.parameters)
+        if "device" in self.known[run.notebook]:
+            parameters["device"] = self.device
+        return {
+            "root": str(self.root),
+            "name": run.name,
+            "paper": run.paper,
+            "experiment": run.experiment,
+            "profile": run.profile,
+            "notebook": run.notebook,
+            "executed": run.executed,
+            "failed": failed_path(run),
+            "parameters": parameters,
+            "datasets": list(run.datasets),
+            "minutes": run.minutes,
+            "key": state.key,
+            "code": code_digest(*code_cells(self.root / run.notebook)),
+            "stamps": stamps,
+            "run": asdict(run),
+            "device": self.device,
+            "threads": self.threads,
+            "limit_seconds": 60 * (self.limit_minutes or run.limit_minutes),
+            "limit_memory_gb": run.limit_memory_gb,
+            "may_be_empty": bool(run.after),
+        }
+
+    def _submit(self, run: PlannedRun, key: str, task: dict[str, Any]) -> None:
+        try:
+            engine = self.given if self._is_remote(run) else self.here
+            future = engine.submit(task)
+        except Exception as error:
+            future = Future()
+            future.set_exception(error)
+        self.flying[future] = _Flight(run, key)
+        self.bar.set_description(", ".join(f.run.experiment for f in self.flying.values()))
+
+    def _collect(self, future: Future) -> None:
+        """Record a run that ended."""
+        run, key = self.flying[future]
+        try:
+            outcome = future.result()
+        except EngineLost as error:
+            self.halted = str(error)
+            del self.flying[future]
+            self._end(run, "interrupted", reason=self.halted)
+            return
+        except Exception as error:
+            self._note(error)
+            outcome = lost(run, plain_error(_reason(error), self.root))
+        word, seconds, reason = CANNOT, None, outcome.get("cannot")
+        if reason is None:
+            try:
+                record = save_outcome(
+                    run, key, outcome, self.device, self.threads, self.git, self.root
+                )
+            except (OSError, ValueError) as error:
+                self._note(error)
+                word, reason = "failed", f"could not be recorded: {error}"
+            else:
+                word = "ran" if record["status"] == "ok" else "failed"
+                seconds, reason = record["wall_seconds"], record["error"]
+        del self.flying[future]
+        self._end(run, word, seconds, reason)
+
+    def _note(self, error: Exception) -> None:
+        """Start nothing more once the disk is full."""
+        if nothing_can_be_saved(error):
+            self.halted = f"nothing more could be saved: {error}"
+
+    def _end(
+        self,
+        run: PlannedRun,
+        word: str,
+        seconds: float | None = None,
+        reason: str | None = None,
+    ) -> None:
+        if run in self.waiting:
+            self.waiting.remove(run)
+        self.locks.drop(run)
+        self.outcomes[run.cell] = Outcome(run, word, seconds, reason)
+        self.bar.update()
+        took = "" if seconds is None else f"  {seconds:.1f} s"
+        say(f"{word:6} {run.name}{took}")
+
+
+def _fetching_problem(name: str) -> tuple[str, str] | None:
+    """Return the word and the reason of the runs whose data cannot be fetched, or None."""
+    from mvlib import data
+
+    try:
+        data.fetch_all(name)
+    except FileNotFoundError as error:
+        return CANNOT, str(error)
+    except (OSError, ValueError) as error:
+        return "failed", str(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    if nothing_can_be_saved(error):
+        return f"could not be recorded: {error}"
+    return str(error) if isinstance(error, RunLostError) else f"{type(error).__name__}: {error}"

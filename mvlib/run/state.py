@@ -1,0 +1,214 @@
+"""Where each planned run stands: recorded, to run, or impossible here."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from mvlib._validation import check_choice
+from mvlib.experiments.keys import (
+    CURRENT,
+    EARLIER,
+    code_cells,
+    parameter_values,
+    record_key,
+    run_key,
+    staleness,
+)
+from mvlib.experiments.plan import PlannedRun
+from mvlib.experiments.recorder import COMMITTED_PROFILES
+from mvlib.experiments.records import Record, latest_records, load_records
+from mvlib.records.sources import sources_are_those_of
+from mvlib.records.versions import is_earlier
+
+RECORDED = "recorded"
+TO_RUN = "to run"
+CANNOT = "cannot"
+_MISSING = "not at hand"
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a planned run stands.
+
+    Attributes
+    ----------
+    word : {"recorded", "earlier version", "to run", "cannot", "failed"}
+        "earlier version": a reduced or full run of which only an earlier version is recorded;
+        "failed": another runner has just tried it.
+    reason : str or None
+        Why it cannot run, or failed.
+    key : str or None
+        Its key, where it is to run.
+    """
+
+    word: str
+    reason: str | None = None
+    key: str | None = None
+
+
+def state_of(
+    run: PlannedRun,
+    records: Iterable[Record],
+    root: Path,
+    rerun_earlier: bool = False,
+    again: bool = False,
+    data_elsewhere: bool = False,
+) -> State:
+    """Return where a run stands.
+
+    A quick run is recorded if its key has a record, and its executed notebook is there and was
+    made by today's modules, for the book shows it. A reduced or full run is recorded if a
+    record of it is current: the committed records of another machine, with other versions of
+    packages, count.
+
+    `rerun_earlier` says whether what an earlier version recorded is to run again, `again`
+    whether what is recorded is, too; `data_elsewhere` that the run would read its data on
+    another machine, which knows whether they are at hand.
+    """
+    mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
+    committed = run.profile in COMMITTED_PROFILES
+    if committed and mine:
+        if any(staleness(record, root) == CURRENT for record in mine):
+            return State(RECORDED)
+        if not rerun_earlier:
+            return State(EARLIER)
+    missing = None if data_elsewhere else why_not_at_hand(run.datasets)
+    if reason := run.cannot or missing:
+        return State(CANNOT, reason)
+    key = run_key(run, root)
+    if (
+        not committed
+        and any(_is_of(record, key) for record in mine)
+        and (root / run.executed).is_file()
+        and sources_are_those_of(run.executed, root)
+    ):
+        return State(RECORDED)
+    return State(TO_RUN, key=key)
+
+
+class Standing:
+    """Judges runs by the records there are, and by those that came since the start.
+
+    `rerun_earlier` and `again` are those of `state_of`.
+    """
+
+    def __init__(self, root: Path, rerun_earlier: bool, again: bool) -> None:
+        self._root = root
+        self._choices = (rerun_earlier, again)
+        self._seen: set[str] = set()
+
+    def at_start(
+        self, runs: Sequence[PlannedRun], data_elsewhere: Sequence[bool]
+    ) -> list[State]:
+        """Return where each run stands before any starts."""
+        records = load_records(root=self._root)
+        self._seen = set(map(_identity, records))
+        return [
+            state_of(run, records, self._root, *self._choices, elsewhere)
+            for run, elsewhere in zip(runs, data_elsewhere, strict=True)
+        ]
+
+    def now(self, run: PlannedRun, data_elsewhere: bool) -> State:
+        """Return where a run stands that this runner has locked.
+
+        What another runner has done since the start is not done again, not even where it
+        failed or where what is recorded is to be repeated.
+        """
+        records = load_records(run.paper, root=self._root)
+        state = state_of(run, records, self._root, *self._choices, data_elsewhere)
+        if state.word != TO_RUN:
+            return state
+        news = [
+            record
+            for record in records
+            if record["cell"] == run.cell
+            and _is_of(record, state.key)
+            and _identity(record) not in self._seen
+        ]
+        if not news:
+            return state
+        (newest,) = latest_records(news)
+        return State(RECORDED if newest["status"] == "ok" else "failed", newest.get("error"))
+
+
+def _is_of(record: Record, key: str) -> bool:
+    versions = record.get("method_versions", {})
+    return record["key"] == record_key(key, versions) and not is_earlier(versions)
+
+
+def _identity(record: Record) -> str:
+    """Return what no two records share, whatever else a file's line holds."""
+    names = ("key", "sequence", "started", "wall_seconds", "status")
+    return repr([record.get(name) for name in names])
+
+
+def why_not_at_hand(datasets: Iterable[str]) -> str | None:
+    """Return why the data can be neither read nor fetched, or None if they can."""
+    for name in datasets:
+        if data_at_hand([name]) == _MISSING:
+            from mvlib import data
+
+            return f"data not at hand: {data.describe(name).how_to_get}"
+    return None
+
+
+def data_at_hand(datasets: Iterable[str]) -> str:
+    """Return "at hand", "to be fetched" or "not at hand"; "none" where none are read."""
+    from mvlib import data
+
+    folder = str(data.data_folder())
+    words = ["none", *(_data_word(name, folder) for name in datasets)]
+    return max(words, key=("none", "at hand", "to be fetched", _MISSING).index)
+
+
+@lru_cache
+def _data_word(name: str, folder: str) -> str:
+    """Return the word for one data set; its files are hashed, so look once a folder."""
+    from mvlib import data
+
+    if data.is_at_hand(name):
+        return "at hand"
+    linked = all(file.url and file.sha256 for file in data.describe(name).files)
+    return "to be fetched" if linked else _MISSING
+
+
+def check_parameters(runs: Iterable[PlannedRun], root: Path) -> dict[str, set[str]]:
+    """Check the plan's parameters against those of the notebooks; return these by notebook.
+
+    `ValueError` if a notebook has no cell tagged `parameters`, or the plan passes one that it
+    does not have; the nearest name is given.
+    """
+    known: dict[str, set[str]] = {}
+    for run in runs:
+        if run.notebook not in known:
+            known[run.notebook] = set(parameter_values(code_cells(root / run.notebook)[1]))
+        if not known[run.notebook]:
+            raise ValueError(f"{run.notebook} has no cell tagged 'parameters' that sets some")
+        for name in run.parameters:
+            check_choice(f"{run.notebook}: parameter", name, sorted(known[run.notebook]))
+    return known
+
+
+def git_state(root: Path) -> Mapping[str, str | bool | None]:
+    """Return `git_commit` and `git_dirty`, both None where `root` is no git checkout."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=60
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    top = git("rev-parse", "--show-toplevel")
+    commit = git("rev-parse", "HEAD") if top and Path(top).resolve() == root else None
+    if commit is None:
+        return {"git_commit": None, "git_dirty": None}
+    # The records that the run before left are no change of what this one runs.
+    changes = git("status", "--porcelain", "--", ".", ":(exclude)data/results")
+    return {"git_commit": commit, "git_dirty": None if changes is None else bool(changes)}

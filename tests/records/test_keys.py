@@ -1,0 +1,196 @@
+"""A run's key changes with the notebook's code, parameters, data and packages; nothing else."""
+
+import dataclasses
+import json
+
+import pytest
+
+from mvlib.experiments import provenance
+from mvlib.experiments.keys import record_key, run_key, staleness
+from mvlib.experiments.plan import PlannedRun
+from mvlib.records import sources, versions
+from mvlib.records.sources import save_sources
+from mvlib.run.saving import lost, make_record
+
+GIT = {"git_commit": None, "git_dirty": None}
+
+
+@pytest.fixture
+def project(tmp_path):
+    notebook = tmp_path / "notebooks" / "a.ipynb"
+    notebook.parent.mkdir()
+    cells = [
+        {"cell_type": "markdown", "source": ["prose"]},
+        {"cell_type": "code", "source": ["from toy import Method"], "outputs": []},
+    ]
+    notebook.write_text(json.dumps({"cells": cells}))
+    return tmp_path
+
+
+def planned(**changes):
+    run = PlannedRun(
+        paper="toy",
+        experiment="a",
+        title="",
+        notebook="notebooks/a.ipynb",
+        profile="full",
+        parameters={"profile": "full", "x": 1},
+        datasets=("handwritten",),
+        method="Toy",
+    )
+    return dataclasses.replace(run, **changes)
+
+
+def edit(project, change):
+    path = project / "notebooks" / "a.ipynb"
+    content = json.loads(path.read_text())
+    change(content["cells"])
+    path.write_text(json.dumps(content))
+
+
+def recorded(project, run=None, methods=("Toy",), **changes):
+    """Return the record of a run, as today's sources make it."""
+    run = run or planned()
+    scores = dict.fromkeys(("acc", "nmi", "ari", "purity"), 0.5)
+    results = [
+        {"method": method, "dataset": "wiki", "seed": 1, "parameters": {}, "seconds": None,
+         "metrics": {"last": scores}}
+        for method in methods
+    ]  # fmt: skip
+    said = lost(run, "") | {"status": "ok", "error": None, "executed": run.executed}
+    said |= {"payload": {"results": results}} | changes
+    key = run_key(run, project, said.get("versions"))
+    return make_record(run, key, said, "cpu", 1, GIT)
+
+
+def test_key_follows_code_cells_and_not_outputs_or_prose(project):
+    before = run_key(planned(), project)
+    edit(project, lambda cells: cells[0].update(source=["better prose"]))
+    edit(project, lambda cells: cells[1].update(outputs=[{"data": {}}], execution_count=3))
+    assert run_key(planned(), project) == before
+    edit(project, lambda cells: cells[1]["source"].append("\nx = 2"))
+    assert run_key(planned(), project) != before
+
+
+def test_key_follows_parameters_and_data(project, monkeypatch):
+    before = run_key(planned(), project)
+    other = planned(parameters={"profile": "full", "x": 2})
+    assert run_key(other, project) != before
+    monkeypatch.setattr("mvlib.data.fingerprint_of", lambda name: "0" * 64, raising=False)
+    assert run_key(planned(), project) != before
+
+
+def test_key_follows_a_default_of_the_notebook_only_where_the_run_sets_nothing(project):
+    def key(source):
+        content = {"cell_type": "code", "metadata": {"tags": ["parameters"]}}
+        edit(project, lambda cells: cells.insert(1, content | {"source": [source]}))
+        found = run_key(planned(), project)
+        edit(project, lambda cells: cells.pop(1))
+        return found
+
+    assert key('x = 5\ny = [1, 2]\ndevice = "auto"') == key("x = 6\ny = [1, 2]")
+    assert key("y = [1, 2]") != key("y = [1, 3]")
+    with pytest.raises(ValueError, match="line 1 of the parameters"):
+        key("y = x + 1")
+
+
+def test_key_follows_versions_but_not_pythons_last_part(project):
+    def key(**changes):
+        return run_key(planned(), project, provenance.versions() | changes)
+
+    assert key(torch="1.0") != key()
+    assert key(python="3.11.1") == key(python="3.11.9") != key(python="3.12.1")
+    assert key(mvlib="9.9") == key()
+
+
+def test_key_of_a_reader_follows_the_records_it_reads(project):
+    reader = planned(experiment="table", after=("a",))
+    before = run_key(reader, project)
+    records = project / "data" / "results" / "toy.jsonl"
+    records.parent.mkdir(parents=True)
+    line = recorded(project, planned(experiment="b"))
+    records.write_text(json.dumps(line) + "\n")
+    assert run_key(reader, project) == before
+    records.write_text(json.dumps(line | {"experiment": "a"}) + "\n")
+    assert run_key(reader, project) != before
+
+
+def test_missing_notebook_and_broken_parameters_are_told(project):
+    with pytest.raises(ValueError, match=r"b\.ipynb is missing"):
+        run_key(planned(notebook="notebooks/b.ipynb"), project)
+    tagged = {"source": ["%matplotlib inline"], "metadata": {"tags": ["parameters"]}}
+    edit(project, lambda cells: cells[1].update(tagged))
+    with pytest.raises(ValueError, match="no Python"):
+        run_key(planned(), project)
+
+
+def test_key_of_a_record_follows_the_versions_of_its_methods():
+    assert record_key("a", {"SMART": 1}) != record_key("a", {"SMART": 2})
+    assert record_key("a", {"SMART": 1}) != record_key("b", {"SMART": 1})
+
+
+def test_a_record_says_its_versions_and_is_old_once_one_of_them_is_raised(project, monkeypatch):
+    record = recorded(project, methods=("SMART", "k-means, view 1", "without L_smc"))
+    assert record["method_versions"] == {"SMART": 1, "Toy": 1, "k-means": 1}
+    assert staleness(record, project) == "current"
+    with monkeypatch.context() as raised:
+        raised.setitem(versions.VERSIONS, "k-means", 2)
+        assert staleness(record, project) == "earlier version"
+        assert recorded(project, methods=("k-means",))["method_versions"] == {"k-means": 2}
+    with monkeypatch.context() as raised:
+        raised.setitem(versions.VERSIONS, "SIC", 2)
+        assert staleness(record, project) == "current"
+
+
+def test_staleness_looks_at_the_notebook_and_not_at_this_machines_packages(project):
+    there = {"python": "3.10.2", "mvlib": "0.0", "torch": "1.0"}
+    record = recorded(project, versions=there)
+    assert staleness(record, project) == "current"
+    edit(project, lambda cells: cells[1].update(source=["import scipy"]))
+    assert staleness(record, project) == "earlier version"
+    (project / "notebooks" / "a.ipynb").unlink()
+    assert staleness(record, project) == "earlier version"
+
+
+def test_the_ledger_vouches_for_records_whatever_becomes_of_their_notebook(
+    project, monkeypatch
+):
+    record = recorded(project, methods=("SMART",))
+    del record["method_versions"]
+    assert staleness(record, project) == "earlier version"
+    ledger = project / versions.LEDGER
+    ledger.parent.mkdir(parents=True)
+    ledger.write_text(json.dumps({"1": [record["key"]]}))
+    assert staleness(record, project) == "current"
+    (project / "notebooks" / "a.ipynb").unlink()
+    assert staleness(record, project) == "current"
+    monkeypatch.setitem(versions.VERSIONS, "SMART", 2)
+    assert staleness(record, project) == "earlier version"
+
+
+def test_a_quick_record_is_old_once_a_module_that_it_loaded_has_changed(
+    project, tmp_path, monkeypatch
+):
+    package = tmp_path / "mvlib"
+    package.mkdir()
+    (package / "used.py").write_text("x = 1")
+    (package / "other.py").write_text("x = 1")
+    monkeypatch.setattr(sources, "_PACKAGE", package)
+    run = planned(profile="quick")
+    record = recorded(project, run)
+    assert staleness(record, project) == "earlier version"
+    used = sources.package_files([str(package / "used.py"), "/os.py"])
+    assert used == ["used.py"]
+    save_sources(run.executed, sources.checksums(used), project)
+    assert staleness(record, project) == "current"
+    (package / "other.py").write_text("x = 2")
+    assert staleness(record, project) == "current"
+    (package / "used.py").write_text("x = 2")
+    assert staleness(record, project) == "earlier version"
+    (package / "used.py").unlink()
+    assert staleness(record, project) == "earlier version"
+
+
+def test_cell_does_not_depend_on_sources_or_title():
+    assert planned().cell == planned(title="other", minutes=5).cell
+    assert planned().cell != planned(profile="quick").cell

@@ -1,0 +1,68 @@
+"""Which version of which method a record is of."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mvlib.experiments import load_records
+from mvlib.experiments.plan import load_plan, plan_papers
+from mvlib.records.versions import LEDGER, VERSIONS, method_of, recorded_versions
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = sorted((ROOT / "tests" / "golden").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "method"),
+    [
+        ("SMART", "SMART"),
+        ("k-means, view 1", "k-means"),
+        ("k-means of images", "k-means"),
+        ("TAC, no training, float16", "TAC"),
+        ("TAC, trained", "TAC, trained"),
+        ("TAC features, spectral", "TAC"),
+        ("NTK, mean", "NTK"),
+        ("without L_smc", "the paper's"),
+        ("SMARTER", "the paper's"),
+        ("S-CLIP", "S-CLIP"),
+    ],
+)
+def test_a_recorded_name_belongs_to_the_longest_name_that_begins_it(recorded, method):
+    assert method_of(recorded, "the paper's") == method
+
+
+def test_the_papers_own_methods_have_versions():
+    for paper in plan_papers(ROOT):
+        assert load_plan(paper, ROOT)["method"] in VERSIONS
+
+
+def test_the_ledger_names_records_that_are_there():
+    ledger = json.loads((ROOT / LEDGER).read_text(encoding="utf-8"))
+    listed = [key for keys in ledger.values() for key in keys]
+    assert len(listed) == len(set(listed))
+    known = {record["key"] for record in load_records(root=ROOT)}
+    assert set(listed) <= known
+
+
+def test_a_record_in_neither_is_of_version_0(tmp_path):
+    record = {"key": "a" * 64, "results": [{"method": "SMART"}]}
+    assert recorded_versions(record, "SMART", tmp_path) == {"SMART": 0}
+
+
+@pytest.mark.parametrize("ledger", ["[]", '{"one": []}', '{"1": [3]}', '{"1": "a"}', "{"])
+def test_a_damaged_ledger_is_told_by_its_name(tmp_path, ledger):
+    path = tmp_path / LEDGER
+    path.parent.mkdir(parents=True)
+    path.write_text(ledger)
+    with pytest.raises(ValueError, match="versions.json"):
+        recorded_versions({"key": "a" * 64, "results": []}, "SMART", tmp_path)
+
+
+@pytest.mark.skipif(not GOLDEN, reason="no golden numbers are here")
+def test_golden_numbers_are_those_of_todays_versions():
+    names = {name.lower().replace("-", "_").replace(", ", "_"): name for name in VERSIONS}
+    for path in GOLDEN:
+        golden = json.loads(path.read_text(encoding="utf-8"))
+        if path.stem in names:
+            assert golden["version"] == VERSIONS[names[path.stem]], path.name
