@@ -1,4 +1,8 @@
-"""SIC: a head that learns labels from centres of nouns, which follow the head."""
+"""SIC: a head that learns labels from centres of nouns, which follow the head.
+
+Source: "Semantic-Enhanced Image Clustering" (AAAI 2023). Each equation follows the authors'
+code ("as coded").
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,17 @@ from torch import nn
 
 from mvlib._validation import check_choice, check_labels, check_number
 from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.clustering_heads import balance_entropy, draw_neighbours
-from mvlib.methods.head_training import check_training, train_heads
-from mvlib.methods.image_clustering import ImageClustering
-from mvlib.methods.semantic_inputs import check_same_space, text_bank
-from mvlib.methods.semantic_space import unit_rows
-from mvlib.methods.tac_nouns import NounSpace, noun_names
-from mvlib.ops import contingency_table, matched_accuracy, resolve_device, top_k
+from mvlib.methods.tac.equations import balance_entropy
+from mvlib.methods.training import seeded
+from mvlib.methods.words import (
+    ImageClustering,
+    check_same_space,
+    draw_neighbours,
+    noun_names,
+    text_bank,
+    train_heads,
+)
+from mvlib.ops import contingency_table, matched_accuracy, resolve_device, top_k, unit_rows
 
 PARTS = ("consistency", "entropy", "cross_entropy")
 SIC_PROMPT = ("a photo of a {}",)
@@ -36,28 +44,12 @@ MEAN_ROWS = 128
 def sic_space(
     nouns: np.ndarray, centres: np.ndarray, n_nearest: int = 500, max_cosine: float = 0.95
 ) -> np.ndarray:
-    """Return SIC's semantic space: nouns near some image centre that do not mean everything.
+    """Return the rows of the nouns near some image centre that do not mean everything.
 
-    Parameters
-    ----------
-    nouns : ndarray of shape (n_words, n_features), float32
-        Text features, not normalised.
-    centres : ndarray of shape (n_clusters, n_features), float32
-        Centres of the images.
-    n_nearest : int, default=500
-        A noun must be among that many nearest to a centre, by cosine.
-    max_cosine : float, default=0.95
-        Its cosine to the mean noun must be less.
+        S = {j : u_j among the 500 nearest to a centre, cos(u_j, m) < 0.95}  (SIC, as coded)
 
-    Returns
-    -------
-    ndarray of shape (n_kept,), int64
-        Rows of `nouns`, ascending.
-
-    Notes
-    -----
-    Source: as in the authors' code. The mean noun is the mean of the means of 128 rows each,
-    the last of fewer.
+    m, the mean noun, is the mean of the means of 128 rows each, the last of fewer. Nouns are
+    not normalised in it.
     """
     unit = unit_rows(nouns)
     _, nearest = top_k(unit_rows(centres), unit, n_nearest)
@@ -70,33 +62,48 @@ def sic_space(
 def text_centres(
     logits: torch.Tensor, X: torch.Tensor, nouns: torch.Tensor, n_confident: int, n_texts: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a centre of nouns for each cluster of a head.
+    """Return a centre of nouns for each cluster of a head, and the rows of its nouns.
 
     The mean of the images with the largest logits for the cluster finds its nearest nouns;
-    their mean is the centre.
+    their mean is the centre. Neither images nor nouns are normalised in the means, and an
+    image may serve several clusters.
 
-    Parameters
-    ----------
-    logits : Tensor of shape (n_samples, n_clusters)
-        Of the head. An image may serve several clusters.
-    X : Tensor of shape (n_samples, n_features)
-        Images, not normalised.
-    nouns : Tensor of shape (n_words, n_features)
-        The semantic space, not normalised.
-    n_confident, n_texts : int
-        Images and nouns a cluster.
-
-    Returns
-    -------
-    centres : Tensor of shape (n_clusters, n_features)
-        Of unit length.
-    nearest : Tensor of shape (n_clusters, n_texts), int64
-        Rows of `nouns` behind each.
+        h_k = t_k / |t_k|, t_k the mean of the 30 u_j nearest to cluster k  (SIC, as coded)
     """
     confident = logits.topk(n_confident, dim=0).indices
     images = F.normalize(torch.stack([X[rows].mean(dim=0) for rows in confident.T]), dim=1)
     nearest = (images @ F.normalize(nouns, dim=1).T).topk(n_texts, dim=1).indices
     return F.normalize(nouns[nearest].mean(dim=1), dim=1), nearest
+
+
+def pseudo_labels(X: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """Return the nearest centre of nouns of each image.
+
+    y_i = argmax_k x_i . h_k  (SIC, as coded)
+    """
+    return (X @ centres.T).argmax(dim=1)
+
+
+def total_loss(
+    logits: torch.Tensor,
+    logits_near: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    entropy_weight: float = 5.0,
+    label_weight: float = 0.1,
+) -> dict[str, torch.Tensor]:
+    """Return what SIC minimises on a batch, as "loss", and its `PARTS`.
+
+        L = -mean_i log(p_i . p_n(i)) - 5 H(mean p) + 0.1 CE(p, y)  (SIC, as coded)
+
+    p_n(i) are the probabilities of a neighbour, whose logits are `logits_near`.
+    """
+    P, P_near = logits.softmax(dim=1), logits_near.softmax(dim=1)
+    consistency = -(P * P_near).sum(dim=1).log().mean()
+    entropy = balance_entropy(P, floor=1e-8)
+    labelled = F.cross_entropy(logits, targets)
+    loss = consistency - entropy_weight * entropy + label_weight * labelled
+    return {"loss": loss} | dict(zip(PARTS, (consistency, entropy, labelled), strict=True))
 
 
 class SIC(ImageClustering):
@@ -160,9 +167,8 @@ class SIC(ImageClustering):
 
     Notes
     -----
-    L = -mean_i log(p_i . p_n(i)) - 5 H(mean p) + 0.1 CE(p, pseudo-labels), with n(i) one of
-    the 21 nearest images, i among them, by Euclidean distance. Features are used as they
-    come, not normalised; the pseudo-label of an image x is argmax_k x . centre_k.
+    The loss of a batch is `total_loss`, of each image and one of the 21 nearest, itself among
+    them, by Euclidean distance. Features are used as they come, not normalised.
 
     Source: the authors' code (AAAI 2023). Its texts are `mvlib.data.nouns(rows="sic")`. Its
     script reads the test labels: it keeps the epoch of the best accuracy and stops once five
@@ -259,19 +265,20 @@ class SIC(ImageClustering):
         FloatingPointError
             If the loss stops being finite.
         """
-        check_training(self)
-        check_number("max_cosine", self.max_cosine, low=-1, high=2)
-        check_number("confident_share", self.confident_share, low=0, high=1, open_low=True)
-        check_number("n_texts", self.n_texts, low=1, integer=True)
-        check_number("label_weight", self.label_weight, low=0)
-        check_number("weight_decay", self.weight_decay, low=0)
+        self._check_parameters()
         encoder = self._encoder()
         X, train = self._images(images, train_images, encoder)
         prompts = SIC_PROMPT if self.prompts is None else self.prompts
         bank = text_bank("texts", texts, encoder, prompts, self.precision)
         check_same_space(images=X, train_images=train, texts=bank.features)
         check_number("n_neighbors", self.n_neighbors, high=len(train) - 1)
-        check_number("n_nearest", self.n_nearest, low=1, high=len(bank), integer=True)
+        check_number("n_nearest", self.n_nearest, high=len(bank))
+        n_confident = int(self.confident_share * (len(train) // self.n_clusters))
+        if n_confident == 0:
+            raise ValueError(
+                f"confident_share={self.confident_share} of {len(train)} train images over "
+                f"{self.n_clusters} clusters is no image: expected at least one a cluster"
+            )
         kmeans = KMeans(self.n_clusters, n_init=20, random_state=self.random_state).fit(train)
         space = sic_space(
             bank.features, kmeans.cluster_centers_, self.n_nearest, self.max_cosine
@@ -281,31 +288,45 @@ class SIC(ImageClustering):
                 f"n_texts={self.n_texts} is more than the {len(space)} nouns of the semantic "
                 "space: lower n_texts, or raise n_nearest or max_cosine"
             )
-        training = _Training(self, train, bank.features[space])
-        self.embedding_, self.history_ = train_heads(
-            self,
-            lambda: [
-                nn.Sequential(nn.Linear(train.shape[1], self.n_clusters), nn.Softmax(dim=1))
-            ],
-            training.step,
-            PARTS,
-            n_train=len(train),
-            X=X,
-            weight_decay=self.weight_decay,
-            before_epoch=training.label,
-        )
+        search = NearestNeighbors(n_neighbors=self.n_neighbors + 1, algorithm="brute")
+        neighbours = torch.from_numpy(search.fit(train).kneighbors(train)[1])
+        device = resolve_device(self.device)
+        images, nouns = (torch.from_numpy(M).to(device) for M in (train, bank.features[space]))
+        followed: dict[str, torch.Tensor] = {}
+        with seeded(self.random_state, device) as generator:
+            linear = nn.Linear(train.shape[1], self.n_clusters).to(device)
+            heads = nn.ModuleList([nn.Sequential(linear, nn.Softmax(dim=1))])
+
+            def batches() -> list[torch.Tensor]:
+                with torch.no_grad():
+                    centres, followed["nouns"] = text_centres(
+                        linear(images), images, nouns, n_confident, self.n_texts
+                    )
+                    followed["labels"] = pseudo_labels(images, centres)
+                order = torch.randperm(len(train), generator=generator)
+                return list(order.split(self.batch_size))
+
+            def step(rows: torch.Tensor) -> dict[str, torch.Tensor]:
+                near = draw_neighbours(neighbours[rows], generator)
+                return total_loss(
+                    linear(images[rows]),
+                    linear(images[near]),
+                    followed["labels"][rows],
+                    entropy_weight=self.entropy_weight,
+                    label_weight=self.label_weight,
+                )
+
+            self.embedding_, self.history_ = train_heads(
+                self, heads, X, batches, step, PARTS, weight_decay=self.weight_decay
+            )
         self.labels_ = self.history_["labels"][-1]
-        kept = np.unique(space[training.nearest.cpu().numpy()])
-        nouns = TextBank(tuple(bank.texts[j] for j in kept), bank.features[kept])
+        kept = np.unique(space[followed["nouns"].cpu().numpy()])
+        chosen = TextBank(tuple(bank.texts[j] for j in kept), bank.features[kept])
         self.cluster_names_ = noun_names(
-            NounSpace(X, train, kept, nouns, self.n_clusters),
-            self.labels_,
-            self.n_clusters,
-            0.005,
-            self.device,
+            X, chosen, self.labels_, self.n_clusters, 0.005, self.device
         )
         self.history_ |= {
-            "pseudo_labels": training.targets.cpu().numpy(),
+            "pseudo_labels": followed["labels"].cpu().numpy(),
             "space": space,
             "kept": kept,
         }
@@ -335,43 +356,3 @@ class SIC(ImageClustering):
             elif epoch - best == PATIENCE:
                 break
         return best
-
-
-class _Training:
-    """The train images, their neighbours, and the pseudo-labels of the epoch."""
-
-    def __init__(self, model: SIC, train: np.ndarray, nouns: np.ndarray):
-        device = resolve_device(model.device)
-        self.model = model
-        self.images = torch.from_numpy(train).to(device)
-        self.nouns = torch.from_numpy(nouns).to(device)
-        self.n_confident = int(model.confident_share * (len(train) // model.n_clusters))
-        if self.n_confident == 0:
-            raise ValueError(
-                f"confident_share={model.confident_share} of {len(train)} train images over "
-                f"{model.n_clusters} clusters is no image: expected at least one a cluster"
-            )
-        search = NearestNeighbors(n_neighbors=model.n_neighbors + 1, algorithm="brute")
-        self.neighbours = torch.from_numpy(search.fit(train).kneighbors(train)[1])
-
-    def label(self, heads: nn.ModuleList) -> None:
-        centres, self.nearest = text_centres(
-            heads[0][0](self.images),
-            self.images,
-            self.nouns,
-            self.n_confident,
-            self.model.n_texts,
-        )
-        self.targets = (self.images @ centres.T).argmax(dim=1)
-
-    def step(
-        self, heads: nn.ModuleList, rows: torch.Tensor, generator: torch.Generator
-    ) -> list[torch.Tensor]:
-        near = draw_neighbours(self.neighbours[rows], generator)
-        logits = heads[0][0](self.images[rows])
-        P, P_near = logits.softmax(dim=1), heads[0](self.images[near])
-        consistency = -(P * P_near).sum(dim=1).log().mean()
-        entropy = balance_entropy(P, floor=1e-8)
-        labelled = F.cross_entropy(logits, self.targets[rows])
-        loss = consistency - self.model.entropy_weight * entropy
-        return [loss + self.model.label_weight * labelled, consistency, entropy, labelled]

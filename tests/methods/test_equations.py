@@ -18,13 +18,21 @@ SYMBOLS = {
         "NTK, paper": {"A_ij", "beta"},
         "NTK, as coded": {"s_i", "K(z_i, z_j)", "S", "A", "J(A, beta)", "beta_i"},
     },
+    "words": {"TAC, as coded": {"n", "c_l"}},
+    "tac": {"TAC, as coded": {"p_jl", "x_i^u", "L", "L_dis", "L_con", "H"}},
+    "sic": {"SIC, as coded": {"S", "h_k", "y_i", "L"}},
+    "cae": {
+        "CAE, secondary": {"S", "x_i^u", "p_i", "w_im"},
+        "CAE, our reading": {"C_ij", "T", "f_i", "e"},
+    },
 }
 
 
 @pytest.mark.parametrize("method", SYMBOLS)
 def test_each_symbol_of_a_paper_is_defined_on_one_line_with_its_source(method):
-    folder = Path(mvlib.methods.__file__).parent / method
-    text = "\n".join(path.read_text() for path in sorted(folder.glob("*.py")))
+    place = Path(mvlib.methods.__file__).parent / method
+    files = sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    text = "\n".join(path.read_text() for path in files)
     found = LINE.findall(text)
     assert all("".join(pair).isascii() for pair in found)
     assert len({symbol for symbol, _ in found}) == len(found)

@@ -17,7 +17,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from mvlib._validation import check_choice, check_number
-from mvlib.methods.semantic_inputs import check_features, check_same_space
+from mvlib.methods.words import check_features, check_same_space
 from mvlib.ops import resolve_device
 
 AFFINITIES = ("ntk", "visual", "semantic", "rbf")

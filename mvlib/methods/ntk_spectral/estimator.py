@@ -15,8 +15,6 @@ from mvlib._validation import check_choice, check_number
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.counterparts import cluster_mass, softmax_blocks
-from mvlib.methods.image_clustering import ImageClustering
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     RULES,
@@ -40,9 +38,16 @@ from mvlib.methods.ntk_spectral.scale import (
     feature_embedding,
     partition,
 )
-from mvlib.methods.semantic_inputs import check_same_space, text_bank
-from mvlib.methods.semantic_space import number_of_centres, semantic_centres
-from mvlib.methods.tac_nouns import filter_nouns
+from mvlib.methods.tac.equations import filter_nouns
+from mvlib.methods.words import (
+    ImageClustering,
+    check_same_space,
+    cluster_mass,
+    number_of_centres,
+    semantic_centres,
+    softmax_blocks,
+    text_bank,
+)
 from mvlib.ops import discretize, spectral_embedding, unit_rows
 
 FUSIONS = ("diffusion", "mean", "single")

@@ -18,7 +18,7 @@ from mvlib.methods.ntk_spectral.equations import (
     kernel_block,
 )
 from mvlib.methods.ntk_spectral.scale import blocks_of_cells, partition, taken
-from mvlib.methods.semantic_inputs import check_features, check_same_space
+from mvlib.methods.words import check_features, check_same_space
 from mvlib.ops import nearest_others, resolve_device
 
 SEARCHES = ("auto", "exact", "cells")

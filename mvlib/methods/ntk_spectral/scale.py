@@ -18,7 +18,7 @@ from mvlib.methods.ntk_spectral.equations import (
     check_transitions,
     kernel_block,
 )
-from mvlib.methods.semantic_inputs import check_features, check_same_space
+from mvlib.methods.words import check_features, check_same_space
 from mvlib.ops import blocked_kmeans, resolve_device
 
 SKETCHES = ("nystrom", "tensorsketch")

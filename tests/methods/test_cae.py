@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from semantic_transcription import (
+from sklearn.base import clone
+from support.semantic_transcription import (
     plain_counterpart,
     plain_fusion,
     plain_plan,
     toy,
     unit,
 )
-from sklearn.base import clone
 
 from mvlib.encoders import TextBank
 from mvlib.methods import (
@@ -22,7 +22,7 @@ from mvlib.methods import (
     semantic_centres,
     theorem_1_quantities,
 )
-from mvlib.methods.cae_space import word_marginals
+from mvlib.methods.cae.equations import word_marginals
 from mvlib.metrics import accuracy
 from mvlib.ops import TransportError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from semantic_transcription import plain_specificity
+from support.semantic_transcription import plain_specificity
 
 from mvlib.methods import name_clusters, word_scores
 

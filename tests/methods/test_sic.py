@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from semantic_transcription import plain_entropy, plain_sic_labels, plain_sic_space, toy
 from sklearn.base import clone
 from sklearn.cluster import KMeans
+from support.semantic_transcription import plain_entropy, plain_sic_labels, plain_sic_space, toy
 
 from mvlib.encoders import TextBank
 from mvlib.methods import SIC

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from semantic_transcription import (
+from sklearn.base import clone
+from support.semantic_transcription import (
     plain_consistency,
     plain_distillation,
     plain_entropy,
@@ -11,7 +12,6 @@ from semantic_transcription import (
     plain_softmax_counterpart,
     toy,
 )
-from sklearn.base import clone
 
 from mvlib.encoders import TextBank
 from mvlib.methods import (
@@ -22,17 +22,12 @@ from mvlib.methods import (
     consistency_loss,
     distillation_loss,
     filter_nouns,
-    number_of_centres,
-    semantic_centres,
     softmax_counterpart,
 )
-from mvlib.methods.clustering_heads import (
-    clustering_head,
-    draw_neighbours,
-    nearest_neighbours,
-)
+from mvlib.methods.tac.equations import nearest_neighbours, total_loss
+from mvlib.methods.tac.network import clustering_head
+from mvlib.methods.words import draw_neighbours
 from mvlib.metrics import accuracy
-from mvlib.ops import faiss_kmeans
 
 NOISY = {"n_per_class": 50, "n_classes": 5, "d": 96, "noise": 0.4, "others": 40}
 
@@ -40,32 +35,6 @@ NOISY = {"n_per_class": 50, "n_classes": 5, "d": 96, "noise": 0.4, "others": 40}
 def assignments(n=12, k=4, seed=0):
     P = np.random.default_rng(seed).dirichlet(np.ones(k), size=n)
     return torch.tensor(P, dtype=torch.float64, requires_grad=True)
-
-
-@pytest.mark.parametrize(
-    ("n_train", "n_classes", "expected"),
-    [
-        (50_000, 10, 167), (50_000, 20, 167), (5_000, 10, 17), (13_000, 10, 43),
-        (19_500, 15, 65), (3_760, 47, 141), (9_537, 101, 303), (1_281_167, 1000, 4271),
-        (7, 5, 7), (1, 1, 1),
-    ],
-)  # fmt: skip
-def test_numbers_of_centres_are_those_of_the_eight_sets(n_train, n_classes, expected):
-    assert number_of_centres(n_train, n_classes) == expected
-
-
-def test_number_of_centres_refuses_more_classes_than_images():
-    with pytest.raises(ValueError, match="n_classes=8"):
-        number_of_centres(7, 8)
-
-
-def test_centres_have_unit_length_and_sit_in_the_groups():
-    images, _, _, y = toy()
-    centres = semantic_centres(100 * images, 4, random_state=0)
-    assert np.allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-6)
-    means = np.stack([images[y == k].mean(axis=0) for k in range(4)])
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    assert np.allclose(np.sort((centres @ means.T).max(axis=1)), 1, atol=0.02)
 
 
 def test_the_filter_equals_the_slow_transcription():
@@ -116,7 +85,7 @@ def test_the_counterpart_does_not_see_the_order_or_doubling_of_nouns_or_any_leng
 def test_the_counterpart_in_many_blocks_equals_that_in_one(monkeypatch):
     images, nouns, _, _ = toy()
     whole = softmax_counterpart(images, nouns, 0.02)
-    monkeypatch.setattr("mvlib.methods.counterparts.BLOCK_BYTES", 4 * len(nouns) * 7)
+    monkeypatch.setattr("mvlib.methods.words.BLOCK_BYTES", 4 * len(nouns) * 7)
     assert np.allclose(softmax_counterpart(images, nouns, 0.02), whole, atol=1e-6)
 
 
@@ -214,6 +183,18 @@ def test_the_losses_equal_their_slow_transcriptions(temperature):
     assert loss.item() == pytest.approx(plain_distillation(p, q, temperature))
     assert consistency_loss(P, Q).item() == pytest.approx(plain_consistency(p, q))
     assert balance_entropy(P).item() == pytest.approx(plain_entropy(p))
+
+
+def test_the_total_equals_its_slow_transcription():
+    P, Q, P_near, Q_near = (assignments(seed=seed).detach() for seed in range(4))
+    found = total_loss(P, Q, P_near, Q_near, temperature=0.7, entropy_weight=3.0)
+    p, q, p_near, q_near = (A.numpy() for A in (P, Q, P_near, Q_near))
+    distillation = plain_distillation(p, q_near, 0.7) + plain_distillation(q, p_near, 0.7)
+    entropy = plain_entropy(p) + plain_entropy(q)
+    expected = distillation + plain_consistency(p, q) - 3 * entropy
+    assert found["loss"].item() == pytest.approx(expected)
+    assert found["distillation"].item() == pytest.approx(distillation)
+    assert found["entropy"].item() == pytest.approx(entropy)
 
 
 def test_the_gradients_of_the_losses_agree_with_finite_differences():
@@ -326,15 +307,12 @@ def test_trained_tac_names_a_bad_parameter(change, message):
 
 def test_a_short_last_batch_is_dropped_and_a_single_batch_is_one_step_an_epoch(monkeypatch):
     sizes = []
-    make = TrainedTAC._step
 
-    def counted(self, X, told):
-        step = make(self, X, told)
-        return lambda heads, rows, generator: (
-            sizes.append(len(rows)) or step(heads, rows, generator)
-        )
+    def counted(P, *others, **settings):
+        sizes.append(len(P))
+        return total_loss(P, *others, **settings)
 
-    monkeypatch.setattr(TrainedTAC, "_step", counted)
+    monkeypatch.setattr("mvlib.methods.tac.estimator.total_loss", counted)
     images, words, _, _ = toy()
     for batch_size, expected in ((64, [64, 64]), (100, [100]), (160, [160])):
         sizes.clear()
@@ -402,20 +380,6 @@ def test_half_precision_rounds_every_step_of_filter_and_counterpart():
     assert np.array_equal(told, told.astype(half))
     assert np.allclose(told, unit(sums).astype(single), atol=1e-3)
     assert not np.allclose(told, softmax_counterpart(X, nouns, 0.005), atol=1e-5)
-
-
-def test_centres_by_faiss_are_the_means_of_the_final_members_not_those_of_kmeans():
-    images, _, _, _ = toy(noise=0.4)
-    X = (images / np.linalg.norm(images, axis=1, keepdims=True)).astype(np.float32)
-    found = faiss_kmeans(X, 12, n_init=3, max_iter=1, random_state=0)
-    means = np.stack([X[found.labels == k].mean(axis=0) for k in range(12)])
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    settings = {"kmeans": "faiss", "n_init": 3, "max_iter": 1, "random_state": 0}
-    centres = semantic_centres(5 * images, 12, **settings)
-    assert np.allclose(centres, means, atol=1e-5)
-    assert not np.allclose(centres, found.centers, atol=1e-3)
-    half = semantic_centres(images, 12, precision="float16", **settings)
-    assert np.array_equal(half, half.astype(np.float16))
 
 
 def test_settings_of_the_two_large_sets_differ_from_the_defaults():

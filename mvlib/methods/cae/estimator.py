@@ -1,24 +1,67 @@
-"""CAE: images told in nouns and in captions, by optimal transport."""
+"""CAE as an estimator: two semantic spaces, their counterparts, the fusion, k-means."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_choice, check_number
-from mvlib.encoders import Encoder
-from mvlib.methods.cae_equations import COSTS, FUSIONS, adaptive_fusion
-from mvlib.methods.cae_space import COLUMN_MARGINALS, SemanticSpace, build_space
+from mvlib._validation import check_choice
+from mvlib.encoders import Encoder, TextBank
+from mvlib.methods.cae.equations import (
+    COLUMN_MARGINALS,
+    COSTS,
+    FUSIONS,
+    adaptive_fusion,
+    counterpart,
+    optimal_transport_plan,
+    plan_blocks,
+    retrieve_top_k,
+    softmax_marginals,
+    word_marginals,
+)
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.counterparts import cluster_mass
-from mvlib.methods.image_clustering import ImageClustering
-from mvlib.methods.semantic_inputs import PLAIN_PROMPT, check_same_space, text_bank
-from mvlib.methods.semantic_space import number_of_centres, semantic_centres
+from mvlib.methods.tac.equations import softmax_counterpart
+from mvlib.methods.words import (
+    Block,
+    ImageClustering,
+    check_same_space,
+    cluster_mass,
+    number_of_centres,
+    semantic_centres,
+    softmax_blocks,
+    text_bank,
+)
 
 SPACES = ("nouns", "captions")
 NAME_ORDERS = {"nouns": "specific", "captions": "typical"}
+# What the paper's description leaves open, and open_clip's plainest template.
+PLAIN_PROMPT = ("a photo of a {}.",)
+
+
+@dataclass(frozen=True)
+class SemanticSpace:
+    """Images told in the words of one kind, `kept` of the bank's rows.
+
+    `plan` is None under the softmax. The errors are the L1 distances of the weights' marginals
+    from those asked for.
+    """
+
+    kept: np.ndarray
+    words: TextBank
+    counterpart: np.ndarray
+    plan: np.ndarray | None
+    row_error: float
+    column_error: float
+    transport_iterations: int
+
+    def blocks(self, X: np.ndarray, temperature: float, device: str) -> Iterator[Block]:
+        """Give the counterparts' weights in blocks of rows."""
+        if self.plan is None:
+            return softmax_blocks(X, self.words.features, temperature, device)
+        return plan_blocks(X, self.words.features, self.plan, device=device)
 
 
 class CAE(ImageClustering):
@@ -196,7 +239,7 @@ class CAE(ImageClustering):
         centres = semantic_centres(
             train, n_centers, device=self.device, random_state=self.random_state
         )
-        spaces = {name: build_space(self, X, centres, bank) for name, bank in banks.items()}
+        spaces = {name: self._space(X, centres, bank) for name, bank in banks.items()}
         self.counterparts_ = {name: space.counterpart for name, space in spaces.items()}
         self.embedding_, weights = adaptive_fusion(
             X, list(self.counterparts_.values()), gamma=self.gamma, fusion=self.fusion
@@ -216,18 +259,46 @@ class CAE(ImageClustering):
             }
         return self
 
+    def _space(self, X: np.ndarray, centres: np.ndarray, bank: TextBank) -> SemanticSpace:
+        """Choose the words of one kind and tell the images in them."""
+        kept, counts = retrieve_top_k(centres, bank.features, self.top_k, device=self.device)
+        words = TextBank(tuple(bank.texts[j] for j in kept), bank.features[kept])
+        U = words.features
+        columns = word_marginals(
+            self.column_marginals, X, U, counts, self.temperature, self.device
+        )
+        if self.counterpart == "softmax":
+            used = softmax_marginals(X, U, self.temperature, self.device)
+            told = softmax_counterpart(X, U, self.temperature, device=self.device)
+            error = float(np.abs(used - columns).sum())
+            return SemanticSpace(kept, words, told, None, 0.0, error, 0)
+        found = optimal_transport_plan(
+            X,
+            U,
+            row_marginals=None if isinstance(self.row_marginals, str) else self.row_marginals,
+            column_marginals=columns,
+            cost=self.cost,
+            epsilon=self.epsilon,
+            max_iter=self.max_iter,
+            device=self.device,
+        )
+        told = counterpart(X, U, found.plan, device=self.device)
+        return SemanticSpace(
+            kept, words, told, found.plan, found.row_error, found.column_error, found.n_iter
+        )
+
     def _check_parameters(self) -> None:
-        check_choice("space", self.space, ("both", *SPACES))
-        check_choice("counterpart", self.counterpart, ("transport", "softmax"))
-        check_choice("cost", self.cost, COSTS)
-        check_choice("column_marginals", self.column_marginals, COLUMN_MARGINALS)
-        check_choice("fusion", self.fusion, FUSIONS)
+        super()._check_parameters()
+        for name, options in (
+            ("space", ("both", *SPACES)),
+            ("counterpart", ("transport", "softmax")),
+            ("cost", COSTS),
+            ("column_marginals", COLUMN_MARGINALS),
+            ("fusion", FUSIONS),
+        ):
+            check_choice(name, getattr(self, name), options)
         if isinstance(self.row_marginals, str):
             check_choice("row_marginals", self.row_marginals, ("uniform",))
-        for name in ("top_k", "max_iter", "n_init"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        for name in ("epsilon", "temperature", "gamma"):
-            check_number(name, getattr(self, name), low=0, open_low=True)
 
     def _wanted(self, texts: Any) -> dict[str, Any]:
         if not isinstance(texts, Mapping):
