@@ -1,7 +1,8 @@
 """The version of each method's numbers, from 1: raised with each change of what it computes.
 
 `tests/golden` holds numbers of each version; a change of numbers without one of the version
-fails there. Named as the method's file.
+fails there. Named as the files there: a method, or a
+variant with numbers of its own.
 """
 
 VERSIONS = {

@@ -86,7 +86,7 @@ class BlockedPoints:
         return torch.addcmul(-self.mean, self.X[rows], self.scale[rows].unsqueeze(1))
 
     def means(self, labels: torch.Tensor, n_clusters: int) -> torch.Tensor:
-        """Return the mean of each cluster, (n_clusters, n_features); none may be empty."""
+        """Return the mean of each cluster, (n_clusters, n_features): zero where it is empty."""
         counts = torch.bincount(labels, minlength=n_clusters)
         # Over sorted labels: quicker than index_add_, and the same on every run of a GPU.
         order = labels.argsort(stable=True)
@@ -97,7 +97,7 @@ class BlockedPoints:
             mode="sum",
             per_sample_weights=self.scale[order] if self.spherical else None,
         )
-        return sums.div_(counts.unsqueeze(1))
+        return sums.div_(counts.clamp_min(1).unsqueeze(1))
 
 
 def as_tensor(argument: str, array: np.ndarray | torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from mvlib.ops import (
     TransportError,
     check_marginals,
-    sinkhorn_iterations,
+    sinkhorn,
     transport_plan,
 )
 
@@ -174,9 +174,7 @@ def test_rows_and_columns_without_mass_get_none_and_the_others_their_own(method)
 def test_blocks_of_few_rows_give_the_plan_of_one_block(method, monkeypatch):
     cost = clip_like_cost()
     whole = transport_plan(cost, method=method)
-    monkeypatch.setattr(
-        sinkhorn_iterations, "BLOCK_NUMBERS", {"cpu": 7 * cost.shape[1], "cuda": 2**20}
-    )
+    monkeypatch.setattr(sinkhorn, "BLOCK_NUMBERS", {"cpu": 7 * cost.shape[1], "cuda": 2**20})
     parts = transport_plan(cost, method=method)
     assert abs(whole.plan - parts.plan).sum() < 1e-5
     assert parts.n_iter == pytest.approx(whole.n_iter, abs=3)
@@ -205,12 +203,12 @@ def test_it_stops_as_soon_as_the_marginals_are_met():
 
 def test_factors_out_of_range_hand_over_to_logarithms(monkeypatch):
     # Without its three guards the kernel has empty columns, as a plain one would.
-    monkeypatch.setattr(sinkhorn_iterations, "LOWEST_EXPONENT", -np.inf)
-    monkeypatch.setattr(sinkhorn_iterations, "LARGEST_FACTOR", np.inf)
+    monkeypatch.setattr(sinkhorn, "LOWEST_EXPONENT", -np.inf)
+    monkeypatch.setattr(sinkhorn, "LARGEST_FACTOR", np.inf)
     cost = clip_like_cost()
     cost[:, 0] += 5
     zeros = torch.zeros(cost.shape[1], dtype=torch.float64)
-    begin = sinkhorn_iterations.start
+    begin = sinkhorn.start
 
     def without_column_shift(*arguments):
         progress = begin(*arguments)
@@ -239,7 +237,7 @@ def test_an_error_held_up_by_rounding_hands_what_there_is_over_to_logarithms():
 
 def test_the_first_kernel_has_a_one_in_each_row_and_column_and_nothing_above():
     cost = torch.from_numpy(clip_like_cost(gap=6))
-    progress = sinkhorn_iterations.start(cost, torch.device("cpu"))
+    progress = sinkhorn.start(cost, torch.device("cpu"))
     exponents = progress.f[:, None] + progress.g - cost
     assert exponents.max() < 1e-12
     assert torch.allclose(exponents.amax(dim=0), torch.zeros((), dtype=torch.float64))
