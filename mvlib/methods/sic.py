@@ -68,7 +68,7 @@ def text_centres(
     their mean is the centre. Neither images nor nouns are normalised in the means, and an
     image may serve several clusters.
 
-        h_k = t_k / |t_k|, t_k the mean of the 30 u_j nearest to cluster k  (SIC, as coded)
+        h_k = t_k / norm(t_k), t_k the mean of the 30 u_j nearest to cluster k  (SIC, as coded)
     """
     confident = logits.topk(n_confident, dim=0).indices
     images = F.normalize(torch.stack([X[rows].mean(dim=0) for rows in confident.T]), dim=1)
@@ -167,8 +167,8 @@ class SIC(ImageClustering):
 
     Notes
     -----
-    The loss of a batch is `total_loss`, of each image and one of the 21 nearest, itself among
-    them, by Euclidean distance. Features are used as they come, not normalised.
+    The head lowers `mvlib.methods.sic.total_loss`, of each image and one of the 21 nearest,
+    itself among them, by Euclidean distance. Features are used as they come, not normalised.
 
     Source: the authors' code (AAAI 2023). Its texts are `mvlib.data.nouns(rows="sic")`. Its
     script reads the test labels: it keeps the epoch of the best accuracy and stops once five

@@ -290,7 +290,7 @@ def semantic_centres(
 ) -> np.ndarray:
     """Return centres of the images by spherical k-means.
 
-        c_l = m_l / |m_l|, m_l the mean of its x_i  (TAC, as coded)
+        c_l = m_l / norm(m_l), m_l the mean of its x_i  (TAC, as coded)
 
     Parameters
     ----------

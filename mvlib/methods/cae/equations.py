@@ -94,7 +94,7 @@ def optimal_transport_plan(
 ) -> TransportResult:
     """Return the entropic optimal transport of images to words: step 2 of CAE.
 
-        C_ij = 1 - cos(x_i, u_j), or |x_i - u_j|  (CAE, our reading)
+        C_ij = 1 - cos(x_i, u_j), or norm(x_i - u_j)  (CAE, our reading)
         T = argmin <T, C> + epsilon sum_ij t_ij log t_ij, T 1 = a, 1' T = b  (CAE, our reading)
 
     Parameters
@@ -351,7 +351,7 @@ class CounterpartQuantities:
     semantic_error : float
         With c the column marginals, b those asked for and u_j the words at unit length
 
-            e = |sum_j c_j u_j - sum_j b_j u_j|  (CAE, our reading)
+            e = norm(sum_j c_j u_j - sum_j b_j u_j)  (CAE, our reading)
 
         At most `column_error`.
     target_errors : ndarray of shape (n_samples,), float64, or None

@@ -263,10 +263,10 @@ class TrainedTAC(_WithNouns):
 
     Notes
     -----
-    `tac.total_loss` of a batch by the image and the text head and of a random one of each
-    image's neighbours, among the images and among the counterparts. The heads read
-    features of unit length; their weights start from a normal distribution of standard
-    deviation 0.02. Labels are the image head's after the last epoch.
+    The heads lower `mvlib.methods.tac.total_loss`: of a batch, and of a random one of each
+    image's neighbours, among the images and among the counterparts. They read features of unit
+    length; their weights start from a normal distribution of standard deviation 0.02. Labels
+    are the image head's after the last epoch.
 
     Source: trained TAC, the authors' code (arXiv 2310.11989).
 
