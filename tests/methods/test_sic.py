@@ -10,7 +10,7 @@ from support.semantic_transcription import plain_entropy, plain_sic_labels, plai
 
 from mvlib.encoders import TextBank
 from mvlib.methods import SIC
-from mvlib.methods.sic import sic_space, text_centres
+from mvlib.methods.sic import sic_space, text_centres, total_loss
 from mvlib.metrics import accuracy
 
 SETTINGS = {
@@ -64,6 +64,25 @@ def test_pseudo_labels_follow_the_head_from_its_first_weights_on(fitted):
     assert np.array_equal(model.history_["pseudo_labels"], labels)
     later = SIC(4, random_state=0, **(SETTINGS | {"epochs": 2})).fit(images, bank)
     assert not np.array_equal(later.history_["pseudo_labels"], labels)
+
+
+def test_the_total_equals_its_slow_transcription_down_to_the_entropys_floor():
+    rng = np.random.default_rng(3)
+    logits, near = rng.normal(size=(2, 9, 4))
+    # The last cluster's mean is under the floor of the logarithm, 1e-8, and over TAC's.
+    logits[:, 3] -= 17.5
+    targets = rng.integers(0, 3, 9)
+    P, Q = (np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True) for Z in (logits, near))
+    assert 1e-9 < P[:, 3].mean() < 1e-8
+    expected = -np.mean([np.log(p @ q) for p, q in zip(P, Q, strict=True)])
+    expected -= 3 * plain_entropy(P, 1e-8)
+    expected += 0.7 * -np.mean([np.log(p[k]) for p, k in zip(P, targets, strict=True)])
+    arguments = map(torch.tensor, (logits, near, targets))
+    found = total_loss(*arguments, entropy_weight=3.0, label_weight=0.7)
+    assert found["loss"].item() == pytest.approx(expected)
+    entropy = found["entropy"].item()
+    assert entropy == pytest.approx(plain_entropy(P, 1e-8), rel=1e-12)
+    assert entropy != pytest.approx(plain_entropy(P, 1e-9), rel=1e-12)
 
 
 def test_an_epoch_equals_its_transcription(fitted):
