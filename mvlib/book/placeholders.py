@@ -224,7 +224,8 @@ def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> 
         return to_markdown(frame)
     table = differences_from_default(frame)
     apart = table[(table["ci_low"] > 0) | (table["ci_high"] < 0)]
-    said = f"Differences: {len(table)}; with an interval that leaves zero out: {len(apart)}."
+    sets = " and ".join(table["data set"].unique())
+    said = f"Differences on {sets}: {len(table)}, of which {len(apart)} leave zero out."
     return said if apart.empty else f"{said}\n\n{to_markdown(apart, decimals=1)}"
 
 
