@@ -14,7 +14,15 @@ from mvlib._validation import check_choice, check_number
 from mvlib.data.image_readers import first_of_each_class
 from mvlib.experiments.encoder_quality import ridge_encoder
 from mvlib.experiments.recorder import Recorder
-from mvlib.methods import CAE, SIC, TAC, CLIPKMeans, TrainedTAC, ZeroShot
+from mvlib.methods import (
+    CAE,
+    SIC,
+    TAC,
+    CLIPKMeans,
+    SpectralConcatenation,
+    TrainedTAC,
+    ZeroShot,
+)
 from mvlib.metrics import clustering_scores
 from mvlib.ops import resolve_device
 
@@ -292,6 +300,17 @@ def run_methods(
     return fitted
 
 
+class SpectralImages(SpectralConcatenation):
+    """Spectral clustering of the images' nearest-neighbour graph, neighbours by cosine."""
+
+    def __init__(self, n_clusters: int, *, random_state: int | None = None):
+        super().__init__(n_clusters, rows="unit", random_state=random_state)
+
+    def fit(self, X: np.ndarray, texts: None = None) -> SpectralImages:
+        """Cluster image features (n_samples, dim); `texts` is not read."""
+        return super().fit([X])
+
+
 def _zero_shot(problem: VisionProblem, seed: None, n_init: int) -> tuple[Any, Any]:
     return ZeroShot(), problem.classes
 
@@ -299,6 +318,10 @@ def _zero_shot(problem: VisionProblem, seed: None, n_init: int) -> tuple[Any, An
 METHODS: dict[str, Callable[..., tuple[Any, Any]]] = {
     "k-means of images": lambda problem, seed, n_init: (
         CLIPKMeans(problem.n_clusters, n_init=n_init, random_state=seed),
+        None,
+    ),
+    "spectral of images": lambda problem, seed, n_init: (
+        SpectralImages(problem.n_clusters, random_state=seed),
         None,
     ),
     "TAC, no training": lambda problem, seed, n_init: (
