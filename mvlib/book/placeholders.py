@@ -196,7 +196,8 @@ def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
     frame = results_frame(paper, profile, experiment, root)
     if frame.empty:
         return to_markdown(frame)
-    return to_markdown(score_table(frame, ["dataset", "method", "rule"], ["acc", "nmi", "ari"]))
+    names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
+    return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
 
 
 def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
