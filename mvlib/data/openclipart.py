@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvlib._files import sha256_of
-from mvlib._paths import embedded_data
+from mvlib.files import embedded_data, sha256_of
 
 FOLDER, INDEX, PAIRS = "openclipart", "index.csv", "openclipart_pairs.csv"
 _PAIRS_SHA256 = "318ab03fadf41ddfc5cdee85e74aa6a2d07f0a51260ad5f6fa565a05ced5e921"

@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mvlib._paths import embedded_data
-from mvlib.data import image_card
+from mvlib.data import describe
 
 NOUN_PROMPT = "a photo of a {}."
 N_NOUNS = 8000
@@ -118,7 +118,7 @@ def text_digests(texts: Sequence[str]) -> np.ndarray:
 
 def class_texts() -> list[str]:
     """Return "a photo of a {}." with each of ImageNet's 1000 prompt names, in their order."""
-    return [NOUN_PROMPT.format(name) for name in image_card("imagenet-1k").prompt_names]
+    return [NOUN_PROMPT.format(name) for name in describe("imagenet-1k").prompt_names]
 
 
 def _if_same(

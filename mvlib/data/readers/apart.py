@@ -1,0 +1,93 @@
+"""Reading a file without a known checksum in a process of its own.
+
+A few changed bytes can make a compiled reader crash, hang or take all memory: then that
+process goes, and not the caller's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvlib.files import check_file, reading
+
+_LONGEST_SECONDS = 300
+_BAD_FILE = 3
+
+
+def read_apart(reader: str, path: Path, *more: Any) -> list[np.ndarray]:
+    """Return the arrays that a reader returns, run elsewhere.
+
+    Parameters
+    ----------
+    reader : str
+        Module and function, `a.b:c`. It is called with the path and the other arguments,
+        and returns a list of arrays.
+    path : Path
+        The file.
+    *more : plain values
+        Anything that JSON holds.
+
+    Raises
+    ------
+    ValueError
+        As the reader does; or if it crashes, takes more than five minutes, or more memory
+        than 4 GiB and ten times the file's size.
+    """
+    check_file(path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=json.dumps([reader, str(path), *more]).encode(),
+            capture_output=True,
+            timeout=_LONGEST_SECONDS,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ValueError(
+            f"{path} was not read within {_LONGEST_SECONDS} seconds: it is damaged"
+        ) from error
+    if done.returncode == _BAD_FILE:
+        raise ValueError(done.stderr.decode())
+    if done.returncode:
+        raise ValueError(f"{path} is damaged: its reader ended with {done.returncode}")
+    with (
+        reading(path, "file"),
+        np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays,
+    ):
+        return [arrays[name] for name in arrays.files]
+
+
+def _main() -> int:
+    reader, path, *more = json.load(sys.stdin)
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        most = (4 << 30) + 10 * os.path.getsize(path)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    module, _, function = reader.partition(":")
+    try:
+        arrays = getattr(importlib.import_module(module), function)(Path(path), *more)
+        if any(array.dtype.hasobject for array in arrays):
+            raise ValueError(f"{path} holds what is no array of numbers or texts")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(str(error))
+        return _BAD_FILE
+    content = io.BytesIO()
+    np.savez(content, *arrays)
+    sys.stdout.buffer.write(content.getbuffer())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
