@@ -242,20 +242,19 @@ def check_schema(name: str, content: Any, schema: Path) -> None:
             known = error.definition["properties"]
             odd = next(each for each in value if each not in known)
             check_choice(f"{where}: entry", odd, known)
-        if rule in ("required", "dependentRequired", "dependencies"):
-            lacking = _lacking(rule, wanted, value)
-            raise ValueError(f"{where} lacks {lacking[0]}: expected it") from error
+        if rule in ("required", "dependencies"):
+            needed = wanted
+            if rule != "required":
+                needed = [each for name in wanted if name in value for each in wanted[name]]
+            lacking = next(each for each in needed if each not in value)
+            raise ValueError(
+                f"{where} lacks {lacking}: expected {', '.join(needed)}"
+            ) from error
         if rule == "enum":
             check_choice(where, value, map(str, wanted))
         raise ValueError(
             f"{where}={shown(value)}: expected {_expected(error.definition, rule, wanted)}"
         ) from error
-
-
-def _lacking(rule: str, wanted: Any, value: dict[str, Any]) -> list[str]:
-    if rule != "required":
-        wanted = [each for name, names in wanted.items() if name in value for each in names]
-    return [each for each in wanted if each not in value]
 
 
 def _expected(definition: dict[str, Any], rule: str, wanted: Any) -> str:
