@@ -167,6 +167,7 @@ def _load_model(
     architecture: str, path: Path, card: dict[str, Any], precision: str
 ) -> torch.nn.Module:
     import open_clip
+    from safetensors import SafetensorError
 
     try:
         return open_clip.create_model(
@@ -182,7 +183,9 @@ def _load_model(
             pretrained_text=False,
             weights_only=True,
         )
-    except (RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, SafetensorError,
+    ) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{path} cannot be loaded as {architecture} ({reason}). Expected a state dict of "

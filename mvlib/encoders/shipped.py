@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -139,7 +138,8 @@ def _read(name: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, BadZipFile) as error:
+    # Damaged bytes raise errors of many kinds.
+    except Exception as error:
         raise ValueError(
             f"{path} is damaged ({error}): restore it or install mvlib again"
         ) from error

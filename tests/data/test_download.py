@@ -1,21 +1,54 @@
+import gzip
 import hashlib
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 import mvlib.data
-from mvlib.data import DataFile, DownloadError, data_folder, describe, fetch, is_at_hand
+from mvlib.data import (
+    DataFile,
+    DownloadError,
+    data_folder,
+    describe,
+    download,
+    fetch,
+    is_at_hand,
+)
 from mvlib.data.download import fetch_file
+from mvlib.files import scratch_folder
 
 BODY = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(BODY).hexdigest()
 
 
+SMALL = gzip.compress(bytes(50_000_000))
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
+        self.server.encodings.append(self.headers["Accept-Encoding"])
+        if self.path in ("/endless", "/slow", "/stalled"):
+            self.send_response(200)
+            self.end_headers()
+            while not self.server.stopped.wait({"/endless": 0}.get(self.path, 0.02)):
+                if self.path != "/stalled":
+                    self.wfile.write(BODY if self.path == "/endless" else b"x")
+            return
+        if self.path == "/swelling":
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", str(len(SMALL)))
+            self.end_headers()
+            self.wfile.write(SMALL)
+            return
         if self.path == "/missing":
             self.send_error(404)
             return
@@ -43,10 +76,12 @@ class _Server(ThreadingHTTPServer):
 @pytest.fixture(scope="module")
 def server():
     with _Server(("127.0.0.1", 0), _Handler) as running:
-        running.asked = []
+        running.asked, running.encodings = [], []
+        running.stopped = threading.Event()
         thread = threading.Thread(target=running.serve_forever, daemon=True)
         thread.start()
         yield running
+        running.stopped.set()
         running.shutdown()
         thread.join()
 
@@ -57,6 +92,7 @@ def url(server, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server.asked.clear()
+    server.encodings.clear()
     return f"http://127.0.0.1:{server.server_port}"
 
 
@@ -89,6 +125,64 @@ def test_a_failed_download_says_so_and_leaves_nothing(page, sha256, url, tmp_pat
     assert sha256 in message
     assert str(tmp_path / "set.mat") in message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_byte_more_is_taken_than_the_registry_says(url, tmp_path):
+    with pytest.raises(DownloadError, match=f"sends more than the {len(BODY)} bytes"):
+        fetch_file(described(f"{url}/endless"), tmp_path, describe("cub"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_ends_in_time_however_slowly_bytes_come(url, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(download, "_SLOWEST_BYTES_A_SECOND", 1e9)
+    start = time.monotonic()
+    with pytest.raises(DownloadError, match=r"it sent \d+ bytes in 1 seconds"):
+        fetch_file(described(f"{url}/slow"), tmp_path, describe("cub"))
+    assert time.monotonic() - start < 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_that_grows_is_asked_for_or_unpacked(url, server, tmp_path):
+    with pytest.raises(DownloadError, match=f"it sent {len(SMALL)} of {len(BODY)} bytes"):
+        fetch_file(described(f"{url}/swelling"), tmp_path, describe("cub"))
+    assert server.encodings == ["identity"]
+
+
+def test_what_a_killed_download_left_goes_at_the_next_one(url, server, tmp_path):
+    code = (
+        "import sys\n"
+        "from mvlib.data import DataFile, describe\n"
+        "from mvlib.data.download import fetch_file\n"
+        "from pathlib import Path\n"
+        "file = DataFile('other.mat', 'a' * 64, 9, sys.argv[1])\n"
+        "fetch_file(file, Path(sys.argv[2]), describe('cub'))\n"
+    )
+    command = [sys.executable, "-c", code, f"{url}/stalled", str(tmp_path)]
+    with subprocess.Popen(command) as child:
+        while "/stalled" not in server.asked:
+            assert child.poll() is None
+            time.sleep(0.05)
+        with scratch_folder(tmp_path) as mine:
+            assert len(list(tmp_path.glob(".mvlib-*"))) == 2
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            fetch_file(described(f"{url}/good"), tmp_path, describe("cub"))
+            # A folder whose owner lives stays.
+            assert sorted(tmp_path.iterdir()) == sorted([mine, tmp_path / "set.mat"])
+    assert [path.name for path in tmp_path.iterdir()] == ["set.mat"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(kind, tmp_path, monkeypatch):
+    make = os.mkfifo if kind == "pipe" else os.mkdir
+    make(tmp_path / "set.mat")
+    with pytest.raises(ValueError, match=r"set\.mat is no regular file"):
+        fetch_file(described("https://x/"), tmp_path, describe("cub"))
+    make(tmp_path / "NUS-WIDE.mat")
+    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"NUS-WIDE\.mat is no regular file"):
+        mvlib.data.load("nus-wide")
 
 
 def test_a_server_that_is_not_there_is_a_download_error(tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ from image_stand_ins import (
 )
 
 from mvlib.data import describe, fetch, fingerprint_of, is_at_hand, load_images
-from mvlib.data.readers.archives import unpack
 from mvlib.data.readers.images import first_of_each_class
 
 
@@ -201,23 +200,3 @@ def test_the_fingerprint_is_the_same_whatever_is_on_disk(folder, change, cifar10
     for path in folder.iterdir():
         path.unlink()
     assert fingerprint_of("cifar-10") == before
-
-
-def test_an_archive_cannot_write_outside_its_folder(folder):
-    (folder / "dtd.tar.gz").write_bytes(tar_of({"dtd/a": b"", "../outside": b"bad"}))
-    with pytest.raises(ValueError, match="cannot be unpacked"):
-        unpack(folder / "dtd.tar.gz", "dtd")
-    assert not (folder.parent / "outside").exists()
-    assert [path.name for path in folder.iterdir()] == ["dtd.tar.gz"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [tar_of({"other/a": b"x"}), tar_of({"dtd/a": bytes(9000)})[:40]],
-    ids=["another folder", "cut short"],
-)
-def test_an_archive_that_does_not_unpack_leaves_nothing(content, folder):
-    (folder / "dtd.tar.gz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"dtd\.tar\.gz"):
-        unpack(folder / "dtd.tar.gz", "dtd")
-    assert [path.name for path in folder.iterdir()] == ["dtd.tar.gz"]

@@ -70,18 +70,20 @@ def read_apart(reader: str, path: Path, *more: Any) -> list[np.ndarray]:
 
 def _main() -> int:
     reader, path, *more = json.load(sys.stdin)
+    most = (4 << 30) + 10 * os.path.getsize(path)
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        most = (4 << 30) + 10 * os.path.getsize(path)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     module, _, function = reader.partition(":")
     try:
         arrays = getattr(importlib.import_module(module), function)(Path(path), *more)
         if any(array.dtype.hasobject for array in arrays):
             raise ValueError(f"{path} holds what is no array of numbers or texts")
-    except (ValueError, OSError) as error:
-        sys.stderr.write(str(error))
+    except (ValueError, OSError, MemoryError) as error:
+        said = f"{path} takes more than {most / (1 << 30):.1f} GiB of memory: it is damaged"
+        sys.stderr.write(said if isinstance(error, MemoryError) else str(error))
         return _BAD_FILE
     content = io.BytesIO()
     np.savez(content, *arrays)
