@@ -256,23 +256,10 @@ def combine(sha256s: Iterable[str]) -> str:
 
 
 def check_registries(folder: str | Path | None = None) -> None:
-    """Check the registries of data sets and of words.
+    """Check the registries in `folder`, those that ship by default, by their schemas.
 
     What reads them trusts them, since they ship with mvlib. This says by file and place
-    what somebody changed amiss, on which the readers would only stumble.
-
-    Parameters
-    ----------
-    folder : str or Path, optional
-        Where they are; those that ship with mvlib by default.
-
-    Raises
-    ------
-    OSError
-        If one cannot be read.
-    ValueError
-        If one is no TOML, or an entry lacks something or holds something unknown or of
-        another kind. The message names the file and the place.
+    what somebody changed amiss, in a ValueError; the readers would only stumble over it.
     """
     folder = Path(folder) if folder is not None else _SCHEMAS
     registry, words = (read_toml(folder / f"{name}.toml") for name in ("registry", "words"))

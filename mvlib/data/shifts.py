@@ -30,22 +30,6 @@ def recolour(image: ImageLike, severity: int = 1) -> np.ndarray:
     The chroma of a pixel is turned by 36 degrees a step of severity, 180 at the most, in the
     YIQ plane. A colour that leaves the cube of RGB is paled until it is back: luma stays
     the same, up to rounding, and greys, black and white do not change at all.
-
-    Parameters
-    ----------
-    image : str, Path, PIL image or uint8 ndarray of shape (height, width, 3)
-        Transparent parts become white.
-    severity : int, default=1
-        1 to 5.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), uint8
-
-    Raises
-    ------
-    ValueError
-        If the image cannot be read, or `severity` is not one of 1 to 5.
     """
     pixels, angle = _unit(image), np.deg2rad(_HUE_STEP * _severity(severity))
     turn = np.array(
@@ -64,24 +48,7 @@ def sketch(image: ImageLike, severity: int = 1) -> np.ndarray:
     """Return an edge drawing: dark lines on white where brightness changes.
 
     A pixel is the darker the longer Sobel's gradient of luma there; lines get fainter with
-    severity. An evenly coloured image becomes white.
-
-    Parameters
-    ----------
-    image : str, Path, PIL image or uint8 ndarray of shape (height, width, 3)
-        Transparent parts become white.
-    severity : int, default=1
-        1 to 5.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), uint8
-        Grey: the same value in all three channels.
-
-    Raises
-    ------
-    ValueError
-        If the image cannot be read, or `severity` is not one of 1 to 5.
+    severity. An evenly coloured image becomes white. All three channels are the same.
     """
     gain = _LINE_GAINS[_severity(severity) - 1]
     # Repeating the border's pixels leaves no line along it.
@@ -99,31 +66,10 @@ def gaussian_noise(
 ) -> np.ndarray:
     """Return an image under ImageNet-C's Gaussian noise.
 
-    Parameters
-    ----------
-    image : str, Path, PIL image or uint8 ndarray of shape (height, width, 3)
-        Transparent parts become white.
-    severity : int, default=1
-        1 to 5: the noise has standard deviation 0.08, 0.12, 0.18, 0.26 or 0.38 on values
-        from 0 to 1, independent in each pixel and channel.
-    random_state : int, optional
-        Seed.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), uint8
-        Values are cut at 0 and 1, and rounded down as in the authors' code.
-
-    Raises
-    ------
-    ValueError
-        If the image cannot be read, `severity` is not one of 1 to 5, or `random_state` is
-        neither None nor an integer from 0.
-
-    Notes
-    -----
-    Hendrycks and Dietterich (2019), Benchmarking neural network robustness to common
-    corruptions and perturbations, section 3.
+    The noise has standard deviation 0.08, 0.12, 0.18, 0.26 or 0.38, by severity, on values
+    from 0 to 1, independent in each pixel and channel. Values are cut at 0 and 1, and
+    rounded down as in the authors' code: Hendrycks and Dietterich (2019), Benchmarking
+    neural network robustness to common corruptions and perturbations, section 3.
 
     *Deviations*: the authors cut their images to 224 x 224 first and store them as JPEG of
     quality 85; here an image keeps its size and is not compressed. An encoder that scales a

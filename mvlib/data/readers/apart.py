@@ -25,23 +25,10 @@ _BAD_FILE = 3
 
 
 def read_apart(reader: str, path: Path, *more: Any) -> list[np.ndarray]:
-    """Return the arrays that a reader returns, run elsewhere.
+    """Return the arrays that a reader, `module:function`, returns, run elsewhere.
 
-    Parameters
-    ----------
-    reader : str
-        Module and function, `a.b:c`. It is called with the path and the other arguments,
-        and returns a list of arrays.
-    path : Path
-        The file.
-    *more : plain values
-        Anything that JSON holds.
-
-    Raises
-    ------
-    ValueError
-        As the reader does; or if it crashes, takes more than five minutes, or more memory
-        than 4 GiB and ten times the file's size.
+    It is called with the path and `more`, plain values. It may take five minutes, and 4 GiB
+    of memory and ten times the file's size: a ValueError else, and if it crashes.
     """
     check_file(path)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -26,31 +26,10 @@ _STL_SIDE = 96
 
 
 def read_images(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]:
-    """Read one split of an image set.
+    """Return the images of one split, in a fixed order, and their labels, int64.
 
-    Parameters
-    ----------
-    card : Card
-        Its card; an embedded set has its own reader.
-    split : str
-        One of the card's.
-    path : Path
-        The archive (the first one; others lie beside it), the packed copy (.npz) or the
-        user's folder.
-
-    Returns
-    -------
-    images : ndarray (n, height, width, 3), uint8, or list of Path
-        In a fixed order.
-    y : ndarray (n,), int64
-        Labels, 0 to n_clusters - 1.
-
-    Raises
-    ------
-    ValueError
-        If the file is not readable, or not of that layout.
-    FileNotFoundError
-        If a part of a user's folder is missing.
+    `path` is the archive (the first one; others lie beside it), the packed copy (.npz) or
+    the user's folder. A file that is not readable, or not of that layout, is a ValueError.
     """
     read = read_packed if path.suffix == ".npz" else _READERS[card.reader]
     images, y = read(card, split, path)

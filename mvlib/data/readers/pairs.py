@@ -22,28 +22,11 @@ from mvlib.files import NotJSON, check_file, read_json, reading
 def read_captions(
     path: Path, images: Path
 ) -> tuple[list[Path], list[tuple[str, ...]], np.ndarray]:
-    """Read a file of captions in Karpathy's layout.
+    """Return the images of a file of captions, the captions of each, and its split.
 
-    Parameters
-    ----------
-    path : Path
-        The JSON file.
-    images : Path
-        The folder in which the file's names are looked up.
-
-    Returns
-    -------
-    images : list of Path
-        In the order of the file; whether they exist is not looked at.
-    captions : list of tuple of str
-        Of each image, in the order of the file, without surrounding blanks.
-    splits : ndarray (n_samples,), str
-        Of each image.
-
-    Raises
-    ------
-    ValueError
-        If the file is not of that layout, an image has no caption, or one is empty.
+    They are in the order of the file; its names are looked up in the folder `images`, where
+    they may or may not exist. A file of another layout, and an image without a caption or
+    with an empty one, is a ValueError.
     """
     try:
         content = read_json(path, str(path))
@@ -79,26 +62,10 @@ def _text(value: Any) -> str:
 
 
 def read_classes(folder: Path, images: Sequence[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read lists of images, a text file a class, as RSICD has them.
+    """Return the classes of images, int64, and their sorted names, as RSICD lists them.
 
-    Parameters
-    ----------
-    folder : Path
-        Its files are named after the classes and name an image a line.
-    images : sequence of Path
-        Whose classes are asked for, found by file name.
-
-    Returns
-    -------
-    y : ndarray (n_samples,), int64
-        In the order of `class_names`.
-    class_names : tuple of str
-        Sorted; those of these images.
-
-    Raises
-    ------
-    ValueError
-        If an image is in no list, or in two.
+    In `folder` a text file, named after its class, names an image a line. An image that is
+    in no list, or in two, is a ValueError.
     """
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*.txt")):

@@ -23,32 +23,12 @@ _Found = tuple[dict[str, np.ndarray], np.ndarray]
 def read_layout(
     path: Path, reader: str, layout: Layout, views: Sequence[str], trusted: bool = True
 ) -> _Found:
-    """Read the asked views and the labels of one data file.
+    """Return the asked views, by name and in the file's own dtype, and the labels.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    reader : {"cells", "arrays", "train_test", "npz"}
-        Its layout.
-    layout : mapping
-        Where each view and the labels are in it; see the function of that layout.
-    views : sequence of str
-        Names of the views to read.
-    trusted : bool, default=True
-        Whether its bytes are known; else it is read in a process of its own.
-
-    Returns
-    -------
-    views : dict of str to ndarray, each (n_samples, n_features_v)
-        In the file's own dtype.
-    y : ndarray (n_samples,), int64
-        Labels coded 0, 1, ... in the order of the file's codes.
-
-    Raises
-    ------
-    ValueError
-        If the file is not readable, or not of that layout.
+    `layout` says where they are in the file: see the function of each reader. Labels are
+    int64, coded 0, 1, ... in the order of the file's codes. A file whose bytes are not known
+    (not `trusted`) is read in a process of its own. One that is not readable, or not of that
+    layout, is a ValueError.
     """
     path, names = Path(path), list(views)
     if trusted:
