@@ -12,7 +12,7 @@ from typing import Any
 from mvlib.check import check_choice
 from mvlib.data.cards import Card, DataFile, describe
 from mvlib.data.readers.folders import folder_parts
-from mvlib.files import check_file, embedded_data, scratch_folder, sha256_of
+from mvlib.files import embedded_data, scratch_folder, sha256_of
 
 # Of an answer, and of each of its parts.
 _TIMEOUT_SECONDS = 30
@@ -114,7 +114,6 @@ def fetch_file(file: DataFile, folder: Path, about: Any) -> Path:
     """
     path = Path(folder) / file.file
     if path.exists():
-        check_file(path)
         if file.sha256 and (found := sha256_of(path)) != file.sha256:
             raise ValueError(
                 f"{path} has sha256 {found}: expected {file.sha256}. It is damaged or "
