@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib._validation import check_choice
-from mvlib.book.cards import datasets_table
+from mvlib.book.cards import sets_table
 from mvlib.book.markdown import table
 
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
@@ -301,14 +301,14 @@ def _unpinned(root: Path) -> str:
     rows = []
     for name in all_names():
         about = describe(name)
-        files = [*about.files, *getattr(about, "packed", {}).values()]
+        files = [*about.files, *about.packed.values()]
         if names := [f"`{file.file}`" for file in files if file.sha256 is None]:
             rows.append([f"[{about.title}](data/cards/{name}.md)", ", ".join(names)])
     return table(["set", "what a user supplies, unchecked"], rows)
 
 
 def _smart_settings(root: Path) -> str:
-    from mvlib.data import card
+    from mvlib.data import describe
     from mvlib.methods.smart import PAPER_SETTINGS
 
     rows = []
@@ -316,7 +316,7 @@ def _smart_settings(root: Path) -> str:
         if name == "other":
             rows.append(["any other set", *["not in the table"] * 2])
         else:
-            about = card(name)
+            about = describe(name)
             dims = {view.name: view.dim for view in about.views}
             shown = ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
             link = f"[{about.title}](../data/cards/{name}.md)"
@@ -339,7 +339,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
     "claims": _claims,
     "compared": _compared,
-    "datasets": lambda root: datasets_table("data/cards/"),
+    "datasets": lambda root: sets_table("views", "data/cards/"),
     "faults": _faults,
     "published": _published,
     "published_by_set": _published_by_set,

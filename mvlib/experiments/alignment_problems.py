@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvlib._validation import check_number
-from mvlib.data.catalogue import describe
+from mvlib.data import describe
 from mvlib.experiments.modalities import load_modalities
 
 # Known pairs, rows of both modalities and their classes.

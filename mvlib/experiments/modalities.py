@@ -10,7 +10,7 @@ import numpy as np
 
 from mvlib import data, encoders
 from mvlib._validation import check_choice, check_number
-from mvlib.data import Card, Dataset, ImageCard, PairCard, PairedFeatures
+from mvlib.data import Card, Dataset, PairedFeatures
 from mvlib.encoders import Encoder, OfflineEncoder
 
 CLIP_RN50 = "openclip:RN50/openai"
@@ -42,7 +42,7 @@ class Modalities:
         Such as ("image", "text").
     y : ndarray (n_samples,), int64, or None
         True classes, where there are any.
-    card : Card, ImageCard or PairCard
+    card : Card
         What is known of the set.
     rows : ndarray (n_samples,), int64
         Which rows of the set, or of the split, these are; ascending.
@@ -60,7 +60,7 @@ class Modalities:
     Xs: list[np.ndarray]
     names: tuple[str, str]
     y: np.ndarray | None
-    card: Card | ImageCard | PairCard
+    card: Card
     rows: np.ndarray
     sha256: str
     splits: np.ndarray | None = None
@@ -89,7 +89,7 @@ class Modalities:
 
 def list_modalities() -> list[str]:
     """Return the names of the problems: what ships, views, then what a user supplies."""
-    ships, *supplied = data.list_pair_sets()
+    ships, *supplied = data.all_names("pairs")
     return [ships, _DRAWINGS, *_VIEWS, *supplied]
 
 
@@ -113,7 +113,7 @@ def load_modalities(
         drawings with classes and their captions. "handwritten", "wiki", "cub",
         "mnist-usps", "bdgp": two views each, classes; rows of "mnist-usps" share a digit,
         not a writer, so nothing in them tells the own row from others. The rest: images
-        with captions, or arrays, that a user supplies; see `mvlib.data.pair_card`.
+        with captions, or arrays, that a user supplies; see `mvlib.data.describe`.
     size : int, optional
         How many rows, drawn without replacement; all by default. The rest is not encoded.
     random_state : int, optional

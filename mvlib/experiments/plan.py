@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mvlib._paths import project_root
-from mvlib._reading import read_toml
-from mvlib._validation import check_choice
-from mvlib.experiments.plan_checks import check_plan
+from mvlib.check import check_choice, check_schema
 from mvlib.experiments.recorder import PROFILES
+from mvlib.files import project_root, read_toml
 
+_SCHEMA = Path(__file__).with_name("plan.schema.json")
 _SHORTEST_LIMIT_MINUTES = 10
 _LIMIT_FACTOR = 6
 # Two points lead out of a folder, the rest is awkward in a path.
@@ -135,7 +134,18 @@ def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
     check_choice("paper", paper, plan_papers(root))
     path = root / "data" / "plans" / f"{paper}.toml"
     plan = read_toml(path)
-    check_plan(f"plan {path.name}", plan, paper)
+    where = f"plan {path.name}"
+    check_schema(where, plan, _SCHEMA)
+    if plan["paper"] != paper:
+        raise ValueError(f"{where}: paper={plan['paper']!r}: expected {paper!r}")
+    names: list[str] = []
+    for experiment in plan.get("experiment", []):
+        place = f"{where}, {experiment['name']}"
+        if experiment["name"] in names:
+            raise ValueError(f"{place}: the name stands twice: expected it once")
+        for name in experiment.get("after", []):
+            check_choice(f"{place}: after (experiments further up)", name, names)
+        names.append(experiment["name"])
     return plan
 
 

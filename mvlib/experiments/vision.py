@@ -100,7 +100,7 @@ def vision_problem(
     Parameters
     ----------
     dataset : str, default="openclipart"
-        One of `mvlib.data.list_image_sets()`; its test split is clustered.
+        One of `mvlib.data.all_names("images")`; its test split is clustered.
     encoder : str, default="offline"
         As for `mvlib.encoders.load`; or "ridge", the offline towers joined by
         `ridge_encoder`.
@@ -186,7 +186,7 @@ def short_side(images: ImageDataset, encoder: Encoder) -> int:
 
 
 def _train_features(dataset: str, split: str, encoder: Encoder) -> np.ndarray | None:
-    if split not in data.image_card(dataset).n_samples:
+    if split not in data.describe(dataset).n_samples:
         return None
     found = data.load_images(dataset, split)
     return encoder.encode_images(found.images, resize=short_side(found, encoder))
