@@ -5,7 +5,7 @@ The rooms, each of which imports only from those before it: `data`, `ops`, `enco
 Importing `mvlib` loads none of them: each arrives when it is first used.
 """
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 __version__ = "0.1.0"
 

@@ -9,8 +9,6 @@ import pytest
 import torch
 from PIL import Image
 
-from mvlib._files import sha256_of
-from mvlib._paths import embedded_data
 from mvlib.data import captions, describe, load_images, nouns, openclipart_pairs
 from mvlib.encoders import (
     Heads,
@@ -22,6 +20,7 @@ from mvlib.encoders import (
     training_features,
 )
 from mvlib.encoders.shipped import class_texts, noun_features
+from mvlib.files import embedded_data, sha256_of
 
 HALF = 2.0**-11
 

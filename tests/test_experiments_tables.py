@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mvlib._files import write_text
-from mvlib._paths import project_root
 from mvlib.book import fill
 from mvlib.experiments import (
     comparison_table,
@@ -25,6 +23,7 @@ from mvlib.experiments import (
     verdict,
 )
 from mvlib.experiments.schemas import first_error
+from mvlib.files import project_root, write_text
 
 SEEDS = (5, 15, 25)
 

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 import mvlib
-from mvlib._files import replacing, sha256_of, write_text
+from mvlib.files import replacing, sha256_of, write_text
 
 
 def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path):

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mvlib._files import write_text
-from mvlib._paths import python_path
 from mvlib.book.checks import book_problems
 from mvlib.book.staging import stage_book
 from mvlib.experiments.schemas import quick_jsonschema
+from mvlib.files import python_path, write_text
 
 _DIGEST = ".content"
 _LOG_LINES = 40

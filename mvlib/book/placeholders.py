@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mvlib._validation import check_choice
 from mvlib.book.cards import sets_table
 from mvlib.book.markdown import table
+from mvlib.check import check_choice
 
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
 

@@ -125,7 +125,7 @@ def failures_page(
 
 
 def _root(root: str | Path | None) -> Path:
-    from mvlib._paths import project_root
+    from mvlib.files import project_root
 
     return Path(root) if root is not None else project_root()
 

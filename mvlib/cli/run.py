@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvlib._paths import project_root
 from mvlib.experiments.recorder import PROFILES
+from mvlib.files import project_root
 
 if TYPE_CHECKING:
     from mvlib.experiments.plan import PlannedRun

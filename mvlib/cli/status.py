@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mvlib._paths import project_root
 from mvlib.experiments.recorder import PROFILES
+from mvlib.files import project_root
 
 
 def add_status_parser(commands: argparse._SubParsersAction) -> None:

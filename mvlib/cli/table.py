@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from mvlib._paths import project_root
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.recorder import PROFILES
+from mvlib.files import project_root
 
 
 def add_table_parser(commands: argparse._SubParsersAction) -> None:

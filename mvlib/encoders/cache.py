@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mvlib._files import replacing, sha256_of
 from mvlib.encoders.preprocessing import ImageLike, read_image
+from mvlib.files import replacing, sha256_of
 
 # Part of every key: raised when the same inputs come to give other features.
 _VERSION = "1"

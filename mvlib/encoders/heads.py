@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mvlib._files import replacing
-from mvlib._validation import check_views
+from mvlib.check import check_views
+from mvlib.files import replacing
 
 _ARRAYS = ("image_weight", "image_bias", "text_weight", "text_bias")
 

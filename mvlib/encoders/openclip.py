@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import torch
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.data.download import is_offline
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.preprocessing import ImageLike

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvlib._paths import embedded_data
 from mvlib.data import describe
+from mvlib.files import embedded_data
 
 NOUN_PROMPT = "a photo of a {}."
 N_NOUNS = 8000

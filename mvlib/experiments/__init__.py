@@ -5,7 +5,7 @@ line of JSON that says what came out, how long it took, and of which versions it
 `mvlib.run` runs them; what it exports has its earlier names here, too.
 """
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "Benchmark": "mvlib.experiments.benchmarks",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.statistics import paired_comparisons
 from mvlib.experiments.tables import results_frame
 

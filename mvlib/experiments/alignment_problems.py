@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.data import describe
 from mvlib.experiments.modalities import load_modalities
 

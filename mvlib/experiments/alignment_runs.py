@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.alignment_problems import AlignmentProblem
 from mvlib.experiments.recorder import Recorder
 from mvlib.methods import CCA, Chance, GromovWasserstein, Procrustes

@@ -9,11 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import write_text
-from mvlib._paths import project_root
-from mvlib._reading import check_list, check_table, check_text, read_json, shorten
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.experiments.provenance import threads, versions
+from mvlib.files import (
+    check_list,
+    check_table,
+    check_text,
+    project_root,
+    read_json,
+    shorten,
+    write_text,
+)
 
 _TARGET = re.compile(r"(>=|<=) ?(\d+(?:\.\d+)?)")
 # What the processor can multiply in half the bits decides half of the ratios.

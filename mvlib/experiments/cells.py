@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.recorder import METRICS
 
 if TYPE_CHECKING:

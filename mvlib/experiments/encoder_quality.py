@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvlib import data, encoders
-from mvlib._validation import check_number, check_views
+from mvlib.check import check_number, check_views
 from mvlib.encoders.ridge import imagenet_ridge_map
 from mvlib.experiments.recorder import Recorder
 from mvlib.methods import CLIPKMeans, ZeroShot

@@ -7,10 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import write_text
-from mvlib._paths import project_root
-from mvlib._reading import check_table, check_text, read_json, shorten
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
+from mvlib.files import check_table, check_text, project_root, read_json, shorten, write_text
 
 PASSED = "passed"
 FAILED = "failed"

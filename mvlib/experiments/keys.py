@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import sha256_of
-from mvlib._paths import project_root
-from mvlib._reading import check_list, check_table, check_text, read_json
 from mvlib.experiments import provenance
 from mvlib.experiments.plan import PlannedRun, load_plan, plan_papers
 from mvlib.experiments.records import Record, load_records
+from mvlib.files import check_list, check_table, check_text, project_root, read_json, sha256_of
 from mvlib.records.sources import sources_are_those_of
 from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvlib import data, encoders
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.data import Card, Dataset, PairedFeatures
 from mvlib.encoders import Encoder, OfflineEncoder
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvlib import data
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.encoders import TextBank
 from mvlib.experiments.recorder import Recorder
 from mvlib.experiments.vision import METHODS, VisionProblem, record_fit, vision_problem

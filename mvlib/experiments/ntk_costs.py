@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.experiments.recorder import Recorder
 from mvlib.methods.ntk_spectral import NTKSpectralClustering
 from mvlib.metrics import adjusted_rand_index, clustering_scores

@@ -7,10 +7,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mvlib._paths import project_root
-from mvlib._reading import read_toml
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.schemas import first_error
+from mvlib.files import project_root, read_toml
 
 
 def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]:

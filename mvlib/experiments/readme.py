@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import write_text
-from mvlib._paths import project_root
 from mvlib.experiments.markdown import to_markdown
 from mvlib.experiments.plan import load_plan, plan_papers, plan_runs
 from mvlib.experiments.published import load_published, published_text
 from mvlib.experiments.scores import spread
 from mvlib.experiments.tables import compare, results_frame, select
+from mvlib.files import project_root, write_text
 
 BEGIN = "<!-- table: begin -->"
 END = "<!-- table: end -->"

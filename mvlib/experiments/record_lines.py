@@ -6,8 +6,8 @@ import json
 from functools import lru_cache
 from typing import Any
 
-from mvlib._reading import NotJSON, parse_json
 from mvlib.experiments.schemas import first_error
+from mvlib.files import NotJSON, parse_json
 
 
 def parse_record(line: bytes) -> dict[str, Any]:

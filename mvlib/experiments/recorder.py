@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.experiments import provenance
 
 if TYPE_CHECKING:

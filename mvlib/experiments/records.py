@@ -9,13 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvlib._files import open_regular, write_text
-from mvlib._paths import project_root
-from mvlib._reading import NotJSON, check_plain
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.record_lines import parse_record
 from mvlib.experiments.recorder import METRICS, PROFILES, measure_columns, result_rows
 from mvlib.experiments.schemas import first_error
+from mvlib.files import NotJSON, check_plain, open_regular, project_root, write_text
 
 if TYPE_CHECKING:
     import pandas as pd

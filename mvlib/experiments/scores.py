@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.recorder import METRICS
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.recorder import PROFILES
 from mvlib.experiments.smart_runs import AUTHORS, ONE, TWENTY
 from mvlib.methods import SMART

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 
 NOISE = 0.1
 HIDDEN_DIMS = (512, 512, 512)

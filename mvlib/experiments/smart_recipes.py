@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.preprocessing import minmax_scale, scale
 from torch import nn
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.data import Dataset, PartialAlignment, min_max_scale, partially_align
 from mvlib.methods import SMART
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.experiments.cells import (
     DECIMALS,
     check_cells,

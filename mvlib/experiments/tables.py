@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvlib._paths import project_root
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.keys import EARLIER, staleness
 from mvlib.experiments.plan import load_plan, plan_runs
 from mvlib.experiments.published import load_published
@@ -15,6 +14,7 @@ from mvlib.experiments.recorder import METRICS, PROFILES
 from mvlib.experiments.records import Record, latest_records, load_records, records_frame
 from mvlib.experiments.scores import parameters_of, score_table
 from mvlib.experiments.verdicts import Verdict, verdict
+from mvlib.files import project_root
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 
 if TYPE_CHECKING:
     import pandas as pd

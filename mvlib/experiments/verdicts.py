@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 
 FEWEST_SEEDS = 3
 _ONE_SIDED = 0.95

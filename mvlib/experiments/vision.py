@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvlib import data, encoders
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.data.image_readers import first_of_each_class
 from mvlib.experiments.encoder_quality import ridge_encoder
 from mvlib.experiments.recorder import Recorder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.data import describe
 from mvlib.encoders import TextBank
 from mvlib.experiments.recorder import Recorder

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.encoders import Encoder
 from mvlib.methods.cae_equations import COSTS, FUSIONS, adaptive_fusion
 from mvlib.methods.cae_space import COLUMN_MARGINALS, SemanticSpace, build_space

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods.counterparts import BLOCK_BYTES
 from mvlib.methods.semantic_inputs import check_features, check_same_space
 from mvlib.methods.semantic_space import unit_rows

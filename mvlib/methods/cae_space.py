@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.encoders import TextBank
 from mvlib.methods.cae_equations import optimal_transport_plan
 from mvlib.methods.counterparts import (

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.methods.semantic_space import unit_rows
 from mvlib.ops import top_k
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.methods.semantic_inputs import check_features, check_same_space, rounded
 from mvlib.ops import resolve_device
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.methods.clustering_heads import assignments
 from mvlib.ops import resolve_device
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 
-from mvlib._validation import check_choice, check_n_clusters
+from mvlib.check import check_choice, check_n_clusters
 from mvlib.encoders import Encoder, load
 from mvlib.methods.semantic_inputs import PRECISIONS, image_features
 from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans

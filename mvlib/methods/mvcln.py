@@ -32,7 +32,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.base import BaseEstimator, ClusterMixin
 from torch import nn
 
-from mvlib._validation import (
+from mvlib.check import (
     check_choice,
     check_mask,
     check_n_clusters,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.encoders import Encoder, TextBank
 
 PRECISIONS = ("float32", "float16")

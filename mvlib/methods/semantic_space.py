@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods.semantic_inputs import check_features, check_same_space
 from mvlib.ops import blocked_kmeans, faiss_kmeans
 from mvlib.ops import top_k as nearest_rows

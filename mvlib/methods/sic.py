@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
-from mvlib._validation import check_choice, check_labels, check_number
+from mvlib.check import check_choice, check_labels, check_number
 from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.clustering_heads import balance_entropy, draw_neighbours
 from mvlib.methods.head_training import check_training, train_heads

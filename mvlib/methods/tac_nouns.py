@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.cluster_naming import name_clusters

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mvlib._validation import check_choice, check_n_clusters, check_number
+from mvlib.check import check_choice, check_n_clusters, check_number
 
 INITS = ("draws", "k-means++", "authors")
 

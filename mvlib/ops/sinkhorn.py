@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.ops.device import resolve_device
 from mvlib.ops.points import as_tensor
 from mvlib.ops.sinkhorn_iterations import log_iterations, scaling_iterations, start

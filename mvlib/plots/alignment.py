@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.alignment_tables import chance_of
 from mvlib.plots.style import WIDTH
 

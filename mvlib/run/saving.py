@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import replacing
 from mvlib.experiments import provenance
 from mvlib.experiments.keys import data_checksums, record_key, run_key
 from mvlib.experiments.plan import PlannedRun
@@ -20,6 +19,7 @@ from mvlib.experiments.records import (
     save_record,
     writing_records,
 )
+from mvlib.files import replacing
 from mvlib.records.sources import save_sources
 from mvlib.records.versions import versions_of
 

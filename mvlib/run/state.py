@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.experiments.keys import (
     CURRENT,
     EARLIER,

@@ -1,3 +1,0 @@
-"""Now `mvlib.files`."""
-
-from mvlib.files import *  # noqa: F403

@@ -1,3 +1,0 @@
-"""Now `mvlib.check`."""
-
-from mvlib.check import *  # noqa: F403
