@@ -292,9 +292,9 @@ class MvCLN(ClusterMixin, BaseEstimator):
 
     Notes
     -----
-    Source: Yang et al., CVPR 2021, and the authors' code. *Deviations*: see
-    `mvlib.methods.mvcln`. The authors leave views unscaled, and scale each feature of
-    Reuters_dim10 to [0, 1].
+    Source: Yang et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of
+    the file, `mvlib/methods/mvcln.py`. The authors leave views unscaled, but scale each
+    feature of Reuters_dim10 to [0, 1].
 
     Examples
     --------
