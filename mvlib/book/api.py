@@ -12,8 +12,8 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _ORDER = (
-    "data", "ops", "encoders", "methods", "metrics", "experiments", "plots", "report", "book",
-    "engines",
+    "data", "ops", "encoders", "methods", "metrics", "records", "experiments", "plots", "run",
+    "report", "book",
 )  # fmt: skip
 
 

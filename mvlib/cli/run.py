@@ -125,7 +125,7 @@ def _engine(address: str | None) -> Iterator[Engine | None]:
 
 def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) -> int:
     from mvlib.experiments.records import load_records
-    from mvlib.run.outcomes import text_table
+    from mvlib.run.outcomes import printable, text_table
     from mvlib.run.state import TO_RUN, data_at_hand, state_of
 
     records = load_records(root=root)
@@ -148,7 +148,7 @@ def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) ->
         f"processor, one after the other, and {disk:g} MB of disk besides the data."
     )
     if notes:
-        print("\n".join(notes))
+        print("\n".join(map(printable, notes)))
     return 0
 
 
