@@ -6,7 +6,7 @@ import pytest
 from docutils.core import publish_doctree
 from pybtex.database import parse_string
 
-from mvlib import data, experiments, methods
+from mvlib import data, methods, records
 from mvlib.book import api_pages, card_page, draw_card, failures_page, fill, status_page
 from mvlib.book.api import public_names
 from mvlib.book.sphinx_extension import (
@@ -15,7 +15,7 @@ from mvlib.book.sphinx_extension import (
     keep_spreads_whole,
     move_deviations,
 )
-from mvlib.experiments.faults import Fault, save_faults
+from mvlib.records.faults import Fault, save_faults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,7 +111,7 @@ def test_a_failure_that_succeeded_later_is_no_failure(project):
 
 def test_verdict_rules_on_the_page_are_those_of_the_code(project):
     page = fill("# A\n\n<!-- mvlib: verdict_rules -->\n", project)
-    for word, rule in experiments.VERDICT_RULES.items():
+    for word, rule in records.VERDICT_RULES.items():
         assert f"{word}\n: {rule}" in page
 
 
@@ -211,7 +211,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_nothing(tmp_path):
 
 def test_every_public_name_of_every_room_has_its_directive():
     pages = api_pages()
-    rooms = {"data": data, "experiments": experiments, "methods": methods}
+    rooms = {"data": data, "records": records, "methods": methods}
     for room, package in rooms.items():
         page = pages[f"book/api/rooms/mvlib-{room}.md"]
         for name in package.__all__:

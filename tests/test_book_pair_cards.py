@@ -3,7 +3,7 @@ import pytest
 from mvlib.book import card_page
 from mvlib.book.cards import card_pages
 from mvlib.data import all_names, describe
-from mvlib.experiments import list_modalities
+from mvlib.tasks import list_modalities
 
 
 @pytest.mark.parametrize("name", all_names("pairs"))

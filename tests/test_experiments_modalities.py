@@ -6,8 +6,8 @@ from pair_trees import TREES, put_tree
 
 from mvlib import data, encoders
 from mvlib.encoders import Encoder, OfflineEncoder
-from mvlib.experiments import list_modalities, load_modalities
-from mvlib.experiments.modalities import _VIEWS, CLIP_RN50
+from mvlib.tasks import list_modalities, load_modalities
+from mvlib.tasks.modalities import _VIEWS, CLIP_RN50
 
 
 class Recording:

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from mvlib.book import fill
-from mvlib.experiments import (
+from mvlib.files import project_root, write_text
+from mvlib.records import (
     comparison_table,
     load_claims,
     load_published,
@@ -22,8 +23,7 @@ from mvlib.experiments import (
     update_readme,
     verdict,
 )
-from mvlib.experiments.schemas import first_error
-from mvlib.files import project_root, write_text
+from mvlib.records.schemas import first_error
 
 SEEDS = (5, 15, 25)
 

@@ -15,11 +15,11 @@ from mvlib import data
 from mvlib.book.placeholders import fill
 from mvlib.data import cards, words
 from mvlib.data.cards import check_registries
-from mvlib.experiments import comparison_table
-from mvlib.experiments.plan import load_plan, plan_runs
-from mvlib.experiments.published import load_claims, load_published
-from mvlib.experiments.recorder import PROFILES
-from mvlib.experiments.schemas import _validator
+from mvlib.records import comparison_table
+from mvlib.records.plan import load_plan, plan_runs
+from mvlib.records.published import load_claims, load_published
+from mvlib.records.recorder import PROFILES
+from mvlib.records.schemas import _validator
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = """

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from mvlib import SMART, data, plots
-from mvlib.experiments import score_table
-from mvlib.experiments.smart import ABLATIONS, compare_rules, compare_seeds, smart_settings
-from mvlib.experiments.smart_runs import (
+from mvlib.metrics import accuracy, adjusted_rand_index, clustering_scores
+from mvlib.ops import cosine_kmeans
+from mvlib.papers.smart import ABLATIONS, compare_rules, compare_seeds, smart_settings
+from mvlib.records import score_table
+from mvlib.tasks.views import (
     AUTHORS,
     ONE,
     TWENTY,
@@ -22,8 +24,6 @@ from mvlib.experiments.smart_runs import (
     selection_scores,
     smart_recorder,
 )
-from mvlib.metrics import accuracy, adjusted_rand_index, clustering_scores
-from mvlib.ops import cosine_kmeans
 
 mpl.use("agg")
 SHORT = {"hidden_dims": (16,), "embedding_dim": 4, "epochs": 3, "batch_size": 64}

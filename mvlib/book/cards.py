@@ -17,9 +17,7 @@ _MOST_CLASSES = 200
 _LOADING = {
     "views": 'from mvlib import data\n\nXs = data.load("{0.name}").Xs',
     "images": 'from mvlib import data\n\nimages = data.load_images("{0.name}")',
-    "pairs": (
-        'from mvlib import experiments\n\n{1} = experiments.load_modalities("{0.name}").Xs'
-    ),
+    "pairs": ('from mvlib import tasks\n\n{1} = tasks.load_modalities("{0.name}").Xs'),
 }
 _PLACES = {
     "views": ("pinned address", "no stable address"),

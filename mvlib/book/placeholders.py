@@ -58,14 +58,14 @@ def fill(text: str, root: str | Path) -> str:
 
 
 def _verdict_rules(root: Path) -> str:
-    from mvlib.experiments import VERDICT_RULES
+    from mvlib.records import VERDICT_RULES
 
     return "\n\n".join(f"{word}\n: {rule}" for word, rule in VERDICT_RULES.items())
 
 
 def _published(root: Path, paper: str, method: str | None = None) -> str:
     from mvlib.data import describe
-    from mvlib.experiments import load_published, published_text
+    from mvlib.records import load_published, published_text
 
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in load_published(paper, root):
@@ -86,7 +86,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
 
 
 def _claims(root: Path, paper: str) -> str:
-    from mvlib.experiments import load_claims
+    from mvlib.records import load_claims
 
     rows = [
         [
@@ -104,7 +104,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
     import pandas as pd
 
     from mvlib.data import describe
-    from mvlib.experiments import comparison_table, to_markdown
+    from mvlib.records import comparison_table, to_markdown
 
     found = comparison_table(paper, name, root)
     found = found[found["published"].notna() & (found["metric"] == "acc")]
@@ -126,15 +126,15 @@ def _compared(root: Path, paper: str, name: str) -> str:
 
 
 def _smart_steps(root: Path) -> str:
-    from mvlib.experiments import to_markdown
-    from mvlib.experiments.smart_claims import steps_to_the_oracle
+    from mvlib.papers.smart_comparisons import steps_to_the_oracle
+    from mvlib.records import to_markdown
 
     return to_markdown(steps_to_the_oracle(root=root), 1)
 
 
 def _smart_floors(root: Path) -> str:
-    from mvlib.experiments import differences_by_set, paired_comparisons, to_markdown
-    from mvlib.experiments.smart_claims import FLOORS, beside_floors
+    from mvlib.papers.smart_comparisons import FLOORS, beside_floors
+    from mvlib.records import differences_by_set, paired_comparisons, to_markdown
 
     frame = beside_floors(root=root)
     if frame.empty:
@@ -150,8 +150,8 @@ def _smart_floors(root: Path) -> str:
 
 
 def _smart_parts(root: Path, experiment: str) -> str:
-    from mvlib.experiments import to_markdown
-    from mvlib.experiments.smart_claims import part_comparisons
+    from mvlib.papers.smart_comparisons import part_comparisons
+    from mvlib.records import to_markdown
 
     found = part_comparisons(experiment, root=root)
     if found.empty:
@@ -169,7 +169,7 @@ def _intervals(found: Any) -> list[str]:
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
-    from mvlib.experiments import load_published, published_text
+    from mvlib.records import load_published, published_text
 
     values: dict[tuple[str, ...], dict[str, list[str]]] = {}
     sets: dict[str, None] = {}
@@ -191,7 +191,7 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
 
 
 def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, score_table, to_markdown
+    from mvlib.records import results_frame, score_table, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     if frame.empty:
@@ -201,24 +201,24 @@ def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
 
 
 def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, to_markdown
-    from mvlib.experiments.alignment_tables import unpaired_table
+    from mvlib.papers.set_clip_tables import unpaired_table
+    from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     return to_markdown(frame if frame.empty else unpaired_table(frame))
 
 
 def _random_words(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, to_markdown
-    from mvlib.experiments.word_gains import random_words_sentences
+    from mvlib.papers.word_gains import random_words_sentences
+    from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     return to_markdown(frame) if frame.empty else random_words_sentences(frame)
 
 
 def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, to_markdown
-    from mvlib.experiments.cae_unknowns import differences_from_default
+    from mvlib.papers.cae_unknowns import differences_from_default
+    from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     if frame.empty:
@@ -231,7 +231,7 @@ def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> 
 
 
 def _benchmarks(root: Path, name: str) -> str:
-    from mvlib.experiments import load_benchmarks
+    from mvlib.records import load_benchmarks
 
     found = load_benchmarks(root).get(name)
     if found is None:
@@ -253,7 +253,7 @@ def _benchmarks(root: Path, name: str) -> str:
 
 
 def _faults(root: Path) -> str:
-    from mvlib.experiments import load_faults
+    from mvlib.records import load_faults
 
     found = sorted(load_faults(root).values(), key=lambda fault: fault.tried)
     if not found:

@@ -32,7 +32,7 @@ def store_outputs(root: Path | None = None) -> list[Path]:
     """
     import nbformat
 
-    from mvlib.experiments.recorder import RESULTS_MIME
+    from mvlib.records.recorder import RESULTS_MIME
 
     root = root or project_root()
     records = shown_records(root)

@@ -12,9 +12,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from mvlib.check import check_choice
-from mvlib.experiments.cells import mean_scores
-from mvlib.experiments.statistics import UNDECIDED, paired_comparisons, rank_table
 from mvlib.plots.style import WIDTH
+from mvlib.records.cells import mean_scores
+from mvlib.records.statistics import UNDECIDED, paired_comparisons, rank_table
 
 if TYPE_CHECKING:
     import pandas as pd

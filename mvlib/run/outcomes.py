@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mvlib.experiments.plan import PlannedRun
+from mvlib.records.plan import PlannedRun
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from mvlib.data import (
     is_at_hand,
 )
 from mvlib.data.cards import KINDS
-from mvlib.experiments.keys import data_checksums
-from mvlib.experiments.plan import plan_runs
-from mvlib.experiments.published import load_published
-from mvlib.experiments.tables import no_public_link
+from mvlib.records.keys import data_checksums
+from mvlib.records.plan import plan_runs
+from mvlib.records.published import load_published
+from mvlib.records.tables import no_public_link
 from mvlib.run.state import data_at_hand, why_not_at_hand
 
 # In the order of their names, a line each: name and fingerprint.

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from mvlib.experiments import plan_runs
+from mvlib.records import plan_runs
 from mvlib.run.engines import RunLostError
 from mvlib.run.executed import plain_error
 from mvlib.run.process import Group, _run, memory_bytes, memory_of

@@ -7,9 +7,9 @@ import pytest
 from runner_projects import STUB_PLAN, Stub, make_stub_project
 
 from mvlib.cli import main
-from mvlib.experiments import load_records, plan_runs
-from mvlib.experiments.keys import record_key, run_key
-from mvlib.experiments.provenance import versions
+from mvlib.records import load_records, plan_runs
+from mvlib.records.keys import record_key, run_key
+from mvlib.records.provenance import versions
 from mvlib.run import RunLostError, run_all
 from mvlib.run.saving import check_folders
 
