@@ -22,8 +22,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mvlib._files import replacing, write_text
 from mvlib.data.words import text_sources
+from mvlib.files import replacing, write_text
 
 _NOUN = "1"
 _EXAMPLE = re.compile('".*?"')

@@ -23,8 +23,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mvlib._files import replacing, sha256_of
-from mvlib._paths import embedded_data
 from mvlib.data import nouns, openclipart_pairs
 from mvlib.encoders import Heads, OfflineEncoder, train_heads, training_features
 from mvlib.encoders.shipped import (
@@ -36,6 +34,7 @@ from mvlib.encoders.shipped import (
     class_texts,
     text_digests,
 )
+from mvlib.files import embedded_data, replacing, sha256_of
 
 SEED = 0
 

@@ -44,8 +44,8 @@ from openclipart.selection import (
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from mvlib._files import replacing, sha256_of, write_text
 from mvlib.data import data_folder
+from mvlib.files import replacing, sha256_of, write_text
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SIZE, PAIR_SIZE = 128, 192

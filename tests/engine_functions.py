@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from mvlib.experiments.plan import PlannedRun
+from mvlib.records.plan import PlannedRun
 from mvlib.run.engines import RunLostError
 from mvlib.run.saving import lost
 

@@ -52,7 +52,7 @@ def write_notebook(path, code, parameters='profile = "quick"'):
             "metadata": {"tags": list(tags)}, "outputs": [], "execution_count": None,
         }  # fmt: skip
 
-    imports = "import os\nfrom mvlib.experiments import Recorder"
+    imports = "import os\nfrom mvlib.records import Recorder"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     content = {
         "nbformat": 4,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from mvlib.experiments import plan_runs, save_record
+from mvlib.records import plan_runs, save_record
 from mvlib.run.saving import lost, make_record
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -33,7 +33,7 @@ recorder.finish()
 BAD = 'raise RuntimeError(f"a step failed in {os.getcwd()}")'
 SLOW = "import time\ntime.sleep(600)"
 TABLE = """
-from mvlib.experiments import load_records
+from mvlib.records import load_records
 found = load_records("toy", "quick")
 recorder = Recorder("toy", "table", profile=profile)
 print(sorted(r["parameters"]["x"] for r in found if r["experiment"] == "good"))
@@ -79,7 +79,7 @@ def write_notebook(path, code, parameters='profile = "quick"\ndevice = "auto"'):
             "metadata": {"tags": list(tags)}, "outputs": [], "execution_count": None,
         }  # fmt: skip
 
-    imports = "import os\nfrom mvlib.experiments import Recorder"
+    imports = "import os\nfrom mvlib.records import Recorder"
     prose = {"cell_type": "markdown", "id": "prose", "metadata": {}, "source": "# A page"}
     content = {
         "nbformat": 4,

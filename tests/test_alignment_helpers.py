@@ -6,11 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mvlib.experiments import Recorder, paired_comparisons, toy_clouds
-from mvlib.experiments import alignment_problems as problems
-from mvlib.experiments.alignment_claims import alignment_results, compare_recall
-from mvlib.experiments.alignment_problems import AlignmentProblem, alignment_problem
-from mvlib.experiments.alignment_runs import (
+from mvlib.methods.set_clip import mmd, semantic_density_distribution_loss
+from mvlib.papers import toy_clouds
+from mvlib.papers.set_clip_comparisons import alignment_results, compare_recall
+from mvlib.papers.set_clip_tables import (
+    CHANCE,
+    recall_table,
+    retrieval_table,
+    unpaired_table,
+    with_chance,
+)
+from mvlib.records import Recorder, paired_comparisons
+from mvlib.tasks import modality_problems as problems
+from mvlib.tasks.modality_problems import AlignmentProblem, alignment_problem
+from mvlib.tasks.modality_runs import (
     DISJOINT,
     INDEPENDENT,
     SAME,
@@ -20,14 +29,6 @@ from mvlib.experiments.alignment_runs import (
     run_draws,
     run_methods,
 )
-from mvlib.experiments.alignment_tables import (
-    CHANCE,
-    recall_table,
-    retrieval_table,
-    unpaired_table,
-    with_chance,
-)
-from mvlib.methods.set_clip import mmd, semantic_density_distribution_loss
 
 SETTINGS = {"n_steps": 3, "embedding_dim": 8, "batch_size": 16, "device": "cpu"}
 

@@ -61,9 +61,9 @@ def test_docstrings_reach_the_page_with_all_their_sections(book):
 
 def test_every_set_has_a_card_that_the_list_leads_to(book):
     links = {tag["href"] for tag in page(book, "book/data/index").select("article a[href]")}
-    for name in data.list_datasets():
+    for name in data.all_names("views"):
         assert f"cards/{name}.html" in links
-        assert data.card(name).licence in page(book, f"book/data/cards/{name}").get_text()
+        assert data.describe(name).licence in page(book, f"book/data/cards/{name}").get_text()
 
 
 def test_equations_are_numbered_and_set_by_the_vendored_mathjax(book):

@@ -2,12 +2,12 @@ import pytest
 
 from mvlib.book import card_page
 from mvlib.book.cards import card_pages
-from mvlib.data import all_names, image_card, list_image_sets
+from mvlib.data import all_names, describe
 
 
-@pytest.mark.parametrize("name", list_image_sets())
+@pytest.mark.parametrize("name", all_names("images"))
 def test_a_card_gives_splits_classes_terms_and_how_to_get_the_set(name, tmp_path):
-    about = image_card(name)
+    about = describe(name)
     page = card_page(name, tmp_path)
     assert page.startswith(f"# {about.title}\n")
     for split, n in about.n_samples.items():

@@ -6,7 +6,7 @@ import pytest
 from docutils.core import publish_doctree
 from pybtex.database import parse_string
 
-from mvlib import data, experiments, methods
+from mvlib import data, methods, records
 from mvlib.book import api_pages, card_page, draw_card, failures_page, fill, status_page
 from mvlib.book.api import public_names
 from mvlib.book.sphinx_extension import (
@@ -15,7 +15,7 @@ from mvlib.book.sphinx_extension import (
     keep_spreads_whole,
     move_deviations,
 )
-from mvlib.experiments.faults import Fault, save_faults
+from mvlib.records.faults import Fault, save_faults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,7 +111,7 @@ def test_a_failure_that_succeeded_later_is_no_failure(project):
 
 def test_verdict_rules_on_the_page_are_those_of_the_code(project):
     page = fill("# A\n\n<!-- mvlib: verdict_rules -->\n", project)
-    for word, rule in experiments.VERDICT_RULES.items():
+    for word, rule in records.VERDICT_RULES.items():
         assert f"{word}\n: {rule}" in page
 
 
@@ -137,7 +137,7 @@ def test_an_unknown_placeholder_is_an_error_with_the_nearest(project):
 def test_settings_on_the_page_are_those_of_the_code(project):
     page = fill("<!-- mvlib: smart_settings -->", project)
     for name, settings in methods.smart.PAPER_SETTINGS.items():
-        title = "any other set" if name == "other" else f"[{data.card(name).title}]"
+        title = "any other set" if name == "other" else f"[{data.describe(name).title}]"
         (line,) = [line for line in page.splitlines() if title in line]
         values = [float(cell) for cell in line.strip("| ").split("|")[3:]]
         assert values == list(settings.values())
@@ -156,7 +156,7 @@ def test_published_numbers_carry_their_source_class(project):
     page = fill("<!-- mvlib: published toy A -->", project)
     (line,) = page.splitlines()[2:]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
-        "A", data.card("wiki").title, "50% aligned", "code", "36.50",
+        "A", data.describe("wiki").title, "50% aligned", "code", "36.50",
     ]  # fmt: skip
 
 
@@ -175,9 +175,9 @@ def test_one_published_table_by_set_leaves_the_others_out(project):
     assert "50.0" not in page
 
 
-@pytest.mark.parametrize("name", data.list_datasets())
+@pytest.mark.parametrize("name", data.all_names("views"))
 def test_a_card_gives_views_terms_and_how_to_get_the_set(name, project):
-    about = data.card(name)
+    about = data.describe(name)
     page = card_page(name, project)
     assert page.startswith(f"# {about.title}\n")
     for view in about.views:
@@ -211,7 +211,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_nothing(tmp_path):
 
 def test_every_public_name_of_every_room_has_its_directive():
     pages = api_pages()
-    rooms = {"data": data, "experiments": experiments, "methods": methods}
+    rooms = {"data": data, "records": records, "methods": methods}
     for room, package in rooms.items():
         page = pages[f"book/api/rooms/mvlib-{room}.md"]
         for name in package.__all__:

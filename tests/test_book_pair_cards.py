@@ -2,13 +2,13 @@ import pytest
 
 from mvlib.book import card_page
 from mvlib.book.cards import card_pages
-from mvlib.data import list_pair_sets, pair_card
-from mvlib.experiments import list_modalities
+from mvlib.data import all_names, describe
+from mvlib.tasks import list_modalities
 
 
-@pytest.mark.parametrize("name", list_pair_sets())
+@pytest.mark.parametrize("name", all_names("pairs"))
 def test_a_card_gives_splits_terms_and_how_to_get_the_set(name, tmp_path):
-    about = pair_card(name)
+    about = describe(name)
     page = card_page(name, tmp_path)
     assert page.startswith(f"# {about.title}\n")
     for split, n in about.n_samples.items():
@@ -24,7 +24,7 @@ def test_a_card_gives_splits_terms_and_how_to_get_the_set(name, tmp_path):
 
 def test_the_data_page_lists_every_set_of_pairs(tmp_path):
     index = card_pages(tmp_path)["book/data/index.md"]
-    for name in list_pair_sets():
+    for name in all_names("pairs"):
         assert f"](cards/{name}.md)" in index
     assert "| 31,014 |" in index
     assert "| yours |" in index

@@ -6,13 +6,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mvlib.experiments import differences_by_set, paired_comparisons, results_frame
-from mvlib.experiments import variance_shares as shares
-from mvlib.experiments.alignment_claims import alignment_results, compare_recall
-from mvlib.experiments.alignment_tables import CHANCE, chance_of, with_chance
-from mvlib.experiments.ntk_claims import recorded_comparisons, recorded_losses
-from mvlib.experiments.settings_ranges import setting_ranges
-from mvlib.experiments.smart_claims import FLOORS, beside_floors
+from mvlib.papers.ntk_comparisons import recorded_comparisons, recorded_losses
+from mvlib.papers.set_clip_comparisons import alignment_results, compare_recall
+from mvlib.papers.set_clip_tables import CHANCE, chance_of, with_chance
+from mvlib.papers.settings_ranges import setting_ranges
+from mvlib.papers.smart_comparisons import FLOORS, beside_floors
+from mvlib.records import differences_by_set, paired_comparisons, results_frame
+from mvlib.records import variance_shares as shares
 
 ROOT = Path(__file__).resolve().parents[1]
 BY = ("split", "seed")

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from mvlib import experiments
+from mvlib import records
 from mvlib.book import build, build_book, stage_book
-from mvlib.experiments import PlannedRun, run_key
-from mvlib.experiments.keys import record_key
-from mvlib.experiments.provenance import versions
+from mvlib.records import PlannedRun, run_key
+from mvlib.records.keys import record_key
+from mvlib.records.provenance import versions
 from mvlib.records.sources import save_sources
 
 TOC = """
@@ -86,7 +86,7 @@ def add_run(root, x, started, outputs, **changes):
     }  # fmt: skip
     save_sources(run.executed, {}, root)
     write(root / run.executed, notebook(outputs, "Older prose.", injected=f"x = {x}"))
-    experiments.save_record(record | changes, root)
+    records.save_record(record | changes, root)
 
 
 def staged(root):

@@ -9,9 +9,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from mvlib.cli import main
-from mvlib.experiments import plan_runs, save_record
-from mvlib.experiments.keys import run_key
-from mvlib.experiments.recorder import PROFILES
+from mvlib.records import plan_runs, save_record
+from mvlib.records.keys import run_key
+from mvlib.records.recorder import PROFILES
 from mvlib.records.sources import save_sources
 from mvlib.run.saving import make_record
 

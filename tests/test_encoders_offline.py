@@ -9,9 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mvlib._files import sha256_of
-from mvlib._paths import embedded_data
-from mvlib.data import captions, image_card, load_images, nouns, openclipart_pairs
+from mvlib.data import captions, describe, load_images, nouns, openclipart_pairs
 from mvlib.encoders import (
     Heads,
     TextBank,
@@ -22,6 +20,7 @@ from mvlib.encoders import (
     training_features,
 )
 from mvlib.encoders.shipped import class_texts, noun_features
+from mvlib.files import embedded_data, sha256_of
 
 HALF = 2.0**-11
 
@@ -190,7 +189,7 @@ def test_encoding_is_the_tower_then_the_head(encoder, drawings):
 
 def test_names_of_classes_find_drawings_far_above_chance(encoder, drawings):
     _, y, tower = drawings
-    about = image_card("openclipart")
+    about = describe("openclipart")
     texts = encoder.encode_texts([f"a photo of a {n}." for n in about.prompt_names])
     found = (unit(encoder.project_images(tower)) @ unit(texts).T).argmax(axis=1)
     assert (found == y).mean() > 4 / len(about.class_names)
@@ -198,7 +197,7 @@ def test_names_of_classes_find_drawings_far_above_chance(encoder, drawings):
 
 def test_the_ridge_map_finds_drawings_too(encoder, drawings):
     _, y, tower = drawings
-    about = image_card("openclipart")
+    about = describe("openclipart")
     names = encoder.text_tower([f"a photo of a {name}." for name in about.prompt_names])
     mapped = imagenet_ridge_map().project(names)
     found = (unit(tower - tower.mean(axis=0)) @ unit(mapped).T).argmax(axis=1)

@@ -192,6 +192,14 @@ def test_a_pickled_object_is_refused_and_not_run(checkpoint, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("file", ["bad.safetensors", "bad.pt"])
+@pytest.mark.parametrize("content", [b"", b"\xff" * 64, bytes(64)], ids=["empty", "ff", "0"])
+def test_a_damaged_checkpoint_is_a_value_error(file, content, checkpoint):
+    (checkpoint[1] / file).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{file} cannot be loaded"):
+        encoder(checkpoint, file=file)
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(checkpoint):
     state = checkpoint[0].state_dict()
     del state["visual.proj"]

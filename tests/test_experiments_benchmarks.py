@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvlib.book import fill
-from mvlib.experiments import Ratio, load_benchmarks, save_benchmark
+from mvlib.records import Ratio, load_benchmarks, save_benchmark
 
 RATIOS = [
     Ratio("time, theirs / ours", np.float32(1.52), ">= 2"),

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mvlib.book import fill
-from mvlib.experiments import Fault, load_faults, save_faults
+from mvlib.records import Fault, load_faults, save_faults
 
 KILL = Fault(
     tried="kill -9 of a kernel",

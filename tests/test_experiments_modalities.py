@@ -6,8 +6,8 @@ from pair_trees import TREES, put_tree
 
 from mvlib import data, encoders
 from mvlib.encoders import Encoder, OfflineEncoder
-from mvlib.experiments import list_modalities, load_modalities
-from mvlib.experiments.modalities import _VIEWS, CLIP_RN50
+from mvlib.tasks import list_modalities, load_modalities
+from mvlib.tasks.modalities import _VIEWS, CLIP_RN50
 
 
 class Recording:
@@ -78,9 +78,9 @@ def test_every_problem_can_be_named_in_a_plan():
     names = list_modalities()
     assert len(set(names)) == len(names)
     assert set(names) <= set(data.all_names())
-    assert set(data.list_pair_sets()) <= set(names)
+    assert set(data.all_names("pairs")) <= set(names)
     for name, views in _VIEWS.items():
-        assert set(views) <= {view.name for view in data.card(name).views}
+        assert set(views) <= {view.name for view in data.describe(name).views}
         assert "text" not in views or views[1] == "text"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mvlib.experiments.plan import load_plan, plan_papers, plan_runs
+from mvlib.records.plan import load_plan, plan_papers, plan_runs
 from mvlib.run.state import check_parameters
 
 PLAN = """

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mvlib.experiments.recorder import RULES
-from mvlib.experiments.records import (
+from mvlib.records.recorder import RULES
+from mvlib.records.store import (
     check_record,
     drop_records,
     latest_records,

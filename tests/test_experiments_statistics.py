@@ -11,12 +11,7 @@ import pytest
 from scipy import stats
 
 from mvlib import plots
-from mvlib.experiments import (
-    differences_by_set,
-    paired_comparisons,
-    rank_table,
-    variance_shares,
-)
+from mvlib.records import differences_by_set, paired_comparisons, rank_table, variance_shares
 
 mpl.use("agg")
 

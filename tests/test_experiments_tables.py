@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mvlib._files import write_text
-from mvlib._paths import project_root
 from mvlib.book import fill
-from mvlib.experiments import (
+from mvlib.files import project_root, write_text
+from mvlib.records import (
     comparison_table,
     load_claims,
     load_published,
@@ -24,7 +23,7 @@ from mvlib.experiments import (
     update_readme,
     verdict,
 )
-from mvlib.experiments.schemas import first_error
+from mvlib.records.schemas import first_error
 
 SEEDS = (5, 15, 25)
 

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mvlib.experiments import VERDICT_RULES, verdict
+from mvlib.records import VERDICT_RULES, verdict
 
 # How much a word says for agreement; and which words a sharper interval may turn one into.
 ORDER = ["differs", "undecided", "within 2", "within 1"]

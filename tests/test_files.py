@@ -1,13 +1,14 @@
 """Files are written whole or not at all; packages load their names when first used."""
 
 import importlib
+import os
 import pkgutil
 import stat
 
 import pytest
 
 import mvlib
-from mvlib._files import replacing, sha256_of, write_text
+from mvlib.files import replacing, sha256_of, write_text
 
 
 def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
@@ -33,6 +34,17 @@ def test_nobody_sees_the_new_file_before_it_is_whole(tmp_path):
         assert not path.exists()
     assert path.read_bytes() == b"whole"
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_the_old_one(tmp_path, monkeypatch):
+    path, done = tmp_path / "numbers.txt", []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *given, name=name, real=real: (done.append(name), real(*given))
+        )
+    write_text(path, "whole")
+    assert done == ["fsync", "replace"]
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvlib.book.placeholders import fill
-from mvlib.experiments.benchmarks import load_benchmarks
-from mvlib.experiments.faults import load_faults
-from mvlib.experiments.keys import code_cells, parameter_values, run_key
-from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.recorder import RESULTS_MIME
+from mvlib.records.benchmarks import load_benchmarks
+from mvlib.records.faults import load_faults
+from mvlib.records.keys import code_cells, parameter_values, run_key
+from mvlib.records.plan import PlannedRun
+from mvlib.records.recorder import RESULTS_MIME
 from mvlib.records.sources import sources_are_those_of
 from mvlib.records.versions import LEDGER, recorded_versions
 from mvlib.run.executed import refresh_prose, results_in

@@ -9,8 +9,8 @@ from fuzzing import assert_clear, fuzz, spoilt, spoilt_bytes
 from hypothesis import given
 
 from mvlib.book.runs import failures_page, status_page
-from mvlib.experiments.records import latest_records, load_records, records_frame, save_record
-from mvlib.experiments.schemas import _validator, first_error
+from mvlib.records.schemas import _validator, first_error
+from mvlib.records.store import latest_records, load_records, records_frame, save_record
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "data" / "results" / "smart.jsonl"

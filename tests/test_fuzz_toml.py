@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 import mvlib.data
 from mvlib import data
 from mvlib.book.placeholders import fill
-from mvlib.data import image_registry, pair_registry, registry, words
-from mvlib.data.registry_checks import check_registries
-from mvlib.experiments import comparison_table
-from mvlib.experiments.plan import load_plan, plan_runs
-from mvlib.experiments.published import load_claims, load_published
-from mvlib.experiments.recorder import PROFILES
-from mvlib.experiments.schemas import _validator
+from mvlib.data import cards, words
+from mvlib.data.cards import check_registries
+from mvlib.records import comparison_table
+from mvlib.records.plan import load_plan, plan_runs
+from mvlib.records.published import load_claims, load_published
+from mvlib.records.recorder import PROFILES
+from mvlib.records.schemas import _validator
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = """
@@ -81,14 +81,17 @@ unknown = ["of what"]
 """
 RELATIVE = _validator("record").schema["$defs"]["relative_path"]["pattern"]
 SHIPPED = Path(mvlib.data.__file__).parent
-FILES = ("registry.toml", "image_sets.toml", "pair_sets.toml", "words.toml")
+FILES = ("registry.toml", "words.toml")
 
 
 def first_entries(name, entries=2):
-    """Return the beginning of a registry, for the whole of one takes long to read."""
-    lines = (SHIPPED / name).read_text(encoding="utf-8").splitlines()
-    heads = [n for n, line in enumerate(lines) if line.startswith("[") and "." not in line]
-    return "\n".join(lines[: heads[entries]] if len(heads) > entries else lines)
+    """Return some entries of each kind of a registry, for the whole takes long to read."""
+    kept, kinds = [], []
+    for entry in re.split(r"(?m)^(?=\[[^.\]]+\]$)", (SHIPPED / name).read_text("utf-8"))[1:]:
+        kinds += re.findall(r"(?m)^kind = .*", entry) or ["one"]
+        if kinds.count(kinds[-1]) <= entries:
+            kept.append(entry)
+    return "".join(kept)
 
 
 BEGINNINGS = {name: first_entries(name) for name in FILES}
@@ -167,13 +170,12 @@ def test_published_bytes_that_are_spoilt_give_an_error_with_the_file(project, co
 @pytest.fixture
 def registries(tmp_path, monkeypatch):
     """Return a function that puts a text in place of a registry, and the folder."""
-    modules = (registry, image_registry, pair_registry, words)
     for name in (*FILES, "imagenet_classes.csv"):
         (tmp_path / name).write_text(
             BEGINNINGS.get(name) or (SHIPPED / name).read_text(encoding="utf-8"),
             encoding="utf-8",
         )
-    for module in modules:
+    for module in (cards, words):
         monkeypatch.setattr(module, "__file__", str(tmp_path / "module.py"))
 
     def put(name, text):
@@ -181,8 +183,7 @@ def registries(tmp_path, monkeypatch):
         forget()
 
     def forget():
-        for module in modules[:3]:
-            module._cards.cache_clear()
+        cards._cards.cache_clear()
         words.text_sources.cache_clear()
 
     put.folder = tmp_path
@@ -224,8 +225,7 @@ def test_a_registry_names_no_file_outside_the_data_folder(tmp_path_factory, valu
     line = ", ".join(f"{key} = {each}" for key, each in entry.items())
     text = "[nouns]\ntitle = 'x'\nlicence = 'x'\ncitation = 'x'\nhow_to_get = 'x'\n"
     (folder / "words.toml").write_text(f"{text}files = [{{ {line} }}]\n", encoding="utf-8")
-    for other in FILES[:3]:
-        (folder / other).write_text("")
+    (folder / "registry.toml").write_text("")
     (folder / "imagenet_classes.csv").write_text("wnid,class_name,prompt_name\n")
     try:
         check_registries(folder)

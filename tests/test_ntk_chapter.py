@@ -9,16 +9,18 @@ import pytest
 from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
-from mvlib.experiments import Recorder, ntk_claims, ntk_shifts
-from mvlib.experiments import settings_ranges as ranges
-from mvlib.experiments.ntk import PromptProblem, run_baselines, run_rows, run_sweeps, subsample
-from mvlib.experiments.ntk_blocks import (
+from mvlib.papers import ntk_comparisons as ntk_claims
+from mvlib.papers import ntk_shifts
+from mvlib.papers import settings_ranges as ranges
+from mvlib.papers.ntk import PromptProblem, run_baselines, run_rows, run_sweeps, subsample
+from mvlib.papers.ntk_blocks import (
     affinity_kinds,
     block_measures,
     block_table,
     class_transitions,
 )
-from mvlib.experiments.ntk_costs import made_up_features, record_costs, watched
+from mvlib.papers.ntk_costs import made_up_features, record_costs, watched
+from mvlib.records import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,7 @@ def test_baselines_are_four_and_recorded_by_the_names_of_the_published_table(pro
 def test_a_sweep_over_nouns_takes_the_first_of_each_bank(problem, recorder, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "mvlib.experiments.ntk.run_rows",
+        "mvlib.papers.ntk.run_rows",
         lambda recorder, part, seeds, rows, given: seen.append((part.banks, rows, given)),
     )
     run_sweeps(recorder, problem, [0], {"nouns": [12], "mu": [0.5]})

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from mvlib.book.placeholders import fill
-from mvlib.experiments import load_published, published_text
-from mvlib.experiments.schemas import first_error
+from mvlib.records import load_published, published_text
+from mvlib.records.schemas import first_error
 
 FIRST = ("stl-10", "cifar-10", "cifar-20", "imagenet-10", "imagenet-dogs")
 LAST = ("dtd", "ucf-101", "imagenet-1k")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mvlib.experiments import load_published
+from mvlib.records import load_published
 
 QUOTED = {
     ("ViT-B-32", "NTK"): {

@@ -8,23 +8,22 @@ import pandas as pd
 import pytest
 
 from mvlib import SMART, data, plots
-from mvlib.experiments import score_table
-from mvlib.experiments.smart import (
-    ABLATIONS,
+from mvlib.metrics import accuracy, adjusted_rand_index, clustering_scores
+from mvlib.ops import cosine_kmeans
+from mvlib.papers.smart import ABLATIONS, compare_rules, compare_seeds, smart_settings
+from mvlib.records import score_table
+from mvlib.tasks.views import (
     AUTHORS,
     ONE,
     TWENTY,
     accuracy_curve,
-    compare_rules,
-    compare_seeds,
     final_scores,
+    record_selection,
+    run_floors,
     scores_by_mode,
     selection_scores,
-    smart_settings,
+    smart_recorder,
 )
-from mvlib.experiments.smart_runs import record_selection, run_floors, smart_recorder
-from mvlib.metrics import accuracy, adjusted_rand_index, clustering_scores
-from mvlib.ops import cosine_kmeans
 
 mpl.use("agg")
 SHORT = {"hidden_dims": (16,), "embedding_dim": 4, "epochs": 3, "batch_size": 64}

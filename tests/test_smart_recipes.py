@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mvlib import data
-from mvlib.experiments.smart_recipes import PAPER_RECIPE, RECIPES, fit_recipe
+from mvlib.papers.smart_recipes import PAPER_RECIPE, RECIPES, fit_recipe
 
 SETTINGS = {"hidden_dims": (8,), "embedding_dim": 4, "epochs": 1, "batch_size": 30}
 SETTINGS |= {"precision": "bfloat16", "device": "cpu", "random_state": 3}

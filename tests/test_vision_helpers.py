@@ -10,24 +10,16 @@ import pytest
 from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
-from mvlib.experiments import Recorder
-from mvlib.experiments import settings_ranges as ranges
-from mvlib.experiments import vision_analysis as look
-from mvlib.experiments.cae_unknowns import (
+from mvlib.methods import CAE, SIC, semantic_centres
+from mvlib.papers import settings_ranges as ranges
+from mvlib.papers import words_analysis as look
+from mvlib.papers.cae_unknowns import (
     differences_from_default,
     mass_by_centre,
     sweep_settings,
     unknown_settings,
 )
-from mvlib.experiments.encoder_quality import retrieval_recall
-from mvlib.experiments.vision import (
-    VisionProblem,
-    run_methods,
-    short_side,
-    vision_problem,
-    with_images,
-)
-from mvlib.experiments.word_gains import (
+from mvlib.papers.word_gains import (
     _labels_with,
     class_subsets,
     corrupt,
@@ -38,7 +30,15 @@ from mvlib.experiments.word_gains import (
     rank_agreement,
     restrict,
 )
-from mvlib.methods import CAE, SIC, semantic_centres
+from mvlib.records import Recorder
+from mvlib.tasks.encoder_quality import retrieval_recall
+from mvlib.tasks.images_with_words import (
+    VisionProblem,
+    run_methods,
+    short_side,
+    vision_problem,
+    with_images,
+)
 
 
 @pytest.fixture(scope="module")

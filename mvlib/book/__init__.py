@@ -4,7 +4,7 @@ The book is built from a staged copy under `_build/stage`, never from the reposi
 a notebook's page shows the executed copy of its last quick run where there is one.
 """
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "api_pages": "mvlib.book.api",

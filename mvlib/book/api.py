@@ -10,11 +10,9 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from mvlib.files import read_toml
+
 _PACKAGE = Path(__file__).resolve().parents[1]
-_ORDER = (
-    "data", "ops", "encoders", "methods", "metrics", "experiments", "plots", "report", "book",
-    "engines",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,16 @@ def source_files() -> list[Path]:
 
 def _position(room: str) -> tuple[int, str]:
     top = room.split(".")[1]
-    return (_ORDER.index(top) if top in _ORDER else len(_ORDER), room)
+    order = _rooms()
+    return (order.index(top) if top in order else len(order), room)
+
+
+@cache
+def _rooms() -> list[str]:
+    """Return the rooms from the bottom up, as import-linter is told them."""
+    linter = read_toml(_PACKAGE.parent / "pyproject.toml")["tool"]["importlinter"]
+    layers = reversed(linter["contracts"][0]["layers"])
+    return [room.strip() for layer in layers for room in layer.split("|")]
 
 
 def _public_name(room: str, name: str, module: str) -> PublicName:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mvlib.book.image_cards import figure_of, image_card_page, image_sets_table
 from mvlib.book.markdown import table
-from mvlib.book.pair_cards import pair_card_page, pair_sets_table
+
+if TYPE_CHECKING:
+    from mvlib.data import Card, DataFile
 
 CARD_FIGURES = "book/_static/cards"
+_MOST_CLASSES = 200
+# Of each kind: how it is loaded, and where a file with a url or without one is.
+_LOADING = {
+    "views": 'from mvlib import data\n\nXs = data.load("{0.name}").Xs',
+    "images": 'from mvlib import data\n\nimages = data.load_images("{0.name}")',
+    "pairs": ('from mvlib import tasks\n\n{1} = tasks.load_modalities("{0.name}").Xs'),
+}
+_PLACES = {
+    "views": ("pinned address", "no stable address"),
+    "images": ("its authors", "your own folder"),
+    "pairs": ("its authors", "your own folder"),
+}
 
 
 def card_pages(root: str | Path) -> dict[str, str]:
@@ -26,40 +41,52 @@ def card_pages(root: str | Path) -> dict[str, str]:
     """
     from mvlib.data import all_names
 
-    names = all_names()
-    pages = {f"book/data/cards/{name}.md": card_page(name, root) for name in names}
+    pages = {f"book/data/cards/{name}.md": card_page(name, root) for name in all_names()}
     pages["book/data/index.md"] = (
         "# Data sets\n\n"
         "Which sets of several views are there, and what are their views? Each has a card "
         "with its views, its terms, how to get it and what is easily mistaken. The views "
         "that are used unless told otherwise are SMART's two; the labels of the first one "
-        "score.\n\n" + datasets_table("cards/") + "\n\n## Image sets\n\n"
+        "score.\n\n" + sets_table("views", "cards/") + "\n\n## Image sets\n\n"
         "Which images are clustered with the help of words? Each set has a card with its "
         "splits, its classes, its preprocessing and how to get it.\n\n"
-        + image_sets_table("cards/")
+        + sets_table("images", "cards/")
         + "\n\n## Pairs\n\n"
         "Which sets pair two modalities row by row? Each has a card with its splits, how to "
-        "get it and what is easily mistaken.\n\n" + pair_sets_table("cards/") + "\n"
+        "get it and what is easily mistaken.\n\n" + sets_table("pairs", "cards/") + "\n"
     )
     return pages
 
 
-def datasets_table(folder: str) -> str:
-    """Return the table of all sets of several views, linked to their cards in `folder`."""
-    from mvlib.data import card, list_datasets
+def sets_table(kind: str, folder: str) -> str:
+    """Return the table of all sets of a kind, linked to their cards in `folder`."""
+    from mvlib.data import all_names, describe
 
     rows = []
-    for name in list_datasets():
-        about = card(name)
-        views = {view.name: view.dim for view in about.views}
-        shown = ", ".join(f"{view} ({views[view]})" for view in about.default_views)
-        comes = "ships with mvlib" if about.embedded else "fetched"
-        if not about.embedded and not all(file.url for file in about.files):
-            comes = "by hand"
-        title = f"[{about.title}]({folder}{name}.md)"
-        rows.append([title, f"`{name}`", shown, comes, str(about.n_samples), about.n_clusters])
-    header = ["set", "name", "default views (features)", "comes", "samples", "classes"]
-    return table(header, rows, numeric=2)
+    for about in map(describe, all_names(kind)):
+        comes = "by hand" if about.is_supplied else "fetched"
+        shown = [
+            f"[{about.title}]({folder}{about.name}.md)",
+            f"`{about.name}`",
+            "ships with mvlib" if about.embedded else comes,
+        ]
+        if kind == "views":
+            dims = {view.name: view.dim for view in about.views}
+            views = ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
+            rows.append([*shown[:2], views, shown[2], str(about.n_samples), about.n_clusters])
+        elif kind == "images":
+            sizes = {split: f"{n:,}" for split, n in about.splits.items()}
+            rows.append([*shown, sizes["test"], sizes.get("train", "none"), about.n_clusters])
+        else:
+            pairs = sum(about.splits.values())
+            modalities = ", ".join(about.modalities)
+            rows.append([*shown[:2], modalities, shown[2], f"{pairs:,}" if pairs else "yours"])
+    header, numeric = {
+        "views": (["default views (features)", "comes", "samples", "classes"], 2),
+        "images": (["comes", "test", "train", "classes"], 3),
+        "pairs": (["modalities", "comes", "pairs"], 1),
+    }[kind]
+    return table(["set", "name", *header], rows, numeric=numeric)
 
 
 def card_page(name: str, root: str | Path) -> str:
@@ -77,30 +104,27 @@ def card_page(name: str, root: str | Path) -> str:
     str
         MyST Markdown. A set of views without a figure says why there is none.
     """
-    from mvlib.data import ImageCard, PairCard, describe
+    from mvlib.data import describe
 
     about = describe(name)
-    if isinstance(about, PairCard):
-        return pair_card_page(about)
-    if isinstance(about, ImageCard):
-        return image_card_page(about, figure_of(about.name, Path(root) / CARD_FIGURES))
-    views = [
-        [f"`{view.name}`", view.meaning, "yes" * (view.name in about.default_views), view.dim]
-        for view in about.views
+    sections: Callable[..., list[str]] = {"views": _views, "images": _images, "pairs": _pairs}[
+        about.kind
     ]
+    loading = _LOADING[about.kind].format(about, ", ".join(about.modalities))
+    of_pairs = about.kind == "pairs"
     parts = [
         f"# {about.title}",
         about.about,
-        f"{about.n_samples:,} samples in {about.n_clusters} classes, {len(about.views)} views."
-        + (f" Classes: {', '.join(about.class_names)}." if about.class_names else ""),
-        f'```python\nfrom mvlib import data\n\nXs = data.load("{about.name}").Xs\n```',
-        "## Views",
-        table(["view", "what it is", "default", "features"], views, numeric=1),
-        "## What it looks like",
-        _figure(about.name, Path(root)),
+        _sizes(about),
+        f"```python\n{loading}\n```",
+        *sections(about, Path(root)),
         "## How to get it",
         about.how_to_get or "Nothing to do: it ships with mvlib.",
-        _files(about),
+        table(
+            ["file or folder" if of_pairs else "file", "where", "sha256", "MB"],
+            list(_files(about)),
+            numeric=1,
+        ),
     ]
     if about.caveats:
         parts += ["## Easily mistaken", "\n".join(f"- {each}" for each in about.caveats)]
@@ -111,11 +135,76 @@ def card_page(name: str, root: str | Path) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def figure_words(name: str) -> tuple[str, str]:
-    """Return the alternative text and the caption of a card's figure."""
-    from mvlib.data import card
+def _sizes(about: Card) -> str:
+    if about.kind != "views":
+        return ""
+    classes = f" Classes: {', '.join(about.class_names)}." if about.class_names else ""
+    samples = f"{about.n_samples:,} samples in {about.n_clusters} classes"
+    return f"{samples}, {len(about.views)} views.{classes}"
 
-    about = card(name)
+
+def _views(about: Card, root: Path) -> list[str]:
+    views = [
+        [f"`{view.name}`", view.meaning, "yes" * (view.name in about.default_views), view.dim]
+        for view in about.views
+    ]
+    words, caption = figure_words(about.name)
+    missing = (
+        "The figure could not be drawn: the bytes of this set were not at hand when the "
+        "book's figures were made. With the files in place, "
+        f'`mvlib.book.draw_card("{about.name}", "{CARD_FIGURES}/{about.name}.png")` draws it.'
+    )
+    return [
+        "## Views",
+        table(["view", "what it is", "default", "features"], views, numeric=1),
+        "## What it looks like",
+        _figure(about, root, words, caption) or missing,
+    ]
+
+
+def _images(about: Card, root: Path) -> list[str]:
+    chosen = "Clustering is scored on `test`; nouns are chosen on `train`, as in TAC."
+    words = f"A contact sheet of {about.title}: some images of each class, a row a class."
+    figure = _figure(about, root, words, words)
+    return [
+        *_splits(about, "images"),
+        chosen if "train" in about.splits else "",
+        f"## Its {about.n_clusters} classes",
+        _classes(about),
+        *(["## What it looks like", figure] if figure else []),
+        "## Preprocessing",
+        f"For CLIP: the shorter side to {about.resize} pixels, bicubic, then the middle "
+        "224 x 224" + (f", as {about.resize_source} has it." if about.resize_source else "."),
+    ]
+
+
+def _pairs(about: Card, root: Path) -> list[str]:
+    return _splits(about, "pairs")
+
+
+def _splits(about: Card, what: str) -> list[str]:
+    rows = [[f"`{split}`", f"{n:,}"] for split, n in about.splits.items()]
+    sizes = table(["split", what], rows, numeric=1) if rows else "As many as you bring."
+    return ["## Splits", sizes]
+
+
+def _classes(about: Card) -> str:
+    names, prompts = about.class_names, about.prompt_names
+    if len(names) > _MOST_CLASSES:
+        return (
+            f"From {names[0]} to {names[-1]}, in the order of their synsets: see "
+            f'`data.describe("{about.name}").class_names`, and `prompt_names` for what '
+            "stands for them in a prompt."
+        )
+    text = ", ".join(names) + "."
+    return text if names == prompts else f"{text}\n\nIn a prompt: {', '.join(prompts)}."
+
+
+def figure_words(name: str) -> tuple[str, str]:
+    """Return the alternative text and the caption of the figure of a set of views."""
+    from mvlib.data import describe
+
+    about = describe(name, "views")
     views = " and ".join(about.default_views)
     maps = (
         f"{len(about.default_views)} scatter plots side by side, one for each of the views "
@@ -133,27 +222,23 @@ def figure_words(name: str) -> tuple[str, str]:
     return maps, how
 
 
-def _figure(name: str, root: Path) -> str:
-    path = root / CARD_FIGURES / f"{name}.png"
-    if not path.exists():
-        return (
-            "The figure could not be drawn: the bytes of this set were not at hand when the "
-            "book's figures were made. With the files in place, "
-            f'`mvlib.book.draw_card("{name}", "{CARD_FIGURES}/{name}.png")` draws it.'
-        )
-    words, caption = figure_words(name)
-    source = f"../../_static/cards/{name}.png"
+def _figure(about: Card, root: Path, words: str, caption: str) -> str | None:
+    if not (root / CARD_FIGURES / f"{about.name}.png").exists():
+        return None
+    source = f"../../_static/cards/{about.name}.png"
     return f"```{{figure}} {source}\n:alt: {words}\n:width: 100%\n\n{caption}\n```"
 
 
-def _files(about: object) -> str:
-    files = [about.embedded_file] if about.embedded else about.files
-    rows = []
-    for file in files:
-        where = f"[pinned address]({file.url})" if file.url else "no stable address"
-        if about.embedded:
-            where = "in the repository"
-        size = f"{file.bytes / 1e6:.1f}" if file.bytes else "unknown"
-        digest = f"`{file.sha256}`" if file.sha256 else "unknown"
-        rows.append([f"`{file.file}`", where, digest, size])
-    return table(["file", "where", "sha256", "MB"], rows, numeric=1)
+def _files(about: Card) -> Iterator[list[str]]:
+    linked, unlinked = _PLACES[about.kind]
+    for file in (about.embedded_file,) if about.embedded_file else about.files:
+        where = f"[{linked}]({file.url})" if file.url else unlinked
+        yield _row(file, "in the repository" if about.embedded else where)
+    for split, file in about.packed.items():
+        yield _row(file, f"a packed copy of `{split}`, read where there is no archive")
+
+
+def _row(file: DataFile, where: str) -> list[str]:
+    size = f"{file.bytes / 1e6:.1f}" if file.bytes else "unknown"
+    digest = f"`{file.sha256}`" if file.sha256 else "unknown"
+    return [f"`{file.file}`", where, digest, size]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mvlib._files import replacing
-from mvlib._validation import check_number
+from mvlib.check import check_number
+from mvlib.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

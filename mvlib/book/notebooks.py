@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.book.markdown import code, describe_parameters
-from mvlib.experiments.markdown import inert
+from mvlib.records.markdown import inert
 
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
@@ -27,7 +27,7 @@ def shown_records(root: Path) -> dict[str, list[dict[str, Any]]]:
     dict of str to list of dict
         Notebook, relative to `root`, to records. A notebook without any is left out.
     """
-    from mvlib.experiments import load_records, plan_runs, staleness
+    from mvlib.records import load_records, plan_runs, staleness
 
     found: dict[str, list[dict[str, Any]]] = {}
     records = load_records(profile="quick", root=root)
@@ -63,7 +63,7 @@ def stage_notebook(
     """
     import nbformat
 
-    from mvlib.experiments.recorder import RESULTS_MIME
+    from mvlib.records.recorder import RESULTS_MIME
 
     page = nbformat.read(notebook, as_version=4)
     if records:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mvlib._validation import check_choice
-from mvlib.book.cards import datasets_table
+from mvlib.book.cards import sets_table
 from mvlib.book.markdown import table
+from mvlib.check import check_choice
 
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
 
@@ -58,14 +58,14 @@ def fill(text: str, root: str | Path) -> str:
 
 
 def _verdict_rules(root: Path) -> str:
-    from mvlib.experiments import VERDICT_RULES
+    from mvlib.records import VERDICT_RULES
 
     return "\n\n".join(f"{word}\n: {rule}" for word, rule in VERDICT_RULES.items())
 
 
 def _published(root: Path, paper: str, method: str | None = None) -> str:
     from mvlib.data import describe
-    from mvlib.experiments import load_published, published_text
+    from mvlib.records import load_published, published_text
 
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in load_published(paper, root):
@@ -86,7 +86,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
 
 
 def _claims(root: Path, paper: str) -> str:
-    from mvlib.experiments import load_claims
+    from mvlib.records import load_claims
 
     rows = [
         [
@@ -104,7 +104,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
     import pandas as pd
 
     from mvlib.data import describe
-    from mvlib.experiments import comparison_table, to_markdown
+    from mvlib.records import comparison_table, to_markdown
 
     found = comparison_table(paper, name, root)
     found = found[found["published"].notna() & (found["metric"] == "acc")]
@@ -126,15 +126,15 @@ def _compared(root: Path, paper: str, name: str) -> str:
 
 
 def _smart_steps(root: Path) -> str:
-    from mvlib.experiments import to_markdown
-    from mvlib.experiments.smart_claims import steps_to_the_oracle
+    from mvlib.papers.smart_comparisons import steps_to_the_oracle
+    from mvlib.records import to_markdown
 
     return to_markdown(steps_to_the_oracle(root=root), 1)
 
 
 def _smart_floors(root: Path) -> str:
-    from mvlib.experiments import differences_by_set, paired_comparisons, to_markdown
-    from mvlib.experiments.smart_claims import FLOORS, beside_floors
+    from mvlib.papers.smart_comparisons import FLOORS, beside_floors
+    from mvlib.records import differences_by_set, paired_comparisons, to_markdown
 
     frame = beside_floors(root=root)
     if frame.empty:
@@ -150,8 +150,8 @@ def _smart_floors(root: Path) -> str:
 
 
 def _smart_parts(root: Path, experiment: str) -> str:
-    from mvlib.experiments import to_markdown
-    from mvlib.experiments.smart_claims import part_comparisons
+    from mvlib.papers.smart_comparisons import part_comparisons
+    from mvlib.records import to_markdown
 
     found = part_comparisons(experiment, root=root)
     if found.empty:
@@ -169,7 +169,7 @@ def _intervals(found: Any) -> list[str]:
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
-    from mvlib.experiments import load_published, published_text
+    from mvlib.records import load_published, published_text
 
     values: dict[tuple[str, ...], dict[str, list[str]]] = {}
     sets: dict[str, None] = {}
@@ -191,45 +191,47 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
 
 
 def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, score_table, to_markdown
+    from mvlib.records import results_frame, score_table, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     if frame.empty:
         return to_markdown(frame)
-    return to_markdown(score_table(frame, ["dataset", "method", "rule"], ["acc", "nmi", "ari"]))
+    names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
+    return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
 
 
 def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, to_markdown
-    from mvlib.experiments.alignment_tables import unpaired_table
+    from mvlib.papers.set_clip_tables import unpaired_table
+    from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     return to_markdown(frame if frame.empty else unpaired_table(frame))
 
 
 def _random_words(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, to_markdown
-    from mvlib.experiments.word_gains import random_words_sentences
+    from mvlib.papers.word_gains import random_words_sentences
+    from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     return to_markdown(frame) if frame.empty else random_words_sentences(frame)
 
 
 def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.experiments import results_frame, to_markdown
-    from mvlib.experiments.cae_unknowns import differences_from_default
+    from mvlib.papers.cae_unknowns import differences_from_default
+    from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
     if frame.empty:
         return to_markdown(frame)
     table = differences_from_default(frame)
     apart = table[(table["ci_low"] > 0) | (table["ci_high"] < 0)]
-    said = f"Differences: {len(table)}; with an interval that leaves zero out: {len(apart)}."
+    sets = " and ".join(table["data set"].unique())
+    said = f"Differences on {sets}: {len(table)}, of which {len(apart)} leave zero out."
     return said if apart.empty else f"{said}\n\n{to_markdown(apart, decimals=1)}"
 
 
 def _benchmarks(root: Path, name: str) -> str:
-    from mvlib.experiments import load_benchmarks
+    from mvlib.records import load_benchmarks
 
     found = load_benchmarks(root).get(name)
     if found is None:
@@ -251,7 +253,7 @@ def _benchmarks(root: Path, name: str) -> str:
 
 
 def _faults(root: Path) -> str:
-    from mvlib.experiments import load_faults
+    from mvlib.records import load_faults
 
     found = sorted(load_faults(root).values(), key=lambda fault: fault.tried)
     if not found:
@@ -299,14 +301,14 @@ def _unpinned(root: Path) -> str:
     rows = []
     for name in all_names():
         about = describe(name)
-        files = [*about.files, *getattr(about, "packed", {}).values()]
+        files = [*about.files, *about.packed.values()]
         if names := [f"`{file.file}`" for file in files if file.sha256 is None]:
             rows.append([f"[{about.title}](data/cards/{name}.md)", ", ".join(names)])
     return table(["set", "what a user supplies, unchecked"], rows)
 
 
 def _smart_settings(root: Path) -> str:
-    from mvlib.data import card
+    from mvlib.data import describe
     from mvlib.methods.smart import PAPER_SETTINGS
 
     rows = []
@@ -314,7 +316,7 @@ def _smart_settings(root: Path) -> str:
         if name == "other":
             rows.append(["any other set", *["not in the table"] * 2])
         else:
-            about = card(name)
+            about = describe(name)
             dims = {view.name: view.dim for view in about.views}
             shown = ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
             link = f"[{about.title}](../data/cards/{name}.md)"
@@ -337,7 +339,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
     "claims": _claims,
     "compared": _compared,
-    "datasets": lambda root: datasets_table("data/cards/"),
+    "datasets": lambda root: sets_table("views", "data/cards/"),
     "faults": _faults,
     "published": _published,
     "published_by_set": _published_by_set,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.book.markdown import code, describe_parameters, table
-from mvlib.experiments.markdown import inert
+from mvlib.records.markdown import inert
 
 _TRACEBACK_LINES = 25
 _PROFILES = {
@@ -37,7 +37,7 @@ def status_page(
     str
         MyST Markdown.
     """
-    from mvlib.experiments import latest_records, load_faults, staleness
+    from mvlib.records import latest_records, load_faults, staleness
 
     root = _root(root)
     records = latest_records(_records(records, root))
@@ -95,7 +95,7 @@ def failures_page(
     str
         MyST Markdown. A run that succeeded later is no failure.
     """
-    from mvlib.experiments import latest_records
+    from mvlib.records import latest_records
 
     root = _root(root)
     runs = [
@@ -125,13 +125,13 @@ def failures_page(
 
 
 def _root(root: str | Path | None) -> Path:
-    from mvlib._paths import project_root
+    from mvlib.files import project_root
 
     return Path(root) if root is not None else project_root()
 
 
 def _records(records: Iterable[dict[str, Any]] | None, root: Path) -> list[dict[str, Any]]:
-    from mvlib.experiments import load_records
+    from mvlib.records import load_records
 
     return list(records) if records is not None else load_records(root=root)
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mvlib.experiments.provenance import available_cores
+from mvlib.records.provenance import available_cores
 
 _SPREAD = " ± "
 # Inside literals a bar is only a bar.

@@ -8,12 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import sha256_of
 from mvlib.book.api import api_pages, source_files
 from mvlib.book.cards import card_pages
 from mvlib.book.notebooks import shown_records, stage_notebook
 from mvlib.book.placeholders import fill
 from mvlib.book.runs import failures_page, status_page
+from mvlib.files import sha256_of
 
 _TOOLS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "numpydoc")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mvlib._files import write_text
-from mvlib._paths import project_root
 from mvlib.book.notebooks import shown_records
+from mvlib.files import project_root, write_text
 
 
 def store_outputs(root: Path | None = None) -> list[Path]:
@@ -33,7 +32,7 @@ def store_outputs(root: Path | None = None) -> list[Path]:
     """
     import nbformat
 
-    from mvlib.experiments.recorder import RESULTS_MIME
+    from mvlib.records.recorder import RESULTS_MIME
 
     root = root or project_root()
     records = shown_records(root)

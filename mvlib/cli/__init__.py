@@ -1,6 +1,6 @@
 """The command line: run what is planned, look at it, build the book."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {"main": "mvlib.cli.parser"}
 

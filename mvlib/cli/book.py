@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 
-from mvlib._paths import project_root
+from mvlib.files import project_root
 
 _MADE_BY_RUNS = ("runs", "_build")
 

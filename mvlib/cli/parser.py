@@ -62,7 +62,7 @@ def _obey(options: argparse.Namespace) -> int:
     try:
         return options.command(options)
     except (AttributeError, LookupError, TypeError):
-        from mvlib.data.registry_checks import check_registries
+        from mvlib.data.cards import check_registries
 
         # The readers of the registries trust what ships; a changed one is told by its name.
         check_registries()

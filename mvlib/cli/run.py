@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvlib._paths import project_root
-from mvlib.experiments.recorder import PROFILES
+from mvlib.files import project_root
+from mvlib.records.recorder import PROFILES
 
 if TYPE_CHECKING:
-    from mvlib.experiments.plan import PlannedRun
+    from mvlib.records.plan import PlannedRun
     from mvlib.run.engines import Engine
 
 
@@ -64,7 +64,7 @@ def integer(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from mvlib.experiments.plan import plan_runs
+    from mvlib.records.plan import plan_runs
 
     root = project_root()
     where = dict(_name_and_value(text) for text in options.where)
@@ -124,8 +124,8 @@ def _engine(address: str | None) -> Iterator[Engine | None]:
 
 
 def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) -> int:
-    from mvlib.experiments.records import load_records
-    from mvlib.run.outcomes import text_table
+    from mvlib.records.store import load_records
+    from mvlib.run.outcomes import printable, text_table
     from mvlib.run.state import TO_RUN, data_at_hand, state_of
 
     records = load_records(root=root)
@@ -148,14 +148,14 @@ def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) ->
         f"processor, one after the other, and {disk:g} MB of disk besides the data."
     )
     if notes:
-        print("\n".join(notes))
+        print("\n".join(map(printable, notes)))
     return 0
 
 
 def _drop_unplanned(root: Path) -> None:
     """Forget quick records of runs that the plan no longer holds; they cost minutes."""
-    from mvlib.experiments.plan import plan_papers, plan_runs
-    from mvlib.experiments.records import drop_records, load_records
+    from mvlib.records.plan import plan_papers, plan_runs
+    from mvlib.records.store import drop_records, load_records
 
     planned = {run.cell for run in plan_runs("quick", root=root)}
     for paper in plan_papers(root):

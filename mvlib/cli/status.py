@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mvlib._paths import project_root
-from mvlib.experiments.recorder import PROFILES
+from mvlib.files import project_root
+from mvlib.records.recorder import PROFILES
 
 
 def add_status_parser(commands: argparse._SubParsersAction) -> None:
@@ -25,8 +25,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _rows(root: Path, profile: str | None) -> list[tuple[str, ...]]:
-    from mvlib.experiments.plan import plan_runs
-    from mvlib.experiments.records import latest_records, load_records
+    from mvlib.records.plan import plan_runs
+    from mvlib.records.store import latest_records, load_records
     from mvlib.run.state import state_of
 
     records = load_records(root=root)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from mvlib._paths import project_root
-from mvlib._validation import check_choice
-from mvlib.experiments.recorder import PROFILES
+from mvlib.check import check_choice
+from mvlib.files import project_root
+from mvlib.records.recorder import PROFILES
 
 
 def add_table_parser(commands: argparse._SubParsersAction) -> None:
@@ -19,30 +19,30 @@ def add_table_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from mvlib import experiments
+    from mvlib import records
 
     root = project_root()
     if options.readme:
-        changed = experiments.update_readme(root)
+        changed = records.update_readme(root)
         print("README.md updated" if changed else "README.md was up to date")
         return 0
     if options.paper is None:
         raise ValueError(
             "paper is missing: expected one of "
-            f"{', '.join(experiments.plan_papers(root))}, or --readme"
+            f"{', '.join(records.plan_papers(root))}, or --readme"
         )
-    check_choice("paper", options.paper, experiments.plan_papers(root))
+    check_choice("paper", options.paper, records.plan_papers(root))
     print(f"Results of the {options.profile} profile, points, mean ± sd over n seeds\n")
-    results = experiments.results_table(options.paper, options.profile, root=root)
-    print(experiments.to_markdown(results) if len(results) else "No run is recorded.")
+    results = records.results_table(options.paper, options.profile, root=root)
+    print(records.to_markdown(results) if len(results) else "No run is recorded.")
     if options.profile == "full":
-        published = experiments.load_published(options.paper, root)
+        published = records.load_published(options.paper, root)
         for table in dict.fromkeys(row["table"] for row in published):
             rows = [row for row in published if row["table"] == table]
             if not any(row["comparable"] for row in rows):
                 print(f"\nThe published table {table}: {len(rows)} values, none comparable")
                 continue
-            compared = experiments.comparison_table(options.paper, table, root)
+            compared = records.comparison_table(options.paper, table, root)
             print(f"\nBeside the published table {table}\n")
-            print(experiments.to_markdown(compared.drop(columns=["where", "caveat"])))
+            print(records.to_markdown(compared.drop(columns=["where", "caveat"])))
     return 0

@@ -1,50 +1,52 @@
 """Real data sets of views, images or pairs, with checksums; words; partial alignment."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
-    "load": "mvlib.data.datasets",
-    "Dataset": "mvlib.data.datasets",
-    "list_datasets": "mvlib.data.registry",
-    "card": "mvlib.data.registry",
-    "fingerprint": "mvlib.data.registry",
-    "Card": "mvlib.data.registry",
-    "View": "mvlib.data.registry",
-    "DataFile": "mvlib.data.registry",
+    "load": "mvlib.data.loading",
+    "load_images": "mvlib.data.loading",
+    "load_pairs": "mvlib.data.loading",
+    "Dataset": "mvlib.data.sets",
+    "ImageDataset": "mvlib.data.sets",
+    "CaptionedImages": "mvlib.data.sets",
+    "PairedFeatures": "mvlib.data.sets",
+    "all_names": "mvlib.data.cards",
+    "describe": "mvlib.data.cards",
+    "fingerprint_of": "mvlib.data.cards",
+    "Card": "mvlib.data.cards",
+    "View": "mvlib.data.cards",
+    "DataFile": "mvlib.data.cards",
     "fetch": "mvlib.data.download",
-    "is_available": "mvlib.data.download",
+    "is_at_hand": "mvlib.data.download",
     "data_folder": "mvlib.data.download",
     "DownloadError": "mvlib.data.download",
     "partially_align": "mvlib.data.alignment",
     "PartialAlignment": "mvlib.data.alignment",
     "min_max_scale": "mvlib.data.scaling",
     "pack_handwritten": "mvlib.data.packing",
-    "load_images": "mvlib.data.image_sets",
-    "ImageDataset": "mvlib.data.image_sets",
-    "list_image_sets": "mvlib.data.image_registry",
-    "image_card": "mvlib.data.image_registry",
-    "image_fingerprint": "mvlib.data.image_registry",
-    "ImageCard": "mvlib.data.image_registry",
-    "load_pairs": "mvlib.data.pair_sets",
-    "CaptionedImages": "mvlib.data.pair_sets",
-    "PairedFeatures": "mvlib.data.pair_sets",
-    "list_pair_sets": "mvlib.data.pair_registry",
-    "pair_card": "mvlib.data.pair_registry",
-    "pair_fingerprint": "mvlib.data.pair_registry",
-    "PairCard": "mvlib.data.pair_registry",
-    "all_names": "mvlib.data.catalogue",
-    "describe": "mvlib.data.catalogue",
-    "fingerprint_of": "mvlib.data.catalogue",
-    "is_at_hand": "mvlib.data.catalogue",
-    "fetch_all": "mvlib.data.catalogue",
     "nouns": "mvlib.data.words",
     "captions": "mvlib.data.words",
     "PROMPTS": "mvlib.data.words",
-    "shift_images": "mvlib.data.image_shifts",
-    "SHIFTS": "mvlib.data.image_shifts",
+    "shift_images": "mvlib.data.shifts",
+    "SHIFTS": "mvlib.data.shifts",
     "openclipart_pairs": "mvlib.data.openclipart",
     "ImageTextPairs": "mvlib.data.openclipart",
 }
 
 __all__ = list(_EXPORTS)
-__getattr__, __dir__ = attach(__name__, _EXPORTS)
+__getattr__, __dir__ = attach(
+    __name__,
+    _EXPORTS,
+    renamed={
+        "list_datasets": "all_names:views",
+        "list_image_sets": "all_names:images",
+        "list_pair_sets": "all_names:pairs",
+        **dict.fromkeys(("card", "image_card", "pair_card"), "describe"),
+        **dict.fromkeys(("ImageCard", "PairCard"), "Card"),
+        **dict.fromkeys(
+            ("fingerprint", "image_fingerprint", "pair_fingerprint"), "fingerprint_of"
+        ),
+        "fetch_all": "fetch",
+        "is_available": "is_at_hand",
+    },
+)

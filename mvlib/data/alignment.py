@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import (
+from mvlib.check import (
     check_choice,
     check_labels,
     check_mask,

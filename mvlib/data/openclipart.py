@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvlib._files import sha256_of
-from mvlib._paths import embedded_data
+from mvlib.files import embedded_data, sha256_of
 
 FOLDER, INDEX, PAIRS = "openclipart", "index.csv", "openclipart_pairs.csv"
 _PAIRS_SHA256 = "318ab03fadf41ddfc5cdee85e74aa6a2d07f0a51260ad5f6fa565a05ced5e921"
@@ -45,25 +44,9 @@ class ImageTextPairs:
 def read_openclipart() -> tuple[list[Path], np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Return the embedded evaluation set of Open Clip Art drawings.
 
-    Each image's sha256 is checked against the index when the set is first read.
-
-    Returns
-    -------
-    paths : list of Path
-        The drawings, 128 x 128 PNG on white, sorted by class.
-    y : ndarray (n_samples,), int64
-        Their classes, coded in the order of `class_names`.
-    class_names : tuple of str
-        Sorted.
-    captions : tuple of str
-        One a drawing, without the name of its class.
-
-    Raises
-    ------
-    ValueError
-        If the index has other columns, or a drawing is not the one of the index.
-    FileNotFoundError
-        If the index or a drawing is missing.
+    These are the files (128 x 128 PNG on white, sorted by class), their classes, int64,
+    the sorted names of the classes, and captions without those names. Each image's sha256 is
+    checked against the index when the set is first read.
     """
     paths, y, class_names, captions = _read_index(embedded_data() / FOLDER)
     return list(paths), y.copy(), class_names, captions

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mvlib._files import replacing
-from mvlib.data.loaders import read_layout
-from mvlib.data.registry import card
+from mvlib.data.cards import describe
+from mvlib.data.readers.views import read_layout
+from mvlib.files import replacing
 
 _MOST_DECIMALS = 8
 
@@ -41,7 +41,7 @@ def pack_handwritten(mat_path: str | Path, npz_path: str | Path) -> Path:
     ValueError
         If the file has another layout, or a view needs more than eight decimals.
     """
-    description = card("handwritten")
+    description = describe("handwritten")
     names = [view.name for view in description.views]
     views, y = read_layout(Path(mat_path), "cells", description.layout, names)
     arrays = {"labels": y.astype(np.uint8), "views": np.array(names)}

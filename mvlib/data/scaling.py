@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_views
+from mvlib.check import check_views
 
 
 def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:

@@ -14,10 +14,10 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from mvlib._paths import embedded_data
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
+from mvlib.data.cards import DataFile
 from mvlib.data.download import data_folder, fetch_file
-from mvlib.data.registry import DataFile
+from mvlib.files import embedded_data
 
 # In the order of TAC's code; the ensemble is the mean of their embeddings.
 PROMPTS = (

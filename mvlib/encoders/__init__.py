@@ -1,6 +1,6 @@
 """Images and texts into one space: vision-language encoders behind one interface."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "load": "mvlib.encoders.loading",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvlib._validation import check_views
+from mvlib.check import check_views
 from mvlib.data import captions, nouns
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.offline import OfflineEncoder

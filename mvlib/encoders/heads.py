@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mvlib._files import replacing
-from mvlib._validation import check_views
+from mvlib.check import check_views
+from mvlib.files import replacing
 
 _ARRAYS = ("image_weight", "image_bias", "text_weight", "text_bias")
 
@@ -121,7 +121,7 @@ class Heads:
                 arrays = {name: stored.get_tensor(name) for name in _ARRAYS}
             temperature = float(recipe.pop("temperature"))
             history = tuple(json.loads(recipe.pop("history")))
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} holds no heads ({error}): expected a file that Heads.save wrote"
             ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.encoders.base import Encoder
 
 

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mvlib.files import reading
+
 DIM = 384
 # As in the sentence encoder's own settings.
 MAX_TOKENS = 256
@@ -51,7 +53,8 @@ class MiniLM(nn.Module):
         from tokenizers import Tokenizer
 
         weights, tokens = weight_files()
-        state = load_file(weights)
+        with reading(weights, "safetensors file"):
+            state = load_file(weights)
         self._tokenizer = Tokenizer.from_file(str(tokens))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()

@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mvlib._files import sha256_of
-from mvlib._paths import embedded_data
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.encoders import efficientnet, minilm
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.heads import Heads
 from mvlib.encoders.preprocessing import ImageLike
 from mvlib.encoders.shipped import HEADS_FILE
 from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
+from mvlib.files import embedded_data, sha256_of
 
 IMAGE_SIZE = 160
 _DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}

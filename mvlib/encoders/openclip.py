@@ -13,8 +13,8 @@ from urllib.request import Request, urlopen
 import numpy as np
 import torch
 
-from mvlib._validation import check_choice
-from mvlib.data.download import _is_offline
+from mvlib.check import check_choice
+from mvlib.data.download import is_offline
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.preprocessing import ImageLike
 from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
@@ -121,7 +121,7 @@ def _from_hub(name: str, card: dict[str, Any]) -> Path:
     try:
         if found := _in_hub_cache(card):
             return found
-        if _is_offline():
+        if is_offline():
             raise FileNotFoundError("MVLIB_OFFLINE is set")
         _check_reachable(card)
         return Path(open_clip.download_pretrained(card))
@@ -167,6 +167,7 @@ def _load_model(
     architecture: str, path: Path, card: dict[str, Any], precision: str
 ) -> torch.nn.Module:
     import open_clip
+    from safetensors import SafetensorError
 
     try:
         return open_clip.create_model(
@@ -182,7 +183,9 @@ def _load_model(
             pretrained_text=False,
             weights_only=True,
         )
-    except (RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, SafetensorError,
+    ) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{path} cannot be loaded as {architecture} ({reason}). Expected a state dict of "

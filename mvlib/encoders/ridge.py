@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvlib._validation import check_number, check_views
+from mvlib.check import check_number, check_views
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from zipfile import BadZipFile
 
 import numpy as np
 
-from mvlib._paths import embedded_data
-from mvlib.data import image_card
+from mvlib.data import describe
+from mvlib.files import embedded_data
 
 NOUN_PROMPT = "a photo of a {}."
 N_NOUNS = 8000
@@ -118,7 +117,7 @@ def text_digests(texts: Sequence[str]) -> np.ndarray:
 
 def class_texts() -> list[str]:
     """Return "a photo of a {}." with each of ImageNet's 1000 prompt names, in their order."""
-    return [NOUN_PROMPT.format(name) for name in image_card("imagenet-1k").prompt_names]
+    return [NOUN_PROMPT.format(name) for name in describe("imagenet-1k").prompt_names]
 
 
 def _if_same(
@@ -139,7 +138,8 @@ def _read(name: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, BadZipFile) as error:
+    # Damaged bytes raise errors of many kinds.
+    except Exception as error:
         raise ValueError(
             f"{path} is damaged ({error}): restore it or install mvlib again"
         ) from error

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.encoders.cache import FeatureCache, content_key, image_digest
 from mvlib.encoders.preprocessing import ImageLike, check_images, read_image, resize_and_crop
 

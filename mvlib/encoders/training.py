@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-from mvlib._validation import check_number, check_views
+from mvlib.check import check_number, check_views
 from mvlib.encoders.heads import Heads
 from mvlib.ops.contrastive import clip_loss
 

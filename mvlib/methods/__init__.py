@@ -1,6 +1,6 @@
 """Clustering methods: pure functions for the equations, a thin estimator around them."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "SMART": "mvlib.methods.smart",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.methods.alignment_frame import AlignmentMethod
 from mvlib.ops.rows import unit_rows
 

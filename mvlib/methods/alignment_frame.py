@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
-from mvlib._validation import check_n_clusters, check_number, check_pairs, check_view
+from mvlib.check import check_n_clusters, check_number, check_pairs, check_view
 from mvlib.ops.kmeans import cosine_kmeans
 from mvlib.ops.nearest import top_k
 from mvlib.ops.rows import unit_rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.methods.alignment_baselines import (
     LinearAlignment,
     check_components,

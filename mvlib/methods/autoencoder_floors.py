@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from sklearn.linear_model import Ridge
 
-from mvlib._validation import check_mask, check_views
+from mvlib.check import check_mask, check_views
 from mvlib.methods.floors import Floor, kmeans_labels
 from mvlib.methods.smart.estimator import SMART
 

@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.neighbors import kneighbors_graph
 from sklearn.preprocessing import StandardScaler, normalize
 
-from mvlib._validation import check_choice, check_n_clusters, check_number, check_views
+from mvlib.check import check_choice, check_n_clusters, check_number, check_views
 
 
 def kmeans_labels(X: np.ndarray, n_clusters: int, random_state: int | None) -> np.ndarray:

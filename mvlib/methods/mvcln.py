@@ -32,7 +32,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.base import BaseEstimator, ClusterMixin
 from torch import nn
 
-from mvlib._validation import (
+from mvlib.check import (
     check_choice,
     check_mask,
     check_n_clusters,
@@ -292,9 +292,9 @@ class MvCLN(ClusterMixin, BaseEstimator):
 
     Notes
     -----
-    Source: Yang et al., CVPR 2021, and the authors' code. *Deviations*: see
-    `mvlib.methods.mvcln`. The authors leave views unscaled, and scale each feature of
-    Reuters_dim10 to [0, 1].
+    Source: Yang et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of
+    the file, `mvlib/methods/mvcln.py`. The authors leave views unscaled, but scale each
+    feature of Reuters_dim10 to [0, 1].
 
     Examples
     --------

@@ -16,7 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
-from mvlib._validation import check_choice, check_labels, check_number
+from mvlib.check import check_choice, check_labels, check_number
 from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.tac.equations import balance_entropy
 from mvlib.methods.training import seeded

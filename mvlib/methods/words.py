@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from sklearn.base import BaseEstimator, ClusterMixin
 from torch import nn
 
-from mvlib._validation import check_choice, check_n_clusters, check_number
+from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.encoders import Encoder, TextBank, load
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.training import run

@@ -1,6 +1,6 @@
 """Scores of a clustering against true classes."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "central_labeling": "mvlib.metrics.consensus",

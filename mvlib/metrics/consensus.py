@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mvlib._validation import check_labels
+from mvlib.check import check_labels
 
 
 def pairwise_agreement(labelings: Sequence[np.ndarray]) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import cdist, pdist
 
-from mvlib._validation import check_number, check_views
+from mvlib.check import check_number, check_views
 
 
 def distribution_distances(

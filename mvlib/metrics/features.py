@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mvlib._validation import check_views
+from mvlib.check import check_views
 from mvlib.ops.rows import unit_rows
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.stats import hypergeom
 
-from mvlib._validation import check_number, check_pairs, check_view
+from mvlib.check import check_number, check_pairs, check_view
 from mvlib.ops.discrepancy import mmd
 from mvlib.ops.rows import unit_rows
 

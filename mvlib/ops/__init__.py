@@ -1,6 +1,6 @@
 """Kernels that more than one method uses."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "best_matching": "mvlib.ops.contingency",

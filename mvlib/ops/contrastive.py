@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 
 
 def clip_loss(

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 
 PRECISIONS = ("float32", "bfloat16")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 
 
 def mmd(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mvlib._validation import check_choice, check_n_clusters, check_number
+from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.ops.device import PRECISIONS, resolve_device
 from mvlib.ops.points import BlockedPoints, as_tensor
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.ops.device import PRECISIONS, resolve_device
 from mvlib.ops.points import as_tensor
 

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, lobpcg
 from sklearn.utils import check_random_state
 
-from mvlib._validation import check_choice, check_n_clusters, check_number
+from mvlib.check import check_choice, check_n_clusters, check_number
 
 SOLVERS = ("auto", "dense", "lobpcg")
 # Up to so many rows, LAPACK on the full matrix is quicker than it is long.

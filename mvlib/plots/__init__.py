@@ -1,6 +1,6 @@
 """Figures of the notebooks, in one style."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "use_style": "mvlib.plots.style",

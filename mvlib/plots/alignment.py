@@ -11,8 +11,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from mvlib._validation import check_choice
-from mvlib.experiments.alignment_tables import chance_of
+from mvlib.check import check_choice
+from mvlib.papers.set_clip_tables import chance_of
 from mvlib.plots.style import WIDTH
 
 if TYPE_CHECKING:

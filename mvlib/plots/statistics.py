@@ -11,10 +11,10 @@ import numpy as np
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from mvlib._validation import check_choice
-from mvlib.experiments.cells import mean_scores
-from mvlib.experiments.statistics import UNDECIDED, paired_comparisons, rank_table
+from mvlib.check import check_choice
 from mvlib.plots.style import WIDTH
+from mvlib.records.cells import mean_scores
+from mvlib.records.statistics import UNDECIDED, paired_comparisons, rank_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.plots.style import WIDTH
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import mvlib
-from mvlib._files import sha256_of, write_text
-from mvlib._reading import check_table, check_text, read_json
+from mvlib.files import check_table, check_text, read_json, sha256_of, write_text
 
 _PACKAGE = Path(mvlib.__file__).resolve().parent
 # A file's own number, size and times: the last of them cannot be set back.

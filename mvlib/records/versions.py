@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mvlib._reading import check_list, check_table, read_json
+from mvlib.files import check_list, check_table, read_json
 
 # Names as records have them, or their beginnings: "k-means" is also "k-means, view 1".
 VERSIONS = {

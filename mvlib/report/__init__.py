@@ -1,6 +1,6 @@
 """A folder of images into named groups, with a report that a browser opens offline."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "cluster_folder": "mvlib.report.clustering",

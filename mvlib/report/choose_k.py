@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from mvlib._validation import check_number, check_views
+from mvlib.check import check_number, check_views
 from mvlib.ops import cosine_kmeans, unit_rows
 
 HIGHEST = 20

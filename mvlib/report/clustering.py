@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.report import choose_k
 from mvlib.report.confidence import group_confidence
 from mvlib.report.decoding import MAX_PIXELS

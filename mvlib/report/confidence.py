@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from mvlib._validation import check_labels, check_views
+from mvlib.check import check_labels, check_views
 from mvlib.ops.rows import unit_rows
 
 MAX_POINTS = 2000

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 
 MAX_PIXELS = 50_000_000
 # PostScript would start a program, so what may be opened is a list.

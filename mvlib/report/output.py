@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mvlib._files import replacing
+from mvlib.files import replacing
 from mvlib.report.image_folder import printable
 from mvlib.report.result import FolderClustering
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mvlib._files import open_regular
+from mvlib.files import open_regular
 
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder, TextBank

@@ -1,6 +1,6 @@
 """Running what is planned: each run in a process group, here or on Dask's workers."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "Engine": "mvlib.run.engines",

@@ -22,7 +22,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from mvlib.experiments.schemas import quick_jsonschema
+from mvlib.records.schemas import quick_jsonschema
 from mvlib.records.sources import Stamp, checksum_of, package_files, stamp_of
 
 quick_jsonschema()

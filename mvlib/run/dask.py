@@ -23,12 +23,11 @@ from distributed.client import FutureCancelledError
 from distributed.comm import connect as reach
 from distributed.core import Status
 
-from mvlib._paths import project_root
-from mvlib._validation import check_number
-from mvlib.experiments import provenance
-from mvlib.experiments.keys import run_key
-from mvlib.experiments.plan import PlannedRun
-from mvlib.records import sources
+from mvlib.check import check_number
+from mvlib.files import project_root
+from mvlib.records import provenance, sources
+from mvlib.records.keys import run_key
+from mvlib.records.plan import PlannedRun
 from mvlib.run.engines import EngineLost, RunLostError
 from mvlib.run.process import execute
 from mvlib.run.saving import lost

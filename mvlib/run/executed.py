@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import write_text
-from mvlib._reading import check_list, read_json, shorten
-from mvlib.experiments.keys import code_cells
-from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.recorder import RESULTS_MIME
+from mvlib.files import check_list, read_json, shorten, write_text
+from mvlib.records.keys import code_cells
+from mvlib.records.plan import PlannedRun
+from mvlib.records.recorder import RESULTS_MIME
 
 # What a terminal obeys: sequences (CSI, OSC and their like), then any other control character.
 _SEQUENCES = re.compile(

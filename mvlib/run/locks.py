@@ -6,8 +6,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.records import records_file
+from mvlib.records.plan import PlannedRun
+from mvlib.records.store import records_file
 
 _FOLDER = ".running"
 

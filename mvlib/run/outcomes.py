@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mvlib.experiments.plan import PlannedRun
+from mvlib.records.plan import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Summary:
         for outcome in self.outcomes:
             if outcome.reason:
                 last = outcome.reason.strip().splitlines()[-1]
-                lines.append(f"{outcome.word} {outcome.run.name}: {last}")
+                lines.append(printable(f"{outcome.word} {outcome.run.name}: {last}"))
         return "\n".join(lines)
 
 
 def text_table(rows: list[tuple[str, ...]]) -> list[str]:
     """Return rows of text as aligned lines, in which a terminal has nothing to obey."""
-    rows = [tuple(map(_printable, row)) for row in rows]
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
@@ -72,5 +72,6 @@ def text_table(rows: list[tuple[str, ...]]) -> list[str]:
     ]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return text with a question mark for what a terminal would obey."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

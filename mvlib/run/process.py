@@ -19,10 +19,10 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from mvlib._paths import python_path
-from mvlib.experiments.keys import code_digest, code_in
-from mvlib.experiments.schemas import quick_jsonschema
+from mvlib.files import python_path
 from mvlib.records import sources
+from mvlib.records.keys import code_digest, code_in
+from mvlib.records.schemas import quick_jsonschema
 from mvlib.run.engines import RunLostError
 from mvlib.run.executed import plain_error, results_in
 

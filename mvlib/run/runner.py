@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from mvlib._paths import project_root
-from mvlib._validation import check_number
-from mvlib.experiments import provenance
-from mvlib.experiments.keys import code_cells, code_digest
-from mvlib.experiments.plan import PlannedRun
-from mvlib.records import sources
+from mvlib.check import check_number
+from mvlib.files import project_root
+from mvlib.records import provenance, sources
+from mvlib.records.keys import code_cells, code_digest
+from mvlib.records.plan import PlannedRun
 from mvlib.run.engines import Engine, EngineLost, LocalEngine, RunLostError
 from mvlib.run.executed import plain_error, refresh_prose
 from mvlib.run.interrupts import finishing_first

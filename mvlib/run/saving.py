@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mvlib._files import replacing
-from mvlib.experiments import provenance
-from mvlib.experiments.keys import data_checksums, record_key, run_key
-from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.records import (
+from mvlib.files import replacing
+from mvlib.records import provenance
+from mvlib.records.keys import data_checksums, record_key, run_key
+from mvlib.records.plan import PlannedRun
+from mvlib.records.sources import save_sources
+from mvlib.records.store import (
     Record,
     check_record,
     records_path,
     save_record,
     writing_records,
 )
-from mvlib.records.sources import save_sources
 from mvlib.records.versions import versions_of
 
 # Whatever is saved next would meet these again.

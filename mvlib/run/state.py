@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from mvlib._validation import check_choice
-from mvlib.experiments.keys import (
+from mvlib.check import check_choice
+from mvlib.records.keys import (
     CURRENT,
     EARLIER,
     code_cells,
@@ -18,10 +18,10 @@ from mvlib.experiments.keys import (
     run_key,
     staleness,
 )
-from mvlib.experiments.plan import PlannedRun
-from mvlib.experiments.recorder import COMMITTED_PROFILES
-from mvlib.experiments.records import Record, latest_records, load_records
+from mvlib.records.plan import PlannedRun
+from mvlib.records.recorder import COMMITTED_PROFILES
 from mvlib.records.sources import sources_are_those_of
+from mvlib.records.store import Record, latest_records, load_records
 from mvlib.records.versions import is_earlier
 
 RECORDED = "recorded"

@@ -8,8 +8,8 @@ import time
 import nbformat
 import pytest
 
-from mvlib.experiments.plan import plan_runs
-from mvlib.experiments.records import load_records, save_record
+from mvlib.records.plan import plan_runs
+from mvlib.records.store import load_records, save_record
 from mvlib.run.state import state_of
 
 if sys.platform != "linux":
@@ -28,7 +28,7 @@ notebook = "notebooks/toy/empty.ipynb"
 quick = {{ grid = {{ x = {numbers} }}, minutes = 0.1 }}
 """
 RECORD = """
-from mvlib.experiments import Recorder
+from mvlib.records import Recorder
 recorder = Recorder("toy", "empty", profile, "cpu")
 recorder.add("Toy", "wiki", measures={"one": 1.0})
 recorder.finish()

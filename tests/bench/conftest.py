@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mvlib.experiments import Ratio, save_benchmark
+from mvlib.records import Ratio, save_benchmark
 
 RATIOS: dict[str, list[Ratio]] = defaultdict(list)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mvlib.experiments import Fault, save_faults
-from mvlib.experiments.faults import FAILED, NOT_TRIED, PASSED
-from mvlib.experiments.provenance import versions
+from mvlib.records import Fault, save_faults
+from mvlib.records.faults import FAILED, NOT_TRIED, PASSED
+from mvlib.records.provenance import versions
 
 KEPT: dict[str, Fault] = {}
 

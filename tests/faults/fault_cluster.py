@@ -17,7 +17,7 @@ from fault_project import (
     work_of,
 )
 
-from mvlib.experiments.records import load_records
+from mvlib.records.store import load_records
 
 SEED = 20_261_122
 TIMES = 4
@@ -27,7 +27,7 @@ MOST_GROWTH_MB = 20
 SMART = """
 import numpy as np
 from mvlib import SMART, data
-from mvlib.experiments.smart_runs import record_final
+from mvlib.tasks.views import record_final
 data_set = data.load("handwritten")
 views = [view[::5] for view in data.min_max_scale(data_set.Xs)]
 problem = data.partially_align(views, data_set.y[::5], aligned_ratio, 20)

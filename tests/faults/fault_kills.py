@@ -18,7 +18,7 @@ from fault_project import (
     workers_in,
 )
 
-from mvlib.experiments.records import load_records
+from mvlib.records.store import load_records
 
 SEED = 20_261_122
 TIMES = 4

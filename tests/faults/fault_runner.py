@@ -15,7 +15,7 @@ from fault_project import (
     work_of,
 )
 
-from mvlib.experiments.records import latest_records, load_records
+from mvlib.records.store import latest_records, load_records
 
 CLOCK = '''
 """A clock that is a year behind once a file says so."""

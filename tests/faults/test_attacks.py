@@ -25,8 +25,8 @@ from runner_projects import (
     write_notebook,
 )
 
-from mvlib.experiments import load_records, plan_runs, save_record
-from mvlib.experiments.published import load_published
+from mvlib.records import load_records, plan_runs, save_record
+from mvlib.records.published import load_published
 from mvlib.report.word_lists import read_lines
 from mvlib.run import process, run_all
 from mvlib.run.saving import lost, make_record

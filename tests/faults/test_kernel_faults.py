@@ -5,7 +5,7 @@ import json
 import pytest
 from fault_project import complaints, experiment, make_project, mvlib, processes_in
 
-from mvlib.experiments.records import load_records
+from mvlib.records.store import load_records
 
 NOTEBOOKS = {
     "memory": """

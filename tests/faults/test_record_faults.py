@@ -6,7 +6,7 @@ import pytest
 from fault_project import SmallDisk
 from test_experiments_records import make_record
 
-from mvlib.experiments.records import latest_records, load_records, records_path, save_record
+from mvlib.records.store import latest_records, load_records, records_path, save_record
 
 
 def keys(root):

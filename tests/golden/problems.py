@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 
 from mvlib import data
-from mvlib._paths import embedded_data
 from mvlib.encoders import TextBank, shipped
 from mvlib.encoders.heads import Heads
+from mvlib.files import embedded_data
 
 
 @cache

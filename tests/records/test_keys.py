@@ -5,10 +5,9 @@ import json
 
 import pytest
 
-from mvlib.experiments import provenance
-from mvlib.experiments.keys import record_key, run_key, staleness
-from mvlib.experiments.plan import PlannedRun
-from mvlib.records import sources, versions
+from mvlib.records import provenance, sources, versions
+from mvlib.records.keys import record_key, run_key, staleness
+from mvlib.records.plan import PlannedRun
 from mvlib.records.sources import save_sources
 from mvlib.run.saving import lost, make_record
 

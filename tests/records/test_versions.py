@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mvlib.experiments import load_records
-from mvlib.experiments.plan import load_plan, plan_papers
+from mvlib.records import load_records
+from mvlib.records.plan import load_plan, plan_papers
 from mvlib.records.versions import LEDGER, VERSIONS, method_of, recorded_versions
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -46,8 +46,8 @@ def test_each_cell_has_its_own_outputs_and_the_kernel_is_gone_at_the_end(tmp_pat
 
 
 def test_a_kernel_says_which_modules_it_has_loaded(tmp_path):
-    client, _ = executed(tmp_path, "import mvlib._lazy", "from mvlib.ops import contingency")
-    assert {"_lazy.py", "ops/contingency.py"} <= set(client.sources)
+    client, _ = executed(tmp_path, "import mvlib.files", "from mvlib.ops import contingency")
+    assert {"files.py", "ops/contingency.py"} <= set(client.sources)
     assert "ops/sinkhorn.py" not in client.sources
     name = "ops/contingency.py"
     assert client.sources[name] == (sources.stamp_of(name), sources.checksum_of(name))

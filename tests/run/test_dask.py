@@ -23,9 +23,8 @@ from runner_projects import (
     without_times,
 )
 
-from mvlib.experiments import load_records, plan_runs
-from mvlib.experiments.provenance import available_cores
-from mvlib.records import sources
+from mvlib.records import load_records, plan_runs, sources
+from mvlib.records.provenance import available_cores
 from mvlib.run import RunLostError, run_all
 from mvlib.run.dask import (
     CORES,
@@ -179,7 +178,7 @@ def test_other_sources_are_refused_with_the_name_of_the_worker(
 def test_other_versions_are_refused_and_listed(disturbed, monkeypatch):
     root, _, engine, *_ = disturbed
     others = {"python": "3.2.1", "mvlib": "0", "torch": "0.1"}
-    monkeypatch.setattr("mvlib.experiments.provenance.versions", lambda: others)
+    monkeypatch.setattr("mvlib.records.provenance.versions", lambda: others)
     outcome = submit(engine, "look_around", task_of(root)).result(SECONDS)
     assert "has other versions than the runner: python 3." in outcome["error"]
     assert "in place of 3.2.1, torch " in outcome["error"]
@@ -395,7 +394,7 @@ def test_cards_are_shared_evenly_and_given_back():
 
 
 def test_cores_are_shared_out_among_the_slots_of_a_machine(monkeypatch):
-    monkeypatch.setattr("mvlib.experiments.provenance.available_cores", lambda: 12)
+    monkeypatch.setattr("mvlib.records.provenance.available_cores", lambda: 12)
     assert share_of_cores(1, 3) == 4
     assert share_of_cores(2, 1) == 6
     assert share_of_cores(1, 100) == 1

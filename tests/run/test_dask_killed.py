@@ -16,7 +16,7 @@ from runner_projects import (
     wait_for,
 )
 
-from mvlib.experiments import load_records
+from mvlib.records import load_records
 
 LONG = """
 paper = "toy"

@@ -17,7 +17,7 @@ from runner_projects import (
     write_notebook,
 )
 
-from mvlib.experiments import load_records
+from mvlib.records import load_records
 from mvlib.run.engines import LocalEngine, RunLostError
 
 ONE = PLAN.replace("x = [1, 2]", "x = [1]")

@@ -16,7 +16,7 @@ from runner_projects import (
     wait_for,
 )
 
-from mvlib.experiments import load_records, plan_runs
+from mvlib.records import load_records, plan_runs
 from mvlib.run import run_all
 from mvlib.run.interrupts import finishing_first
 

@@ -16,7 +16,7 @@ from runner_projects import (
     wait_for,
 )
 
-from mvlib.experiments import load_records, plan_runs
+from mvlib.records import load_records, plan_runs
 from mvlib.run import run_all
 from mvlib.run.locks import Locks
 
@@ -105,7 +105,7 @@ def test_a_run_whose_runner_gave_up_is_taken_over(project):
 def test_a_lock_ends_with_its_process_however_it_ends(project):
     code = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from mvlib.experiments import plan_runs\n"
+        "from mvlib.records import plan_runs\n"
         "from mvlib.run.locks import Locks\n"
         "root = Path(sys.argv[1])\n"
         "locks = Locks(root)\n"

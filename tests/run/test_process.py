@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from mvlib.experiments import plan_runs
+from mvlib.records import plan_runs
 from mvlib.run.engines import RunLostError
 from mvlib.run.executed import plain_error
 from mvlib.run.process import Group, _run, memory_bytes, memory_of
@@ -103,6 +104,24 @@ def test_the_limit_of_time_is_that_and_does_not_follow_a_clock_that_is_set(group
     assert group.watch(0.6, 1e12, lambda: True) == "stopped after its limit of 0.01 minutes"
     assert 0.6 <= time.monotonic() - begun < 20
     assert not any(map(is_alive, group.members()))
+
+
+def test_a_run_is_stopped_at_its_limit_of_time_and_not_a_second_later(monkeypatch, tmp_path):
+    now = iter([0.0, 59.5, 59.5, 60.5, *[60.5] * 9])
+    clock = SimpleNamespace(monotonic=lambda: next(now), thread_time=lambda: 0.0)
+    monkeypatch.setattr("mvlib.run.process.time", clock)
+    looks = iter([True] * 4)
+
+    class Child:
+        pid = 0
+
+        def wait(self, seconds):
+            raise subprocess.TimeoutExpired("child", seconds)
+
+    group = Group(Child(), "mark")
+    monkeypatch.setattr(group, "members", list)
+    reason = group.watch(60, 1e12, lambda: next(looks, False))
+    assert reason == "stopped after its limit of 1 minutes"
 
 
 def is_alive(process):

@@ -18,8 +18,8 @@ from runner_projects import (
     without_times,
 )
 
-from mvlib.experiments.plan import plan_runs
-from mvlib.experiments.records import check_record, load_records
+from mvlib.records.plan import plan_runs
+from mvlib.records.store import check_record, load_records
 
 
 @pytest.fixture(scope="module")

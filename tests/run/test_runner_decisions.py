@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from runner_projects import Stub, make_stub_project, write
 
-from mvlib.experiments import load_records, plan_runs
+from mvlib.records import load_records, plan_runs
 from mvlib.run import RunLostError, run_all
 from mvlib.run.state import git_state, state_of
 
@@ -102,7 +102,7 @@ def test_a_repeat_that_fails_costs_no_committed_result(project, profile):
 def test_full_records_of_other_package_versions_count(project, monkeypatch):
     versions = {"python": "3.10.1", "mvlib": "0.0.1", "torch": "1.0"}
     with monkeypatch.context() as other_machine:
-        other_machine.setattr("mvlib.experiments.provenance.versions", lambda: versions)
+        other_machine.setattr("mvlib.records.provenance.versions", lambda: versions)
         run(project)
     assert words(run(project)) == ["recorded", "recorded"]
 

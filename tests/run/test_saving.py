@@ -7,9 +7,9 @@ import pytest
 from runner_projects import STUB_PLAN, Stub, make_stub_project
 
 from mvlib.cli import main
-from mvlib.experiments import load_records, plan_runs
-from mvlib.experiments.keys import record_key, run_key
-from mvlib.experiments.provenance import versions
+from mvlib.records import load_records, plan_runs
+from mvlib.records.keys import record_key, run_key
+from mvlib.records.provenance import versions
 from mvlib.run import RunLostError, run_all
 from mvlib.run.saving import check_folders
 
@@ -134,7 +134,7 @@ def test_an_odd_executed_notebook_is_not_saved(project, more, reason):
 def test_data_are_looked_for_where_the_run_executes(tmp_path, monkeypatch):
     plan = MANY.replace("seeds = [1", 'datasets = ["deep-animal"]\nseeds = [1')
     project = make_stub_project(tmp_path, plan)
-    monkeypatch.setattr("mvlib.data.fetch_all", lambda name: pytest.fail("fetched here"))
+    monkeypatch.setattr("mvlib.data.fetch", lambda name: pytest.fail("fetched here"))
     assert set(words(run(project, Stub()))) == {"cannot"}
     assert set(words(run(project, Stub(remote=True, cannot="none on worker 1")))) == {"cannot"}
     assert load_records(root=project) == []

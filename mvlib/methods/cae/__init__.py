@@ -1,6 +1,6 @@
 """CAE: hierarchical semantic alignment for image clustering, without training."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "CAE": "mvlib.methods.cae.estimator",

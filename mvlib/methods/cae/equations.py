@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods.tac.equations import softmax_counterpart
 from mvlib.methods.words import (
     BLOCK_BYTES,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib._validation import check_choice
+from mvlib.check import check_choice
 from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.cae.equations import (
     COLUMN_MARGINALS,

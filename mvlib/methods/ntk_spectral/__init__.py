@@ -1,6 +1,6 @@
 """NTK spectral clustering: visual nearness and shared nouns in one affinity."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "Diffusion": "mvlib.methods.ntk_spectral.equations",

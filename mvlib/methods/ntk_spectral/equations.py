@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from scipy import sparse
 from tqdm import tqdm
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods.words import check_features, check_same_space
 from mvlib.ops import resolve_device
 

@@ -11,7 +11,7 @@ import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.cluster_naming import name_clusters

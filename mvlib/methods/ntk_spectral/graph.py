@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     SEMANTIC,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from scipy import linalg, sparse
 from tqdm import tqdm
 
-from mvlib._validation import check_choice, check_n_clusters, check_number
+from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     SEMANTIC,

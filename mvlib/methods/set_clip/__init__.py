@@ -1,6 +1,6 @@
 """Set-CLIP: aligning two modalities with few known pairs or none."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "NINETEEN_BANDWIDTHS": "mvlib.methods.set_clip.equations",

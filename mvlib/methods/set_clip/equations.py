@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.ops.contrastive import clip_loss
 from mvlib.ops.discrepancy import check_clouds, joint_squared_distances, mmd
 

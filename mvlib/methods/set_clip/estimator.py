@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods import training
 from mvlib.methods.alignment_frame import AlignmentMethod
 from mvlib.methods.set_clip.equations import (

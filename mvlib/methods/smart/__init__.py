@@ -1,6 +1,6 @@
 """SMART: semantic matching contrastive learning for partially view-aligned clustering."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "SMART": "mvlib.methods.smart.estimator",

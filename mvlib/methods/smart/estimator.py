@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.utils.validation import check_is_fitted
 
-from mvlib._validation import (
+from mvlib.check import (
     check_choice,
     check_labels,
     check_mask,

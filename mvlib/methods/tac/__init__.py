@@ -1,6 +1,6 @@
 """TAC: text-aided clustering, without training and with trained heads."""
 
-from mvlib._lazy import attach
+from mvlib.files import attach
 
 _EXPORTS = {
     "TAC": "mvlib.methods.tac.estimator",

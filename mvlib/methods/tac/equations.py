@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mvlib._validation import check_number
+from mvlib.check import check_number
 from mvlib.methods.words import check_pair, softmax_blocks, weighted_sums
 from mvlib.ops import top_k, unit_rows
 

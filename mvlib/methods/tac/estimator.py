@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from mvlib._validation import check_choice, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.tac.equations import (

@@ -1,4 +1,4 @@
-"""MvCLN at small size: losses, distances, margin and embedding by setting; matchings."""
+"""MvCLN at small size: losses, distances, margin and mean embedding by setting; matchings."""
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ SETTINGS = {
     "hidden_dims": (32, 32),
     "epochs": 3,
     "batch_size": 256,
-    "learning_rate": 1e-3,
+    "n_negatives": 10,
+    "learning_rate": 3e-4,
     "match_batch_size": 64,
     "random_state": 3,
     "device": "cpu",
@@ -25,17 +26,27 @@ def fitted(n_aligned=80, **settings):
         aligned = some(160, n_aligned)
         rows = np.arange(160)
         rows[~aligned] = np.random.default_rng(0).permutation(rows[~aligned])
-        model = MvCLN(10, **SETTINGS | settings).fit([first, second[rows]], aligned=aligned)
-        # In the order of the rows: matches of all but equal distance hang on the processor.
-        second_half = model.embedding_[np.argsort(model.matching_), SETTINGS["embedding_dim"] :]
-        return {
-            **model.history_,
-            "margin": model.margin_,
-            "embedding of view 1": model.embedding_[:, : SETTINGS["embedding_dim"]],
-            "embedding of view 2": second_half,
-        }
+        views = [first, second[rows]]
+        model = MvCLN(10, **SETTINGS | settings).fit(views, aligned=aligned)
+        H_1, H_2 = normalized_by_batch(model.network_, views)
+        means = {"view 1": H_1.mean(dim=0), "view 2": H_2.mean(dim=0)}
+        return {**model.history_, "margin": model.margin_, **means}
 
     return run
+
+
+@torch.no_grad()
+def normalized_by_batch(network, views):
+    """Embed without the running means, which hang on how the processor rounds.
+
+    Biases before batch normalisation have no gradient but what rounding leaves, and Adam
+    makes a full step of it.
+    """
+    network.train()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.eval()
+    return [encode(torch.tensor(X)) for encode, X in zip(network, views, strict=True)]
 
 
 def matchings():
@@ -54,9 +65,9 @@ def matchings():
 
 CASES = {
     "half aligned": Case(fitted()),
-    "all aligned": Case(fitted(n_aligned=160)),
+    "all aligned": Case(fitted(n_aligned=160, epochs=2)),
     "robust from the second epoch on": Case(fitted(switch=0.0)),
     "margin given": Case(fitted(margin=2.5)),
-    "no dropout, five negatives": Case(fitted(dropout=0.0, n_negatives=5)),
+    "no dropout": Case(fitted(dropout=0.0)),
     "matching of random rows": Case(matchings),
 }

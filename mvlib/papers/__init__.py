@@ -1,0 +1,3 @@
+"""What several notebooks of one chapter share."""
+
+__all__: list[str] = []

@@ -1,0 +1,134 @@
+"""What the SMART notebooks share: settings by profile, comparisons over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from mvlib.check import check_choice
+from mvlib.methods import SMART
+from mvlib.methods.smart import PAPER_SETTINGS
+from mvlib.records.recorder import PROFILES
+from mvlib.tasks.views import AUTHORS, ONE, TWENTY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUICK = {
+    "hidden_dims": (128, 128, 128),
+    "epochs": 20,
+    "batch_size": 500,
+    "learning_rate": 2e-3,
+}
+
+REDUCED = {
+    "hidden_dims": (512, 512, 512),
+    "epochs": 40,
+    "batch_size": 500,
+    "learning_rate": 5e-4,
+    "precision": "bfloat16",
+}
+
+ABLATIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "L_rec": {"lambda1": 0.0, "lambda2": 0.0},
+        "L_rec + L_smc": {"lambda1": 0.0},
+        "L_rec + L_vda": {"lambda2": 0.0},
+        "all, L_vda diagonal only": {"vda_terms": ("diagonal",)},
+        "all, L_vda structure only": {"vda_terms": ("structure",)},
+        "all": {},
+    }
+)
+
+
+def smart_settings(dataset: str, profile: str) -> dict[str, Any]:
+    """Return SMART's settings for a data set under a profile.
+
+    Parameters
+    ----------
+    dataset : str
+        A data set's name. One that the paper does not have takes its "other" settings.
+    profile : {"quick", "reduced", "full"}
+        "full" is the paper's table. The others narrow the layers, shorten the training and
+        raise the learning rate: "quick" runs in seconds, "reduced" in half a minute. Their
+        numbers are not the paper's and never stand beside them.
+
+    Returns
+    -------
+    dict of str to object
+        Keyword arguments of `SMART`.
+
+    Raises
+    ------
+    ValueError
+        If the profile is unknown.
+    """
+    check_choice("profile", profile, PROFILES)
+    settings = SMART.paper_settings(dataset if dataset in PAPER_SETTINGS else "other")
+    return settings | {"quick": QUICK, "reduced": REDUCED, "full": {}}[profile]
+
+
+def compare_seeds(frame: pd.DataFrame, method: str, floor: str) -> str:
+    """Say in a line by how much the last epoch of a method is ahead of a floor.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `Recorder.frame` gives it, both methods with the same seeds.
+    method, floor : str
+        Names in the column `method`.
+
+    Returns
+    -------
+    str
+        Mean difference in points, its spread, and in how many seeds it is positive.
+    """
+    last = frame[frame["rule"] == "last"]
+    ours, theirs = (
+        last[last["method"] == name].set_index("seed")["acc"] for name in (method, floor)
+    )
+    return f"{method}, last epoch, minus {floor}: {_difference(ours, theirs)}"
+
+
+def compare_rules(frame: pd.DataFrame) -> str:
+    """Say in lines what the oracle epoch adds, and what honest choices add.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As the notebook `selection` records it.
+
+    Returns
+    -------
+    str
+        A line a comparison.
+    """
+    by = ["rule", "features", "init", "starts", "seed"]
+    cells = frame.set_index(by)["acc"].sort_index()
+    honest = cells["last", "eval", *ONE]
+    others = {
+        "oracle epoch in train mode, the authors' start (their protocol)": cells[
+            "oracle", "train", *AUTHORS
+        ],
+        "oracle epoch in train mode": cells["oracle", "train", *ONE],
+        "oracle epoch in eval mode": cells["oracle", "eval", *ONE],
+        "epoch of the lowest loss": cells["loss", "eval", *ONE],
+        "central epoch": cells["central", "eval", *ONE],
+        "last epoch, the authors' start": cells["last", "eval", *AUTHORS],
+        "last epoch, best of 20 starts": cells["last", "eval", *TWENTY],
+        "central epoch, best of 20 starts": cells["central", "eval", *TWENTY],
+        "oracle epoch in train mode, best of 20 starts": cells["oracle", "train", *TWENTY],
+    }
+    return "\n".join(
+        f"{name}, minus last epoch from one start: {_difference(acc, honest)}"
+        for name, acc in others.items()
+    )
+
+
+def _difference(ours: pd.Series, theirs: pd.Series) -> str:
+    points = 100 * (ours - theirs)
+    return (
+        f"{points.mean():+.1f} ± {points.std():.1f} points, "
+        f"ahead in {int((points > 0).sum())} of {len(points)} seeds"
+    )

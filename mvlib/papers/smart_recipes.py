@@ -1,0 +1,99 @@
+"""What a reproduction may do otherwise around SMART: scale, order, first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import minmax_scale, scale
+from torch import nn
+
+from mvlib.check import check_choice
+from mvlib.data import Dataset, PartialAlignment, min_max_scale, partially_align
+from mvlib.methods import SMART
+
+PAPER_RECIPE = "as in the paper"
+
+_VIEWS: Mapping[str, Callable[[Sequence[np.ndarray]], list[np.ndarray]]] = MappingProxyType(
+    {
+        "each column to [0, 1]": lambda Xs: [minmax_scale(X).astype(np.float32) for X in Xs],
+        "each column standardised": lambda Xs: [
+            scale(X.astype(np.float64)).astype(np.float32) for X in Xs
+        ],
+        "view 2 first": lambda Xs: min_max_scale(Xs[::-1]),
+    }
+)
+_SETTINGS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {"float32 products": {"precision": "float32"}}
+)
+_XAVIER = "Xavier's first weights"
+
+RECIPES = (PAPER_RECIPE, *_VIEWS, _XAVIER, *_SETTINGS)
+
+
+def fit_recipe(
+    recipe: str,
+    data_set: Dataset,
+    aligned_ratio: float,
+    split: int,
+    settings: Mapping[str, Any],
+) -> tuple[SMART, PartialAlignment]:
+    """Train SMART with one choice around its equations changed.
+
+    Parameters
+    ----------
+    recipe : str
+        One of `RECIPES`. "as in the paper" scales each view to [0, 1] as one block, takes the
+        views in their order, and torch's own first weights. Each other one changes what its
+        name says: the scale of the views, which view comes first and is named, the first
+        weights of the linear layers (Glorot and Bengio's uniform ones, biases 0), or the
+        precision of the networks' products.
+    data_set : Dataset
+        Two views and their labels, not scaled.
+    aligned_ratio : float
+        The share of aligned rows.
+    split : int
+        Seed of which rows are aligned.
+    settings : mapping
+        Further arguments of `SMART`, `random_state` among them.
+
+    Returns
+    -------
+    model : SMART
+        Fitted.
+    problem : PartialAlignment
+        What it was fitted on. Its labels are those of the view that came first.
+
+    Raises
+    ------
+    ValueError
+        If the recipe is unknown, or as `mvlib.data.partially_align` and `SMART.fit` do.
+    """
+    check_choice("recipe", recipe, RECIPES)
+    views = _VIEWS.get(recipe, min_max_scale)(data_set.Xs)
+    problem = partially_align(views, data_set.y, aligned_ratio, split)
+    model = SMART(data_set.n_clusters, **(dict(settings) | _SETTINGS.get(recipe, {})))
+    if recipe == _XAVIER:
+        with _linear_layers_start(_xavier):
+            model.fit(problem.Xs, aligned=problem.aligned)
+    else:
+        model.fit(problem.Xs, aligned=problem.aligned)
+    return model, problem
+
+
+@contextmanager
+def _linear_layers_start(draw: Callable[[nn.Linear], None]) -> Iterator[None]:
+    kept = nn.Linear.reset_parameters
+    nn.Linear.reset_parameters = draw
+    try:
+        yield
+    finally:
+        nn.Linear.reset_parameters = kept
+
+
+def _xavier(layer: nn.Linear) -> None:
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)

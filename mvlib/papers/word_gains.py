@@ -1,0 +1,328 @@
+"""When words help: gains over k-means, beside the gap between zero-shot and k-means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvlib.check import check_number
+from mvlib.data import describe
+from mvlib.encoders import TextBank
+from mvlib.methods import (
+    CAE,
+    CLIPKMeans,
+    adaptive_fusion,
+    counterpart,
+    optimal_transport_plan,
+)
+from mvlib.metrics import accuracy, clustering_scores
+from mvlib.records.recorder import Recorder
+from mvlib.records.statistics import paired_comparisons
+from mvlib.tasks.images_with_words import (
+    METHODS,
+    VisionProblem,
+    record_fit,
+    run_methods,
+    with_images,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KMEANS = "k-means of images"
+WITH_WORDS = ("TAC, no training", "CAE")
+REAL, RANDOM = "CAE with real words", "CAE with random words"
+CHOSEN = "CAE with words chosen among random ones"
+
+
+def class_subsets(n_classes: int, n_subsets: int, random_state: int = 0) -> list[np.ndarray]:
+    """Return all classes, then random halves of them.
+
+    Parameters
+    ----------
+    n_classes : int
+        How many classes there are.
+    n_subsets : int
+        How many halves, drawn one by one; two may be equal.
+    random_state : int, default=0
+        Seed of the draws.
+
+    Returns
+    -------
+    list of ndarray of int64
+        Sorted class numbers: `n_subsets` + 1 of them.
+
+    Raises
+    ------
+    ValueError
+        If there are under four classes or `n_subsets` is negative.
+    """
+    check_number("n_classes", n_classes, low=4, integer=True)
+    check_number("n_subsets", n_subsets, low=0, integer=True)
+    rng = np.random.default_rng(random_state)
+    halves = [rng.permutation(n_classes)[: n_classes // 2] for _ in range(n_subsets)]
+    return [np.arange(n_classes), *map(np.sort, halves)]
+
+
+def restrict(problem: VisionProblem, classes: Sequence[int]) -> VisionProblem:
+    """Return a problem with the images of some classes alone.
+
+    Parameters
+    ----------
+    problem : VisionProblem
+        The whole.
+    classes : sequence of int
+        Class numbers, sorted. Their images get the labels 0, 1, ... in this order.
+
+    Returns
+    -------
+    VisionProblem
+        With the same words. Its centres come from its own images: those of the train split
+        have no labels to choose by.
+    """
+    part = with_images(problem, np.flatnonzero(np.isin(problem.y, classes)))
+    some = replace(
+        part.data_set,
+        y=np.searchsorted(classes, part.y),
+        class_names=tuple(part.data_set.class_names[number] for number in classes),
+    )
+    chosen = problem.classes[np.asarray(classes)]
+    return replace(part, data_set=some, train_images=None, classes=chosen)
+
+
+def gains_over_kmeans(
+    recorder: Recorder, problem: VisionProblem, seeds: Sequence[int], n_subsets: int
+) -> None:
+    """Run the methods on a set and on random halves of its classes, and record the gains.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Takes the results of the methods with words, with parameters `subset` (0 is the
+        whole) and `kind` (method and encoder), and measures in points: `gap`, zero-shot
+        less k-means, and `gain`, the method less k-means of the same seed.
+    problem : VisionProblem
+        The whole.
+    seeds : sequence of int
+        Of the methods.
+    n_subsets : int
+        See `class_subsets`.
+    """
+    for number, classes in enumerate(class_subsets(problem.n_clusters, n_subsets)):
+        part = restrict(problem, classes) if number else problem
+        model, names = METHODS["zero-shot"](part, None, 1)
+        upper = accuracy(part.y, model.fit(part.images, names).labels_)
+        for seed in seeds:
+            floor, _ = METHODS[KMEANS](part, seed, 20)
+            lower = accuracy(part.y, floor.fit(part.images).labels_)
+            for name in WITH_WORDS:
+                given = {"subset": number, "kind": f"{name}, {problem.encoder.name}"}
+                _record_gain(recorder, part, name, seed, given, lower, upper)
+
+
+def _record_gain(
+    recorder: Recorder,
+    part: VisionProblem,
+    name: str,
+    seed: int,
+    given: dict[str, object],
+    lower: float,
+    upper: float,
+) -> None:
+    scratch = Recorder(recorder.paper, recorder.experiment, recorder.profile, recorder.device)
+    run_methods(scratch, part, [seed], [name])
+    (result,) = scratch.results
+    recorder.add(
+        name,
+        part.name,
+        seed=seed,
+        parameters=result["parameters"] | given,
+        metrics=result["metrics"],
+        seconds=result["seconds"],
+        measures={
+            "gap": 100 * (upper - lower),
+            "gain": 100 * (result["metrics"]["last"]["acc"] - lower),
+        },
+    )
+
+
+def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return how well the gap orders the gain, for each method and encoder.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `gains_over_kmeans` records it.
+
+    Returns
+    -------
+    DataFrame
+        method, encoder, `problems` (seeds averaged), Spearman's rank correlation of gap and
+        gain, the share of problems in which both have the same sign, and the mean gain in
+        points. No p-value: halves of one set share images.
+    """
+    import pandas as pd
+
+    rows = []
+    keys = ["dataset", "subset"]
+    for (method, encoder), some in frame.groupby(["method", "encoder"], sort=False):
+        means = some.groupby(keys)[["measure_gap", "measure_gain"]].mean()
+        gap, gain = means["measure_gap"], means["measure_gain"]
+        rows.append(
+            {
+                "method": method,
+                "encoder": encoder,
+                "problems": len(means),
+                "rank correlation": gap.corr(gain, method="spearman"),
+                "same sign": float((np.sign(gap) == np.sign(gain)).mean()),
+                "mean gain": gain.mean(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
+    """Return a bank in which the features of some texts are random directions.
+
+    Parameters
+    ----------
+    bank : TextBank
+        Texts and features.
+    share : float
+        From 0 to 1, of the texts.
+    random_state : int
+        Seed. With one seed, a larger share holds the smaller one.
+
+    Returns
+    -------
+    TextBank
+        The same texts; a corrupted feature keeps its length.
+    """
+    check_number("share", share, low=0, high=1)
+    rng = np.random.default_rng(random_state)
+    n = len(bank.texts)
+    order = rng.permutation(n)
+    noise = rng.standard_normal(bank.features.shape).astype(np.float32)
+    noise *= np.linalg.norm(bank.features, axis=1, keepdims=True) / np.linalg.norm(
+        noise, axis=1, keepdims=True
+    )
+    changed = np.zeros(n, dtype=bool)
+    changed[order[: round(share * n)]] = True
+    return TextBank(bank.texts, np.where(changed[:, None], noise, bank.features))
+
+
+def corrupted_words(
+    recorder: Recorder, problem: VisionProblem, seeds: Sequence[int], shares: Sequence[float]
+) -> pd.DataFrame:
+    """Run CAE with a share of its words corrupted, and k-means, and record them.
+
+    The words that CAE keeps are corrupted, not those that it chooses from: of a half-random
+    bank the centres keep the real half. What CAE makes of a bank that is random throughout is
+    recorded as the method `CHOSEN`.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Takes the results, with the parameter `corrupted`. k-means of the images, which no
+        word reaches, is fitted once a seed and recorded for every share.
+    problem : VisionProblem
+        The images and both banks.
+    seeds : sequence of int
+        Of the methods and of the corruption.
+    shares : sequence of float
+        Of the kept words of either kind; see `corrupt`.
+
+    Returns
+    -------
+    DataFrame
+        All that the recorder holds.
+    """
+    for seed in seeds:
+        run_methods(recorder, problem, [seed], [KMEANS])
+        floor = recorder.results.pop()
+        model = CAE(problem.n_clusters, random_state=seed)
+        model.fit(problem.images, problem.texts, problem.train_images)
+        for share in shares:
+            given = floor["parameters"] | {"corrupted": share}
+            recorder.add(**(floor | {"parameters": given}))
+            labels = _labels_with(model, problem, share, seed)
+            scores = {"last": clustering_scores(problem.y, labels)}
+            recorder.add("CAE", problem.name, seed, given, scores)
+        other = replace(
+            problem,
+            nouns=corrupt(problem.nouns, 1, seed),
+            captions=corrupt(problem.captions, 1, seed + 1),
+        )
+        model = CAE(problem.n_clusters, random_state=seed)
+        record_fit(recorder, CHOSEN, other, model, other.texts, {"corrupted": 1.0})
+    return recorder.frame()
+
+
+def _labels_with(model: CAE, problem: VisionProblem, share: float, seed: int) -> np.ndarray:
+    """Return the clusters of CAE's later steps on its kept words, a share of them corrupted."""
+    told = []
+    for number, (kind, rows) in enumerate(model.history_["kept"].items()):
+        bank = problem.texts[kind]
+        kept = TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
+        words = corrupt(kept, share, seed + number).features
+        found = optimal_transport_plan(
+            problem.images, words, epsilon=model.epsilon, max_iter=model.max_iter
+        )
+        told.append(counterpart(problem.images, words, found.plan))
+    fused, _ = adaptive_fusion(problem.images, told, gamma=model.gamma, fusion=model.fusion)
+    return CLIPKMeans(problem.n_clusters, random_state=seed).fit(fused).labels_
+
+
+def random_words_differences(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what CAE gains over k-means and over its real words, by share of random words.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `corrupted_words` records it, with the share 0.
+
+    Returns
+    -------
+    DataFrame
+        data set, A, B, n (seeds that both have), and the mean of A minus B in points with
+        its 95 % interval over seeds: each share of random words beside k-means of the
+        images, then beside the real words.
+    """
+    import pandas as pd
+
+    tables = []
+    for dataset, some in frame.groupby("dataset", sort=False):
+        words = (
+            some["corrupted"].map(_words_name).where(some["method"] == "CAE", some["method"])
+        )
+        some = some.assign(words=words).drop_duplicates(["words", "seed"])
+        others = [name for name in some["words"].unique() if name not in (KMEANS, REAL)]
+        pairs = [(name, KMEANS) for name in (REAL, *others)] + [(n, REAL) for n in others]
+        found = paired_comparisons(some, pairs, by=("seed",), column="words")
+        tables.append(found.assign(**{"data set": describe(dataset).title}))
+    columns = ["data set", "A", "B", "n", "difference", "ci_low", "ci_high"]
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def _words_name(share: float) -> str:
+    return {0: REAL, 1: RANDOM}.get(share, f"CAE, {share:.0%} random words")
+
+
+def random_words_sentences(frame: pd.DataFrame) -> str:
+    """Return a Markdown list: what `random_words_differences` says of words all random."""
+    table = random_words_differences(frame)
+    table = table[table["A"].isin([REAL, RANDOM, CHOSEN])]
+    lines = []
+    for dataset, some in table.groupby("data set", sort=False):
+        said = [_sentence(row) for row in some.to_dict("records")]
+        lines.append(f"- {dataset}, {some['n'].iloc[0]} seeds: {'; '.join(said)}.")
+    return "\n".join(lines)
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    low, high, points = row["ci_low"], row["ci_high"], row["difference"]
+    said = "not told apart from" if low <= 0 <= high else "below" if points < 0 else "above"
+    return f"{row['A']} is {said} {row['B']} ({points:+.1f} points, {low:+.1f} to {high:+.1f})"

@@ -1,0 +1,377 @@
+"""What the notebooks on images and words look into: plans, words, and who was put right."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvlib import encoders
+from mvlib.methods import CAE, SIC, optimal_transport_plan, theorem_1_quantities
+from mvlib.metrics import clustering_scores
+from mvlib.ops import best_matching, contingency_table, unit_rows
+from mvlib.records.recorder import Recorder
+from mvlib.tasks.images_with_words import VisionProblem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def record_sic(
+    recorder: Recorder,
+    problem: VisionProblem,
+    seed: int,
+    parameters: Mapping[str, Any] | None = None,
+) -> SIC:
+    """Fit SIC and record its last epoch, and the epoch that its script would keep.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Takes the result, under the rules "last" and "oracle".
+    problem : VisionProblem
+        What to cluster.
+    seed : int
+        Of the method.
+    parameters : mapping, optional
+        What else tells the result apart.
+
+    Returns
+    -------
+    SIC
+        Fitted.
+    """
+    started = time.perf_counter()
+    model = SIC(problem.n_clusters, random_state=seed)
+    nouns = encoders.noun_rows(problem.nouns, "sic")
+    model.fit(problem.images, nouns, problem.train_images)
+    best = model.history_["labels"][model.oracle_epoch(problem.y)]
+    recorder.add(
+        "SIC",
+        problem.name,
+        seed=seed,
+        parameters={"encoder": problem.encoder.name, **(parameters or {})},
+        metrics={
+            "last": clustering_scores(problem.y, model.labels_),
+            "oracle": clustering_scores(problem.y, best),
+        },
+        seconds=time.perf_counter() - started,
+    )
+    return model
+
+
+def kept_words(
+    model: CAE, problem: VisionProblem, kind: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the words of one space of a fitted CAE.
+
+    Parameters
+    ----------
+    model : CAE
+        Fitted on the problem.
+    problem : VisionProblem
+        The problem.
+    kind : {"nouns", "captions"}
+        Which space.
+
+    Returns
+    -------
+    texts : tuple of str
+        The kept words.
+    features : ndarray of shape (n_kept, dim), float32
+        Theirs.
+    """
+    bank, rows = problem.texts[kind], model.history_["kept"][kind]
+    return tuple(bank.texts[row] for row in rows), bank.features[rows]
+
+
+def word_shares(
+    model: CAE, problem: VisionProblem, kind: str
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return how each image of a fitted CAE is shared out among the words of a space.
+
+    Parameters
+    ----------
+    model, problem, kind
+        As for `kept_words`; the model's `epsilon`, `cost` and uniform marginals are used.
+
+    Returns
+    -------
+    texts : tuple of str
+        The kept words.
+    shares : ndarray of shape (n_samples, n_kept), float32
+        Rows of the transport plan, each summing to one.
+    """
+    texts, features = kept_words(model, problem, kind)
+    found = optimal_transport_plan(
+        problem.images,
+        features,
+        cost=model.cost,
+        epsilon=model.epsilon,
+        max_iter=model.max_iter,
+        device=model.device,
+    )
+    return texts, found.plan / found.plan.sum(axis=1, keepdims=True)
+
+
+def top_words(
+    texts: Sequence[str], shares: np.ndarray, rows: Sequence[int], count: int = 4
+) -> list[dict[str, float]]:
+    """Return the heaviest words of some images, as `mvlib.plots.plot_weights` takes them.
+
+    Parameters
+    ----------
+    texts : sequence of str, n_words
+        The words.
+    shares : ndarray of shape (n_samples, n_words)
+        Weights.
+    rows : sequence of int
+        Which images.
+    count : int, default=4
+        Words an image.
+
+    Returns
+    -------
+    list of dict of str to float
+        A mapping an image, the heaviest first.
+    """
+    return [
+        {texts[j]: float(shares[row, j]) for j in np.argsort(-shares[row])[:count]}
+        for row in rows
+    ]
+
+
+def counterpart_measures(
+    model: CAE, problem: VisionProblem, kind: str = "nouns"
+) -> dict[str, float]:
+    """Measure what Theorem 1 speaks of on the words that a fitted CAE kept.
+
+    Parameters
+    ----------
+    model : CAE
+        Fitted; its `counterpart`, `temperature` and `epsilon` are used.
+    problem : VisionProblem
+        What it was fitted on. Its class names serve as targets, for measuring alone.
+    kind : {"nouns", "captions"}, default="nouns"
+        Which space.
+
+    Returns
+    -------
+    dict of str to float
+        `column_error` and `semantic_error`, as `theorem_1_quantities` defines them;
+        `target_error`, the mean of 1 - cosine to the embedding of the image's class name;
+        `words_used`, the share of words with at least half of an even share.
+    """
+    _, features = kept_words(model, problem, kind)
+    found = theorem_1_quantities(
+        problem.images,
+        features,
+        targets=problem.classes[problem.y],
+        temperature=model.temperature,
+        epsilon=model.epsilon,
+        max_iter=model.max_iter,
+    )[model.counterpart]
+    even = 1 / len(features)
+    return {
+        "column_error": found.column_error,
+        "semantic_error": found.semantic_error,
+        "target_error": found.target_error,
+        "words_used": float((found.column_marginals >= even / 2).mean()),
+    }
+
+
+def theorem_1_readings(
+    model: CAE, problem: VisionProblem, sharpness: Sequence[float], kind: str = "nouns"
+) -> pd.DataFrame:
+    """Return both readings of Theorem 1 on the words that a fitted CAE kept.
+
+    Parameters
+    ----------
+    model, problem, kind
+        As for `counterpart_measures`.
+    sharpness : sequence of float
+        Values of the softmax's tau and, each time the same, of the plan's epsilon.
+
+    Returns
+    -------
+    DataFrame
+        `sharpness`, `weights` ("softmax", "transport" or "blind"), the errors of
+        `theorem_1_quantities`, and `no worse`: the share of images whose own error is at
+        most that of the softmax's counterpart.
+    """
+    import pandas as pd
+
+    rows = []
+    _, features = kept_words(model, problem, kind)
+    for value in sharpness:
+        found = theorem_1_quantities(
+            problem.images,
+            features,
+            targets=problem.classes[problem.y],
+            temperature=value,
+            epsilon=value,
+            max_iter=model.max_iter,
+        )
+        for weights, measured in found.items():
+            no_worse = measured.target_errors <= found["softmax"].target_errors
+            rows.append(
+                {
+                    "sharpness": value,
+                    "weights": weights,
+                    "column error": measured.column_error,
+                    "semantic error": measured.semantic_error,
+                    "target error": measured.target_error,
+                    "no worse": None if weights == "softmax" else float(no_worse.mean()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def plan_failures(
+    problem: VisionProblem, epsilons: Sequence[float], iterations: Sequence[int]
+) -> pd.DataFrame:
+    """Return how far plans are from their marginals, ours and POT's in float32.
+
+    Parameters
+    ----------
+    problem : VisionProblem
+        Its images and the first nouns of its bank make the cost.
+    epsilons : sequence of float
+        Entropies.
+    iterations : sequence of int
+        Bounds on the iterations.
+
+    Returns
+    -------
+    DataFrame
+        epsilon, iterations, and the L1 distance of the plan's marginals from those asked
+        for: by `mvlib.ops.transport_plan`, and by `ot.sinkhorn` on a float32 cost, where
+        "empty" and "NaN" stand for plans that are none.
+    """
+    import pandas as pd
+
+    words = problem.nouns.features[: 5 * problem.n_clusters]
+    rows = []
+    for epsilon in epsilons:
+        for bound in iterations:
+            ours = optimal_transport_plan(
+                problem.images, words, epsilon=epsilon, max_iter=bound, marginal_tol=None
+            )
+            rows.append(
+                {
+                    "epsilon": epsilon,
+                    "iterations": bound,
+                    "mvlib": max(ours.row_error, ours.column_error),
+                    "how": ours.method,
+                    "POT, float32": _pot_error(problem.images, words, epsilon, bound),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _pot_error(images: np.ndarray, words: np.ndarray, epsilon: float, bound: int) -> str:
+    import ot
+
+    cost = (1 - unit_rows(images) @ unit_rows(words).T).astype(np.float32)
+    even = [np.full(n, 1 / n, dtype=np.float32) for n in cost.shape]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        plan = ot.sinkhorn(*even, cost, epsilon, numItermax=bound, stopThr=1e-9)
+    if not np.isfinite(plan).all():
+        return "NaN"
+    if not plan.any():
+        return "empty"
+    error = max(np.abs(plan.sum(axis=1 - axis) - even[axis]).sum() for axis in (0, 1))
+    return f"{error:.4f}"
+
+
+def class_confusions(
+    texts: Sequence[str], shares: np.ndarray, y: np.ndarray, class_names: Sequence[str]
+) -> pd.DataFrame:
+    """Return which classes send their images' mass to the same words.
+
+    Parameters
+    ----------
+    texts : sequence of str, n_words
+        The words.
+    shares : ndarray of shape (n_samples, n_words)
+        Rows that sum to one, from `word_shares`.
+    y : ndarray of shape (n_samples,)
+        True classes.
+    class_names : sequence of str
+        Their names.
+
+    Returns
+    -------
+    DataFrame
+        A row a pair of classes, the closest first: both names, `overlap` (the mass that
+        their mean shares have in common, 0 to 1) and the words that carry most of it.
+    """
+    import pandas as pd
+
+    means = np.stack([shares[y == number].mean(axis=0) for number in range(len(class_names))])
+    rows = []
+    for a in range(len(class_names)):
+        for b in range(a + 1, len(class_names)):
+            common = np.minimum(means[a], means[b])
+            carried = ", ".join(texts[j] for j in np.argsort(-common)[:3])
+            rows.append(
+                {
+                    "class": class_names[a],
+                    "and": class_names[b],
+                    "overlap": float(common.sum()),
+                    "shared words": carried,
+                }
+            )
+    return pd.DataFrame(rows).sort_values("overlap", ascending=False, ignore_index=True)
+
+
+def centrality(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the cosine of each sample to the mean direction of its cluster.
+
+    Parameters
+    ----------
+    embedding : ndarray of shape (n_samples, n_features)
+        What was clustered.
+    labels : ndarray of shape (n_samples,)
+        Clusters.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        From -1 to 1: the most typical members have the most.
+    """
+    unit = unit_rows(embedding)
+    centres = np.stack([unit[labels == label].mean(axis=0) for label in np.unique(labels)])
+    centres = unit_rows(centres)
+    return (unit * centres[np.unique(labels, return_inverse=True)[1]]).sum(axis=1)
+
+
+def put_right(y: np.ndarray, labels: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the samples that one clustering puts into their class and another does not.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        True classes.
+    labels, other : ndarray of shape (n_samples,)
+        Two clusterings, each matched to the classes one to one by itself.
+
+    Returns
+    -------
+    ndarray of int64
+        Row numbers, ascending.
+    """
+    return np.flatnonzero(_right(y, labels) & ~_right(y, other))
+
+
+def _right(y: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    classes = np.unique(y, return_inverse=True)[1]
+    clusters = np.unique(labels, return_inverse=True)[1]
+    rows, columns = best_matching(contingency_table(y, labels))
+    class_of = np.full(clusters.max() + 1, -1)
+    class_of[columns] = rows
+    return class_of[clusters] == classes

@@ -1,0 +1,216 @@
+"""Which run a record is of: the notebook's code, its parameters, its data, its packages."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mvlib.files import check_list, check_table, check_text, project_root, read_json, sha256_of
+from mvlib.records import provenance
+from mvlib.records.plan import PlannedRun, load_plan, plan_papers
+from mvlib.records.sources import sources_are_those_of
+from mvlib.records.store import Record, load_records
+from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
+
+CURRENT = "current"
+EARLIER = "earlier version"
+
+
+def run_key(
+    run: PlannedRun, root: Path | None = None, versions: Mapping[str, str] | None = None
+) -> str:
+    """Return the hash of what a run is: of all that its results depend on, without mvlib.
+
+    It covers the notebook's code cells (not its prose and outputs), the parameters in force
+    (those of the run, else the notebook's; not the device and the number of threads), the
+    checksums of the data, and the versions of Python (minor), torch, numpy, scipy and
+    scikit-learn; for a run that reads records, also which records there are and the published
+    numbers.
+
+    Parameters
+    ----------
+    run : PlannedRun
+        What is to run.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+    versions : mapping, optional
+        Versions of packages in place of those installed here.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If the notebook is missing, is no notebook, or its parameters are no plain values.
+    """
+    root = root or project_root()
+    cells, defaults = code_cells(root / run.notebook)
+    try:
+        parameters = parameter_values(defaults) | dict(run.parameters)
+    # A text with a zero byte, or nested beyond measure, is refused in these other ways.
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"{run.notebook} holds code that is no Python: {error}") from error
+    installed = versions or provenance.versions()
+    found = {
+        "of": [run.paper, run.experiment, run.notebook],
+        "cells": cells,
+        "parameters": {k: v for k, v in parameters.items() if k != "device"},
+        "datasets": data_checksums(run.datasets),
+        "versions": {name: installed.get(name) for name in provenance.PACKAGES},
+        "python": installed["python"].split(".")[:2],
+    }
+    if run.after:
+        found["records"] = _read_by(run, root)
+    return _hash(found)
+
+
+def record_key(key: str, method_versions: Mapping[str, int]) -> str:
+    """Return the key of a record: that of its run, with the versions of its methods.
+
+    So the record of a new version stands beside that of the old one.
+    """
+    return _hash([key, dict(method_versions)])
+
+
+def staleness(record: Record, root: Path | None = None) -> str:
+    """Return whether a record is of today's versions.
+
+    Parameters
+    ----------
+    record : dict
+        As `load_records` gives it.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    {"current", "earlier version"}
+        "earlier version" if one of its methods has a higher version today, or if its notebook
+        or the data have changed since and the ledger of versions does not vouch for it; for a
+        quick run also if a module that it loaded has changed. Other versions of Python or
+        packages on this machine do not count: the record says which ones made it.
+    """
+    root = root or project_root()
+    plan = load_plan(record["paper"], root) if record["paper"] in plan_papers(root) else {}
+    versions = recorded_versions(record, plan.get("method", ""), root)
+    if is_earlier(versions):
+        return EARLIER
+    if is_vouched_for(record, root):
+        return CURRENT
+    if record["profile"] == "quick" and not sources_are_those_of(record["executed"], root):
+        return EARLIER
+    after = [
+        tuple(experiment.get("after", ()))
+        for experiment in plan.get("experiment", [])
+        if experiment["name"] == record["experiment"]
+    ]
+    run = PlannedRun(
+        paper=record["paper"],
+        experiment=record["experiment"],
+        title="",
+        notebook=record["notebook"],
+        profile=record["profile"],
+        parameters=record["parameters"],
+        datasets=tuple(record["datasets"]),
+        after=after[0] if after else (),
+    )
+    try:
+        key = run_key(run, root, versions=record["versions"])
+    except ValueError:
+        # The notebook or a data set's registry entry is gone.
+        return EARLIER
+    return CURRENT if record_key(key, versions) == record["key"] else EARLIER
+
+
+def code_cells(notebook: Path) -> tuple[list[str], str]:
+    """Return the sources of a notebook's code cells, and that of its parameters.
+
+    Cells that papermill injected are left out.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or is no notebook.
+    """
+    try:
+        content = read_json(notebook)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"notebook {notebook.name} is missing: expected it at {notebook}"
+        ) from error
+    return code_in(content, notebook.name)
+
+
+def code_digest(cells: list[str], parameters: str) -> str:
+    """Return the hash of a notebook's code, as `code_cells` gives it."""
+    return _hash([cells, parameters])
+
+
+def code_in(content: Any, name: str) -> tuple[list[str], str]:
+    """Return what `code_cells` does, from a notebook's content."""
+    where = f"{name} is no notebook: cells"
+    cells = check_table(name, content).get("cells")
+    sources, parameters = [], ""
+    for number, cell in enumerate(check_list(where, cells, dict)):
+        place = f"{where}/{number}"
+        if check_text(f"{place}/cell_type", cell.get("cell_type")) != "code":
+            continue
+        metadata = check_table(f"{place}/metadata", cell.get("metadata", {}))
+        tags = check_list(f"{place}/metadata/tags", metadata.get("tags", []))
+        source = cell.get("source")
+        if not isinstance(source, str):
+            source = "".join(check_list(f"{place}/source", source, str))
+        if "parameters" in tags:
+            parameters = source
+        elif "injected-parameters" not in tags:
+            sources.append(source)
+    return sources, parameters
+
+
+def parameter_values(source: str) -> dict[str, Any]:
+    """Return the values that a cell of parameters assigns.
+
+    Raises
+    ------
+    SyntaxError
+        If it is no Python, or assigns anything but plain values to names.
+    """
+    values = {}
+    for node in ast.parse(source).body:
+        try:
+            (target,) = node.targets
+            values[target.id] = ast.literal_eval(node.value)
+            json.dumps(values[target.id], sort_keys=True)
+        except (AttributeError, ValueError, TypeError) as error:
+            raise SyntaxError(f"line {node.lineno} of the parameters: {error}") from error
+    return values
+
+
+def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
+    """Return the sha256 that stands for each data set's files."""
+    if not datasets:
+        return {}
+    from mvlib import data
+
+    return {name: data.fingerprint_of(name) for name in datasets}
+
+
+def _read_by(run: PlannedRun, root: Path) -> list[Any]:
+    read = [
+        [record["key"], record["status"]]
+        for record in load_records(run.paper, root=root)
+        if record["experiment"] in run.after
+    ]
+    published = root / "data" / "published" / f"{run.paper}.toml"
+    return [sorted(read), sha256_of(published) if published.is_file() else None]
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

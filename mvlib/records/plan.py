@@ -1,0 +1,265 @@
+"""The plan: which notebooks run, with which parameters, on which data, for how long."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mvlib.check import check_choice, check_schema
+from mvlib.files import project_root, read_toml
+from mvlib.records.recorder import PROFILES
+
+_SCHEMA = Path(__file__).with_name("plan.schema.json")
+_SHORTEST_LIMIT_MINUTES = 10
+_LIMIT_FACTOR = 6
+# Two points lead out of a folder, the rest is awkward in a path.
+_NO_PATH = re.compile(r"[^\w.+=-]|\.(?=\.)")
+_LONGEST_DETAILS = 100
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One execution of one notebook, as the plan asks for it.
+
+    Attributes
+    ----------
+    paper, experiment, title : str
+        What it belongs to.
+    notebook : str
+        Its path from the project's root.
+    profile : {"quick", "reduced", "full"}
+        Which of the notebook's sizes.
+    parameters : mapping
+        Of the notebook, the profile among them; the device is left to the runner.
+    datasets : tuple of str
+        What it reads.
+    minutes, disk_mb : float
+        Expected wall time and disk use. An expectation, not a measurement.
+    limit_minutes : float
+        It is stopped, as failed, after that.
+    limit_memory_gb : float or None
+        It is stopped, as failed, above that memory, in 10^9 bytes; by default above 90 % of
+        what the machine has.
+    after : tuple of str
+        Experiments of the same paper whose records it reads: it runs after them, and again
+        when their records change.
+    cannot : str or None
+        Why the plan says that it cannot run.
+    varying : tuple of str
+        The parameters that tell it from the experiment's other runs; its name has them.
+    method : str
+        The paper's own.
+    """
+
+    paper: str
+    experiment: str
+    title: str
+    notebook: str
+    profile: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    datasets: tuple[str, ...] = ()
+    minutes: float = 1.0
+    disk_mb: float = 1.0
+    limit_minutes: float = _SHORTEST_LIMIT_MINUTES
+    limit_memory_gb: float | None = None
+    after: tuple[str, ...] = ()
+    cannot: str | None = None
+    varying: tuple[str, ...] = ()
+    method: str = ""
+
+    @property
+    def cell(self) -> str:
+        """Return what identifies the run whatever the version of its sources."""
+        identity = [self.paper, self.experiment, self.profile, self.parameters]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def name(self) -> str:
+        """Return a name for people: `paper/experiment/dataset ratio seeds`."""
+        return "/".join(filter(None, (self.paper, self.experiment, self._details())))
+
+    @property
+    def executed(self) -> str:
+        """Return where the executed notebook goes, from the project's root."""
+        details = _NO_PATH.sub("-", self._details())[:_LONGEST_DETAILS]
+        short = f"{details}-{self.cell[:8]}" if details else self.cell[:8]
+        return f"runs/{self.profile}/{self.paper}/{self.experiment}--{short}.ipynb"
+
+    def _details(self) -> str:
+        words = []
+        for name in self.varying:
+            value = self.parameters[name]
+            if isinstance(value, str | int | float) and name != "dataset":
+                words.append(f"{name.removeprefix('aligned_')} {value}")
+        if seeds := self.parameters.get("seeds"):
+            words.append(f"seeds {','.join(map(str, seeds))}")
+        return " ".join([*filter(None, [self.parameters.get("dataset")]), *words])
+
+
+def plan_papers(root: Path | None = None) -> list[str]:
+    """Return the papers that have a plan, sorted."""
+    folder = (root or project_root()) / "data" / "plans"
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
+    """Return a paper's plan, `data/plans/<paper>.toml`, checked.
+
+    Parameters
+    ----------
+    paper : str
+        One of `plan_papers()`.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    dict
+        `paper`, `title`, `method` (the paper's own, as records name it) and `experiment`,
+        a list in the order of running; `after` only names experiments further up.
+
+    Raises
+    ------
+    ValueError
+        If there is no such plan, it is no TOML, or it holds an unknown or missing entry.
+    """
+    root = root or project_root()
+    check_choice("paper", paper, plan_papers(root))
+    path = root / "data" / "plans" / f"{paper}.toml"
+    plan = read_toml(path)
+    where = f"plan {path.name}"
+    check_schema(where, plan, _SCHEMA)
+    if plan["paper"] != paper:
+        raise ValueError(f"{where}: paper={plan['paper']!r}: expected {paper!r}")
+    names: list[str] = []
+    for experiment in plan.get("experiment", []):
+        place = f"{where}, {experiment['name']}"
+        if experiment["name"] in names:
+            raise ValueError(f"{place}: the name stands twice: expected it once")
+        for name in experiment.get("after", []):
+            check_choice(f"{place}: after (experiments further up)", name, names)
+        names.append(experiment["name"])
+    return plan
+
+
+def plan_runs(
+    profile: str = "quick",
+    patterns: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+    root: Path | None = None,
+) -> list[PlannedRun]:
+    """Return what the plans ask for, in the order of running.
+
+    Parameters
+    ----------
+    profile : {"quick", "reduced", "full"}, default="quick"
+        Which size.
+    patterns : sequence of str
+        Papers, experiments or `paper/experiment`, with `*` and `?`; everything by default.
+    datasets : sequence of str
+        Only runs that read one of these; all by default.
+    where : mapping of str to str, optional
+        Only runs with these parameters: name to value, as text, such as
+        ``{"aligned_ratio": "0.5", "seeds": "5"}``.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Raises
+    ------
+    ValueError
+        If a plan is wrong, or a pattern, data set or parameter matches nothing.
+    """
+    check_choice("profile", profile, PROFILES)
+    root = root or project_root()
+    runs: list[PlannedRun] = []
+    known: dict[str, None] = {}
+    for paper in plan_papers(root):
+        plan = load_plan(paper, root)
+        for experiment in plan.get("experiment", []):
+            known |= dict.fromkeys((paper, experiment["name"], f"{paper}/{experiment['name']}"))
+            if profile in experiment:
+                runs += _expand(paper, plan["method"], experiment, profile)
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            check_choice("pattern", pattern, known)
+    if patterns:
+        runs = [run for run in runs if any(_matches(run, pattern) for pattern in patterns)]
+    if datasets:
+        wanted = {_dataset_name(name) for name in datasets}
+        runs = [run for run in runs if wanted & set(run.datasets)]
+    for name, value in (where or {}).items():
+        runs = _with_parameter(runs, name, value)
+    return runs
+
+
+def _with_parameter(runs: list[PlannedRun], name: str, value: str) -> list[PlannedRun]:
+    check_choice("where", name, sorted({name for run in runs for name in run.parameters}))
+    texts = [_parameter_text(run.parameters.get(name)) for run in runs]
+    check_choice(f"where: {name}", value, dict.fromkeys(text for text in texts if text))
+    return [run for run, text in zip(runs, texts, strict=True) if text == value]
+
+
+def _parameter_text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_parameter_text, value))
+    return "" if value is None else f"{value}"
+
+
+def _matches(run: PlannedRun, pattern: str) -> bool:
+    names = (run.paper, run.experiment, f"{run.paper}/{run.experiment}")
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _dataset_name(name: str) -> str:
+    from mvlib import data
+
+    return data.describe(name).name
+
+
+def _expand(
+    paper: str, method: str, experiment: dict[str, Any], profile: str
+) -> Iterable[PlannedRun]:
+    size = experiment[profile]
+    grid = dict(size.get("grid", {}))
+    if "seeds" in size:
+        seeds = size["seeds"]
+        grid["seeds"] = [[seed] for seed in seeds] if size.get("expand_seeds") else [seeds]
+    cannot = {entry["dataset"]: entry["reason"] for entry in size.get("cannot", [])}
+    for values in itertools.product(*grid.values()):
+        chosen = dict(zip(grid, values, strict=True))
+        dataset = chosen.get("dataset", size.get("parameters", {}).get("dataset"))
+        datasets = dict.fromkeys([*([dataset] if dataset else []), *size.get("datasets", [])])
+        minutes = float(_for_dataset(size.get("minutes", 1), dataset))
+        yield PlannedRun(
+            paper=paper,
+            experiment=experiment["name"],
+            title=experiment["title"],
+            notebook=experiment["notebook"],
+            profile=profile,
+            parameters={"profile": profile, **size.get("parameters", {}), **chosen},
+            datasets=tuple(datasets),
+            minutes=minutes,
+            disk_mb=float(size.get("disk_mb", 1)),
+            limit_minutes=float(
+                size.get("limit_minutes", max(_SHORTEST_LIMIT_MINUTES, _LIMIT_FACTOR * minutes))
+            ),
+            limit_memory_gb=size.get("limit_memory_gb"),
+            after=tuple(experiment.get("after", ())),
+            cannot=next((cannot[name] for name in datasets if name in cannot), None),
+            varying=tuple(grid),
+            method=method,
+        )
+
+
+def _for_dataset(value: float | Mapping[str, float], dataset: str | None) -> float:
+    if not isinstance(value, Mapping):
+        return value
+    return value.get(dataset, value["default"]) if dataset else value["default"]

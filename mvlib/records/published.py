@@ -1,0 +1,116 @@
+"""What the papers claim, each number with its source class and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from mvlib.check import check_choice
+from mvlib.files import project_root, read_toml
+from mvlib.records.schemas import first_error
+
+
+def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
+    """Return a paper's published numbers, one a row and metric.
+
+    Parameters
+    ----------
+    paper : str
+        One that has a file `data/published/<paper>.toml`.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    list of dict
+        `paper`, `table`, `id`, `dataset`, `method`, `setting` (such as
+        `{"aligned_ratio": 1.0}`), `rule`, `metric`, `value` (points), `digits`, `source`
+        ("abstract", "code", "secondary" or "recalled"), `where`, `caveat`, `comparable`,
+        `reason` (None where it is comparable), `needs` (what a run needs beside the data, or
+        None) and `addends` (what the value is the sum of, where it is printed nowhere, or
+        None), in the order of the file. Empty where the file holds claims alone.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, it is no TOML, it does not obey `published.schema.json`,
+        names an unknown data set, or gives an id twice.
+    """
+    from mvlib import data
+
+    name, content = _read(paper, root)
+    rows, ids = [], set()
+    for row in chain.from_iterable(map(_single, content.get("row", ()))):
+        if row["id"] in ids:
+            raise ValueError(f"{name}: id={row['id']!r} stands twice: expected it once")
+        ids.add(row["id"])
+        check_choice(f"{name}, {row['id']}: dataset", row["dataset"], data.all_names())
+        shared = {key: row[key] for key in row if key not in ("values", "addends")}
+        for metric, value in row["values"].items():
+            rows.append(
+                {
+                    "paper": paper,
+                    "reason": None,
+                    "needs": None,
+                    **shared,
+                    "metric": metric,
+                    "value": value,
+                    "addends": row.get("addends", {}).get(metric),
+                }
+            )
+    return rows
+
+
+def published_text(row: Mapping[str, Any]) -> str:
+    """Return a row's value as printed, or as the sum that it is: `53.1 (48.9 + 4.2)`."""
+    value, *parts = (
+        f"{number:.{row['digits']}f}" for number in (row["value"], *(row["addends"] or ()))
+    )
+    return f"{value} ({' + '.join(parts)})" if parts else value
+
+
+def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
+    """Return a paper's numbers that no table can hold, since what they are of is unknown.
+
+    Parameters
+    ----------
+    paper, root
+        As for `load_published`.
+
+    Returns
+    -------
+    list of dict
+        `text`, `value`, `unit`, `source`, `where` and `unknown` (what would be needed to
+        compare it). Such a number gets no verdict.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or not as its schema says; as for `load_published`.
+    """
+    return list(_read(paper, root)[1].get("claim", ()))
+
+
+def _single(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row a data set of what may be a whole row of a printed table."""
+    cells = row.get("cells")
+    if cells is None:
+        yield row
+        return
+    shared = {key: row[key] for key in row if key != "cells"}
+    for dataset, values in cells.items():
+        yield {**shared, "id": f"{row['id']}-{dataset}", "dataset": dataset, "values": values}
+
+
+def _read(paper: str, root: Path | None) -> tuple[str, dict[str, Any]]:
+    folder = (root or project_root()) / "data" / "published"
+    check_choice("paper", paper, sorted(path.stem for path in folder.glob("*.toml")))
+    name = f"published/{paper}.toml"
+    content = read_toml(folder / f"{paper}.toml", name)
+    if problem := first_error("published", content):
+        raise ValueError(f"{name}: {problem}")
+    if content["paper"] != paper:
+        raise ValueError(f"{name}: paper={content['paper']!r}: expected {paper!r}")
+    return name, content

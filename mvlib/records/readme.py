@@ -1,0 +1,152 @@
+"""The table of what is reproduced, kept in the README by code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mvlib.files import project_root, write_text
+from mvlib.records.markdown import to_markdown
+from mvlib.records.plan import load_plan, plan_papers, plan_runs
+from mvlib.records.published import load_published, published_text
+from mvlib.records.scores import spread
+from mvlib.records.tables import compare, results_frame, select
+
+BEGIN = "<!-- table: begin -->"
+END = "<!-- table: end -->"
+
+
+def readme_table(root: Path | None = None) -> str:
+    """Return what is reproduced, from the committed records, as markdown.
+
+    One row for each paper, data set and setting (such as the share of aligned rows) that has
+    full records or a comparable published number: ACC in points, mean ± sd over seeds, with
+    the matrix products and the device that the records name, and a published number that is
+    a sum as that sum.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The project; the one that the caller works in by default.
+    """
+    import pandas as pd
+
+    root = root or project_root()
+    rows = [row for paper in plan_papers(root) for row in _rows(paper, root)]
+    columns = [
+        "Paper", "Data set", "Setting", "Seeds", "Made with", "ACC, last epoch",
+        "ACC, oracle epoch", "Published ACC", "Source", "Verdict",
+    ]  # fmt: skip
+    return to_markdown(pd.DataFrame(rows, columns=columns))
+
+
+def update_readme(root: Path | None = None) -> bool:
+    """Put `readme_table` between the README's marks; return whether it changed anything.
+
+    Raises
+    ------
+    ValueError
+        If the README lacks the marks.
+    """
+    root = root or project_root()
+    path = root / "README.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks the lines {BEGIN} and {END}: expected both, in turn")
+    new = f"{before}{BEGIN}\n{readme_table(root)}\n{END}{after}"
+    if new == text:
+        return False
+    write_text(path, new)
+    return True
+
+
+def _rows(paper: str, root: Path) -> list[dict[str, Any]]:
+    plan = load_plan(paper, root)
+    method = plan["method"]
+    frame = results_frame(paper, "full", "method", root)
+    published = [
+        row
+        for row in load_published(paper, root)
+        if row["comparable"] and row["metric"] == "acc" and row["method"] == method
+    ]
+    names = list(dict.fromkeys(name for row in published for name in row["setting"]))
+    claims = {
+        (row["dataset"], *(row["setting"].get(name) for name in names)): row
+        for row in published
+    }
+    planned = [
+        (run.parameters.get("dataset"), *(run.parameters.get(name) for name in names))
+        for run in plan_runs("full", [f"{paper}/method"], root=root)
+    ]
+    rows = [
+        _row(
+            plan["title"],
+            method,
+            cell[0],
+            dict(zip(names, cell[1:], strict=True)),
+            frame,
+            claim,
+        )
+        for cell in dict.fromkeys([*planned, *claims])
+        for claim in [claims.get(cell)]
+    ]
+    return [row for row in rows if row["Seeds"] or "Published ACC" in row]
+
+
+def setting_text(setting: Mapping[str, Any]) -> str:
+    """Return a setting in words: `50 % aligned`, `openclip:ViT-B-32/openai`."""
+    words = {"aligned_ratio": lambda ratio: f"{100 * ratio:g} % aligned", "encoder": str}
+    return ", ".join(
+        words.get(name, lambda value, name=name: f"{name} {value}")(value)
+        for name, value in setting.items()
+        if value is not None
+    )
+
+
+def _row(
+    title: str,
+    method: str,
+    dataset: str,
+    setting: Mapping[str, Any],
+    frame: Any,
+    claim: dict[str, Any] | None,
+) -> dict[str, Any]:
+    from mvlib import data
+
+    row: dict[str, Any] = {
+        "Paper": title,
+        "Data set": data.describe(dataset).title,
+        "Setting": setting_text(setting),
+    }
+    for rule in ("last", "oracle"):
+        found = select(frame, dataset, setting, method, rule)
+        ours = 100 * found["acc"].astype(float)
+        row["Seeds"] = len(ours)
+        if len(ours):
+            row["Made with"] = _made_with(found)
+            row[f"ACC, {rule} epoch"] = spread(ours.mean(), ours.std(ddof=1))
+    if claim is not None:
+        stands, _ = compare(claim, frame)
+        row |= {
+            "Published ACC": published_text(claim),
+            "Source": claim["source"],
+            "Verdict": stands.said,
+        }
+    else:
+        row["Verdict"] = "no published number"
+    return row
+
+
+def _made_with(found: Any) -> str:
+    """Return the arithmetic and the device of some results: `bfloat16 products, CPU`."""
+    columns = found.reindex(columns=["precision", "device"]).itertuples(index=False, name=None)
+    words = (
+        f"{precision} products, {device.upper()}"
+        if isinstance(precision, str)
+        else device.upper()
+        for precision, device in columns
+    )
+    return " or ".join(dict.fromkeys(words))

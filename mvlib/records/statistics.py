@@ -1,0 +1,385 @@
+"""What recorded results allow one to say: how far methods are apart, and what spreads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvlib.check import check_choice, check_number
+from mvlib.records.cells import (
+    DECIMALS,
+    check_cells,
+    check_columns,
+    check_metric,
+    mean_scores,
+    name_cell,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNDECIDED = "not told apart"
+# Of fewer data sets the smallest p of all flips of signs is above 0.05.
+FEWEST_SETS = 6
+_CONFIDENCE = 0.95
+# So many flips of signs are tried: all of them up to 16 data sets.
+_FLIPS = 2**16
+
+
+def paired_comparisons(
+    frame: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    by: Sequence[str] = ("dataset", "split", "seed"),
+    metric: str = "acc",
+    alpha: float = 0.05,
+    column: str = "method",
+) -> pd.DataFrame:
+    r"""Say for each pair of methods how far apart they are, and what that is worth.
+
+    A difference is taken in each cell that both have. The unit is the data set: its mean
+    difference counts once, however many seeds and splits it has, and the difference of a
+    pair is the mean over data sets.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `results_frame` or `Recorder.frame` gives it, of one setting and rule.
+    pairs : sequence of (str, str)
+        Names A and B in `column`.
+    by : sequence of str
+        What a cell is; columns that the frame lacks do not count. Where a column is empty in
+        all rows of a name, such as the split of a floor that ignores it, its rows count for
+        every value of that column. Without "dataset", all cells are of one data set.
+    metric : {"acc", "nmi", "ari", "purity"}, default="acc"
+        Or a column of measures that are shares, such as "measure_r10".
+    alpha : float, default=0.05
+        In (0, 1].
+    column : str, default="method"
+        The column of text that A and B are in.
+
+    Returns
+    -------
+    DataFrame
+        A row a pair. Columns:
+
+        - A, B, sets (data sets), n (cells), sets_ahead and ahead: in how many of them A is
+          ahead;
+        - difference (A minus B), ci_low, ci_high: the mean and its 95 % interval, in points;
+        - p, p_holm: p, and p corrected by Holm's method over the rows of the table;
+        - verdict, detail; told: whether the verdict tells A and B apart.
+
+    Raises
+    ------
+    ValueError
+        If a name, column or metric is unknown, a name has two rows in a cell or a value is
+        missing, or a pair has no cell in common.
+
+    Notes
+    -----
+    *Six data sets or more.* They are taken as a sample of data sets. p is that of all flips
+    of the signs of the sets' means [1]_ (65,536 random ones beyond 16 sets), two-sided; the
+    interval is Student's t over the sets' means. The verdict is "A beats B" or "B beats A",
+    with their names, where p_holm < alpha.
+
+    *Fewer.* Nothing can be said of other data sets, and nothing beats anything. The
+    statement is on the named sets and splits alone, over new seeds, by the model
+    :math:`y_{ks} = \mu_k + b_s + e_{ks}` for set and split k, fixed, and seed s, random:
+    a seed's differences are averaged over k, and p and the interval are Student's t over the
+    seeds that all k share. The verdict is "A ahead here" or "B ahead here", where p_holm <
+    alpha. Of one seed there is neither p nor interval.
+
+    Where not even the most extreme outcome would reach alpha after Holm's correction, the
+    verdict is "cannot be decided with n = " and the number of data sets (or of seeds), and
+    `detail` says why. Else it is "not told apart".
+
+    Cells are never units: over data sets as a population, a test over seeds of all sets
+    together finds differences that are not there many times too often.
+
+    References
+    ----------
+    .. [1] Fisher, R. A. (1935). The Design of Experiments. Section 21.
+    """
+    import pandas as pd
+    from statsmodels.stats.multitest import multipletests
+
+    check_choice("column", column, frame.columns)
+    check_metric(frame, metric)
+    check_number("alpha", alpha, low=0, high=1, open_low=True)
+    rows = []
+    for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
+        cells = _differences(frame, column, (a, b), _keys(frame, by, column), metric)
+        rows.append({"A": a, "B": b, **_estimate(cells)})
+    p = np.array([row["p"] for row in rows])
+    tested = ~np.isnan(p)
+    corrected = np.full(len(rows), np.nan)
+    if tested.any():
+        corrected[tested] = multipletests(p[tested], alpha, method="holm")[1]
+    for row, p_holm in zip(rows, corrected, strict=True):
+        row["p_holm"] = float(p_holm)
+        row |= _verdict(row, alpha, int(tested.sum()))
+    return pd.DataFrame(rows).drop(columns="seeds")
+
+
+def differences_by_set(
+    frame: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    by: Sequence[str] = ("dataset", "split", "seed"),
+    metric: str = "acc",
+    column: str = "method",
+) -> pd.DataFrame:
+    """Return each pair's mean difference on each data set, and in how many cells A is ahead.
+
+    Parameters
+    ----------
+    frame, pairs, by, metric, column
+        As for `paired_comparisons`; "dataset" is in `by`.
+
+    Returns
+    -------
+    DataFrame
+        A row a pair: A, B, and a column a data set, with text such as "-16.6 (0 of 3)":
+        points, and the cells with A ahead of all. Empty text where they share no cell.
+
+    Raises
+    ------
+    ValueError
+        As for `paired_comparisons`.
+    """
+    import pandas as pd
+
+    check_choice("column", column, frame.columns)
+    check_metric(frame, metric)
+    check_columns(frame, ("dataset",))
+    keys = _keys(frame, by, column)
+    rows = []
+    for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
+        row = {"A": a, "B": b}
+        cells = _differences(frame, column, (a, b), keys, metric)
+        for dataset, some in cells.groupby("dataset", sort=False)["difference"]:
+            ahead = f"{(some > 0).sum()} of {len(some)}"
+            row[dataset] = f"{some.mean():+.1f} ({ahead})"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
+    r"""Return how much of the spread of results comes from seeds, and how much from splits.
+
+    Each seed must have run on each split. The model has two crossed random effects,
+    :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for split i of I and seed j of J, estimated by
+    the analysis of variance [1]_.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `results_frame` gives it, with the columns `split` and `seed`.
+    metric : {"acc", "nmi", "ari", "purity"}, default="acc"
+
+    Returns
+    -------
+    DataFrame
+        A row for each data set, aligned ratio, method and rule, as far as the frame has these
+        columns; then n_splits, n_seeds, and in points
+
+        - seed_sd: the spread of seeds on one split, the root of the mean over splits of the
+          variance within a split. It estimates :math:`\sigma_b^2 + \sigma_e^2`, so that what
+          a seed does on one split alone is in it;
+        - split_sd: the root of the component of splits, :math:`\hat\sigma_a^2`, which is the
+          variance of the I split means less :math:`MS_e / J`, clipped at 0;
+        - total_sd: the root of the sum of both, the spread of a run with a new seed on a new
+          split;
+
+        and split_share, the splits' part of the total variance, 0 to 1, missing where nothing
+        varies.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a group has fewer than two splits or two seeds, or a cell has
+        no row, more than one, or no value.
+
+    References
+    ----------
+    .. [1] Searle, S. R., Casella, G., McCulloch, C. E. (1992). Variance Components. Chapter 4.
+    """
+    import pandas as pd
+
+    check_columns(frame, ("dataset", "method", "split", "seed"))
+    check_metric(frame, metric)
+    by = [name for name in ("dataset", "aligned_ratio", "method", "rule") if name in frame]
+    rows = []
+    for group, cells in frame.groupby(by, sort=False, dropna=False):
+        known = dict(zip(by, group, strict=True))
+        check_cells(cells, ["split", "seed"], metric, f" of {name_cell(known)}")
+        grid = cells.pivot(index="split", columns="seed", values=metric)
+        if min(grid.shape) < 2 or grid.isna().to_numpy().any():
+            raise ValueError(
+                f"frame has {len(cells)} results of {name_cell(known)}, on {grid.shape[0]} "
+                f"splits and {grid.shape[1]} seeds: expected at least 2 of each, every seed "
+                "on every split"
+            )
+        rows.append(known | _components(100 * grid.to_numpy(dtype=float)))
+    return pd.DataFrame(rows)
+
+
+def rank_table(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
+    """Return the rank of every method on every data set, by its mean over seeds.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `results_frame` gives it, of one setting and rule.
+    metric : {"acc", "nmi", "ari", "purity"}, default="acc"
+
+    Returns
+    -------
+    DataFrame
+        A row a method, the best first. Columns: method, mean_rank, and for each data set the
+        rank there: 1 is best, ties share the mean of their ranks.
+
+    Raises
+    ------
+    ValueError
+        If a method has no result on a data set, or two of one seed and split.
+    """
+    scores = mean_scores(frame, metric)
+    ranks = scores.rank(axis="columns", ascending=False).T
+    ranks.insert(0, "mean_rank", ranks.mean(axis="columns"))
+    table = ranks.sort_values("mean_rank", kind="stable").reset_index()
+    return table.rename_axis(columns=None)
+
+
+def _keys(frame: pd.DataFrame, by: Sequence[str], column: str) -> list[str]:
+    keys = [name for name in by if name in frame and name != column]
+    if not keys:
+        raise ValueError(
+            f"by={list(by)!r} has no column of the frame: expected some of "
+            f"{', '.join(frame.columns)}"
+        )
+    return keys
+
+
+def _differences(
+    frame: pd.DataFrame, column: str, pair: tuple[str, str], keys: list[str], metric: str
+) -> pd.DataFrame:
+    """Return A minus B in points, in the cells that both have, beside what they are of."""
+    sides, known = [], []
+    for name, side in zip(pair, "AB", strict=True):
+        rows = frame[frame[column] == name]
+        own = [key for key in keys if rows[key].notna().any()]
+        check_cells(rows, own, metric, f" of {column} {name!r}")
+        sides.append(rows[own].assign(**{side: 100 * rows[metric].astype(float)}))
+        known.append(set(own))
+    shared = [key for key in keys if key in known[0] & known[1]]
+    cells = sides[0].iloc[:0]
+    if known[0] <= known[1] or known[1] <= known[0]:
+        cells = sides[0].merge(sides[1], **({"on": shared} if shared else {"how": "cross"}))
+    if cells.empty:
+        raise ValueError(
+            f"pairs={pair!r} have no cell in common: expected both with some of the same "
+            f"{', '.join(keys)}"
+        )
+    difference = (cells["A"] - cells["B"]).round(DECIMALS)
+    return cells.drop(columns=["A", "B"]).assign(difference=difference)
+
+
+def _estimate(cells: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns that a pair's differences give alone, and how many seeds it has."""
+    from scipy import stats
+
+    if "dataset" not in cells:
+        cells = cells.assign(dataset="")
+    means = cells.groupby("dataset", sort=False)["difference"].mean()
+    units, seeds, p = means.to_numpy(), 0, np.nan
+    if len(means) < FEWEST_SETS:
+        units = _seed_means(cells)
+        seeds = len(units)
+    half = np.nan
+    if len(units) > 1:
+        half = stats.t.ppf((1 + _CONFIDENCE) / 2, len(units) - 1) * stats.sem(units)
+        p = _p_of_seeds(units) if seeds else _p_of_flips(units)
+    return {
+        "sets": len(means),
+        "n": len(cells),
+        "seeds": seeds,
+        "sets_ahead": int((means > 0).sum()),
+        "ahead": int((cells["difference"] > 0).sum()),
+        "difference": means.mean(),
+        "ci_low": means.mean() - half,
+        "ci_high": means.mean() + half,
+        "p": p,
+    }
+
+
+def _seed_means(cells: pd.DataFrame) -> np.ndarray:
+    """Return each seed's mean over data sets, of the seeds that every set and split has."""
+    if "seed" not in cells:
+        return cells.groupby("dataset")["difference"].mean().to_numpy()[:1]
+    fixed = [name for name in cells if name not in ("seed", "difference")]
+    grid = cells.pivot(index=fixed, columns="seed", values="difference").dropna(axis="columns")
+    return grid.groupby("dataset").mean().mean().to_numpy()
+
+
+def _p_of_flips(units: np.ndarray) -> float:
+    from scipy.stats import permutation_test
+
+    options = {"permutation_type": "samples", "n_resamples": _FLIPS, "rng": 0}
+    return float(permutation_test((units,), np.mean, vectorized=True, **options).pvalue)
+
+
+def _p_of_seeds(units: np.ndarray) -> float:
+    from scipy.stats import ttest_1samp
+
+    # Equal differences have no spread: p is 0, or 1 where they are 0.
+    if np.ptp(units) == 0:
+        return float(units[0] == 0)
+    return float(ttest_1samp(units, 0).pvalue)
+
+
+def _verdict(row: dict[str, Any], alpha: float, tests: int) -> dict[str, Any]:
+    told, few = row["p_holm"] < alpha, row["sets"] < FEWEST_SETS
+    if told:
+        winner, loser = (row["A"], row["B"]) if row["difference"] > 0 else (row["B"], row["A"])
+        word = f"{winner} ahead here" if few else f"{winner} beats {loser}"
+        return {"verdict": word, "detail": "", "told": True}
+    word, detail = UNDECIDED, ""
+    if np.isnan(row["p"]):
+        word = f"cannot be decided with n = {row['seeds']}"
+        detail = "no two seeds that all sets and splits share"
+    elif not few and (smallest := min(1.0, 2.0 ** (1 - row["sets"]) * tests)) >= alpha:
+        word = f"cannot be decided with n = {row['sets']}"
+        among = f" among {tests} comparisons" if tests > 1 else ""
+        detail = f"the smallest p of {row['sets']} data sets{among} is {smallest:.3g}"
+    return {"verdict": word, "detail": detail, "told": False}
+
+
+def _components(grid: np.ndarray) -> dict[str, Any]:
+    """Return the spreads in a grid of splits (rows) by seeds (columns)."""
+    n_splits, n_seeds = grid.shape
+    splits, seeds = grid.mean(axis=1, keepdims=True), grid.mean(axis=0, keepdims=True)
+    rest = ((grid - splits - seeds + grid.mean()) ** 2).sum() / (n_splits - 1) / (n_seeds - 1)
+    within = grid.var(axis=1, ddof=1).mean()
+    between = max(0.0, splits.var(ddof=1) - rest / n_seeds)
+    total = within + between
+    return {
+        "n_splits": n_splits,
+        "n_seeds": n_seeds,
+        "seed_sd": np.sqrt(within),
+        "split_sd": np.sqrt(between),
+        "total_sd": np.sqrt(total),
+        "split_share": between / total if total > 0 else np.nan,
+    }
+
+
+def _check_pairs(pairs: Sequence[Any], names: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = list(pairs)
+    if not pairs:
+        raise ValueError("pairs is empty: expected at least one (A, B)")
+    for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2:
+            raise ValueError(f"pairs holds {pair!r}: expected two names, (A, B)")
+        for name in pair:
+            check_choice("pairs' name", name, names)
+    return [tuple(pair) for pair in pairs]

@@ -1,0 +1,267 @@
+"""Records of runs: one line of JSON each, read and written whole."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvlib.check import check_choice
+from mvlib.files import NotJSON, check_plain, open_regular, project_root, write_text
+from mvlib.records.record_lines import parse_record
+from mvlib.records.recorder import METRICS, PROFILES, measure_columns, result_rows
+from mvlib.records.schemas import first_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Record = dict[str, Any]
+_FOLDERS = {
+    "full": "data/results",
+    "reduced": "data/results/reduced",
+    "quick": "runs/records",
+}
+# A write takes milliseconds.
+_SECONDS_TO_WAIT = 600
+
+
+def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
+    """Return the file of a paper's records.
+
+    Those of the full and the reduced profile are committed; those of the quick one are
+    remade by anybody in minutes and stay under `runs/`.
+    """
+    check_choice("profile", profile, PROFILES)
+    return (root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl"
+
+
+def records_file(paper: str, profile: str, root: Path | None = None) -> Path:
+    """Return where a paper's records really lie, links followed."""
+    return records_path(paper, profile, root).resolve()
+
+
+@contextmanager
+def writing_records(paper: str, profile: str, root: Path | None = None) -> Iterator[Path]:
+    """Keep every other writer away from a paper's records, whichever checkout it works in.
+
+    Yields
+    ------
+    Path
+        As `records_file` gives it.
+
+    Raises
+    ------
+    OSError
+        If the lock beside the file cannot be had.
+    """
+    from filelock import FileLock
+
+    path = records_file(paper, profile, root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    with FileLock(lock, timeout=_SECONDS_TO_WAIT):
+        try:
+            yield path
+        finally:
+            # Who waits for it sees that the file is gone, and makes a new one.
+            lock.unlink(missing_ok=True)
+
+
+def load_records(
+    paper: str | None = None, profile: str | None = None, root: Path | None = None
+) -> list[Record]:
+    """Return the records at hand, in the order of the files.
+
+    Parameters
+    ----------
+    paper : str, optional
+        Only this paper's; every paper's by default.
+    profile : {"quick", "reduced", "full"}, optional
+        Only this profile's; all, the full one first, by default.
+    root : Path, optional
+        The project; the one that the caller works in by default.
+
+    Returns
+    -------
+    list of dict
+        See `record.schema.json`. Runs that failed are among them (`status`), as are earlier
+        versions of a run; `latest_records` picks one a run.
+
+    Raises
+    ------
+    ValueError
+        If a line other than a file's last, torn one is not JSON, or a line is no record.
+    """
+    root = root or project_root()
+    if profile is not None:
+        check_choice("profile", profile, PROFILES)
+    found: list[Record] = []
+    for each in (profile,) if profile else _FOLDERS:
+        if paper is None:
+            paths = sorted(records_path("any", each, root).parent.glob("[!.]*.jsonl"))
+        else:
+            paths = [records_path(paper, each, root)]
+        for path in paths:
+            found += _read(path)
+    return found
+
+
+def latest_records(records: Iterable[Record]) -> list[Record]:
+    """Return one record a run: the newest that succeeded, else the newest failure.
+
+    Newest by `recency`.
+    """
+    best: dict[str, Record] = {}
+    for record in records:
+        known = best.get(record["cell"])
+        if known is None or _rank(record) > _rank(known):
+            best[record["cell"]] = record
+    return list(best.values())
+
+
+def recency(record: Record) -> tuple[int, str]:
+    """Return what tells the newer of two records of a cell: which is greater.
+
+    The order of recording (`sequence`) goes before the time, since clocks step back.
+    """
+    return record.get("sequence", 1), record["started"]
+
+
+def records_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return the results in `records` as a table, one row a result and rule.
+
+    Columns: paper, experiment, profile, method, dataset, seed, the parameters (a result's
+    own, else its run's), rule, acc, nmi, ari, purity, seconds, device, started, cell, key,
+    and the measures. Failed runs have no row.
+    """
+    import pandas as pd
+
+    records = list(records)
+    shared = ("paper", "experiment", "profile")
+    run = ("device", "started", "cell", "key")
+    names: dict[str, None] = {}
+    rows = []
+    for record in records:
+        given = _scalars(record["parameters"])
+        for result in record["results"]:
+            names |= dict.fromkeys([*given, *result["parameters"]])
+            rows += [
+                {name: record[name] for name in (*shared, *run)} | given | row
+                for row in result_rows(result)
+            ]
+    measured = measure_columns(r for record in records for r in record["results"])
+    columns = [
+        *shared, "method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *run,
+        *measured,
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def save_record(record: Record, root: Path | None = None) -> None:
+    """Put a record among those of its paper and profile, as a whole file or not at all.
+
+    It replaces a record of the same key and failures of the same cell. A quick record
+    replaces every one of its cell; a committed one leaves those of other keys, since they
+    are an earlier version's work, and one that failed leaves every success. A cell's records
+    are numbered (`sequence`, from 2 on) in the order in which they come here.
+
+    Raises
+    ------
+    ValueError
+        If the record does not obey `record.schema.json`.
+    """
+    check_record(record)
+
+    def merge(known: list[Record]) -> list[Record]:
+        kept = [other for other in known if not _replaces(record, other)]
+        return [*kept, _numbered(record, known)]
+
+    _update(record["paper"], record["profile"], merge, root)
+
+
+def drop_records(
+    paper: str, profile: str, cells: Iterable[str], root: Path | None = None
+) -> None:
+    """Remove the records of `cells`, which the plan no longer holds."""
+    gone = set(cells)
+    if not gone:
+        return
+    _update(paper, profile, lambda known: [r for r in known if r["cell"] not in gone], root)
+
+
+def check_record(record: Mapping[str, Any]) -> None:
+    """Check a record against `record.schema.json`.
+
+    Raises
+    ------
+    ValueError
+        With the place and the reason, if it does not obey.
+    """
+    check_plain(record, "record")
+    if problem := first_error("record", record):
+        raise ValueError(problem)
+
+
+def _scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run that can tell its results apart."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name not in ("profile", "dataset") and isinstance(value, str | int | float)
+    }
+
+
+def _rank(record: Record) -> tuple[bool, tuple[int, str]]:
+    return record["status"] == "ok", recency(record)
+
+
+def _numbered(record: Record, known: Iterable[Record]) -> Record:
+    earlier = [recency(other)[0] for other in known if other["cell"] == record["cell"]]
+    record = {name: value for name, value in record.items() if name != "sequence"}
+    return record | {"sequence": 1 + max(earlier)} if earlier else record
+
+
+def _replaces(new: Record, old: Record) -> bool:
+    if new["key"] == old["key"] and new["status"] == "ok":
+        return True
+    if new["cell"] != old["cell"]:
+        return False
+    return new["profile"] == "quick" or old["status"] == "failed"
+
+
+def _update(paper: str, profile: str, change: Any, root: Path | None) -> None:
+    with writing_records(paper, profile, root) as path:
+        # Left by a writer that was killed; nobody else writes while we hold the lock.
+        for torn in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+            torn.unlink(missing_ok=True)
+        records = sorted(change(_read(path)), key=lambda record: record["key"])
+        lines = [json.dumps(record, sort_keys=True, allow_nan=False) for record in records]
+        write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def _read(path: Path) -> list[Record]:
+    try:
+        with open_regular(path) as stream:
+            content = stream.read()
+    except FileNotFoundError:
+        return []
+    records, lines = [], content.splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(parse_record(line.rstrip(b"\r\n")))
+        except ValueError as error:
+            # A whole last line that is no record is somebody's: it must not be lost.
+            cut = isinstance(error, NotJSON) or not line.endswith(b"\n")
+            if number < len(lines) or not cut:
+                raise ValueError(
+                    f"{path.name} line {number} is no record ({error}): restore the file, or "
+                    "remove the line to have its run repeated"
+                ) from error
+            warnings.warn(
+                f"{path.name}: the last line is torn and ignored; its run will be repeated",
+                stacklevel=2,
+            )
+    return records

@@ -1,0 +1,12 @@
+"""A problem of each task, and the runs of its methods."""
+
+from mvlib.files import attach
+
+_EXPORTS = {
+    "Modalities": "mvlib.tasks.modalities",
+    "list_modalities": "mvlib.tasks.modalities",
+    "load_modalities": "mvlib.tasks.modalities",
+}
+
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -1,0 +1,161 @@
+import pytest
+from image_stand_ins import card_changer, empty_data_folder
+
+from mvlib.data import all_names, describe, fetch, fingerprint_of, is_at_hand, load_images
+
+NAMES = [
+    "openclipart", "cifar-10", "cifar-20", "stl-10", "imagenet-10", "imagenet-dogs", "dtd",
+    "ucf-101", "imagenet-1k", "fgvc-aircraft", "food-101", "flowers-102", "oxford-iiit-pet",
+    "stanford-cars", "imagenet-c", "imagenet-v2", "imagenet-sketch",
+]  # fmt: skip
+# TAC's sizes: test, train, classes, shorter side.
+TAC_SETS = {
+    "stl-10": (8000, 5000, 10, 224),
+    "cifar-10": (10000, 50000, 10, 224),
+    "cifar-20": (10000, 50000, 20, 224),
+    "imagenet-10": (500, 13000, 10, 256),
+    "imagenet-dogs": (750, 19500, 15, 256),
+    "dtd": (1880, 3760, 47, 224),
+    "ucf-101": (3783, 9537, 101, 224),
+    "imagenet-1k": (50000, 1281167, 1000, 256),
+}
+# Sizes in CLIP's paper: test, train, classes.
+CLIP_SETS = {
+    "fgvc-aircraft": (3333, 6667, 100),
+    "food-101": (25250, 75750, 101),
+    "flowers-102": (6149, 2040, 102),
+    "oxford-iiit-pet": (3669, 3680, 37),
+    "stanford-cars": (8041, 8144, 196),
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    return empty_data_folder(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def change(monkeypatch):
+    return card_changer(monkeypatch)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_card_is_whole(name):
+    about = describe(name)
+    for text in (about.title, about.about, about.licence, about.citation, about.how_to_get):
+        assert text
+        assert text == text.strip()
+        assert "  " not in text
+    assert about.caveats
+    assert about.source.startswith("https://")
+    assert len(set(about.class_names)) == about.n_clusters == len(about.prompt_names)
+    assert all(n % 1 == 0 and n > 0 for n in about.n_samples.values())
+    assert set(about.packed) <= set(about.n_samples)
+    for file in (*about.files, *about.packed.values()):
+        if file.sha256 is None:
+            assert file.url is None
+            assert f"data folder holds {file.file}/" in about.how_to_get
+        else:
+            assert len(file.sha256) == 64
+            assert int(file.sha256, 16)
+            assert file.bytes > 0
+
+
+@pytest.mark.parametrize("name", TAC_SETS)
+def test_sizes_and_preprocessing_are_tacs(name):
+    about = describe(name)
+    found = (about.n_samples["test"], about.n_samples["train"], about.n_clusters, about.resize)
+    assert found == TAC_SETS[name]
+    assert about.resize_source == "TAC's code"
+
+
+@pytest.mark.parametrize("name", CLIP_SETS)
+def test_sizes_of_the_fine_grained_sets_are_clips(name):
+    about = describe(name)
+    found = (about.n_samples["test"], about.n_samples["train"], about.n_clusters)
+    assert found == CLIP_SETS[name]
+
+
+def test_sizes_of_the_shifted_imagenets_are_their_authors():
+    sizes = {"imagenet-c": 50000, "imagenet-v2": 10000, "imagenet-sketch": 50889}
+    assert {name: describe(name).n_samples["test"] for name in sizes} == sizes
+
+
+def test_classes_are_in_the_order_of_the_authors_numbers():
+    foods = [name.replace(" ", "_") for name in describe("food-101").class_names]
+    assert foods == sorted(foods)
+    breeds = describe("oxford-iiit-pet").class_names
+    assert list(breeds) == sorted(breeds, key=str.lower)
+    variants = describe("fgvc-aircraft").class_names
+    assert list(variants) == sorted(variants)
+    assert describe("flowers-102").class_names[76] == "passion flower"
+    assert describe("stanford-cars").class_names[195] == "smart fortwo Convertible 2012"
+
+
+def test_the_registry_lists_the_sets_of_the_book():
+    assert all_names("images") == NAMES
+    assert len({fingerprint_of(name) for name in all_names("images")}) == len(
+        all_names("images")
+    )
+
+
+def test_synsets_have_the_names_of_the_thousand():
+    everything = describe("imagenet-1k")
+    names = dict(zip(everything.layout["synsets"], everything.class_names, strict=True))
+    assert everything.layout["synsets"] == tuple(sorted(names))
+    assert (names["n02128757"], names["n02012849"]) == ("snow leopard", "crane (bird)")
+    dogs = describe("imagenet-dogs")
+    assert dogs.class_names == tuple(names[synset] for synset in dogs.layout["synsets"])
+    assert dogs.prompt_names[-1] == "Chow Chow"
+
+
+def test_prompts_of_actions_are_words():
+    about = describe("UCF 101")
+    pairs = dict(zip(about.class_names, about.prompt_names, strict=True))
+    assert pairs["ApplyEyeMakeup"] == "Apply Eye Makeup"
+    assert pairs["YoYo"] == "Yo Yo"
+
+
+@pytest.mark.parametrize("function", [describe, fingerprint_of, is_at_hand, load_images])
+def test_an_unknown_set_is_refused_with_the_nearest_name(function):
+    with pytest.raises(ValueError, match="Did you mean 'stl-10'"):
+        function("slt-10")
+
+
+def test_an_unknown_split_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="split='trian' is unknown. Did you mean 'train'"):
+        load_images("stl-10", "trian")
+    with pytest.raises(ValueError, match="split='val'"):
+        fetch("dtd", split="val")
+
+
+def test_the_embedded_drawings_need_neither_network_nor_folder():
+    assert is_at_hand("openclipart")
+    found = load_images("Openclipart")
+    assert found.sha256 == fingerprint_of("openclipart")
+    assert found.n_samples == len(found.images) == len(found.captions) == 687
+    assert {path.parent.name.replace("_", " ") for path in found.images} == set(
+        found.class_names
+    )
+    labels = [found.class_names[label] for label in found.y]
+    assert labels == [path.parent.name.replace("_", " ") for path in found.images]
+    with pytest.raises(ValueError, match="split='train'"):
+        load_images("openclipart", "train")
+
+
+def test_embedded_drawings_of_another_index_are_refused(folder, monkeypatch, change):
+    monkeypatch.setattr("mvlib.data.download.embedded_data", lambda: folder)
+    with pytest.raises(FileNotFoundError, match=r"index\.csv ships with mvlib and is missing"):
+        load_images("openclipart")
+    (folder / "openclipart").mkdir()
+    (folder / "openclipart" / "index.csv").write_text("file,label\n")
+    with pytest.raises(ValueError, match=r"index\.csv has sha256"):
+        load_images("openclipart")
+    assert not is_at_hand("openclipart")
+
+
+def test_drawings_of_other_classes_than_the_cards_are_refused(change):
+    about = describe("openclipart")
+    change("openclipart", class_names=("fish", *about.class_names[1:]))
+    with pytest.raises(ValueError, match="its classes are .* expected"):
+        load_images("openclipart")

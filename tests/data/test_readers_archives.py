@@ -1,0 +1,133 @@
+"""Archives are unpacked whole and inside their folder, or refused without a trace."""
+
+import gzip
+import io
+import tarfile
+
+import pytest
+from image_stand_ins import empty_data_folder, tar_of
+
+from mvlib.data.readers.archives import read_members, unpack
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    return empty_data_folder(tmp_path / "data", monkeypatch)
+
+
+def links_of(*links, mode="w:gz"):
+    """Return an archive of a folder, then of links: type, name, and what it links to."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        for kind, name, target in [(tarfile.DIRTYPE, "dtd", ""), *links]:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.mode = kind, target, 0o755
+            archive.addfile(info)
+    return stream.getvalue()
+
+
+def test_an_archive_cannot_write_outside_its_folder(folder):
+    (folder / "dtd.tar.gz").write_bytes(tar_of({"dtd/a": b"", "../outside": b"bad"}))
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        unpack(folder / "dtd.tar.gz", "dtd")
+    assert not (folder.parent / "outside").exists()
+    assert [path.name for path in folder.iterdir()] == ["dtd.tar.gz"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [tar_of({"other/a": b"x"}), tar_of({"dtd/a": bytes(9000)})[:40]],
+    ids=["another folder", "cut short"],
+)
+def test_an_archive_that_does_not_unpack_leaves_nothing(content, folder):
+    (folder / "dtd.tar.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"dtd\.tar\.gz"):
+        unpack(folder / "dtd.tar.gz", "dtd")
+    assert [path.name for path in folder.iterdir()] == ["dtd.tar.gz"]
+
+
+SOFT, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
+
+
+def long_chain():
+    """Return links as in CVE-2025-4517: the disk cannot say where so long a path leads."""
+    links, path = [], "dtd"
+    for letter in "abcdefghijklmnop":
+        links.append((tarfile.DIRTYPE, f"{path}/{letter * 247}", ""))
+        links.append((SOFT, f"{path}/{letter}", letter * 247))
+        path = f"{path}/{letter}"
+    up = "/".join([".."] * 17)
+    links.append((SOFT, f"{path}/{'l' * 254}", up))
+    return [*links, (SOFT, "dtd/escape", f"{path[4:]}/{'l' * 254}/../outside")]
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        [(SOFT, "dtd/up", "../../outside")],
+        [(SOFT, "dtd/root", "/etc")],
+        [(HARD, "dtd/hard", "../outside")],
+        [(SOFT, "dtd/a", "b/../../../outside")],
+        [(SOFT, "dtd/a\\..\\b", "c")],
+        long_chain(),
+    ],
+    ids=["up", "absolute", "hard", "down and up", "backslashes", "too long to resolve"],
+)
+def test_a_link_that_leads_outside_is_refused_and_nothing_stays(links, folder):
+    (folder.parent / "outside").write_text("the user's own")
+    (folder / "dtd.tar.gz").write_bytes(links_of(*links))
+    with pytest.raises(ValueError, match=r"dtd\.tar\.gz cannot be unpacked: .* leads outside"):
+        unpack(folder / "dtd.tar.gz", "dtd")
+    assert [path.name for path in folder.iterdir()] == ["dtd.tar.gz"]
+    assert (folder.parent / "outside").read_text() == "the user's own"
+
+
+def test_a_link_that_stays_inside_is_kept(folder):
+    (folder / "dtd.tar").write_bytes(
+        links_of((tarfile.REGTYPE, "dtd/b", ""), (SOFT, "dtd/a", "b"), mode="w")
+    )
+    assert (unpack(folder / "dtd.tar", "dtd") / "a").resolve() == folder / "dtd" / "b"
+
+
+def test_a_hard_link_to_nothing_is_refused(folder):
+    (folder / "dtd.tar.gz").write_bytes(links_of((HARD, "dtd/a", "dtd/nothing")))
+    with pytest.raises(ValueError, match="cannot be unpacked: .*nothing"):
+        unpack(folder / "dtd.tar.gz", "dtd")
+    assert [path.name for path in folder.iterdir()] == ["dtd.tar.gz"]
+
+
+PLAIN = tar_of({"dtd/a": bytes(512), "dtd/b": b"b" * 700}, mode="w")
+# A header and a block of content are 1,024 bytes: what is cut there looks whole.
+CUT = PLAIN[:1024]
+BAD_HEADER = PLAIN[:1024] + bytes(range(256)) * 2 + PLAIN[1536:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [CUT, gzip.compress(CUT), BAD_HEADER, gzip.compress(PLAIN)[:-8] + bytes(8)],
+    ids=["cut", "cut, then compressed", "bad header", "bad checksum"],
+)
+def test_an_archive_that_is_cut_or_damaged_never_passes_for_whole(content, folder):
+    (folder / "dtd.tar").write_bytes(content)
+    with pytest.raises(ValueError, match=r"dtd\.tar cannot be unpacked"):
+        unpack(folder / "dtd.tar", "dtd")
+    assert [path.name for path in folder.iterdir()] == ["dtd.tar"]
+    (folder / "dtd.tar").write_bytes(PLAIN)
+    assert (unpack(folder / "dtd.tar", "dtd") / "b").read_bytes() == b"b" * 700
+
+
+def test_what_a_killed_process_half_unpacked_goes_at_the_next_start(folder):
+    left = folder / ".mvlib-left"
+    (left / "dtd").mkdir(parents=True)
+    (left / "lock").write_bytes(b"")
+    (folder / "dtd.tar").write_bytes(PLAIN)
+    unpack(folder / "dtd.tar", "dtd")
+    assert sorted(path.name for path in folder.iterdir()) == ["dtd", "dtd.tar"]
+
+
+def test_a_member_of_a_cut_archive_is_refused(folder):
+    (folder / "a.tar").write_bytes(PLAIN[:1800])
+    assert read_members(folder / "a.tar", ["dtd/a"]) == [bytes(512)]
+    with pytest.raises(ValueError, match="not a readable tar archive"):
+        read_members(folder / "a.tar", ["dtd/b"])
