@@ -354,10 +354,10 @@ def _lloyd(
     labels = None
     for n_iter in range(1, max_iter + 1):  # noqa: B007
         before, labels = labels, _nearest(points, centers, precision)
-        if not split:
-            labels, centers = _filled(points, labels, centers)
         counts = torch.bincount(labels, minlength=len(centers))
-        assigned, moved = centers, points.means(labels, len(centers))
+        if not split:
+            centers = _fill(points, labels, centers, counts)
+        assigned, moved = centers, points.means(labels, counts)
         if not counts.all():
             _split(moved, counts.tolist(), points.n_samples)
         if unit:
@@ -369,8 +369,9 @@ def _lloyd(
         if stable or float((moved - assigned).square_().sum()) <= threshold:
             break
     if not split:
-        labels, centers = _filled(points, _nearest(points, centers), centers)
-        assigned = centers
+        labels = _nearest(points, centers)
+        counts = torch.bincount(labels, minlength=len(centers))
+        assigned = centers = _fill(points, labels, centers, counts)
     inertia = float(_squared_distances(points, labels, assigned).sum())
     return KMeansResult(
         labels.cpu().numpy(),
@@ -403,11 +404,13 @@ def _nearest(
     return labels
 
 
-def _filled(
-    points: BlockedPoints, labels: torch.Tensor, centers: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Let each empty cluster take the point farthest from its own centre."""
-    counts = torch.bincount(labels, minlength=len(centers))
+def _fill(
+    points: BlockedPoints, labels: torch.Tensor, centers: torch.Tensor, counts: torch.Tensor
+) -> torch.Tensor:
+    """Let each empty cluster take the point farthest from its own centre; return the centres.
+
+    Labels and counts are changed in place.
+    """
     empty = (counts == 0).nonzero().flatten().tolist()
     if empty:
         centers = centers.clone()
@@ -418,7 +421,7 @@ def _filled(
             counts[labels[row]] -= 1
             labels[row], counts[cluster], distances[row] = cluster, 1, -1
             centers[cluster] = points.tile(slice(row, row + 1))[0] + points.mean
-    return labels, centers
+    return centers
 
 
 def _argmax(scores: torch.Tensor) -> torch.Tensor:

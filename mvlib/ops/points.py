@@ -85,9 +85,8 @@ class BlockedPoints:
         """Return the points of some rows, scaled to length one if spherical, less the mean."""
         return torch.addcmul(-self.mean, self.X[rows], self.scale[rows].unsqueeze(1))
 
-    def means(self, labels: torch.Tensor, n_clusters: int) -> torch.Tensor:
-        """Return the mean of each cluster, (n_clusters, n_features): zero where it is empty."""
-        counts = torch.bincount(labels, minlength=n_clusters)
+    def means(self, labels: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """Return the mean of each cluster, of so many points: zero where there are none."""
         # Over sorted labels: quicker than index_add_, and the same on every run of a GPU.
         order = labels.argsort(stable=True)
         sums = F.embedding_bag(
