@@ -72,8 +72,8 @@ def project(tmp_path):
     return root
 
 
-def add_run(root, x, started, outputs, **changes):
-    parameters = {"profile": "quick", "x": x}
+def add_run(root, x, started, outputs, parameters=None, **changes):
+    parameters = parameters or {"profile": "quick", "x": x}
     run = PlannedRun("toy", "good", "", "notebooks/toy/good.ipynb", "quick", parameters)
     record = {
         "key": record_key(run_key(run, root), {}), "method_versions": {}, "cell": run.cell,
@@ -103,6 +103,33 @@ def test_without_a_run_the_committed_outputs_are_shown_and_said_to_be(project):
     page = text_of(staged(project))
     assert "committed with the notebook" in page
     assert '"text": "committed"' in page
+
+
+def pages_of_methods(root):
+    """Stage the project with a plan that runs the notebook for two methods."""
+    plan = root / "data" / "plans" / "toy.toml"
+    plan.write_text(PLAN.replace("x = [1, 2]", 'method = ["smart", "mvcln"]'))
+    staged(root)
+    folder = root / "_build" / "stage" / "notebooks" / "toy"
+    return {path.stem: text_of(nbformat.read(path, 4)) for path in folder.glob("method_*")}
+
+
+def test_each_method_that_a_notebook_ran_for_has_a_page_under_its_title(project):
+    for method in ("smart", "mvcln"):
+        parameters = {"profile": "quick", "method": method}
+        add_run(project, 1, "2026-01-01T00:00:00+00:00", f"of {method}", parameters=parameters)
+    pages = pages_of_methods(project)
+    assert set(pages) == {"method_smart", "method_mvcln"}
+    for name, title in (("smart", "SMART"), ("mvcln", "MvCLN")):
+        assert f"# {title}" in pages[f"method_{name}"]
+        assert "# Good" not in pages[f"method_{name}"]
+        assert f"of {name}" in pages[f"method_{name}"]
+
+
+def test_without_a_run_the_first_method_alone_has_a_page_the_committed_one(project):
+    (page,) = pages_of_methods(project).values()
+    assert "# SMART" in page
+    assert "committed with the notebook" in page
 
 
 def test_a_current_run_is_shown_with_its_profile_and_the_committed_prose(project):

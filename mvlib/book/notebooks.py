@@ -44,8 +44,43 @@ def shown_records(root: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def method_records(
+    root: Path, shown: dict[str, list[dict[str, Any]]]
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the records of each method that the quick plan gives to a notebook.
+
+    Parameters
+    ----------
+    root : Path
+        The project.
+    shown : dict of str to list of dict
+        As `shown_records` gives it.
+
+    Returns
+    -------
+    dict of (str, str) to list of dict
+        Notebook and method to records, in the plan's order. Without a record stands only a
+        notebook's first method, whose outputs are the committed ones.
+    """
+    from mvlib.records import plan_runs
+
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    first: dict[str, str] = {}
+    for run in plan_runs("quick", root=root):
+        if method := run.parameters.get("method"):
+            records = shown.get(run.notebook, [])
+            own = [record for record in records if record["parameters"].get("method") == method]
+            if first.setdefault(run.notebook, method) == method or own:
+                found[run.notebook, method] = own
+    return found
+
+
 def stage_notebook(
-    root: Path, notebook: Path, records: list[dict[str, Any]], target: Path
+    root: Path,
+    notebook: Path,
+    records: list[dict[str, Any]],
+    target: Path,
+    title: str | None = None,
 ) -> None:
     """Write the page of one notebook.
 
@@ -60,6 +95,8 @@ def stage_notebook(
         outputs are.
     target : Path
         The staged page.
+    title : str, optional
+        Its heading; the notebook's own by default.
     """
     import nbformat
 
@@ -74,7 +111,11 @@ def stage_notebook(
             output.get("data", {}).pop(RESULTS_MIME, None)
         _hide_injected(cell)
         _describe_images(cell)
-    page.cells.insert(_first_heading(page.cells) + 1, _origin(records))
+    place = _first_heading(page.cells)
+    if title is not None:
+        _, _, rest = page.cells[place].source.partition("\n")
+        page.cells[place].source = f"# {title}\n{rest}"
+    page.cells.insert(place + 1, _origin(records))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target)
 

@@ -28,6 +28,7 @@ def fill(text: str, root: str | Path) -> str:
     words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
     `smart_parts EXPERIMENT`, what the chapter's records say; `datasets`, one line a set;
+    `methods`, the catalogue by task;
     `benchmarks FILE`, the ratios that one file of benchmarks has measured; `faults`, what was
     broken on purpose and what happened; `unpinned`, the sets whose files have no known
     checksum.
@@ -307,6 +308,27 @@ def _unpinned(root: Path) -> str:
     return table(["set", "what a user supplies, unchecked"], rows)
 
 
+def _methods(root: Path) -> str:
+    from mvlib.methods.catalogue import CATALOGUE, TASKS
+
+    parts = []
+    for task in TASKS:
+        rows = [
+            [
+                method.title,
+                f"`{method.name}`",
+                f"{{py:obj}}`mvlib.methods.{method.estimator.split('.')[1]}`",
+                method.needs,
+                method.source and f"{{cite:p}}`{method.source}`",
+            ]
+            for method in CATALOGUE
+            if method.task == task
+        ]
+        header = ["method", "name", "estimator", "needs", "source"]
+        parts += [f"## {task.capitalize()}", table(header, rows)]
+    return "\n\n".join(parts)
+
+
 def _smart_settings(root: Path) -> str:
     from mvlib.data import describe
     from mvlib.methods.smart import PAPER_SETTINGS
@@ -341,6 +363,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "compared": _compared,
     "datasets": lambda root: sets_table("views", "data/cards/"),
     "faults": _faults,
+    "methods": _methods,
     "published": _published,
     "published_by_set": _published_by_set,
     "recorded": _recorded,

@@ -10,10 +10,11 @@ from typing import Any
 
 from mvlib.book.api import api_pages, source_files
 from mvlib.book.cards import card_pages
-from mvlib.book.notebooks import shown_records, stage_notebook
+from mvlib.book.notebooks import method_records, shown_records, stage_notebook
 from mvlib.book.placeholders import fill
 from mvlib.book.runs import failures_page, status_page
 from mvlib.files import sha256_of
+from mvlib.methods.catalogue import find
 
 _TOOLS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "numpydoc")
 
@@ -22,7 +23,8 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
     """Write everything the book is built from into one folder.
 
     `book/` is copied, its placeholders filled in; each notebook of the table of contents
-    comes as its last quick run left it, else as it is committed; the data cards, the pages
+    comes as its last quick run left it, else as it is committed; a notebook that the plan runs
+    for several methods gives each a page beside it, `method_<name>`; the data cards, the pages
     of runs and failures and the API reference are generated. The repository is only read.
 
     Parameters
@@ -65,6 +67,9 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
         if notebook.exists():
             records = shown.get(notebook.relative_to(root).as_posix(), [])
             stage_notebook(root, notebook, records, stage / f"{name}.ipynb")
+    for (name, method), records in method_records(root, shown).items():
+        page = (stage / name).with_stem(f"method_{method}")
+        stage_notebook(root, root / name, records, page, find(method).title)
     _check_toc(stage)
     return _digest(stage)
 

@@ -1,8 +1,10 @@
 """Clustering methods: pure functions for the equations, a thin estimator around them."""
 
 from mvlib.files import attach
+from mvlib.methods.catalogue import CATALOGUE
 
 _EXPORTS = {
+    "load": "mvlib.methods.catalogue",
     "SMART": "mvlib.methods.smart",
     "smart": "mvlib.methods.smart",
     "MvCLN": "mvlib.methods.mvcln",
@@ -54,6 +56,11 @@ _EXPORTS = {
     "theorem_1_quantities": "mvlib.methods.cae",
     "word_scores": "mvlib.methods.cluster_naming",
 }
+# A method of the catalogue is exported by its line there.
+_EXPORTS = {
+    method.estimator.split(".")[1]: f"mvlib.methods.{method.estimator.split('.')[0]}"
+    for method in CATALOGUE
+} | _EXPORTS
 
 __all__ = list(_EXPORTS)
 __getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -33,7 +33,9 @@ def readme_table(root: Path | None = None) -> str:
     import pandas as pd
 
     root = root or project_root()
-    rows = [row for paper in plan_papers(root) for row in _rows(paper, root)]
+    published = {path.stem for path in (root / "data" / "published").glob("*.toml")}
+    papers = [paper for paper in plan_papers(root) if paper in published]
+    rows = [row for paper in papers for row in _rows(paper, root)]
     columns = [
         "Paper", "Data set", "Setting", "Seeds", "Made with", "ACC, last epoch",
         "ACC, oracle epoch", "Published ACC", "Source", "Verdict",

@@ -12,26 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.files import check_list, check_table, read_json
+from mvlib.methods.catalogue import CATALOGUE
 
-# Names as records have them, or their beginnings: "k-means" is also "k-means, view 1".
+# Names as records have them, or their beginnings: "k-means" is also "k-means, view 1". Of
+# several methods that share a beginning the highest version holds.
 VERSIONS = {
-    "SMART": 1,
-    "Set-CLIP": 1,
-    "CAE": 1,
-    "NTK": 1,
-    "SIC": 1,
-    "TAC": 1,
-    "TAC, trained": 1,
-    "zero-shot": 1,
-    "k-means": 1,
-    "spectral": 1,
-    "auto-encoder": 1,
-    "CCA": 1,
-    "Procrustes": 1,
-    "Gromov-Wasserstein": 1,
-    "S-CLIP": 1,
-    "CLIP": 1,
-    "chance": 1,
+    name: method.version
+    for method in sorted(CATALOGUE, key=lambda method: method.version)
+    for name in method.recorded or (method.title,)
 }
 LEDGER = "data/results/versions.json"
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from mvlib.check import check_choice
 from mvlib.data import PartialAlignment
 from mvlib.methods import (
     SMART,
@@ -16,6 +19,7 @@ from mvlib.methods import (
     SpectralConcatenation,
     match_rows,
 )
+from mvlib.methods.catalogue import CATALOGUE, VIEWS, find, load
 from mvlib.methods.smart.estimator import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
 from mvlib.ops import cosine_kmeans, resolve_device
@@ -23,6 +27,105 @@ from mvlib.records.recorder import COMMITTED_PROFILES, Recorder
 
 # Ways to start k-means: as the authors' code, from one start, as the best of twenty.
 AUTHORS, ONE, TWENTY = ("authors", 1), ("draws", 1), ("draws", 20)
+
+# What any method of the task is brought down to, as far as it has such parameters.
+SIZES: Mapping[str, dict[str, Any]] = {
+    "quick": {"hidden_dims": (128, 128, 128), "epochs": 10},
+    "reduced": {"hidden_dims": (512, 512, 512), "epochs": 40},
+    "full": {},
+}
+
+
+def sized(name: str, profile: str, **others: Any) -> dict[str, Any]:
+    """Return what a method of the catalogue is built with under a profile.
+
+    Parameters
+    ----------
+    name : str
+        Its name there.
+    profile : {"quick", "reduced", "full"}
+        "full" leaves the method's own defaults.
+    **others
+        Further parameters, such as `device`.
+
+    Returns
+    -------
+    dict of str to object
+        Those of `SIZES` and `others` that the method has.
+
+    Raises
+    ------
+    ValueError
+        If the method or the profile is unknown.
+    """
+    wanted = SIZES[check_choice("profile", profile, SIZES)] | others
+    known = signature(load(name)).parameters
+    return {parameter: value for parameter, value in wanted.items() if parameter in known}
+
+
+def run(
+    methods: Sequence[str],
+    problem: PartialAlignment,
+    seeds: Sequence[int],
+    recorder: Recorder,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    dataset: str,
+    parameters: Mapping[str, Any] | None = None,
+) -> dict[tuple[str, int], Any]:
+    """Fit methods of the catalogue, floors among them, once a seed, and record each.
+
+    Parameters
+    ----------
+    methods : sequence of str
+        Their names in the catalogue.
+    problem : PartialAlignment
+        What each is given: `Xs` and `aligned`. The labels of view 1 score.
+    seeds : sequence of int
+        A fit a seed.
+    recorder : Recorder
+        Takes the results, with parameter `aligned_ratio` and the seconds of each fit.
+    settings : mapping of str to mapping, optional
+        Arguments of a method's estimator, by the method's name.
+    dataset : str
+        The data set's name.
+    parameters : mapping, optional
+        What else tells the results apart.
+
+    Returns
+    -------
+    dict of (str, int) to estimator
+        The fitted ones, by name and seed.
+
+    Raises
+    ------
+    ValueError
+        If a method is not of this task, or `settings` name one that does not run. Nothing
+        is fitted then.
+    """
+    task = [method.name for method in CATALOGUE if method.task == VIEWS]
+    for name in methods:
+        check_choice("methods", name, task)
+    for name in settings or {}:
+        check_choice("settings", name, methods)
+    n_clusters = len(np.unique(problem.y))
+    fitted = {}
+    for name in methods:
+        for seed in seeds:
+            own = (settings or {}).get(name, {})
+            model = load(name)(n_clusters, **own, random_state=seed)
+            begin = perf_counter()
+            labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+            recorder.add(
+                find(name).title,
+                dataset,
+                seed=seed,
+                parameters={"aligned_ratio": problem.ratio, **(parameters or {})},
+                metrics={"last": clustering_scores(problem.y, labels)},
+                seconds=perf_counter() - begin,
+            )
+            fitted[name, seed] = model
+    return fitted
 
 
 def smart_recorder(experiment: str, profile: str, device: str) -> Recorder:

@@ -113,7 +113,7 @@ def rewritten(method: str, folder: Path = FOLDER) -> dict[str, Any]:
     if changed and VERSIONS[method] <= old["version"]:
         raise ValueError(
             f"numbers of {method} changed, and its version is {old['version']} as before: "
-            "raise it in mvlib/methods/versions.py\n" + "\n".join(changed)
+            "raise it in mvlib/methods/catalogue.py\n" + "\n".join(changed)
         )
     return {"version": VERSIONS[method], "cases": new}
 

@@ -17,7 +17,13 @@ def test_numbers_are_those_of_the_methods_version(method, name):
     assert not differences(read(method)["cases"][name], numbers_of(case), case.relative)
 
 
-@pytest.mark.parametrize("method", sorted(VERSIONS))
+def test_every_method_of_the_catalogue_has_golden_numbers():
+    # Those of images with words are still to be made.
+    assert set(VERSIONS) - {"cae", "sic", "tac", "tac_trained"} <= set(METHODS)
+    assert set(METHODS) <= set(VERSIONS)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_golden_numbers_are_of_this_version_and_of_every_case(method):
     golden = read(method)
     assert golden["version"] == VERSIONS[method]

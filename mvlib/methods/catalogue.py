@@ -1,0 +1,116 @@
+"""The catalogue: one line a method, from which tables, pages, versions and runs take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from mvlib.check import check_choice
+
+VIEWS, MODALITIES, WORDS = TASKS = ("views", "modalities", "images with words")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method, and all that is told of it outside its own file.
+
+    Attributes
+    ----------
+    name : str
+        In plans and in `load`.
+    title : str
+        As tables and records print it.
+    estimator : str
+        Its file in `mvlib/methods` and its class, `file.Class`.
+    task : {"views", "modalities", "images with words"}
+        Whose problems it takes.
+    needs : str
+        What it needs of them.
+    source : str
+        Key in the bibliography, empty where there is nothing to cite.
+    version : int
+        Of its numbers, from 1: raised with each change of what it computes.
+    golden : str
+        Its file of numbers in `tests/golden`, `name` by default.
+    recorded : tuple of str
+        The names that records have it under, or how those begin: `title` by default.
+    """
+
+    name: str
+    title: str
+    estimator: str
+    task: str
+    needs: str
+    source: str = ""
+    version: int = 1
+    golden: str = ""
+    recorded: tuple[str, ...] = ()
+
+
+_FLOOR = {"golden": "floors", "source": "pedregosa2011scikit"}
+_LINEAR, _PAIRLESS = {"golden": "alignment_baselines"}, {"golden": "alignment_without_pairs"}
+_KMEANS, _SPECTRAL, _ENCODED = (
+    {"recorded": (name,)} for name in ("k-means", "spectral", "auto-encoder")
+)
+_OF_LOSSES = {"recorded": ("Set-CLIP", "S-CLIP", "CLIP")}
+_PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of nouns"
+
+# fmt: off
+# ruff: noqa: E501
+CATALOGUE = (
+    Method("smart", "SMART", "smart.SMART", VIEWS, "two or more views, some rows known to be partners", "peng2025smart"),
+    Method("mvcln", "MvCLN", "mvcln.MvCLN", VIEWS, "two views, by default 34 rows known to be partners", "yang2021mvcln"),
+    Method("kmeans_view", "k-means, view 1", "floors.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
+    Method("kmeans_concatenation", "k-means, concatenation as given", "floors.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
+    Method("spectral_concatenation", "spectral, concatenation as given", "floors.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),
+    Method("autoencoder_kmeans", "auto-encoder + k-means", "autoencoder_floors.AutoencoderKMeans", VIEWS, _PAIRED, **_FLOOR, **_ENCODED),
+    Method("autoencoder_hungarian", "auto-encoder + Hungarian + k-means", "autoencoder_floors.AutoencoderHungarian", VIEWS, "some rows known to be partners", **_FLOOR, **_ENCODED),
+    Method("set_clip", "Set-CLIP", "set_clip.SetCLIP", MODALITIES, "rows of two modalities, pairs or none", "song2024setclip", **_OF_LOSSES),
+    Method("cca", "CCA", "alignment_baselines.CCA", MODALITIES, "pairs", "hotelling1936cca", **_LINEAR),
+    Method("procrustes", "Procrustes", "alignment_baselines.Procrustes", MODALITIES, "pairs", "schonemann1966procrustes", **_LINEAR),
+    Method("gromov_wasserstein", "Gromov-Wasserstein", "alignment_without_pairs.GromovWasserstein", MODALITIES, "no pair", "memoli2011gromov", **_PAIRLESS),
+    Method("chance", "chance", "alignment_without_pairs.Chance", MODALITIES, "nothing", **_PAIRLESS),
+    Method("cae", "CAE", "cae.CAE", WORDS, "features of images, and of nouns or captions", "zhu2025cae"),
+    Method("tac", "TAC", "tac.TAC", WORDS, _NOUNS, "li2024tac", version=2),
+    Method("tac_trained", "TAC, trained", "tac.TrainedTAC", WORDS, _NOUNS, "li2024tac", version=2),
+    Method("sic", "SIC", "sic.SIC", WORDS, _NOUNS, "cai2023sic", version=2),
+    Method("ntk_spectral", "NTK", "ntk_spectral.NTKSpectralClustering", WORDS, _NOUNS, "peng2026ntk"),
+    Method("clip_kmeans", "k-means of images", "image_baselines.CLIPKMeans", WORDS, "features of images", "radford2021clip", **_KMEANS),
+    Method("zero_shot", "zero-shot", "image_baselines.ZeroShot", WORDS, "features of images and of the classes' names", "radford2021clip"),
+)
+# fmt: on
+
+
+def find(name: str) -> Method:
+    """Return a method's line of the catalogue.
+
+    Raises
+    ------
+    ValueError
+        If there is none, with the nearest name.
+    """
+    lines = {method.name: method for method in CATALOGUE}
+    return lines[check_choice("method", name, lines)]
+
+
+def load(name: str) -> type[Any]:
+    """Return the class of a method's estimator.
+
+    Parameters
+    ----------
+    name : str
+        As the catalogue has it, such as "mvcln".
+
+    Raises
+    ------
+    ValueError
+        If the catalogue has no such method, with the nearest name.
+
+    Examples
+    --------
+    >>> from mvlib import methods
+    >>> model = methods.load("mvcln")(n_clusters=10)
+    """
+    file, _, estimator = find(name).estimator.rpartition(".")
+    return getattr(import_module(f"mvlib.methods.{file}"), estimator)

@@ -1,0 +1,133 @@
+"""The catalogue: every line loads, is cited and has a version, and a new one costs a line."""
+
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mvlib import methods
+from mvlib.methods import MvCLN
+from mvlib.methods.catalogue import CATALOGUE, TASKS, VIEWS, find, load
+from mvlib.methods.versions import VERSIONS
+from mvlib.records import versions
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = '''"""Toy: everything in one cluster."""
+
+import numpy as np
+
+
+class Toy:
+    """One cluster."""
+
+    def __init__(self, n_clusters, *, random_state=None):
+        self.n_clusters, self.random_state = n_clusters, random_state
+
+    def fit_predict(self, Xs, aligned=None, y=None):
+        """Return zeros."""
+        return np.zeros(len(Xs[0]), dtype=np.int64)
+'''
+SEEN = """
+from pathlib import Path
+import mvlib
+from mvlib.book.placeholders import fill
+from mvlib.methods.versions import VERSIONS
+from mvlib.records import versions
+root = Path.cwd()
+assert Path(mvlib.__file__).is_relative_to(root)
+print(mvlib.methods.load("toy").__name__, mvlib.methods.Toy.__name__)
+print(VERSIONS["toy"], versions.VERSIONS["Toy method"])
+print(fill("<!-- mvlib: methods -->", root))
+"""
+
+
+@pytest.mark.parametrize("method", CATALOGUE, ids=lambda method: method.name)
+def test_every_line_loads_an_estimator_of_its_tasks_interface(method):
+    estimator = load(method.name)
+    assert getattr(methods, estimator.__name__) is estimator
+    assert method.task in TASKS
+    assert method.needs
+    if method.task == VIEWS:
+        assert "random_state" in inspect.signature(estimator).parameters
+        assert "aligned" in inspect.signature(estimator.fit_predict).parameters
+
+
+def test_names_and_titles_stand_once():
+    for told in ("name", "title", "estimator"):
+        values = [getattr(method, told) for method in CATALOGUE]
+        assert len(values) == len(set(values))
+
+
+def test_every_source_is_in_the_bibliography():
+    text = (ROOT / "book" / "references.bib").read_text(encoding="utf-8")
+    keys = set(re.findall(r"^@\w+\{([^,]+),", text, re.MULTILINE))
+    assert {method.source for method in CATALOGUE} - {""} <= keys
+
+
+def test_an_unknown_name_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="'mvclm' is unknown. Did you mean 'mvcln'"):
+        load("mvclm")
+    with pytest.raises(ValueError, match="Did you mean 'set_clip'"):
+        find("setclip")
+
+
+def test_the_versions_of_numbers_and_of_records_are_those_of_the_catalogue():
+    for method in CATALOGUE:
+        assert VERSIONS[method.golden or method.name] >= method.version
+        assert versions.VERSIONS[versions.method_of(method.title, "none")] >= method.version
+    assert {name for name, version in VERSIONS.items() if version == 2} == {
+        "sic", "tac", "tac_trained",
+    }  # fmt: skip
+    assert {name for name, version in versions.VERSIONS.items() if version == 2} == {
+        "SIC", "TAC", "TAC, trained",
+    }  # fmt: skip
+
+
+def test_the_rows_that_mvcln_is_said_to_need_are_those_that_it_asks_for():
+    defaults = inspect.signature(MvCLN).parameters
+    a_row, batch = 1 + defaults["n_negatives"].default, defaults["batch_size"].default
+    said = int(re.search(r"\d+", find("mvcln").needs)[0])
+    assert (said - 1) * a_row < batch <= said * a_row
+
+
+def test_a_new_method_costs_a_file_a_line_and_a_word(tmp_path):
+    for name in ("mvlib", "data/plans", "data/published", "notebooks/lineup"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    changed = {
+        "mvlib/methods/catalogue.py": (
+            "CATALOGUE = (\n",
+            "CATALOGUE = (\n"
+            'Method("toy", "Toy method", "toy.Toy", VIEWS, "any view", "duin1998multiple"),\n',
+        ),
+        "data/plans/lineup.toml": ('method = ["mvcln"', 'method = ["toy", "mvcln"'),
+    }
+    (tmp_path / "mvlib" / "methods" / "toy.py").write_text(TOY)
+    for name, (before, after) in changed.items():
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert text.count(before) == 1
+        (tmp_path / name).write_text(text.replace(before, after), encoding="utf-8")
+
+    def said(*command):
+        run = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True,
+            env={"PYTHONPATH": str(tmp_path), "MVLIB_ROOT": str(tmp_path)},
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    loaded, version, _, *table = said("-c", SEEN).splitlines()
+    assert loaded == "Toy Toy"
+    assert version == "1 1"
+    (row,) = [line for line in table if "`toy`" in line]
+    assert row == (
+        "| Toy method | `toy` | {py:obj}`mvlib.methods.Toy` | any view "
+        "| {cite:p}`duin1998multiple` |"
+    )
+    planned = said("-m", "mvlib", "run", "lineup", "--dry-run", "--profile", "quick")
+    assert "lineup/method/handwritten method toy ratio 0.5 seeds 5,15" in planned
