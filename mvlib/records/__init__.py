@@ -39,6 +39,9 @@ _EXPORTS = {
     "update_readme": "mvlib.records.readme",
     "variance_shares": "mvlib.records.statistics",
     "verdict": "mvlib.records.verdicts",
+    "method_of": "mvlib.records.versions",
+    "recorded_versions": "mvlib.records.versions",
+    "versions_of": "mvlib.records.versions",
 }
 
 __all__ = list(_EXPORTS)

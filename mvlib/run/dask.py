@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from importlib import import_module
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,8 @@ class DaskEngine:
             "slots": hosts,
         }
         run = self.client.submit(
-            run_task,
-            self._function,
+            _runs_there(),
+            f"{self._function.__module__}:{self._function.__qualname__}",
             sent,
             pure=False,
             priority=task["minutes"],
@@ -246,8 +247,19 @@ def checked_answer(answer: Any) -> dict[str, Any]:
     return outcome
 
 
-def run_task(function: Callable[..., dict[str, Any]], task: dict[str, Any]) -> dict[str, Any]:
-    """Have `function` run a task; this is what workers are sent.
+def _runs_there() -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    """Return what workers are sent: it travels by value, so that one without mvlib says so."""
+
+    def run_there(function: str, task: dict[str, Any]) -> dict[str, Any]:
+        from importlib import import_module
+
+        return import_module("mvlib.run.dask").run_task(function, task)
+
+    return run_there
+
+
+def run_task(function: str, task: dict[str, Any]) -> dict[str, Any]:
+    """Have a function, named as "module:name", run a task on a worker.
 
     The task has, beside what the runner makes, `gpu` (whether it wants a card), `versions` and
     `all_sources` (the runner's packages, and the checksums of its mvlib) and `slots` (by host,
@@ -274,7 +286,9 @@ def run_task(function: Callable[..., dict[str, Any]], task: dict[str, Any]) -> d
         environment = {"CUDA_VISIBLE_DEVICES": card}
         sent = {**task, "root": str(root), "stamps": stamps, "threads": threads}
         try:
-            outcome = function({**sent, "worker": named, "environment": environment}, wanted)
+            module, _, name = function.partition(":")
+            run_here = getattr(import_module(module), name)
+            outcome = run_here({**sent, "worker": named, "environment": environment}, wanted)
         except RunLostError as error:
             if not wanted():
                 # Nobody waits for it, or else somebody wants it anew.

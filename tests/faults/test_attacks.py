@@ -165,7 +165,7 @@ def test_mvlib_edited_once_it_is_loaded_or_where_it_is_not_looked_at_costs_no_ru
     root = make_project(tmp_path / "project", ONE)
     runner = start(root, "run", "--jobs", "1")
     wait_for((root / "began").exists, "the notebook to begin")
-    for name in ("ops/sinkhorn.py", "experiments/recorder.py"):
+    for name in ("ops/sinkhorn.py", "records/recorder.py"):
         with (own_mvlib / name).open("a") as stream:
             stream.write("\nCHANGED = True\n")
     runner.communicate(timeout=90)
