@@ -17,19 +17,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class PublicName:
-    """One name that a room exports.
-
-    Attributes
-    ----------
-    name, room : str
-        The name and the package that exports it.
-    module : str
-        Where it is defined.
-    kind : {"class", "exception", "function", "data", "module"}
-        What it is.
-    comment : str
-        For data: the comment above its definition.
-    """
+    """One name that a room exports."""
 
     name: str
     room: str
@@ -39,15 +27,7 @@ class PublicName:
 
 
 def api_pages() -> dict[str, str]:
-    """Return the pages of the API reference.
-
-    They hold directives; the signatures and docstrings are read while the book is built.
-
-    Returns
-    -------
-    dict of str to str
-        Path under the staged book to MyST Markdown: `book/api/index.md` and a page a room.
-    """
+    """Return the pages of the API reference."""
     rooms = public_names()
     pages = {f"book/api/rooms/{_page_name(room)}.md": _room_page(room) for room in rooms}
     lines = []
@@ -66,15 +46,7 @@ def api_pages() -> dict[str, str]:
 
 @cache
 def public_names() -> dict[str, tuple[PublicName, ...]]:
-    """Return what each room exports, without importing any heavy module.
-
-    A room is a package of mvlib with a list of exports; those inside a room count as well.
-
-    Returns
-    -------
-    dict of str to tuple of PublicName
-        Room, by its full name, to its public names, in the order of its `__all__`.
-    """
+    """Return what each room exports, without importing any heavy module."""
     found = [
         ".".join(("mvlib", *path.parent.relative_to(_PACKAGE).parts))
         for path in _PACKAGE.glob("*/**/__init__.py")

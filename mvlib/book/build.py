@@ -29,30 +29,7 @@ _BAR = "{desc} {n_fmt}/{total_fmt} {bar:20} {elapsed}{postfix}"
 
 
 def build_book(root: str | Path, out: str | Path | None = None) -> Path:
-    """Build the book of a project, unless nothing that it shows has changed.
-
-    Parameters
-    ----------
-    root : str or Path
-        The project: the folder of `_config.yml`, `_toc.yml`, `book` and `notebooks`.
-    out : str or Path, optional
-        Where to work; `root/_build` by default. The staged pages come to `out/stage`, the
-        log of the build to `out/book.log`, the book to `out/html`.
-
-    Returns
-    -------
-    Path
-        The book's first page, `out/html/index.html`.
-
-    Raises
-    ------
-    ValueError
-        If a page of the table of contents is missing, or a placeholder is unknown.
-    RuntimeError
-        If the build warns or fails, makes no first page, or a page fails the checks of
-        `book_problems`. The message ends with the log's last lines or the list of problems;
-        the book of the last good build stays.
-    """
+    """Build the book of a project, unless nothing that it shows has changed."""
     from filelock import FileLock
 
     quick_jsonschema()

@@ -27,18 +27,7 @@ _PLACES = {
 
 
 def card_pages(root: str | Path) -> dict[str, str]:
-    """Return the data pages of the book.
-
-    Parameters
-    ----------
-    root : str or Path
-        The project; its `book/_static/cards` says which sets have a figure.
-
-    Returns
-    -------
-    dict of str to str
-        Path under the staged book to MyST Markdown: the list, and a card a set.
-    """
+    """Return the data pages of the book."""
     from mvlib.data import all_names
 
     pages = {f"book/data/cards/{name}.md": card_page(name, root) for name in all_names()}
@@ -90,20 +79,7 @@ def sets_table(kind: str, folder: str) -> str:
 
 
 def card_page(name: str, root: str | Path) -> str:
-    """Return the card of one data set.
-
-    Parameters
-    ----------
-    name : str
-        As for `mvlib.data.describe`.
-    root : str or Path
-        The project.
-
-    Returns
-    -------
-    str
-        MyST Markdown. A set of views without a figure says why there is none.
-    """
+    """Return the card of one data set."""
     from mvlib.data import describe
 
     about = describe(name)

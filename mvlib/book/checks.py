@@ -34,20 +34,7 @@ _IMAGE_NAME = re.compile(r"\S+\.(png|svg|jpe?g|gif|webp)", re.IGNORECASE)
 
 
 def book_problems(html: str | Path) -> list[str]:
-    """Return what is wrong with a built book.
-
-    Parameters
-    ----------
-    html : str or Path
-        The folder of its pages.
-
-    Returns
-    -------
-    list of str
-        One line a problem, `page: what`; empty for a good book. A problem is: a script,
-        style, font or picture from outside; a link or anchor inside the book that leads
-        nowhere; an image without alternative text, or with its file's name for one.
-    """
+    """Return what is wrong with a built book."""
     root = Path(html).resolve()
     pages = {
         path: _Page(path.read_text(encoding="utf-8"))
@@ -73,18 +60,7 @@ def book_problems(html: str | Path) -> list[str]:
 
 
 def page_problems(page: str) -> list[str]:
-    """Return what is wrong with one page by itself: loads from outside, images without words.
-
-    Parameters
-    ----------
-    page : str
-        The page, as HTML.
-
-    Returns
-    -------
-    list of str
-        One line a problem.
-    """
+    """Return what is wrong with a page by itself: loads from outside, images without words."""
     return _Page(page).problems()
 
 

@@ -23,22 +23,7 @@ _COLORBLIND = 10
 def embed_view(
     X: np.ndarray, n_components: int = _COMPONENTS, random_state: int = 0
 ) -> np.ndarray:
-    """Return a view in two dimensions: principal components, then t-SNE.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        The view, at least 5 samples.
-    n_components : int, default=50
-        Principal components that t-SNE sees; fewer if there are not so many.
-    random_state : int, default=0
-        Seed of both.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, 2)
-        Positions, float32.
-    """
+    """Return a view in two dimensions: principal components, then t-SNE."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
@@ -55,32 +40,7 @@ def embed_view(
 def draw_card(
     name: str, path: str | Path, max_samples: int = 2000, random_state: int = 0
 ) -> Path:
-    """Draw a data set's figure: each default view in two dimensions, coloured by class.
-
-    HandWritten also shows its pictures.
-
-    Parameters
-    ----------
-    name : str
-        As for `mvlib.data.load`.
-    path : str or Path
-        The PNG to write, whole or not at all.
-    max_samples : int, default=2000
-        As many samples are drawn at random, the same ones in each view.
-    random_state : int, default=0
-        Seed of that draw and of the embedding.
-
-    Returns
-    -------
-    Path
-        `path`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such set, or `max_samples` is less than 5. If its files are not at
-        hand, what `mvlib.data.load` raises.
-    """
+    """Draw a data set's figure: each default view in two dimensions, coloured by class."""
     import matplotlib.pyplot as plt
 
     from mvlib.data import load

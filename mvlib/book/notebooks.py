@@ -12,21 +12,7 @@ _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
 def shown_records(root: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return for each notebook the records of its current quick runs, the one shown first.
-
-    Current runs are those that succeeded, whose sources are the present ones and whose
-    executed copy is there. The first is the one that the plan names first, else the newest.
-
-    Parameters
-    ----------
-    root : Path
-        The project.
-
-    Returns
-    -------
-    dict of str to list of dict
-        Notebook, relative to `root`, to records. A notebook without any is left out.
-    """
+    """Return for each notebook the records of its current quick runs, the one shown first."""
     from mvlib.records import load_records, plan_runs, staleness
 
     found: dict[str, list[dict[str, Any]]] = {}
@@ -47,21 +33,7 @@ def shown_records(root: Path) -> dict[str, list[dict[str, Any]]]:
 def method_records(
     root: Path, shown: dict[str, list[dict[str, Any]]]
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Return the records of each method that the quick plan gives to a notebook.
-
-    Parameters
-    ----------
-    root : Path
-        The project.
-    shown : dict of str to list of dict
-        As `shown_records` gives it.
-
-    Returns
-    -------
-    dict of (str, str) to list of dict
-        Notebook and method to records, in the plan's order. Without a record stands only a
-        notebook's first method, whose outputs are the committed ones.
-    """
+    """Return the records of each method that the quick plan gives to a notebook."""
     from mvlib.records import plan_runs
 
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -82,22 +54,7 @@ def stage_notebook(
     target: Path,
     title: str | None = None,
 ) -> None:
-    """Write the page of one notebook.
-
-    Parameters
-    ----------
-    root : Path
-        The project.
-    notebook : Path
-        The committed notebook.
-    records : list of dict
-        Its runs: the executed copy of the first is shown. If there is none, the committed
-        outputs are.
-    target : Path
-        The staged page.
-    title : str, optional
-        Its heading; the notebook's own by default.
-    """
+    """Write the page of one notebook."""
     import nbformat
 
     from mvlib.records.recorder import RESULTS_MIME
@@ -121,10 +78,7 @@ def stage_notebook(
 
 
 def _merge(committed: Any, executed: Any) -> Any:
-    """Return the committed prose with the executed code cells and their outputs.
-
-    A run stays current while only prose changes, so its executed copy may hold older prose.
-    """
+    """Return the committed prose with the executed code cells and their outputs."""
     ran = [cell for cell in executed.cells if cell.cell_type == "code"]
     own = [cell for cell in ran if not _is_injected(cell)]
     sources = [cell.source for cell in committed.cells if cell.cell_type == "code"]
@@ -187,11 +141,7 @@ def _hide_injected(cell: Any) -> None:
 
 
 def _describe_images(cell: Any) -> None:
-    """Give the images of a cell the alternative text that its outputs carry.
-
-    A cell may say it in its own metadata (`mystnb.image.alt`); an output may, as `alt` in its
-    metadata or in that of its image type.
-    """
+    """Give the images of a cell the alternative text that its outputs carry."""
     texts = []
     for output in cell.get("outputs", []):
         kind = next((kind for kind in _IMAGES if kind in output.get("data", {})), None)

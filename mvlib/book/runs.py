@@ -23,20 +23,7 @@ _PROFILES = {
 def status_page(
     records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
 ) -> str:
-    """Return the page that says what ran, when, on what, how long and with how much memory.
-
-    Parameters
-    ----------
-    records : iterable of dict, optional
-        The runs; those of the project by default.
-    root : str or Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    str
-        MyST Markdown.
-    """
+    """Return the page that says what ran, when, on what, how long and with how much memory."""
     from mvlib.records import latest_records, load_faults, staleness
 
     root = _root(root)
@@ -83,18 +70,7 @@ def status_page(
 def failures_page(
     records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
 ) -> str:
-    """Return the page of the runs that failed, with the end of each traceback.
-
-    Parameters
-    ----------
-    records, root
-        As for `status_page`.
-
-    Returns
-    -------
-    str
-        MyST Markdown. A run that succeeded later is no failure.
-    """
+    """Return the page of the runs that failed, with the end of each traceback."""
     from mvlib.records import latest_records
 
     root = _root(root)

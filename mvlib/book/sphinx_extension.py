@@ -16,18 +16,7 @@ _LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Connect to Sphinx; its own entry point.
-
-    Parameters
-    ----------
-    app : sphinx.application.Sphinx
-        The build.
-
-    Returns
-    -------
-    dict
-        What Sphinx wants to know of an extension.
-    """
+    """Connect to Sphinx; its own entry point."""
     # Jupyter Book configures sphinx_comments, which the book does without.
     app.add_config_value("comments_config", {}, "html")
     if sys.platform == "linux":
@@ -43,21 +32,7 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def escape_formulas(line: str) -> str:
-    r"""Return a docstring's line with the bars of its formulas escaped.
-
-    Docstrings write `|A - B|^2` and `H_1`, which reStructuredText would take for a
-    substitution and a link.
-
-    Parameters
-    ----------
-    line : str
-        Of a docstring. What stands between backticks is left alone.
-
-    Returns
-    -------
-    str
-        The line for Sphinx.
-    """
+    """Return a docstring's line with the bars of its formulas escaped."""
     parts = _LITERAL.split(line)
     return "".join(
         part if number % 2 else re.sub(r"(?<!\\)\|", r"\\|", part)
@@ -66,20 +41,7 @@ def escape_formulas(line: str) -> str:
 
 
 def move_deviations(lines: list[str]) -> list[str]:
-    """Return a docstring's lines with a *Deviations* section moved into the notes.
-
-    numpydoc drops sections whose name it does not know.
-
-    Parameters
-    ----------
-    lines : list of str
-        The docstring, without indentation.
-
-    Returns
-    -------
-    list of str
-        The same text; as it was where there is no such section.
-    """
+    """Return a docstring's lines with a *Deviations* section moved into the notes."""
     starts = _section_starts(lines)
     if "Deviations" not in starts:
         return lines
@@ -98,13 +60,7 @@ def move_deviations(lines: list[str]) -> list[str]:
 
 
 def keep_spreads_whole(doctree: Any) -> None:
-    """Let no cell of a table break "93.2 ± 0.4" over lines.
-
-    Parameters
-    ----------
-    doctree : docutils.nodes.document
-        A page. Changed in place.
-    """
+    """Let no cell of a table break "93.2 ± 0.4" over lines."""
     from docutils import nodes
 
     for cell in doctree.findall(nodes.entry):
@@ -115,18 +71,7 @@ def keep_spreads_whole(doctree: Any) -> None:
 
 
 def author_year(entry: Any) -> str:
-    """Return what a bibliography's entry is cited by: `Yang et al., 2021`.
-
-    Parameters
-    ----------
-    entry : pybtex.database.Entry
-        With authors and a year.
-
-    Returns
-    -------
-    str
-        Up to two family names, then the year.
-    """
+    """Return what a bibliography's entry is cited by: `Yang et al., 2021`."""
     names = [" ".join([*p.prelast_names, *p.last_names]) for p in entry.persons["author"]]
     names = [name.replace("{", "").replace("}", "") for name in names]
     who = " and ".join(names) if len(names) < 3 else f"{names[0]} et al."

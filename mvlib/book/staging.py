@@ -20,30 +20,7 @@ _TOOLS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "numpydoc")
 
 
 def stage_book(root: str | Path, stage: str | Path) -> str:
-    """Write everything the book is built from into one folder.
-
-    `book/` is copied, its placeholders filled in; each notebook of the table of contents
-    comes as its last quick run left it, else as it is committed; a notebook that the plan runs
-    for several methods gives each a page beside it, `method_<name>`; the data cards, the pages
-    of runs and failures and the API reference are generated. The repository is only read.
-
-    Parameters
-    ----------
-    root : str or Path
-        The project.
-    stage : str or Path
-        The folder to fill. What was in it goes.
-
-    Returns
-    -------
-    str
-        sha256 of all that the built book depends on: same digest, same book.
-
-    Raises
-    ------
-    ValueError
-        If a page of `_toc.yml` is neither written, generated nor a notebook.
-    """
+    """Write everything the book is built from into one folder."""
     root, stage = Path(root), Path(stage)
     if not (root / "_toc.yml").exists():
         raise ValueError(f"{root} has no _toc.yml: expected the project's folder")
@@ -75,10 +52,7 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
 
 
 def toc_files(path: str | Path) -> list[str]:
-    """Return the pages that a `_toc.yml` names, without suffix, in its order.
-
-    Entries that are patterns (`glob`) are left out.
-    """
+    """Return the pages that a `_toc.yml` names, without suffix, in its order."""
     import yaml
 
     found = []

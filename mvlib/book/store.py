@@ -9,27 +9,7 @@ from mvlib.files import project_root, write_text
 
 
 def store_outputs(root: Path | None = None) -> list[Path]:
-    """Put the outputs of the last quick runs into the committed notebooks.
-
-    The committed outputs are what a reader sees before anything has run, and what the
-    notebooks are checked against. What belongs to one run alone stays out: the injected
-    parameters, times, and the results that the runner reads.
-
-    Parameters
-    ----------
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    list of Path
-        The notebooks that changed.
-
-    Raises
-    ------
-    ValueError
-        If a notebook has no current quick run, or its code is not that of the run.
-    """
+    """Put the outputs of the last quick runs into the committed notebooks."""
     import nbformat
 
     from mvlib.records.recorder import RESULTS_MIME

@@ -31,25 +31,7 @@ def unknown_settings(
     flickr30k_counts: Sequence[int] = (),
     other_images: np.ndarray | None = None,
 ) -> dict[str, dict[str, Change]]:
-    """Return the settings that the paper leaves open, with their values.
-
-    Parameters
-    ----------
-    problem : VisionProblem
-        The images and words of the defaults.
-    prompt_sets : sequence of str
-        Keys of `PROMPT_SETS`, beside the default prompt.
-    openclipart_counts, flickr30k_counts : sequence of int
-        How many captions are drawn, beside the default of all of Open Clip Art's; of
-        Flickr30k from the first caption of each photograph.
-    other_images : ndarray of shape (n_others, dim), optional
-        Features that may choose the words, where the problem has no train split.
-
-    Returns
-    -------
-    dict of str to dict of str to (VisionProblem, dict)
-        Setting to value to what it is fitted with; the default is each setting's first.
-    """
+    """Return the settings that the paper leaves open, with their values."""
     default: Change = (problem, {})
     marginals = {
         kind: (problem, {"column_marginals": kind}) for kind in ("retrieval", "softmax")
@@ -117,10 +99,7 @@ def sweep_settings(
     seeds: Sequence[int],
     parameters: Mapping[str, Any],
 ) -> None:
-    """Fit CAE for each value of each setting and record it, with `setting` and `value`.
-
-    The default is fitted once a seed and recorded under each setting.
-    """
+    """Fit CAE for each value of each setting and record it, with `setting` and `value`."""
     for seed in seeds:
         default = None
         for setting, values in settings.items():
@@ -136,19 +115,7 @@ def sweep_settings(
 
 
 def differences_from_default(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return how far each value is from its setting's default, over the same seeds.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `sweep_settings` records it.
-
-    Returns
-    -------
-    DataFrame
-        data set, setting, default, value, n (seeds), `ACC, default`, ACC, and the
-        difference with its 95 % interval over seeds, all in points.
-    """
+    """Return how far each value is from its setting's default, over the same seeds."""
     import pandas as pd
 
     rows = []

@@ -26,13 +26,7 @@ RBF = {"affinity": "rbf", "fusion": "single", "temperature": RBF_WIDTH}
 
 @dataclass(frozen=True, eq=False)
 class PromptProblem(VisionProblem):
-    """A set of images, and nouns under each of TAC's seven prompts.
-
-    Attributes
-    ----------
-    banks : tuple of TextBank
-        The nouns, a bank a prompt. `nouns` is their plain mean, as in TAC's code.
-    """
+    """A set of images, and nouns under each of TAC's seven prompts."""
 
     banks: tuple[TextBank, ...]
 
@@ -46,27 +40,7 @@ def prompt_problem(
     train_split: str = "train",
     device: str = "auto",
 ) -> PromptProblem:
-    """Encode a data set and the nouns under each prompt, or read them from the cache.
-
-    Parameters
-    ----------
-    dataset, encoder, n_nouns, train_split, device
-        As for `vision_problem`.
-    pool : int, default=0
-        Before the prompts, keep so many nouns a centre by TAC's filter under the one prompt
-        whose features ship, so that few are left to encode. 0 keeps all.
-
-    Returns
-    -------
-    PromptProblem
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown or a number out of range.
-    FileNotFoundError, mvlib.data.DownloadError
-        If images are not at hand and cannot be fetched.
-    """
+    """Encode a data set and the nouns under each prompt, or read them from the cache."""
     check_number("pool", pool, low=0, integer=True)
     found = vision_problem(
         dataset, encoder, n_nouns=n_nouns, train_split=train_split, device=device
@@ -91,30 +65,7 @@ def prompt_problem(
 
 
 def subsample(problem: PromptProblem, seed: int, share: float = SHARE) -> PromptProblem:
-    """Return a problem with some of its images, and some of its train images.
-
-    The method draws next to nothing: given its images, seeds agree. What a seed changes here
-    is which images there are.
-
-    Parameters
-    ----------
-    problem : PromptProblem
-        The whole.
-    seed : int
-        Of the draw, without repetition.
-    share : float, default=0.9
-        Of the images, and of the train images.
-
-    Returns
-    -------
-    PromptProblem
-        Images in their order.
-
-    Raises
-    ------
-    ValueError
-        If the share is not above 0 and at most 1.
-    """
+    """Return a problem with some of its images, and some of its train images."""
     check_number("share", share, low=0, high=1, open_low=True)
     rng = np.random.default_rng(seed)
 
@@ -140,13 +91,7 @@ def subsample(problem: PromptProblem, seed: int, share: float = SHARE) -> Prompt
 
 
 def ntk_recorder(experiment: str, profile: str, device: str = "auto") -> Recorder:
-    """Return the recorder of a notebook of this chapter.
-
-    Parameters
-    ----------
-    experiment, profile, device
-        As for `mvlib.tasks.images_with_words.vision_recorder`.
-    """
+    """Return the recorder of a notebook of this chapter."""
     return Recorder(PAPER, experiment, profile, resolve_device(device).type)
 
 
@@ -159,32 +104,7 @@ def run_rows(
     measures: Callable[[Any, PromptProblem], Mapping[str, float]] | None = None,
     share: float = SHARE,
 ) -> dict[tuple[str, int], NTKSpectralClustering]:
-    """Fit the method under several settings, on each seed's share of the images, and record it.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results.
-    problem : PromptProblem
-        The whole.
-    seeds : sequence of int
-        Of `subsample` and of the method.
-    rows : mapping of str to mapping
-        Name in the tables to parameters of `NTKSpectralClustering`. Without a `solver` the
-        diffusion is done in a subspace, whatever the size.
-    parameters : mapping, optional
-        What else tells the results apart.
-    measures : callable, optional
-        From a fitted model and its problem to what else is recorded.
-    share : float, default=0.9
-        As for `subsample`; of 1, seeds are the method's alone.
-
-    Returns
-    -------
-    dict of (str, int) to NTKSpectralClustering
-        Name and seed to the fitted model. A graph that cannot be cut has no result: it is
-        printed and left out.
-    """
+    """Fit the method under several settings, on each seed's images, and record it."""
     fitted = {}
     for seed in seeds:
         part = subsample(problem, seed, share)
@@ -212,17 +132,7 @@ def run_baselines(
     parameters: Mapping[str, Any] | None = None,
     share: float = SHARE,
 ) -> None:
-    """Fit what the method is compared with, on each seed's share of the images, and record it.
-
-    k-means of the images; spectral clustering of the images; TAC without training; spectral
-    clustering of TAC's features. The spectral ones have the method's mutual graph and a
-    Gaussian affinity of width 1.
-
-    Parameters
-    ----------
-    recorder, problem, seeds, parameters, share
-        As for `run_rows`.
-    """
+    """Fit what the method is compared with, on each seed's images, and record it."""
     for seed in seeds:
         part = subsample(problem, seed, share)
         k = part.n_clusters
@@ -246,17 +156,7 @@ def run_sweeps(
     sweeps: Mapping[str, Sequence[float]],
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
-    """Fit the method with one setting moved at a time, and record it.
-
-    Parameters
-    ----------
-    recorder, problem, seeds, parameters
-        As for `run_rows`.
-    sweeps : mapping of str to sequence of float
-        Parameter of `NTKSpectralClustering` to its values; or "nouns" to how many of the
-        nouns, the most frequent first, the filter chooses from. The results have the
-        parameters `setting` and `value`.
-    """
+    """Fit the method with one setting moved at a time, and record it."""
     for setting, values in sweeps.items():
         for value in values:
             given = {**(parameters or {}), "setting": setting, "value": value}

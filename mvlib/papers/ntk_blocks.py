@@ -20,23 +20,7 @@ if TYPE_CHECKING:
 
 
 def class_transitions(affinity: Any, y: np.ndarray) -> np.ndarray:
-    """Return where a random step on an affinity leads, class by class.
-
-    Parameters
-    ----------
-    affinity : array, sparse array or SubspaceAffinity of shape (n_samples, n_samples)
-        A, with positive degrees; only its products with few columns are used. Its diagonal
-        does not count.
-    y : ndarray of shape (n_samples,)
-        True classes, 0 to n_classes - 1.
-
-    Returns
-    -------
-    ndarray of shape (n_classes, n_classes), float64
-        Row a: from an image of class a, drawn evenly, step to another with probabilities
-        A_ij / sum_j A_ij; column b has the probability to come to class b. Each row sums to
-        one.
-    """
+    """Return where a random step on an affinity leads, class by class."""
     members = np.eye(y.max() + 1)[y]
     reached = np.asarray(affinity @ members, dtype=np.float64)
     reached -= np.asarray(affinity.diagonal(), dtype=np.float64)[:, None] * members
@@ -45,23 +29,7 @@ def class_transitions(affinity: Any, y: np.ndarray) -> np.ndarray:
 
 
 def block_measures(model: NTKSpectralClustering, y: np.ndarray) -> dict[str, float]:
-    """Measure the blocks of a fitted model's affinity.
-
-    Parameters
-    ----------
-    model : NTKSpectralClustering
-        Fitted with a graph.
-    y : ndarray of shape (n_samples,)
-        True classes.
-
-    Returns
-    -------
-    dict of str to float
-        `within`, the probability that a random step stays in its class (mean over the
-        classes); `between`, the largest probability to go from one class to a given other;
-        `gap`, by how much the eigenvalue of D^-1/2 A D^-1/2 falls after as many as there
-        are clusters; `tied`, the share of images that were tied to the rest.
-    """
+    """Measure the blocks of a fitted model's affinity."""
     steps = class_transitions(model.affinity_, y)
     k = model.n_clusters
     _, values = spectral_embedding(model.affinity_, k + 1, random_state=model.random_state)
@@ -74,22 +42,7 @@ def block_measures(model: NTKSpectralClustering, y: np.ndarray) -> dict[str, flo
 
 
 def affinity_kinds(Z: np.ndarray, W: np.ndarray, temperature: float) -> dict[str, np.ndarray]:
-    """Return four affinities of the same images.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_samples, n_features)
-        Images.
-    W : ndarray of shape (n_nouns, n_features)
-        Positive nouns under one prompt.
-    temperature : float
-        tau of the assignments. The Gaussian has width 1, as the chapter's baselines.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_samples, n_samples), float32
-        Name to affinity.
-    """
+    """Return four affinities of the same images."""
     kinds = {"Gaussian": ("rbf", RBF_WIDTH), "cosine": ("visual", temperature)}
     kinds |= {"words alone": ("semantic", temperature), "NTK": ("ntk", temperature)}
     return {
@@ -100,25 +53,7 @@ def affinity_kinds(Z: np.ndarray, W: np.ndarray, temperature: float) -> dict[str
 def block_table(
     matrices: Mapping[str, np.ndarray], y: np.ndarray, n_neighbors: int
 ) -> pd.DataFrame:
-    """Return how much each affinity keeps to the classes, among nearest neighbours.
-
-    Parameters
-    ----------
-    matrices : mapping of str to ndarray of shape (n_samples, n_samples)
-        Name to affinity.
-    y : ndarray of shape (n_samples,)
-        True classes.
-    n_neighbors : int
-        q.
-
-    Returns
-    -------
-    DataFrame
-        affinity; `neighbours of the class`, the share of the q nearest that are of the
-        image's class; `steps in the class`, the probability that a step on the graph of the
-        q nearest (of either end) stays in it, mean over the classes; `without a mutual
-        neighbour`, the share of images that the mutual graph leaves alone.
-    """
+    """Return how much each affinity keeps to the classes, among nearest neighbours."""
     import pandas as pd
 
     rows = []

@@ -22,27 +22,7 @@ def recorded_comparisons(
     datasets: Sequence[str] | None = None,
     root: Path | None = None,
 ) -> pd.DataFrame:
-    """Compare pairs of methods on what is recorded of an experiment.
-
-    Parameters
-    ----------
-    experiment : str
-        Its name in the plan.
-    pairs : sequence of (str, str)
-        As for `paired_comparisons`. A pair of which one has no record is left out.
-    profile : {"quick", "reduced", "full"}, default="reduced"
-        Whose records.
-    datasets : sequence of str, optional
-        Only these; by default all.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `paired_comparisons` that a page shows, then those of
-        `differences_by_set`; empty without records.
-    """
+    """Compare pairs of methods on what is recorded of an experiment."""
     frame = results_frame("ntk_spectral", profile, experiment, root)
     if datasets is not None:
         frame = frame[frame["dataset"].isin(datasets)]
@@ -55,21 +35,7 @@ def recorded_comparisons(
 
 
 def recorded_losses(profile: str = "reduced", root: Path | None = None) -> pd.DataFrame:
-    """Return what each affinity loses under each shift, from the records.
-
-    Parameters
-    ----------
-    profile : {"quick", "reduced", "full"}, default="reduced"
-        Whose records.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    DataFrame
-        data set, shift, n (seeds), and the mean loss of accuracy in points of each affinity
-        against itself without the shift; empty without records.
-    """
+    """Return what each affinity loses under each shift, from the records."""
     frame = results_frame("ntk_spectral", profile, "domain_shift", root)
     if frame.empty:
         return frame

@@ -29,34 +29,7 @@ PERIOD = 0.005
 def made_up_features(
     n_samples: int, n_clusters: int, n_prompts: int, noise: float, random_state: int
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """Return features of images and nouns around common centres.
-
-    Parameters
-    ----------
-    n_samples : int
-        Images, in clusters of about one size.
-    n_clusters : int
-        Clusters.
-    n_prompts : int
-        Banks of nouns, ten nouns a cluster.
-    noise : float
-        Length of the images' noise, that of a centre being 1.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    images : ndarray of shape (n_samples, 128), float32
-    y : ndarray of shape (n_samples,), int64
-        Clusters.
-    banks : list of ndarray, each (10 n_clusters, 128), float32
-        A bank a prompt.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer images than clusters.
-    """
+    """Return features of images and nouns around common centres."""
     check_number("n_samples", n_samples, low=n_clusters, integer=True)
     rng = np.random.default_rng(random_state)
 
@@ -74,21 +47,7 @@ def made_up_features(
 
 
 def watched(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Return what some work gives, its seconds, and its peak of resident memory.
-
-    Parameters
-    ----------
-    work : callable
-        Without arguments.
-
-    Returns
-    -------
-    result : object
-    seconds : float
-    memory_mb : float
-        The highest resident memory less that before, in 10^6 bytes, looked at every 5 ms:
-        what is held for less is missed. Main memory, also where a GPU works.
-    """
+    """Return what some work gives, its seconds, and its peak of resident memory."""
     import psutil
 
     process = psutil.Process()
@@ -128,20 +87,7 @@ def record_costs(
     random_state: int,
     device: str = "auto",
 ) -> None:
-    """Fit each way on features of several sizes, and record what it costs.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results, with the parameter `n_samples` and the measures `seconds`,
-        `memory_mb`, and `agreement`: the ARI with "full" where that ran on the same images.
-    sizes : dict of str to sequence of int
-        A key of `WAYS` to numbers of images.
-    n_clusters, n_prompts, noise, random_state
-        As for `made_up_features`.
-    device : str, default="auto"
-        As for `NTKSpectralClustering`.
-    """
+    """Fit each way on features of several sizes, and record what it costs."""
     full: dict[int, np.ndarray] = {}
     for name, counts in sizes.items():
         for count in counts:

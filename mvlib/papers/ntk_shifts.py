@@ -12,20 +12,7 @@ from mvlib.tasks.images_with_words import short_side
 
 
 def shifted(problem: PromptProblem, name: str, severity: int) -> PromptProblem:
-    """Return a problem whose images are shifted; its nouns are chosen by those that are not.
-
-    Parameters
-    ----------
-    problem : PromptProblem
-        Images as they are.
-    name, severity
-        As for `mvlib.data.shift_images`. Noise is drawn with seed 0.
-
-    Returns
-    -------
-    PromptProblem
-        The same classes and nouns. Its train images are those of `problem`, or its images.
-    """
+    """Return a problem whose images are shifted; its nouns are chosen by those that are not."""
     pictures = shift_images(problem.data_set.images, name, severity, random_state=0)
     data_set = replace(problem.data_set, images=pictures)
     return replace(

@@ -18,27 +18,7 @@ _DIRECTIONS = ("first", "second")
 
 
 def retrieval_table(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return recall, median rank and top-1 in batches, a row a group and direction.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Results with the measures of `alignment_measures`.
-    by : sequence of str
-        Columns that tell groups apart; a group has one size of gallery.
-
-    Returns
-    -------
-    DataFrame
-        `by`, queries ("first" or "second" modality), n (fits), gallery, then for each score
-        mean, standard deviation and, in brackets, chance: R@1, R@5, R@10 and top-1 in
-        batches of 50 in points, the median rank in places.
-
-    Raises
-    ------
-    ValueError
-        If galleries of one group differ in size.
-    """
+    """Return recall, median rank and top-1 in batches, a row a group and direction."""
     import pandas as pd
 
     if frame.empty:
@@ -65,30 +45,7 @@ def retrieval_table(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def recall_table(
     frame: pd.DataFrame, rows: Sequence[str], columns: str, measure: str = "r10"
 ) -> pd.DataFrame:
-    """Return one measure, mean of both directions, spread over groups of two kinds.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Results with the measures of `alignment_measures`.
-    rows : sequence of str
-        Columns whose values are the rows of the table.
-    columns : str
-        The column whose values are the table's columns.
-    measure : {"r10", "class_r1"}, default="r10"
-        What is shown, in points.
-
-    Returns
-    -------
-    DataFrame
-        `rows`, n (fits, the most of a row), chance, and a column a value, each mean and
-        standard deviation. A group without a result is empty.
-
-    Raises
-    ------
-    ValueError
-        If the measure is unknown.
-    """
+    """Return one measure, mean of both directions, spread over groups of two kinds."""
     import pandas as pd
 
     check_choice("measure", measure, ("r10", "class_r1"))
@@ -110,22 +67,7 @@ def recall_table(
 
 
 def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what methods find without a known pair, chance beside it.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Results with the measures of `alignment_measures`; those with a known pair are left
-        out.
-
-    Returns
-    -------
-    DataFrame
-        data set, method, how its rows were drawn, n (fits), then in points R@10 (mean of
-        both directions) and the share of queries whose nearest row is of their class, each
-        with its standard deviation, its chance, and how far the mean is above chance,
-        relative to it: -100 % is nothing found, 0 % is chance.
-    """
+    """Return what methods find without a known pair, chance beside it."""
     import pandas as pd
 
     rows = []
@@ -145,37 +87,14 @@ def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def chance_of(frame: pd.DataFrame, measure: str = "r10") -> pd.Series:
-    """Return what guessing gives in each row of a frame, from 0 to 1.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Results with the measures of `alignment_measures`.
-    measure : {"r10", "class_r1"}, default="r10"
-        Recall at 10 on the gallery, or a nearest row of the same class.
-    """
+    """Return what guessing gives in each row of a frame, from 0 to 1."""
     if measure == "class_r1":
         return frame["measure_class_chance"].astype(float)
     return (10 / frame["measure_gallery"].astype(float)).clip(upper=1)
 
 
 def with_chance(frame: pd.DataFrame, column: str = "method") -> pd.DataFrame:
-    """Return a frame with rows "chance level", for `paired_comparisons`.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Results with the measures of `alignment_measures`.
-    column : str, default="method"
-        The column that gets the name "chance level".
-
-    Returns
-    -------
-    DataFrame
-        The frame, and for each data set, split and seed of it a row whose `measure_r10` is
-        what guessing gives on a gallery of that size, and whose `measure_class_r1` is the
-        chance of a class.
-    """
+    """Return a frame with rows "chance level", for `paired_comparisons`."""
     import pandas as pd
 
     if frame.empty:

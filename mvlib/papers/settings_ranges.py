@@ -32,25 +32,7 @@ SETTINGS = {
 
 
 def setting_ranges(paper: str, profile: str, root: Path | None = None) -> pd.DataFrame:
-    """Return, for each setting and data set, its best and worst value by mean accuracy.
-
-    Parameters
-    ----------
-    paper : str
-        A key of `SETTINGS`.
-    profile : {"quick", "reduced", "full"}
-        Whose records.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    DataFrame
-        data set, setting, `values` (how many), best, its ACC in points, worst, its ACC,
-        `range`, and `seed sd`: the mean over values of the standard deviation over seeds.
-        Settings without two recorded values are left out; where a notebook varies a second
-        setting too, its values are averaged.
-    """
+    """Return, for each setting and data set, its best and worst value by mean accuracy."""
     import pandas as pd
 
     rows = []

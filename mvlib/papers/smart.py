@@ -43,47 +43,14 @@ ABLATIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
 
 
 def smart_settings(dataset: str, profile: str) -> dict[str, Any]:
-    """Return SMART's settings for a data set under a profile.
-
-    Parameters
-    ----------
-    dataset : str
-        A data set's name. One that the paper does not have takes its "other" settings.
-    profile : {"quick", "reduced", "full"}
-        "full" is the paper's table. The others narrow the layers, shorten the training and
-        raise the learning rate: "quick" runs in seconds, "reduced" in half a minute. Their
-        numbers are not the paper's and never stand beside them.
-
-    Returns
-    -------
-    dict of str to object
-        Keyword arguments of `SMART`.
-
-    Raises
-    ------
-    ValueError
-        If the profile is unknown.
-    """
+    """Return SMART's settings for a data set under a profile."""
     check_choice("profile", profile, PROFILES)
     settings = SMART.paper_settings(dataset if dataset in PAPER_SETTINGS else "other")
     return settings | {"quick": QUICK, "reduced": REDUCED, "full": {}}[profile]
 
 
 def compare_seeds(frame: pd.DataFrame, method: str, floor: str) -> str:
-    """Say in a line by how much the last epoch of a method is ahead of a floor.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `Recorder.frame` gives it, both methods with the same seeds.
-    method, floor : str
-        Names in the column `method`.
-
-    Returns
-    -------
-    str
-        Mean difference in points, its spread, and in how many seeds it is positive.
-    """
+    """Say in a line by how much the last epoch of a method is ahead of a floor."""
     last = frame[frame["rule"] == "last"]
     ours, theirs = (
         last[last["method"] == name].set_index("seed")["acc"] for name in (method, floor)
@@ -92,18 +59,7 @@ def compare_seeds(frame: pd.DataFrame, method: str, floor: str) -> str:
 
 
 def compare_rules(frame: pd.DataFrame) -> str:
-    """Say in lines what the oracle epoch adds, and what honest choices add.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As the notebook `selection` records it.
-
-    Returns
-    -------
-    str
-        A line a comparison.
-    """
+    """Say in lines what the oracle epoch adds, and what honest choices add."""
     by = ["rule", "features", "init", "starts", "seed"]
     cells = frame.set_index(by)["acc"].sort_index()
     honest = cells["last", "eval", *ONE]

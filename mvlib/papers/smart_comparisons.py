@@ -41,23 +41,7 @@ FLOORS = (
 def beside_floors(
     aligned_ratio: float = 0.5, profile: str = "reduced", root: Path | None = None
 ) -> pd.DataFrame:
-    """Return SMART's last epoch, from one and twenty starts of k-means, and the floors.
-
-    Parameters
-    ----------
-    aligned_ratio : float, default=0.5
-        Share of rows whose partner is known.
-    profile : {"quick", "reduced", "full"}, default="reduced"
-        Whose records.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    DataFrame
-        As `results_frame` gives it; `method` is "SMART, 1 start", "SMART, 20 starts" or one
-        of `FLOORS`.
-    """
+    """Return SMART's last epoch, from one and twenty starts of k-means, and the floors."""
     import pandas as pd
 
     choices = epoch_choices(profile, root)
@@ -73,19 +57,7 @@ def beside_floors(
 
 
 def epoch_choices(profile: str = "reduced", root: Path | None = None) -> pd.DataFrame:
-    """Return SMART's trainings under every choice of epoch, mode of features and starts.
-
-    Parameters
-    ----------
-    profile, root
-        As for `beside_floors`.
-
-    Returns
-    -------
-    DataFrame
-        As `results_frame` gives it; `method` names the choice, such as "last, eval, 1": rule,
-        features, and the starts of k-means or "authors" for their own k-means.
-    """
+    """Return SMART's trainings under every choice of epoch, mode of features and starts."""
     frame = results_frame("smart", profile, "method", root, variants=True)
     if frame.empty:
         return frame
@@ -101,24 +73,7 @@ def oracle_gaps(
     profile: str = "full",
     root: Path | None = None,
 ) -> pd.DataFrame:
-    """Return how far the oracle epoch stands above the last one, set by set.
-
-    It cannot stand below the last epoch of the same features: this is a size, and no test.
-
-    Parameters
-    ----------
-    choices : sequence of str
-        Two names that `epoch_choices` gives.
-    profile, root
-        As for `beside_floors`; by default full settings.
-
-    Returns
-    -------
-    DataFrame
-        data set, aligned rows, n (seeds), the two means, the difference, ci_low and ci_high
-        (95 % Student's t interval over seeds, on this set); in points. A set without one of
-        the choices is left out.
-    """
+    """Return how far the oracle epoch stands above the last one, set by set."""
     import pandas as pd
 
     frame = epoch_choices(profile, root)
@@ -140,19 +95,7 @@ def oracle_gaps(
 
 
 def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.DataFrame:
-    """Return what each choice between the last epoch and the authors' oracle gives.
-
-    Parameters
-    ----------
-    profile, root
-        As for `beside_floors`; by default full settings.
-
-    Returns
-    -------
-    DataFrame
-        data set, aligned rows, n (seeds), then mean accuracies in points: a column for each
-        of `STEPS`, and k-means of view 1. Empty without records.
-    """
+    """Return what each choice between the last epoch and the authors' oracle gives."""
     import pandas as pd
 
     choices = epoch_choices(profile, root)
@@ -173,21 +116,7 @@ def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.D
 def part_comparisons(
     experiment: str, profile: str = "reduced", root: Path | None = None
 ) -> pd.DataFrame:
-    """Compare the paper's choice with the other arms of one of `PARTS`.
-
-    Parameters
-    ----------
-    experiment : str
-        A key of `PARTS`.
-    profile, root
-        As for `beside_floors`.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `paired_comparisons`, then those of `differences_by_set`; k-means is
-        the best of twenty starts.
-    """
+    """Compare the paper's choice with the other arms of one of `PARTS`."""
     frame = results_frame("smart", profile, experiment, root, variants=True)
     if frame.empty:
         return frame

@@ -25,39 +25,7 @@ def smart_costs(
     random_state: int,
     device: str = "auto",
 ) -> list[list[dict[str, float]]]:
-    """Return what SMART costs on a data set resampled to several sizes, in several ways.
-
-    Parameters
-    ----------
-    dataset : str
-        A data set's name.
-    sizes : sequence of int
-        Rows to draw from it, with repetition and noise, in ascending order: the peak of a
-        process's memory never falls.
-    aligned_ratio : float
-        Share of aligned rows.
-    ways : sequence of mapping
-        Settings of `SMART`, on top of its defaults with hidden layers of 512. A value of None
-        stands for the size. `largest` is no setting but the last size to try, all by default.
-        Each way is measured in a process of its own.
-    random_state : int
-        Seed of the drawing and of SMART.
-    device : str, default="auto"
-        As for `SMART`.
-
-    Returns
-    -------
-    list of list of dict of str to float
-        For each way and size `seconds_training`: an epoch, the mean of two after a first.
-        `seconds_features`: the rest of a fit, most of it the graph, the features and
-        k-means. `memory_mb`: the highest resident memory so far less what the process held
-        before, in 10^6 bytes; main memory, also where a GPU works.
-
-    Raises
-    ------
-    ValueError
-        If a size is too small or the sizes do not ascend, or a setting is unknown to SMART.
-    """
+    """Return what SMART costs on a data set resampled to several sizes, in several ways."""
     for size in sizes:
         check_number("sizes", size, low=2, integer=True)
     if not len(sizes) or list(sizes) != sorted(set(sizes)):
@@ -104,23 +72,7 @@ def _measure_all(
 def resampled(
     Xs: list[np.ndarray], n_samples: int, random_state: int
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return rows drawn with repetition, with noise, and which rows they were.
-
-    Parameters
-    ----------
-    Xs : list of ndarray, each (n_rows, n_features_v)
-        Views.
-    n_samples : int
-        Rows to draw.
-    random_state : int
-        Seed.
-
-    Returns
-    -------
-    Xs : list of ndarray, each (n_samples, n_features_v), float32
-        The noise is normal, a tenth of the view's standard deviation.
-    rows : ndarray of shape (n_samples,), int64
-    """
+    """Return rows drawn with repetition, with noise, and which rows they were."""
     rng = np.random.default_rng(random_state)
     rows = rng.integers(len(Xs[0]), size=n_samples)
     views = []

@@ -41,37 +41,7 @@ def fit_recipe(
     split: int,
     settings: Mapping[str, Any],
 ) -> tuple[SMART, PartialAlignment]:
-    """Train SMART with one choice around its equations changed.
-
-    Parameters
-    ----------
-    recipe : str
-        One of `RECIPES`. "as in the paper" scales each view to [0, 1] as one block, takes the
-        views in their order, and torch's own first weights. Each other one changes what its
-        name says: the scale of the views, which view comes first and is named, the first
-        weights of the linear layers (Glorot and Bengio's uniform ones, biases 0), or the
-        precision of the networks' products.
-    data_set : Dataset
-        Two views and their labels, not scaled.
-    aligned_ratio : float
-        The share of aligned rows.
-    split : int
-        Seed of which rows are aligned.
-    settings : mapping
-        Further arguments of `SMART`, `random_state` among them.
-
-    Returns
-    -------
-    model : SMART
-        Fitted.
-    problem : PartialAlignment
-        What it was fitted on. Its labels are those of the view that came first.
-
-    Raises
-    ------
-    ValueError
-        If the recipe is unknown, or as `mvlib.data.partially_align` and `SMART.fit` do.
-    """
+    """Train SMART with one choice around its equations changed."""
     check_choice("recipe", recipe, RECIPES)
     views = _VIEWS.get(recipe, min_max_scale)(data_set.Xs)
     problem = partially_align(views, data_set.y, aligned_ratio, split)

@@ -23,28 +23,7 @@ _SPREADS = (0.15, 0.3, 0.45)
 def three_groups(
     n_samples: int, symmetric: bool = False, random_state: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return points of the plane in three groups, a third of a turn apart.
-
-    Parameters
-    ----------
-    n_samples : int
-        Points in all.
-    symmetric : bool, default=False
-        Whether the groups are alike in size, spread and distance from the middle, so that a
-        third of a turn changes nothing but which group is which.
-    random_state : int, default=0
-        Seed.
-
-    Returns
-    -------
-    points : ndarray of shape (n_samples, 2), float64
-    groups : ndarray of shape (n_samples,), int64
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three points.
-    """
+    """Return points of the plane in three groups, a third of a turn apart."""
     check_number("n_samples", n_samples, low=3, integer=True)
     rng = np.random.default_rng(random_state)
     shares = np.full(3, 1 / 3) if symmetric else np.array(_SHARES)
@@ -58,38 +37,14 @@ def three_groups(
 
 
 def turned(points: np.ndarray, degrees: float) -> np.ndarray:
-    """Return points of the plane turned about the origin, anticlockwise.
-
-    Parameters
-    ----------
-    points : ndarray of shape (n_samples, 2)
-        The points.
-    degrees : float
-        The angle.
-    """
+    """Return points of the plane turned about the origin, anticlockwise."""
     return points @ _rotation(torch.tensor(math.radians(degrees))).numpy().T
 
 
 def losses_by_angle(
     first: np.ndarray, second: np.ndarray, losses: Mapping[str, Loss], angles: Sequence[float]
 ) -> pd.DataFrame:
-    """Return the losses of a cloud and another one turned by each of some angles.
-
-    Parameters
-    ----------
-    first, second : ndarray of shape (n_samples, 2)
-        The clouds. Which points are partners is not read.
-    losses : mapping of str to callable
-        Name to a function of two tensors of points.
-    angles : sequence of float
-        In degrees.
-
-    Returns
-    -------
-    DataFrame
-        loss (its name), angle, value, and `scaled`: the value between the loss's smallest, 0,
-        and its largest, 1; all 0 for a loss that does not change.
-    """
+    """Return the losses of a cloud and another one turned by each of some angles."""
     import pandas as pd
 
     rows = []
@@ -106,24 +61,7 @@ def losses_by_angle(
 def descend(
     first: np.ndarray, second: np.ndarray, loss: Loss, start: float, n_steps: int = 50
 ) -> np.ndarray:
-    """Follow the gradient of a loss with respect to the angle alone, by Adam.
-
-    Parameters
-    ----------
-    first, second : ndarray of shape (n_samples, 2)
-        The clouds.
-    loss : callable
-        Of two tensors of points.
-    start : float
-        First angle, in degrees.
-    n_steps : int, default=50
-        Steps.
-
-    Returns
-    -------
-    ndarray of shape (n_steps + 1,)
-        The angles in degrees, from 0 to 360.
-    """
+    """Follow the gradient of a loss with respect to the angle alone, by Adam."""
     A, B = torch.from_numpy(first), torch.from_numpy(second)
     angle = torch.tensor(math.radians(start), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([angle], lr=0.15)
@@ -139,17 +77,7 @@ def descend(
 def group_agreement(
     first: np.ndarray, second: np.ndarray, groups: np.ndarray, groups_second: np.ndarray
 ) -> float:
-    """Return the share of points whose nearest point of the other cloud is of their group.
-
-    Parameters
-    ----------
-    first : ndarray of shape (n_first, 2)
-        The points that look.
-    second : ndarray of shape (n_second, 2)
-        Where they look.
-    groups, groups_second : ndarray of shape (n_first,), (n_second,)
-        Groups of the points of either cloud.
-    """
+    """Return the share of points whose nearest point of the other cloud is of their group."""
     distances = ((first[:, None] - second[None]) ** 2).sum(axis=2)
     return float((groups_second[distances.argmin(axis=1)] == groups).mean())
 

@@ -39,27 +39,7 @@ CHOSEN = "CAE with words chosen among random ones"
 
 
 def class_subsets(n_classes: int, n_subsets: int, random_state: int = 0) -> list[np.ndarray]:
-    """Return all classes, then random halves of them.
-
-    Parameters
-    ----------
-    n_classes : int
-        How many classes there are.
-    n_subsets : int
-        How many halves, drawn one by one; two may be equal.
-    random_state : int, default=0
-        Seed of the draws.
-
-    Returns
-    -------
-    list of ndarray of int64
-        Sorted class numbers: `n_subsets` + 1 of them.
-
-    Raises
-    ------
-    ValueError
-        If there are under four classes or `n_subsets` is negative.
-    """
+    """Return all classes, then random halves of them."""
     check_number("n_classes", n_classes, low=4, integer=True)
     check_number("n_subsets", n_subsets, low=0, integer=True)
     rng = np.random.default_rng(random_state)
@@ -68,21 +48,7 @@ def class_subsets(n_classes: int, n_subsets: int, random_state: int = 0) -> list
 
 
 def restrict(problem: VisionProblem, classes: Sequence[int]) -> VisionProblem:
-    """Return a problem with the images of some classes alone.
-
-    Parameters
-    ----------
-    problem : VisionProblem
-        The whole.
-    classes : sequence of int
-        Class numbers, sorted. Their images get the labels 0, 1, ... in this order.
-
-    Returns
-    -------
-    VisionProblem
-        With the same words. Its centres come from its own images: those of the train split
-        have no labels to choose by.
-    """
+    """Return a problem with the images of some classes alone."""
     part = with_images(problem, np.flatnonzero(np.isin(problem.y, classes)))
     some = replace(
         part.data_set,
@@ -96,21 +62,7 @@ def restrict(problem: VisionProblem, classes: Sequence[int]) -> VisionProblem:
 def gains_over_kmeans(
     recorder: Recorder, problem: VisionProblem, seeds: Sequence[int], n_subsets: int
 ) -> None:
-    """Run the methods on a set and on random halves of its classes, and record the gains.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results of the methods with words, with parameters `subset` (0 is the
-        whole) and `kind` (method and encoder), and measures in points: `gap`, zero-shot
-        less k-means, and `gain`, the method less k-means of the same seed.
-    problem : VisionProblem
-        The whole.
-    seeds : sequence of int
-        Of the methods.
-    n_subsets : int
-        See `class_subsets`.
-    """
+    """Run the methods on a set and on random halves of its classes, and record the gains."""
     for number, classes in enumerate(class_subsets(problem.n_clusters, n_subsets)):
         part = restrict(problem, classes) if number else problem
         model, names = METHODS["zero-shot"](part, None, 1)
@@ -150,20 +102,7 @@ def _record_gain(
 
 
 def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return how well the gap orders the gain, for each method and encoder.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `gains_over_kmeans` records it.
-
-    Returns
-    -------
-    DataFrame
-        method, encoder, `problems` (seeds averaged), Spearman's rank correlation of gap and
-        gain, the share of problems in which both have the same sign, and the mean gain in
-        points. No p-value: halves of one set share images.
-    """
+    """Return how well the gap orders the gain, for each method and encoder."""
     import pandas as pd
 
     rows = []
@@ -185,22 +124,7 @@ def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
-    """Return a bank in which the features of some texts are random directions.
-
-    Parameters
-    ----------
-    bank : TextBank
-        Texts and features.
-    share : float
-        From 0 to 1, of the texts.
-    random_state : int
-        Seed. With one seed, a larger share holds the smaller one.
-
-    Returns
-    -------
-    TextBank
-        The same texts; a corrupted feature keeps its length.
-    """
+    """Return a bank in which the features of some texts are random directions."""
     check_number("share", share, low=0, high=1)
     rng = np.random.default_rng(random_state)
     n = len(bank.texts)
@@ -217,29 +141,7 @@ def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
 def corrupted_words(
     recorder: Recorder, problem: VisionProblem, seeds: Sequence[int], shares: Sequence[float]
 ) -> pd.DataFrame:
-    """Run CAE with a share of its words corrupted, and k-means, and record them.
-
-    The words that CAE keeps are corrupted, not those that it chooses from: of a half-random
-    bank the centres keep the real half. What CAE makes of a bank that is random throughout is
-    recorded as the method `CHOSEN`.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results, with the parameter `corrupted`. k-means of the images, which no
-        word reaches, is fitted once a seed and recorded for every share.
-    problem : VisionProblem
-        The images and both banks.
-    seeds : sequence of int
-        Of the methods and of the corruption.
-    shares : sequence of float
-        Of the kept words of either kind; see `corrupt`.
-
-    Returns
-    -------
-    DataFrame
-        All that the recorder holds.
-    """
+    """Run CAE with a share of its words corrupted, and k-means, and record them."""
     for seed in seeds:
         run_methods(recorder, problem, [seed], [KMEANS])
         floor = recorder.results.pop()
@@ -277,20 +179,7 @@ def _labels_with(model: CAE, problem: VisionProblem, share: float, seed: int) ->
 
 
 def random_words_differences(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what CAE gains over k-means and over its real words, by share of random words.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `corrupted_words` records it, with the share 0.
-
-    Returns
-    -------
-    DataFrame
-        data set, A, B, n (seeds that both have), and the mean of A minus B in points with
-        its 95 % interval over seeds: each share of random words beside k-means of the
-        images, then beside the real words.
-    """
+    """Return what CAE gains over k-means and over its real words, by share of random words."""
     import pandas as pd
 
     tables = []

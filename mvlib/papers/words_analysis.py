@@ -26,24 +26,7 @@ def record_sic(
     seed: int,
     parameters: Mapping[str, Any] | None = None,
 ) -> SIC:
-    """Fit SIC and record its last epoch, and the epoch that its script would keep.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the result, under the rules "last" and "oracle".
-    problem : VisionProblem
-        What to cluster.
-    seed : int
-        Of the method.
-    parameters : mapping, optional
-        What else tells the result apart.
-
-    Returns
-    -------
-    SIC
-        Fitted.
-    """
+    """Fit SIC and record its last epoch, and the epoch that its script would keep."""
     started = time.perf_counter()
     model = SIC(problem.n_clusters, random_state=seed)
     nouns = encoders.noun_rows(problem.nouns, "sic")
@@ -66,24 +49,7 @@ def record_sic(
 def kept_words(
     model: CAE, problem: VisionProblem, kind: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the words of one space of a fitted CAE.
-
-    Parameters
-    ----------
-    model : CAE
-        Fitted on the problem.
-    problem : VisionProblem
-        The problem.
-    kind : {"nouns", "captions"}
-        Which space.
-
-    Returns
-    -------
-    texts : tuple of str
-        The kept words.
-    features : ndarray of shape (n_kept, dim), float32
-        Theirs.
-    """
+    """Return the words of one space of a fitted CAE."""
     bank, rows = problem.texts[kind], model.history_["kept"][kind]
     return tuple(bank.texts[row] for row in rows), bank.features[rows]
 
@@ -91,20 +57,7 @@ def kept_words(
 def word_shares(
     model: CAE, problem: VisionProblem, kind: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return how each image of a fitted CAE is shared out among the words of a space.
-
-    Parameters
-    ----------
-    model, problem, kind
-        As for `kept_words`; the model's `epsilon`, `cost` and uniform marginals are used.
-
-    Returns
-    -------
-    texts : tuple of str
-        The kept words.
-    shares : ndarray of shape (n_samples, n_kept), float32
-        Rows of the transport plan, each summing to one.
-    """
+    """Return how each image of a fitted CAE is shared out among the words of a space."""
     texts, features = kept_words(model, problem, kind)
     found = optimal_transport_plan(
         problem.images,
@@ -120,24 +73,7 @@ def word_shares(
 def top_words(
     texts: Sequence[str], shares: np.ndarray, rows: Sequence[int], count: int = 4
 ) -> list[dict[str, float]]:
-    """Return the heaviest words of some images, as `mvlib.plots.plot_weights` takes them.
-
-    Parameters
-    ----------
-    texts : sequence of str, n_words
-        The words.
-    shares : ndarray of shape (n_samples, n_words)
-        Weights.
-    rows : sequence of int
-        Which images.
-    count : int, default=4
-        Words an image.
-
-    Returns
-    -------
-    list of dict of str to float
-        A mapping an image, the heaviest first.
-    """
+    """Return the heaviest words of some images, as `mvlib.plots.plot_weights` takes them."""
     return [
         {texts[j]: float(shares[row, j]) for j in np.argsort(-shares[row])[:count]}
         for row in rows
@@ -147,24 +83,7 @@ def top_words(
 def counterpart_measures(
     model: CAE, problem: VisionProblem, kind: str = "nouns"
 ) -> dict[str, float]:
-    """Measure what Theorem 1 speaks of on the words that a fitted CAE kept.
-
-    Parameters
-    ----------
-    model : CAE
-        Fitted; its `counterpart`, `temperature` and `epsilon` are used.
-    problem : VisionProblem
-        What it was fitted on. Its class names serve as targets, for measuring alone.
-    kind : {"nouns", "captions"}, default="nouns"
-        Which space.
-
-    Returns
-    -------
-    dict of str to float
-        `column_error` and `semantic_error`, as `theorem_1_quantities` defines them;
-        `target_error`, the mean of 1 - cosine to the embedding of the image's class name;
-        `words_used`, the share of words with at least half of an even share.
-    """
+    """Measure what Theorem 1 speaks of on the words that a fitted CAE kept."""
     _, features = kept_words(model, problem, kind)
     found = theorem_1_quantities(
         problem.images,
@@ -186,22 +105,7 @@ def counterpart_measures(
 def theorem_1_readings(
     model: CAE, problem: VisionProblem, sharpness: Sequence[float], kind: str = "nouns"
 ) -> pd.DataFrame:
-    """Return both readings of Theorem 1 on the words that a fitted CAE kept.
-
-    Parameters
-    ----------
-    model, problem, kind
-        As for `counterpart_measures`.
-    sharpness : sequence of float
-        Values of the softmax's tau and, each time the same, of the plan's epsilon.
-
-    Returns
-    -------
-    DataFrame
-        `sharpness`, `weights` ("softmax", "transport" or "blind"), the errors of
-        `theorem_1_quantities`, and `no worse`: the share of images whose own error is at
-        most that of the softmax's counterpart.
-    """
+    """Return both readings of Theorem 1 on the words that a fitted CAE kept."""
     import pandas as pd
 
     rows = []
@@ -233,24 +137,7 @@ def theorem_1_readings(
 def plan_failures(
     problem: VisionProblem, epsilons: Sequence[float], iterations: Sequence[int]
 ) -> pd.DataFrame:
-    """Return how far plans are from their marginals, ours and POT's in float32.
-
-    Parameters
-    ----------
-    problem : VisionProblem
-        Its images and the first nouns of its bank make the cost.
-    epsilons : sequence of float
-        Entropies.
-    iterations : sequence of int
-        Bounds on the iterations.
-
-    Returns
-    -------
-    DataFrame
-        epsilon, iterations, and the L1 distance of the plan's marginals from those asked
-        for: by `mvlib.ops.transport_plan`, and by `ot.sinkhorn` on a float32 cost, where
-        "empty" and "NaN" stand for plans that are none.
-    """
+    """Return how far plans are from their marginals, ours and POT's in float32."""
     import pandas as pd
 
     words = problem.nouns.features[: 5 * problem.n_clusters]
@@ -291,25 +178,7 @@ def _pot_error(images: np.ndarray, words: np.ndarray, epsilon: float, bound: int
 def class_confusions(
     texts: Sequence[str], shares: np.ndarray, y: np.ndarray, class_names: Sequence[str]
 ) -> pd.DataFrame:
-    """Return which classes send their images' mass to the same words.
-
-    Parameters
-    ----------
-    texts : sequence of str, n_words
-        The words.
-    shares : ndarray of shape (n_samples, n_words)
-        Rows that sum to one, from `word_shares`.
-    y : ndarray of shape (n_samples,)
-        True classes.
-    class_names : sequence of str
-        Their names.
-
-    Returns
-    -------
-    DataFrame
-        A row a pair of classes, the closest first: both names, `overlap` (the mass that
-        their mean shares have in common, 0 to 1) and the words that carry most of it.
-    """
+    """Return which classes send their images' mass to the same words."""
     import pandas as pd
 
     means = np.stack([shares[y == number].mean(axis=0) for number in range(len(class_names))])
@@ -330,20 +199,7 @@ def class_confusions(
 
 
 def centrality(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the cosine of each sample to the mean direction of its cluster.
-
-    Parameters
-    ----------
-    embedding : ndarray of shape (n_samples, n_features)
-        What was clustered.
-    labels : ndarray of shape (n_samples,)
-        Clusters.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        From -1 to 1: the most typical members have the most.
-    """
+    """Return the cosine of each sample to the mean direction of its cluster."""
     unit = unit_rows(embedding)
     centres = np.stack([unit[labels == label].mean(axis=0) for label in np.unique(labels)])
     centres = unit_rows(centres)
@@ -351,20 +207,7 @@ def centrality(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def put_right(y: np.ndarray, labels: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the samples that one clustering puts into their class and another does not.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,)
-        True classes.
-    labels, other : ndarray of shape (n_samples,)
-        Two clusterings, each matched to the classes one to one by itself.
-
-    Returns
-    -------
-    ndarray of int64
-        Row numbers, ascending.
-    """
+    """Return the samples that one clustering puts into their class and another does not."""
     return np.flatnonzero(_right(y, labels) & ~_right(y, other))
 
 

@@ -27,17 +27,7 @@ _BOOTSTRAPS = 500
 
 
 def plot_clouds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Draw clouds of points of the plane side by side, groups by colour and marker.
-
-    Parameters
-    ----------
-    clouds : mapping of str to (ndarray of shape (n_samples, 2), ndarray of shape (n_samples,))
-        Title to points and groups.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw clouds of points of the plane side by side, groups by colour and marker."""
     reach = 1.1 * max(np.abs(points).max() for points, _ in clouds.values())
     figure, axes = plt.subplots(
         1, len(clouds), figsize=(WIDTH * 1.2, 2.8), sharex=True, sharey=True, squeeze=False
@@ -58,21 +48,7 @@ def plot_landscape(
     truth: float,
     paths: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> Figure:
-    """Draw losses against the angle of a rotation, a panel a case, the truth as a line.
-
-    Parameters
-    ----------
-    frames : mapping of str to DataFrame
-        Title to what `losses_by_angle` gives.
-    truth : float
-        The angle that brings partners together, in degrees.
-    paths : mapping of str to sequence of ndarray, optional
-        Title to angles that descents went through; their ends are drawn below.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw losses against the angle of a rotation, a panel a case, the truth as a line."""
     figure, axes = plt.subplots(
         1, len(frames), figsize=(WIDTH * 1.35, 3.2), sharey=True, squeeze=False
     )
@@ -91,17 +67,7 @@ def plot_landscape(
 
 
 def plot_parts(history: Mapping[str, np.ndarray]) -> Figure:
-    """Draw parts of a loss against the epoch, a panel a part.
-
-    Parameters
-    ----------
-    history : mapping of str to ndarray of shape (epochs,)
-        Name of the part to its values.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw parts of a loss against the epoch, a panel a part."""
     figure, axes = plt.subplots(1, len(history), figsize=(WIDTH * 1.2, 2.3), squeeze=False)
     for ax, (name, values) in zip(axes[0], history.items(), strict=True):
         ax.plot(range(1, len(values) + 1), values)
@@ -118,34 +84,7 @@ def plot_recall(
     measure: str = "r10",
     panel: str | None = None,
 ) -> Figure:
-    """Draw a measure against a setting: mean lines, 95 % bands, chance dotted.
-
-    Bands are bootstrap intervals of the mean over the fits of a point.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Results with the measures of `alignment_measures`.
-    x : str
-        The column of the setting; its values are drawn at even distances.
-    hue : str
-        The column that tells lines apart.
-    label : str
-        The setting's name, for the axis.
-    measure : {"r10", "class_r1"}, default="r10"
-        What is drawn.
-    panel : str, optional
-        A column with a panel a value.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If the measure is unknown.
-    """
+    """Draw a measure against a setting: mean lines, 95 % bands, chance dotted."""
     check_choice("measure", measure, _TITLES)
     frame = frame.dropna(subset=[x, f"measure_{measure}"])
     ticks = sorted(frame[x].unique())

@@ -20,24 +20,7 @@ if TYPE_CHECKING:
 def plot_affinities(
     matrices: Mapping[str, np.ndarray], y: np.ndarray, columns: int = 2, most: int = 180
 ) -> Figure:
-    """Draw affinity matrices with the images sorted by class, borders of classes in white.
-
-    Parameters
-    ----------
-    matrices : mapping of str to ndarray of shape (n_samples, n_samples)
-        Title to affinity. Each has its own scale, from its 50th to its 99th percentile.
-    y : ndarray of shape (n_samples,)
-        True classes.
-    columns : int, default=2
-        Panels a line.
-    most : int, default=180
-        Of more images, every second, third, ... of the sorted ones is drawn: finer noise is
-        not seen, and would be millions of bytes.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw affinity matrices with the images sorted by class, borders of classes in white."""
     order = np.argsort(y, kind="stable")
     order = order[:: -(-len(order) // most)]
     borders = np.flatnonzero(np.diff(y[order])) + 0.5
@@ -58,19 +41,7 @@ def plot_affinities(
 
 
 def plot_transitions(steps: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
-    """Draw where random steps lead, class by class, a panel a method.
-
-    Parameters
-    ----------
-    steps : mapping of str to ndarray of shape (n_classes, n_classes)
-        Title to what `class_transitions` gives.
-    class_names : sequence of str
-        Of rows and columns.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw where random steps lead, class by class, a panel a method."""
     figure, axes = plt.subplots(
         1, len(steps), figsize=(WIDTH * 1.35, 0.9 + WIDTH * 1.3 / (len(steps) + 0.5)),
         sharey=True, squeeze=False,
@@ -86,21 +57,7 @@ def plot_transitions(steps: Mapping[str, np.ndarray], class_names: Sequence[str]
 
 
 def plot_diffusion(objective: np.ndarray, steps: Sequence[str], weights: np.ndarray) -> Figure:
-    """Draw a diffusion's objective above its end, by step, and the weights of the prompts.
-
-    Parameters
-    ----------
-    objective : ndarray of shape (n_records,)
-        J at the start and after each step.
-    steps : sequence of str
-        What each record followed: "start", "diffusion" or "weights".
-    weights : ndarray of shape (n_prompts,)
-        beta.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw a diffusion's objective above its end, by step, and the weights of the prompts."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH * 1.25, 3), width_ratios=[1.7, 1])
     # The last record is the level the others are drawn above.
     above, kinds = (objective - objective[-1])[:-1], np.array(steps)[:-1]
@@ -128,23 +85,7 @@ def plot_diffusion(objective: np.ndarray, steps: Sequence[str], weights: np.ndar
 def plot_settings(
     frame: pd.DataFrame, paper: Mapping[str, float], names: Mapping[str, str], columns: int = 4
 ) -> Figure:
-    """Draw accuracy against one setting at a time, a panel a setting, the paper's value dotted.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a result, with `acc` from 0 to 1, `setting` and `value`.
-    paper : mapping of str to float
-        Setting to the paper's value.
-    names : mapping of str to str
-        Setting to its name on the axis, in the order of the panels.
-    columns : int, default=4
-        Panels a line.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw accuracy against one setting a panel, the paper's value dotted."""
     lines = -(-len(names) // columns)
     figure, axes = plt.subplots(
         lines, columns, figsize=(WIDTH * 1.3, 2.4 * lines), sharey=True, squeeze=False
@@ -172,19 +113,7 @@ def plot_settings(
 
 
 def plot_growth(frame: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
-    """Draw costs against the number of images on logarithmic axes, a panel a cost.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a measurement, with `method` and `n_samples`.
-    panels : mapping of str to str
-        Column to the title of its panel.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw costs against the number of images on logarithmic axes, a panel a cost."""
     figure, axes = plt.subplots(1, len(panels), figsize=(WIDTH * 1.35, 3.2), squeeze=False)
     for place, (ax, (column, title)) in enumerate(zip(axes[0], panels.items(), strict=True)):
         sns.lineplot(

@@ -19,23 +19,7 @@ if TYPE_CHECKING:
 def plot_digit_pairs(
     images: np.ndarray, permutation: np.ndarray, aligned: np.ndarray, rows: Sequence[int]
 ) -> Figure:
-    """Draw what each row of two views really shows, and whether they belong together.
-
-    Parameters
-    ----------
-    images : ndarray of shape (n_samples, height, width)
-        A picture of every sample, in the original order.
-    permutation : ndarray of shape (n_samples,), int64
-        Row i of view 2 is sample `permutation[i]`.
-    aligned : ndarray of shape (n_samples,), bool
-        Which rows are known to be partners.
-    rows : sequence of int
-        The rows to draw.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw what each row of two views really shows, and whether they belong together."""
     right, wrong = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[3]
     figure, axes = plt.subplots(2, len(rows), figsize=(WIDTH, 2.2))
     for column, row in enumerate(rows):
@@ -53,21 +37,7 @@ def plot_digit_pairs(
 
 
 def plot_graph(graphs: Mapping[str, np.ndarray], y: np.ndarray, max_rows: int = 250) -> Figure:
-    """Draw matrices between samples, their rows and columns sorted by class.
-
-    Parameters
-    ----------
-    graphs : mapping of str to ndarray of shape (n_samples, n_samples)
-        Title to matrix.
-    y : ndarray of shape (n_samples,)
-        Classes of rows and columns, which must agree.
-    max_rows : int, default=250
-        Of more samples, as many as this are drawn, evenly over the sorted rows.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw matrices between samples, their rows and columns sorted by class."""
     order = np.argsort(y, kind="stable")
     if len(order) > max_rows:
         order = order[np.linspace(0, len(order) - 1, max_rows).astype(int)]
@@ -87,17 +57,7 @@ def plot_graph(graphs: Mapping[str, np.ndarray], y: np.ndarray, max_rows: int = 
 
 
 def plot_losses(history: Mapping[str, np.ndarray]) -> Figure:
-    """Draw the three losses of a training run and its threshold against the epoch.
-
-    Parameters
-    ----------
-    history : mapping of str to ndarray of shape (epochs,)
-        SMART's `history_`.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw the three losses of a training run and its threshold against the epoch."""
     panels = {
         "reconstruction": "L_rec",
         "distribution_alignment": "L_vda",
@@ -116,21 +76,7 @@ def plot_accuracy_by_epoch(
     floors: Mapping[str, float] | None = None,
     marks: Sequence[tuple[str, int, float]] = (),
 ) -> Figure:
-    """Draw accuracy against the epoch, a line a run, with horizontal floors.
-
-    Parameters
-    ----------
-    curves : mapping of str to ndarray of shape (epochs,)
-        Name of the run to accuracy, 0 to 1.
-    floors : mapping of str to float, optional
-        Name to accuracy of methods without epochs.
-    marks : sequence of (str, int, float)
-        Points to name: text, epoch, accuracy.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw accuracy against the epoch, a line a run, with horizontal floors."""
     palette = sns.color_palette("colorblind")
     figure, ax = plt.subplots()
     for number, (name, curve) in enumerate(curves.items()):
@@ -150,21 +96,7 @@ def plot_accuracy_by_epoch(
 
 
 def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
-    """Draw the accuracy of every seed as a point and the mean as a line, a row a group.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a result, with `acc` from 0 to 1.
-    by : str
-        The column whose values are the rows of the figure.
-    hue : str, optional
-        A column to tell apart by colour.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw the accuracy of every seed as a point and the mean as a line, a row a group."""
     shown = frame.assign(acc=100 * frame["acc"])
     groups = list(dict.fromkeys(shown[by]))
     kinds = [None] if hue is None else list(dict.fromkeys(shown[hue].dropna()))
@@ -189,19 +121,7 @@ def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
 
 
 def plot_accuracy_by_ratio(frame: pd.DataFrame, ratio: str = "aligned_ratio") -> Figure:
-    """Draw mean accuracy against the aligned share, a line a method, bands of one sd.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a result, with `method`, `acc` from 0 to 1 and the ratio.
-    ratio : str, default="aligned_ratio"
-        The column of the ratio, 0 to 1.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw mean accuracy against the aligned share, a line a method, bands of one sd."""
     shown = frame.assign(acc=100 * frame["acc"], share=100 * frame[ratio])
     figure, ax = plt.subplots()
     sns.lineplot(

@@ -32,41 +32,9 @@ def plot_critical_difference(
 ) -> Figure:
     """Draw the mean rank of every method, with a bar over those that no test tells apart.
 
-    Friedman's test comes first. Where it finds no difference at 0.05, all methods share one
-    bar. Else each pair is tested at 0.05, corrected for the number of pairs [1]_. The title
-    says which tests spoke.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `results_frame` gives it, of one setting and rule: every method on every data set.
-        A data set counts once, with the mean over its seeds.
-    metric : {"acc", "nmi", "ari", "purity"}, default="acc"
-    test : {"flips-holm", "nemenyi"}, optional
-        Which test of pairs; by default that of `paired_comparisons`, flips of signs with
-        Holm's correction, where there are data sets enough for it to find anything, else
-        Nemenyi's.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three methods or two data sets, a method lacks a data set, or
-        the test is unknown.
-
-    Notes
-    -----
     Of n data sets and k methods, sign flips tell nothing apart while
     :math:`2^{1 - n} k (k - 1) / 2` is 0.05 or more, whatever the results; the title says so
     then. With six data sets that is so from three methods on, and Nemenyi's test is taken.
-
-    References
-    ----------
-    .. [1] Demšar, J. (2006). Statistical comparisons of classifiers over multiple data sets.
-       Journal of Machine Learning Research, 7, 1-30.
     """
     from scikit_posthocs import critical_difference_diagram
 
@@ -104,21 +72,7 @@ def plot_critical_difference(
 
 
 def plot_forest(table: pd.DataFrame) -> Figure:
-    """Draw mean differences with their 95 % intervals, a row a pair.
-
-    A dot is filled where the verdict tells the pair apart, and hollow where it does not. The
-    interval is that of one pair alone; the verdict is corrected for all pairs of a table: a
-    hollow dot may have an interval beside zero.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `paired_comparisons` gives it.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw mean differences with their 95 % intervals, a row a pair."""
     blue = sns.color_palette("colorblind")[0]
     figure, ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.45 * len(table)))
     ax.axvline(0, color="0.4", linewidth=1)

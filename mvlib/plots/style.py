@@ -16,11 +16,7 @@ WIDTH = 6.4
 
 
 def use_style() -> None:
-    """Set the book's figure style: colours that colour-blind readers tell apart, sharp PNG.
-
-    Widths are about that of a page on a phone held sideways, so that text stays readable
-    when a figure is scaled down.
-    """
+    """Set the book's figure style: colours that colour-blind readers tell apart, sharp PNG."""
     sns.set_theme(style="whitegrid", palette="colorblind", font_scale=0.95)
     plt.rcParams.update(
         {
@@ -37,15 +33,7 @@ def use_style() -> None:
 
 
 def in_palette(png: bytes) -> bytes:
-    """Return a PNG with 256 colours of its own choice.
-
-    A sheet of small drawings takes a quarter of the bytes then, and no difference is seen.
-
-    Parameters
-    ----------
-    png : bytes
-        An image without transparency.
-    """
+    """Return a PNG with 256 colours of its own choice."""
     with Image.open(io.BytesIO(png)) as image:
         small = image.convert("RGB").quantize(dither=Image.Dither.NONE)
     found = io.BytesIO()

@@ -23,22 +23,7 @@ def plot_heatmaps(
     mark: Mapping[str, Any],
     value: str = "acc",
 ) -> Figure:
-    """Draw a heat map for each two settings, the paper's point framed.
-
-    Parameters
-    ----------
-    frames : mapping of (str, str) to DataFrame
-        Two columns, of rows and of columns, to the results that vary them; a cell is the
-        mean over its rows.
-    mark : mapping of str to object
-        Column to the paper's value.
-    value : str, default="acc"
-        The column to draw, 0 to 1.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw a heat map for each two settings, the paper's point framed."""
     tables = [
         100 * frame.pivot_table(value, index=row, columns=column, aggfunc="mean")
         for (row, column), frame in frames.items()
@@ -72,25 +57,7 @@ def plot_heatmaps(
 def plot_trend(
     frame: pd.DataFrame, x: str, label: str, hue: str = "method", log: bool = True
 ) -> Figure:
-    """Draw mean accuracy against a setting, a line a group, bands of one sd.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a result, with `acc` from 0 to 1.
-    x : str
-        The column of the setting.
-    label : str
-        Its name with unit, for the axis.
-    hue : str, default="method"
-        The column that tells the lines apart.
-    log : bool, default=True
-        Whether the axis is logarithmic.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw mean accuracy against a setting, a line a group, bands of one sd."""
     shown = frame.assign(acc=100 * frame["acc"])
     figure, ax = plt.subplots()
     sns.lineplot(shown, x=x, y="acc", hue=hue, style=hue, markers=True, errorbar="sd", ax=ax)
@@ -103,19 +70,7 @@ def plot_trend(
 
 
 def plot_edges(frame: pd.DataFrame, by: str = "method") -> Figure:
-    """Draw the precision of a graph's edges against their recall, a point a group.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns `measure_precision` and `measure_recall`, 0 to 1, and `by`.
-    by : str, default="method"
-        The column whose values are the points, each the mean of its rows.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw the precision of a graph's edges against their recall, a point a group."""
     means = frame.groupby(by, sort=False)[["measure_precision", "measure_recall"]].mean()
     figure, ax = plt.subplots(figsize=(WIDTH, 4.2))
     palette = sns.color_palette("colorblind")
@@ -137,21 +92,7 @@ def plot_edges(frame: pd.DataFrame, by: str = "method") -> Figure:
 def plot_measures(
     frame: pd.DataFrame, measures: Mapping[str, str], by: str = "method"
 ) -> Figure:
-    """Draw several measures side by side, every result a dot and the mean a line.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a result.
-    measures : mapping of str to str
-        Column to the title of its panel.
-    by : str, default="method"
-        The column whose values are the rows of the figure.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw several measures side by side, every result a dot and the mean a line."""
     groups = list(dict.fromkeys(frame[by]))
     figure, axes = plt.subplots(
         1, len(measures), figsize=(WIDTH * 1.3, 0.9 + 0.4 * len(groups)), sharey=True
@@ -177,28 +118,7 @@ def _decades(limits: tuple[float, float]) -> tuple[float, float]:
 
 
 def plot_costs(frame: pd.DataFrame, x: str, costs: Sequence[str], label: str) -> Figure:
-    """Draw costs against size on logarithmic axes, a panel a cost and a line a method.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a measurement, with `method`.
-    x : str
-        The column of the size.
-    costs : sequence of {"seconds_training", "seconds_features", "memory_mb"}
-        Measures, without their prefix.
-    label : str
-        The name of the size.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    ValueError
-        If a cost is unknown.
-    """
+    """Draw costs against size on logarithmic axes, a panel a cost and a line a method."""
     titles = {
         "seconds_training": "seconds an epoch",
         "seconds_features": "seconds afterwards",

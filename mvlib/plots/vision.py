@@ -20,21 +20,7 @@ if TYPE_CHECKING:
 
 
 def plot_pile(images: Sequence[Any], rows: Sequence[int], columns: int = 14) -> Figure:
-    """Draw some images as one sheet, in the order given.
-
-    Parameters
-    ----------
-    images : sequence of path or uint8 array (height, width, 3)
-        The images.
-    rows : sequence of int
-        Which of them.
-    columns : int, default=14
-        Images a line.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw some images as one sheet, in the order given."""
     lines = -(-len(rows) // columns)
     figure, axes = plt.subplots(
         lines, columns, figsize=(WIDTH * 1.25, WIDTH * 1.25 * lines / columns), squeeze=False
@@ -54,25 +40,7 @@ def plot_groups(
     scores: np.ndarray | None = None,
     per_group: int = 10,
 ) -> Figure:
-    """Draw a line of images for each group, its name on the left.
-
-    Parameters
-    ----------
-    images : sequence of path or uint8 array (height, width, 3)
-        The images.
-    labels : ndarray of shape (n_samples,)
-        Group of each.
-    titles : sequence of str
-        Name of each group, one a label.
-    scores : ndarray of shape (n_samples,), optional
-        The highest of a group are drawn; its first images without.
-    per_group : int, default=10
-        Images a group.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw a line of images for each group, its name on the left."""
     scores = -np.arange(len(labels)) if scores is None else scores
     n = len(titles)
     figure, axes = plt.subplots(
@@ -99,19 +67,7 @@ def plot_weights(
     images: Sequence[Any],
     weights: Mapping[str, Sequence[Mapping[str, float]]],
 ) -> Figure:
-    """Draw images with bars of the words that stand for each.
-
-    Parameters
-    ----------
-    images : sequence of path or uint8 array (height, width, 3)
-        Few images, a line each.
-    weights : mapping of str to sequence of mapping of str to float
-        Title of a column to the words and weights of each image.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw images with bars of the words that stand for each."""
     n, columns = len(images), len(weights)
     figure, axes = plt.subplots(
         n,
@@ -139,21 +95,7 @@ def plot_weights(
 
 
 def plot_gain(frame: pd.DataFrame, x: str, y: str, hue: str = "encoder") -> Figure:
-    """Draw a gain in points against a gap in points, with the line y = x and both zeros.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a problem, with the columns named.
-    x, y : str
-        Columns: the gap, and the gain that it may predict.
-    hue : str, default="encoder"
-        The column to tell apart by colour and marker.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw a gain in points against a gap in points, with the line y = x and both zeros."""
     figure, ax = plt.subplots(figsize=(WIDTH, 4.2))
     sns.scatterplot(frame, x=x, y=y, hue=hue, style=hue, s=55, ax=ax)
     ax.axhline(0, color="0.4", linewidth=1)
@@ -166,25 +108,7 @@ def plot_gain(frame: pd.DataFrame, x: str, y: str, hue: str = "encoder") -> Figu
 def plot_curves(
     frame: pd.DataFrame, x: str, ys: Mapping[str, str], label: str, hue: str
 ) -> Figure:
-    """Draw several measures against a setting on a logarithmic axis, a panel a measure.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        A row a result.
-    x : str
-        The column of the setting.
-    ys : mapping of str to str
-        Column to the title of its panel; `acc` is drawn in per cent.
-    label : str
-        The setting's name, for the axis.
-    hue : str
-        The column that tells lines apart.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw several measures against a setting on a logarithmic axis, a panel a measure."""
     figure, axes = plt.subplots(1, len(ys), figsize=(WIDTH * 1.35, 3.2), squeeze=False)
     shown = frame.assign(acc=100 * frame["acc"]) if "acc" in frame else frame
     for place, (ax, (column, title)) in enumerate(zip(axes[0], ys.items(), strict=True)):
@@ -199,19 +123,7 @@ def plot_curves(
 
 
 def plot_loss(history: Sequence[float], chance: float) -> Figure:
-    """Draw a loss by epoch, and the level of chance.
-
-    Parameters
-    ----------
-    history : sequence of float
-        One an epoch.
-    chance : float
-        What guessing gives.
-
-    Returns
-    -------
-    Figure
-    """
+    """Draw a loss by epoch, and the level of chance."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3))
     ax.plot(range(1, len(history) + 1), history)
     ax.axhline(chance, color="0.4", linestyle=":", label="chance")

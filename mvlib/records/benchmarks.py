@@ -28,17 +28,7 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 @dataclass(frozen=True)
 class Ratio:
-    """One measured ratio.
-
-    Attributes
-    ----------
-    name : str
-        What was divided by what.
-    value : float
-        The ratio. Its two sides were measured in one run.
-    target : str
-        ">= 2", "<= 1.4", or "none" where nothing was asked.
-    """
+    """One measured ratio."""
 
     name: str
     value: float
@@ -64,37 +54,14 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The ratios of one file of benchmarks, and what they were measured under.
-
-    Attributes
-    ----------
-    conditions : dict
-        "versions", "threads", and "instructions" of the processor.
-    ratios : tuple of Ratio
-        In the order in which they were measured.
-    """
+    """The ratios of one file of benchmarks, and what they were measured under."""
 
     conditions: dict[str, Any]
     ratios: tuple[Ratio, ...]
 
 
 def save_benchmark(name: str, ratios: Iterable[Ratio], root: str | Path | None = None) -> Path:
-    """Keep the ratios of one file of benchmarks in place of its earlier ones.
-
-    Parameters
-    ----------
-    name : str
-        Of the file, without its suffix.
-    ratios : iterable of Ratio
-        What was measured.
-    root : str or Path, optional
-        The project. By default the one that the caller works in.
-
-    Returns
-    -------
-    Path
-        `data/results/benchmarks.json`.
-    """
+    """Keep the ratios of one file of benchmarks in place of its earlier ones."""
     path = _path(root)
     kept = check_table(path.name, read_json(path) if path.exists() else {})
     conditions = {
@@ -108,23 +75,7 @@ def save_benchmark(name: str, ratios: Iterable[Ratio], root: str | Path | None =
 
 
 def load_benchmarks(root: str | Path | None = None) -> dict[str, Benchmark]:
-    """Return what `save_benchmark` has kept, by file.
-
-    Parameters
-    ----------
-    root : str or Path, optional
-        The project. By default the one that the caller works in.
-
-    Returns
-    -------
-    dict of str to Benchmark
-        Empty where nothing was measured.
-
-    Raises
-    ------
-    ValueError
-        If the file is not what `save_benchmark` writes.
-    """
+    """Return what `save_benchmark` has kept, by file."""
     path = _path(root)
     kept = read_json(path) if path.exists() else {}
     return {

@@ -18,10 +18,7 @@ DECIMALS = 9
 
 
 def mean_scores(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
-    """Return the means over seeds and splits in points, a row a data set, a column a method.
-
-    The parameters and errors are those of `rank_table`.
-    """
+    """Return the means over seeds and splits in points, a row a data set, a column a method."""
     check_columns(frame, ("dataset", "method"))
     check_metric(frame, metric)
     keys = [name for name in ("dataset", "method", "split", "seed") if name in frame]

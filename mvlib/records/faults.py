@@ -17,25 +17,7 @@ NOT_TRIED = "could not be tried"
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that was broken, and what happened.
-
-    Attributes
-    ----------
-    tried : str
-        What was broken, in a few words.
-    happened : str
-        One plain sentence.
-    verdict : {"passed", "failed", "could not be tried"}
-        Whether that is what should happen.
-    times : int
-        How often it was tried.
-    seconds : float
-        Wall time of all of it.
-    date : str
-        The day, as in ISO 8601.
-    versions : dict of str to str
-        Of Python and the packages at work.
-    """
+    """One thing that was broken, and what happened."""
 
     tried: str
     happened: str
@@ -52,20 +34,7 @@ class Fault:
 
 
 def save_faults(faults: dict[str, Fault], root: str | Path | None = None) -> Path:
-    """Keep what happened, each in place of what happened the last time.
-
-    Parameters
-    ----------
-    faults : dict of str to Fault
-        By the name of the test.
-    root : str or Path, optional
-        The project. By default the one that the caller works in.
-
-    Returns
-    -------
-    Path
-        `data/results/faults.json`.
-    """
+    """Keep what happened, each in place of what happened the last time."""
     kept = load_faults(root) | faults
     rows = {name: asdict(fault) for name, fault in sorted(kept.items())}
     write_text(_path(root), json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
@@ -73,23 +42,7 @@ def save_faults(faults: dict[str, Fault], root: str | Path | None = None) -> Pat
 
 
 def load_faults(root: str | Path | None = None) -> dict[str, Fault]:
-    """Return what `save_faults` has kept, by the name of the test.
-
-    Parameters
-    ----------
-    root : str or Path, optional
-        The project. By default the one that the caller works in.
-
-    Returns
-    -------
-    dict of str to Fault
-        Empty where nothing was tried.
-
-    Raises
-    ------
-    ValueError
-        If the file is not what `save_faults` writes.
-    """
+    """Return what `save_faults` has kept, by the name of the test."""
     path = _path(root)
     kept = check_table(path.name, read_json(path) if path.exists() else {})
     return {name: _fault(f"{path.name}: {name}", row) for name, row in kept.items()}

@@ -72,10 +72,7 @@ def run_key(
 
 
 def record_key(key: str, method_versions: Mapping[str, int]) -> str:
-    """Return the key of a record: that of its run, with the versions of its methods.
-
-    So the record of a new version stands beside that of the old one.
-    """
+    """Return the key of a record: that of its run, with the versions of its methods."""
     return _hash([key, dict(method_versions)])
 
 
@@ -130,15 +127,7 @@ def staleness(record: Record, root: Path | None = None) -> str:
 
 
 def code_cells(notebook: Path) -> tuple[list[str], str]:
-    """Return the sources of a notebook's code cells, and that of its parameters.
-
-    Cells that papermill injected are left out.
-
-    Raises
-    ------
-    ValueError
-        If the file is missing or is no notebook.
-    """
+    """Return the sources of a notebook's code cells, and that of its parameters."""
     try:
         content = read_json(notebook)
     except FileNotFoundError as error:
@@ -175,13 +164,7 @@ def code_in(content: Any, name: str) -> tuple[list[str], str]:
 
 
 def parameter_values(source: str) -> dict[str, Any]:
-    """Return the values that a cell of parameters assigns.
-
-    Raises
-    ------
-    SyntaxError
-        If it is no Python, or assigns anything but plain values to names.
-    """
+    """Return the values that a cell of parameters assigns."""
     values = {}
     for node in ast.parse(source).body:
         try:

@@ -18,21 +18,7 @@ _ACTIVE = (
 
 
 def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
-    """Return a table as pipe-separated markdown.
-
-    Parameters
-    ----------
-    df : DataFrame
-        The table; its index is left out.
-    decimals : int, default=2
-        Of floats. Missing values give empty cells.
-
-    Returns
-    -------
-    str
-        Lines without a final line break. Columns of numbers are right-aligned. A table
-        without rows says that nothing is recorded.
-    """
+    """Return a table as pipe-separated markdown."""
     if df.empty:
         return "*Nothing is recorded yet.*"
 
@@ -67,11 +53,7 @@ def _text(value: Any, decimals: int) -> str:
 
 
 def inert(text: str) -> str:
-    """Return text from a record in which Markdown finds no HTML, link, role or template.
-
-    Links and roles could copy files of this machine into the book, and HTML could bring a
-    script: a record is data, whoever wrote it.
-    """
+    """Return text from a record in which Markdown finds no HTML, link, role or template."""
     for pattern, instead in _ACTIVE:
         text = pattern.sub(instead, text)
     return text

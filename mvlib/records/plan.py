@@ -26,37 +26,7 @@ _LONGEST_DETAILS = 100
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One execution of one notebook, as the plan asks for it.
-
-    Attributes
-    ----------
-    paper, experiment, title : str
-        What it belongs to.
-    notebook : str
-        Its path from the project's root.
-    profile : {"quick", "reduced", "full"}
-        Which of the notebook's sizes.
-    parameters : mapping
-        Of the notebook, the profile among them; the device is left to the runner.
-    datasets : tuple of str
-        What it reads.
-    minutes, disk_mb : float
-        Expected wall time and disk use. An expectation, not a measurement.
-    limit_minutes : float
-        It is stopped, as failed, after that.
-    limit_memory_gb : float or None
-        It is stopped, as failed, above that memory, in 10^9 bytes; by default above 90 % of
-        what the machine has.
-    after : tuple of str
-        Experiments of the same paper whose records it reads: it runs after them, and again
-        when their records change.
-    cannot : str or None
-        Why the plan says that it cannot run.
-    varying : tuple of str
-        The parameters that tell it from the experiment's other runs; its name has them.
-    method : str
-        The paper's own.
-    """
+    """One execution of one notebook, as the plan asks for it."""
 
     paper: str
     experiment: str
@@ -110,26 +80,7 @@ def plan_papers(root: Path | None = None) -> list[str]:
 
 
 def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
-    """Return a paper's plan, `data/plans/<paper>.toml`, checked.
-
-    Parameters
-    ----------
-    paper : str
-        One of `plan_papers()`.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    dict
-        `paper`, `title`, `method` (the paper's own, as records name it) and `experiment`,
-        a list in the order of running; `after` only names experiments further up.
-
-    Raises
-    ------
-    ValueError
-        If there is no such plan, it is no TOML, or it holds an unknown or missing entry.
-    """
+    """Return a paper's plan, `data/plans/<paper>.toml`, checked."""
     root = root or project_root()
     check_choice("paper", paper, plan_papers(root))
     path = root / "data" / "plans" / f"{paper}.toml"
@@ -156,27 +107,7 @@ def plan_runs(
     where: Mapping[str, str] | None = None,
     root: Path | None = None,
 ) -> list[PlannedRun]:
-    """Return what the plans ask for, in the order of running.
-
-    Parameters
-    ----------
-    profile : {"quick", "reduced", "full"}, default="quick"
-        Which size.
-    patterns : sequence of str
-        Papers, experiments or `paper/experiment`, with `*` and `?`; everything by default.
-    datasets : sequence of str
-        Only runs that read one of these; all by default.
-    where : mapping of str to str, optional
-        Only runs with these parameters: name to value, as text, such as
-        ``{"aligned_ratio": "0.5", "seeds": "5"}``.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Raises
-    ------
-    ValueError
-        If a plan is wrong, or a pattern, data set or parameter matches nothing.
-    """
+    """Return what the plans ask for, in the order of running."""
     check_choice("profile", profile, PROFILES)
     root = root or project_root()
     runs: list[PlannedRun] = []

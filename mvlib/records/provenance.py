@@ -14,10 +14,7 @@ PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python, mvlib and the packages that can move a number.
-
-    Nothing heavy is imported. A package that is not installed is left out.
-    """
+    """Return the versions of Python, mvlib and the packages that can move a number."""
     found = {"python": platform.python_version(), "mvlib": __version__}
     for package in PACKAGES:
         try:

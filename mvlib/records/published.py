@@ -13,31 +13,7 @@ from mvlib.records.schemas import first_error
 
 
 def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
-    """Return a paper's published numbers, one a row and metric.
-
-    Parameters
-    ----------
-    paper : str
-        One that has a file `data/published/<paper>.toml`.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    list of dict
-        `paper`, `table`, `id`, `dataset`, `method`, `setting` (such as
-        `{"aligned_ratio": 1.0}`), `rule`, `metric`, `value` (points), `digits`, `source`
-        ("abstract", "code", "secondary" or "recalled"), `where`, `caveat`, `comparable`,
-        `reason` (None where it is comparable), `needs` (what a run needs beside the data, or
-        None) and `addends` (what the value is the sum of, where it is printed nowhere, or
-        None), in the order of the file. Empty where the file holds claims alone.
-
-    Raises
-    ------
-    ValueError
-        If there is no such file, it is no TOML, it does not obey `published.schema.json`,
-        names an unknown data set, or gives an id twice.
-    """
+    """Return a paper's published numbers, one a row and metric."""
     from mvlib import data
 
     name, content = _read(paper, root)
@@ -72,24 +48,7 @@ def published_text(row: Mapping[str, Any]) -> str:
 
 
 def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
-    """Return a paper's numbers that no table can hold, since what they are of is unknown.
-
-    Parameters
-    ----------
-    paper, root
-        As for `load_published`.
-
-    Returns
-    -------
-    list of dict
-        `text`, `value`, `unit`, `source`, `where` and `unknown` (what would be needed to
-        compare it). Such a number gets no verdict.
-
-    Raises
-    ------
-    ValueError
-        If the file is missing or not as its schema says; as for `load_published`.
-    """
+    """Return a paper's numbers that no table can hold, since what they are of is unknown."""
     return list(_read(paper, root)[1].get("claim", ()))
 
 

@@ -18,18 +18,7 @@ END = "<!-- table: end -->"
 
 
 def readme_table(root: Path | None = None) -> str:
-    """Return what is reproduced, from the committed records, as markdown.
-
-    One row for each paper, data set and setting (such as the share of aligned rows) that has
-    full records or a comparable published number: ACC in points, mean ± sd over seeds, with
-    the matrix products and the device that the records name, and a published number that is
-    a sum as that sum.
-
-    Parameters
-    ----------
-    root : Path, optional
-        The project; the one that the caller works in by default.
-    """
+    """Return what is reproduced, from the committed records, as markdown."""
     import pandas as pd
 
     root = root or project_root()
@@ -44,13 +33,7 @@ def readme_table(root: Path | None = None) -> str:
 
 
 def update_readme(root: Path | None = None) -> bool:
-    """Put `readme_table` between the README's marks; return whether it changed anything.
-
-    Raises
-    ------
-    ValueError
-        If the README lacks the marks.
-    """
+    """Put `readme_table` between the README's marks; return whether it changed anything."""
     root = root or project_root()
     path = root / "README.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""

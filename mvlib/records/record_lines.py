@@ -11,21 +11,7 @@ from mvlib.records.schemas import first_error
 
 
 def parse_record(line: bytes) -> dict[str, Any]:
-    """Return the record that a line of a record file holds.
-
-    Parameters
-    ----------
-    line : bytes
-        The line; bytes, since it may be torn within a character.
-
-    Raises
-    ------
-    NotJSON
-        If it is not JSON, as a line is whose writer was cut off.
-    ValueError
-        If it is JSON and no record: files may come from anybody, and what reads records
-        relies on `record.schema.json`.
-    """
+    """Return the record that a line of a record file holds."""
     _check(line)
     return json.loads(line)
 

@@ -143,24 +143,18 @@ class Recorder:
         )
 
     def frame(self) -> pd.DataFrame:
-        """Return the results as a table, one row a result and rule.
-
-        Columns: method, dataset, seed, the parameters, rule, acc, nmi, ari, purity, seconds,
-        and the measures.
-        """
+        """Return the results as a table, one row a result and rule, variants left out."""
         import pandas as pd
 
-        rows = [row for result in self.results for row in result_rows(result)]
-        names = dict.fromkeys(name for result in self.results for name in result["parameters"])
-        measured = measure_columns(self.results)
+        shown = [found for found in self.results if "variant" not in found["parameters"]]
+        rows = [row for result in shown for row in result_rows(result)]
+        names = dict.fromkeys(name for result in shown for name in result["parameters"])
+        measured = measure_columns(shown)
         columns = ["method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *measured]
         return pd.DataFrame(rows, columns=columns)
 
     def finish(self) -> None:
-        """Show the provenance stamp, which carries the results. The notebook's last call.
-
-        Outside IPython the stamp is printed.
-        """
+        """Show the provenance stamp, which carries the results. The notebook's last call."""
         facts = self._facts()
         text = " | ".join(f"{name} {value}" for name, value in facts.items())
         ipython = sys.modules.get("IPython")

@@ -14,11 +14,7 @@ _SLOW_HELPER = "rfc3987_syntax"
 
 
 def first_error(schema: str, content: Any) -> str | None:
-    """Return what is wrong first by `<schema>.schema.json`, or None.
-
-    What obeys, which is nearly always, is told by compiled code; jsonschema, some ten times
-    slower, is asked only for a message.
-    """
+    """Return what is wrong first by `<schema>.schema.json`, or None."""
     import fastjsonschema
 
     try:
@@ -41,11 +37,7 @@ def _cut(message: str) -> str:
 
 
 def quick_jsonschema() -> ModuleType:
-    """Import jsonschema without its checker of IRIs, which nobody here asks for.
-
-    That checker compiles a grammar when it is imported: seconds, at the start of every run.
-    papermill and nbformat import jsonschema too, so call this before importing them.
-    """
+    """Import jsonschema without its checker of IRIs, which nobody here asks for."""
     absent = _SLOW_HELPER not in sys.modules
     if absent:
         sys.modules[_SLOW_HELPER] = None

@@ -24,22 +24,7 @@ def parameters_of(frame: pd.DataFrame) -> list[str]:
 
 
 def summarise(frame: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return mean and standard deviation over seeds, in points (per cent).
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `results_frame` or `Recorder.frame` gives it.
-    by : sequence of str, optional
-        Columns that tell settings apart; by default data set, the parameters, method, rule,
-        and the experiment where there is one.
-
-    Returns
-    -------
-    DataFrame
-        The columns `by`, `n` (seeds), and for each metric its mean and `<metric>_sd`: the
-        sample standard deviation, missing where n is 1. In the order of first appearance.
-    """
+    """Return mean and standard deviation over seeds, in points (per cent)."""
     if by is None:
         experiment = ["experiment"] if "experiment" in frame else []
         by = [*experiment, "dataset", *parameters_of(frame), "method", "rule"]
@@ -64,27 +49,7 @@ def _whole(column: pd.Series) -> pd.Series:
 def score_table(
     frame: pd.DataFrame, by: Sequence[str] | None = None, metrics: Sequence[str] = METRICS
 ) -> pd.DataFrame:
-    """Return results for reading: mean and spread over seeds, as text.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `results_frame` or `Recorder.frame` gives it.
-    by : sequence of str, optional
-        As for `summarise`.
-    metrics : sequence of str
-        Which of acc, nmi, ari, purity.
-
-    Returns
-    -------
-    DataFrame
-        The columns `by`, n, and each metric as "93.2 ± 0.4" in points.
-
-    Raises
-    ------
-    ValueError
-        If a metric is unknown.
-    """
+    """Return results for reading: mean and spread over seeds, as text."""
     for metric in metrics:
         check_choice("metrics", metric, METRICS)
     table = summarise(frame, by)

@@ -225,25 +225,7 @@ def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
 
 
 def rank_table(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
-    """Return the rank of every method on every data set, by its mean over seeds.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As `results_frame` gives it, of one setting and rule.
-    metric : {"acc", "nmi", "ari", "purity"}, default="acc"
-
-    Returns
-    -------
-    DataFrame
-        A row a method, the best first. Columns: method, mean_rank, and for each data set the
-        rank there: 1 is best, ties share the mean of their ranks.
-
-    Raises
-    ------
-    ValueError
-        If a method has no result on a data set, or two of one seed and split.
-    """
+    """Return the rank of every method on every data set, by its mean over seeds."""
     scores = mean_scores(frame, metric)
     ranks = scores.rank(axis="columns", ascending=False).T
     ranks.insert(0, "mean_rank", ranks.mean(axis="columns"))

@@ -29,11 +29,7 @@ _SECONDS_TO_WAIT = 600
 
 
 def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
-    """Return the file of a paper's records.
-
-    Those of the full and the reduced profile are committed; those of the quick one are
-    remade by anybody in minutes and stay under `runs/`.
-    """
+    """Return the file of a paper's records."""
     check_choice("profile", profile, PROFILES)
     return (root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl"
 
@@ -45,18 +41,7 @@ def records_file(paper: str, profile: str, root: Path | None = None) -> Path:
 
 @contextmanager
 def writing_records(paper: str, profile: str, root: Path | None = None) -> Iterator[Path]:
-    """Keep every other writer away from a paper's records, whichever checkout it works in.
-
-    Yields
-    ------
-    Path
-        As `records_file` gives it.
-
-    Raises
-    ------
-    OSError
-        If the lock beside the file cannot be had.
-    """
+    """Keep every other writer away from a paper's records, whichever checkout it works in."""
     from filelock import FileLock
 
     path = records_file(paper, profile, root)
@@ -73,28 +58,7 @@ def writing_records(paper: str, profile: str, root: Path | None = None) -> Itera
 def load_records(
     paper: str | None = None, profile: str | None = None, root: Path | None = None
 ) -> list[Record]:
-    """Return the records at hand, in the order of the files.
-
-    Parameters
-    ----------
-    paper : str, optional
-        Only this paper's; every paper's by default.
-    profile : {"quick", "reduced", "full"}, optional
-        Only this profile's; all, the full one first, by default.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    list of dict
-        See `record.schema.json`. Runs that failed are among them (`status`), as are earlier
-        versions of a run; `latest_records` picks one a run.
-
-    Raises
-    ------
-    ValueError
-        If a line other than a file's last, torn one is not JSON, or a line is no record.
-    """
+    """Return the records at hand, in the order of the files."""
     root = root or project_root()
     if profile is not None:
         check_choice("profile", profile, PROFILES)
@@ -110,10 +74,7 @@ def load_records(
 
 
 def latest_records(records: Iterable[Record]) -> list[Record]:
-    """Return one record a run: the newest that succeeded, else the newest failure.
-
-    Newest by `recency`.
-    """
+    """Return one record a run: the newest that succeeded, else the newest failure."""
     best: dict[str, Record] = {}
     for record in records:
         known = best.get(record["cell"])
@@ -123,20 +84,12 @@ def latest_records(records: Iterable[Record]) -> list[Record]:
 
 
 def recency(record: Record) -> tuple[int, str]:
-    """Return what tells the newer of two records of a cell: which is greater.
-
-    The order of recording (`sequence`) goes before the time, since clocks step back.
-    """
+    """Return what tells the newer of two records of a cell: which is greater."""
     return record.get("sequence", 1), record["started"]
 
 
 def records_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Return the results in `records` as a table, one row a result and rule.
-
-    Columns: paper, experiment, profile, method, dataset, seed, the parameters (a result's
-    own, else its run's), rule, acc, nmi, ari, purity, seconds, device, started, cell, key,
-    and the measures. Failed runs have no row.
-    """
+    """Return the results in `records` as a table, one row a result and rule."""
     import pandas as pd
 
     records = list(records)
@@ -161,18 +114,7 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def save_record(record: Record, root: Path | None = None) -> None:
-    """Put a record among those of its paper and profile, as a whole file or not at all.
-
-    It replaces a record of the same key and failures of the same cell. A quick record
-    replaces every one of its cell; a committed one leaves those of other keys, since they
-    are an earlier version's work, and one that failed leaves every success. A cell's records
-    are numbered (`sequence`, from 2 on) in the order in which they come here.
-
-    Raises
-    ------
-    ValueError
-        If the record does not obey `record.schema.json`.
-    """
+    """Put a record among those of its paper and profile, as a whole file or not at all."""
     check_record(record)
 
     def merge(known: list[Record]) -> list[Record]:
@@ -193,13 +135,7 @@ def drop_records(
 
 
 def check_record(record: Mapping[str, Any]) -> None:
-    """Check a record against `record.schema.json`.
-
-    Raises
-    ------
-    ValueError
-        With the place and the reason, if it does not obey.
-    """
+    """Check a record against `record.schema.json`."""
     check_plain(record, "record")
     if problem := first_error("record", record):
         raise ValueError(problem)

@@ -27,29 +27,7 @@ def results_frame(
     root: Path | None = None,
     variants: bool = False,
 ) -> pd.DataFrame:
-    """Return recorded results, each once, one row a result and rule.
-
-    Parameters
-    ----------
-    paper : str, optional
-        Only this paper's.
-    profile : {"quick", "reduced", "full"}, default="quick"
-        One of them: their numbers do not mix.
-    experiment : str, optional
-        Only this experiment's.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-    variants : bool, default=False
-        Whether results with the parameter `variant` are among them.
-
-    Returns
-    -------
-    DataFrame
-        As `records_frame` gives it. Where several records hold the same result (same
-        experiment, method, data set, parameters, seed and rule), the newest counts, so that
-        a method without seeds is one result however many runs repeat it. A result of a run
-        that the plan no longer holds counts until a planned run gives the same one.
-    """
+    """Return recorded results, each once, one row a result and rule."""
     check_choice("profile", profile, PROFILES)
     records = latest_records(load_records(paper, profile, root))
     if experiment is not None:
@@ -87,51 +65,12 @@ def results_table(
     metrics: Sequence[str] = METRICS,
     root: Path | None = None,
 ) -> pd.DataFrame:
-    """Return recorded results for reading: mean and spread over seeds, as text.
-
-    Parameters
-    ----------
-    paper, profile, experiment, root
-        As for `results_frame`.
-    metrics : sequence of str
-        Which of acc, nmi, ari, purity.
-
-    Returns
-    -------
-    DataFrame
-        experiment, dataset, the parameters, method, rule, n, and each metric as
-        "93.2 ± 0.4" in points. Parameters that no row has are left out.
-    """
+    """Return recorded results for reading: mean and spread over seeds, as text."""
     return score_table(results_frame(paper, profile, experiment, root), metrics=metrics)
 
 
 def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.DataFrame:
-    """Return a published table beside what the full profile recorded here.
-
-    Parameters
-    ----------
-    paper : str
-        Which paper's.
-    table : str
-        The table's name in `data/published/<paper>.toml`.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    DataFrame
-        One row a published number, then, for the same data sets, settings and metrics, one
-        row each for our other methods and rules. Columns: id, dataset, the settings,
-        method, rule, metric, published, source, ours, sd, n, difference, ci_low, ci_high
-        (of the difference, see `Verdict`; all in points), verdict, detail, version ("current"
-        or "earlier version" of the sources), command (what runs it again), where, caveat.
-        Quick and reduced runs never enter.
-
-    Raises
-    ------
-    ValueError
-        If there is no such paper or table.
-    """
+    """Return a published table beside what the full profile recorded here."""
     import pandas as pd
 
     root = root or project_root()

@@ -36,23 +36,7 @@ VERDICT_RULES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """A comparison with a published value, in points (per cent).
-
-    Attributes
-    ----------
-    word : str
-        One of `VERDICT_RULES`.
-    n : int
-        Seeds.
-    mean, sd : float or None
-        Of our values; the standard deviation is the sample's (n - 1).
-    difference : float or None
-        Our mean less the published value.
-    low, high : float or None
-        The 90 % interval of the difference, the published value's rounding included.
-    detail : str
-        What the word leaves open: how many seeds it takes, why it cannot be.
-    """
+    """A comparison with a published value, in points (per cent)."""
 
     word: str
     n: int = 0

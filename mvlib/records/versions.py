@@ -25,15 +25,7 @@ LEDGER = "data/results/versions.json"
 
 
 def method_of(recorded: str, own: str) -> str:
-    """Return the method that a recorded name belongs to.
-
-    Parameters
-    ----------
-    recorded : str
-        Such as "NTK, mean" or "without L_smc".
-    own : str
-        The paper's own method, whose variant every other name is.
-    """
+    """Return the method that a recorded name belongs to."""
     fitting = [name for name in VERSIONS if f"{recorded} ".startswith((f"{name} ", f"{name},"))]
     return max(fitting, key=len, default=own)
 
@@ -45,11 +37,7 @@ def versions_of(results: Iterable[Mapping[str, Any]], own: str) -> dict[str, int
 
 
 def recorded_versions(record: Mapping[str, Any], own: str, root: Path) -> dict[str, int]:
-    """Return the versions that a record is of: as it says, else as the ledger does.
-
-    The ledger, `data/results/versions.json`, names the keys of records that are older than
-    versions. A record in neither has version 0 of everything.
-    """
+    """Return the versions that a record is of: as it says, else as the ledger does."""
     if (said := record.get("method_versions")) is not None:
         return said
     version = _ledger(root).get(record["key"], 0)

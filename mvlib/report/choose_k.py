@@ -17,19 +17,7 @@ _STARTS = 4
 
 @dataclass(frozen=True)
 class NumberOfClusters:
-    """What `choose_n_clusters` found.
-
-    Attributes
-    ----------
-    n_clusters : int
-        The suggestion.
-    candidates : tuple of int
-        The numbers that were tried.
-    silhouettes : tuple of float
-        The mean silhouette of each, from -1 to 1.
-    n_samples : int
-        How many points they are of.
-    """
+    """What `choose_n_clusters` found."""
 
     n_clusters: int
     candidates: tuple[int, ...]
@@ -38,13 +26,7 @@ class NumberOfClusters:
 
 
 def highest_candidate(n_samples: int) -> int:
-    """Return the largest number of clusters to try: 20, or a third of the points.
-
-    Raises
-    ------
-    ValueError
-        If that is less than 2, for fewer than six points.
-    """
+    """Return the largest number of clusters to try: 20, or a third of the points."""
     if n_samples < 6:
         raise ValueError(
             f"n_clusters='auto' has {n_samples} images to choose by: expected at least 6; "
@@ -58,27 +40,6 @@ def choose_n_clusters(
 ) -> NumberOfClusters:
     """Return the number of clusters with the largest mean silhouette.
 
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features)
-        Points, at least six.
-    subsample : int, default=2000
-        Of more points than these a random sample is used.
-    random_state : int, optional
-        Seed of the sample and of k-means.
-
-    Returns
-    -------
-    NumberOfClusters
-        The smaller number where two are equal.
-
-    Raises
-    ------
-    ValueError
-        If `X` is not finite or has fewer than six rows.
-
-    Notes
-    -----
     For each k from 2 to min(20, n_samples / 3): spherical k-means, the best of four starts,
     and the mean of (b - a) / max(a, b) over the points, where a is the mean cosine distance
     to the others of the own cluster and b that to the nearest other cluster (Rousseeuw,

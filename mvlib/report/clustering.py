@@ -38,45 +38,7 @@ def cluster_folder(
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
 ) -> FolderClustering:
-    """Cluster the images of a folder, name the groups, and write a report.
-
-    Parameters
-    ----------
-    directory : str or Path
-        The folder; those below it count too.
-    n_clusters : int or "auto", default="auto"
-        Number of groups, at least 2. "auto" takes the suggestion of `choose_n_clusters`.
-    method : {"cae", "tac", "kmeans"}, default="cae"
-        CAE, TAC without training, or k-means of the image features.
-    encoder : str or Encoder, default="offline"
-        As in `mvlib.encoders.load`.
-    pretrained : str or Path, optional
-        Weights on disk, as in `mvlib.encoders.load`. Not read if `encoder` is an Encoder.
-    words : str, Path or sequence of str, optional
-        Nouns, as a UTF-8 file of one a line or as a list, in place of the built-in ones:
-        the 8,000 most frequent of WordNet without proper nouns and words that judge people.
-    captions : str, Path or sequence of str, optional
-        Captions likewise, in place of those that ship. Only CAE reads them.
-    out : str or Path, optional
-        Folder that takes `labels.csv` and `report.html`. By default nothing is written.
-    random_state : int, optional
-        Seed; the same seed gives the same groups and the same files.
-    device : str, default="auto"
-        As in `mvlib.ops.resolve_device`.
-    max_pixels : int, default=50,000,000
-        Larger images are skipped before they are decoded.
-
-    Returns
-    -------
-    FolderClustering
-
-    Raises
-    ------
-    ValueError
-        If the folder cannot be read, holds fewer usable images than `n_clusters`, a
-        parameter or a word list is bad, or `out` cannot be written or holds a `labels.csv`
-        or `report.html` of another origin.
-    """
+    """Cluster the images of a folder, name the groups, and write a report."""
     check_choice("method", method, METHODS)
     check_number("max_pixels", max_pixels, low=1, integer=True)
     if random_state is not None:
@@ -156,10 +118,7 @@ def _load(encoder: str | Encoder, device: str, pretrained: str | Path | None) ->
 
 
 def _largest_first(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Number the groups by size; return the labels and the old number of each group.
-
-    Groups of equal size keep the order of their first images; empty ones go.
-    """
+    """Number the groups by size; return the labels and the old number of each group."""
     old, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     order = np.lexsort((first, -sizes))
     rank = np.empty(len(old), dtype=np.int64)

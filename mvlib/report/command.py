@@ -19,13 +19,7 @@ Nothing is sent anywhere. A second run replaces these two files and touches no o
 
 
 def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
-    """Add `cluster` to the commands of a parser.
-
-    Parameters
-    ----------
-    commands : the return value of `ArgumentParser.add_subparsers`
-        Its parsers get the default `command`, a function of the parsed options.
-    """
+    """Add `cluster` to the commands of a parser."""
     parser = commands.add_parser(
         "cluster",
         help="cluster a folder of images, name the groups, write a report",
@@ -71,23 +65,7 @@ def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def cluster_command(options: argparse.Namespace) -> int:
-    """Run `mvlib cluster` and print a summary.
-
-    Parameters
-    ----------
-    options : argparse.Namespace
-        As the parser of `add_cluster_parser` makes them.
-
-    Returns
-    -------
-    int
-        0.
-
-    Raises
-    ------
-    ValueError
-        On whatever is told in one line.
-    """
+    """Run `mvlib cluster` and print a summary."""
     n_clusters = options.n_clusters
     if n_clusters != "auto":
         n_clusters = _whole_number("-k", n_clusters, "a number of groups from 2 on, or auto", 2)

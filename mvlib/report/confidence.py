@@ -18,29 +18,6 @@ _EQUAL = 1e-6
 def group_confidence(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how much nearer each point is to its group than to the next one.
 
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features)
-        Points. Their length does not matter.
-    labels : array-like of shape (n_samples,)
-        The group of each, from 0 to n_groups - 1.
-
-    Returns
-    -------
-    confidence : ndarray of shape (n_samples,), float64
-        1 - d_own / d_next in [0, 1], where d = 1 - cos(point, centre), the centre of a group
-        is the direction of the mean of its unit-length points, and d_next is the smallest
-        distance to the centre of another group. 0 where another centre is as near or nearer.
-    next_group : ndarray of shape (n_samples,), int64
-        That other group; -1, with confidence 0, where there is only one.
-
-    Raises
-    ------
-    ValueError
-        If `X` is not finite or the lengths differ.
-
-    Notes
-    -----
     It is the simplified silhouette with the cosine distance: a quotient, so that loose and
     tight sets of features give comparable numbers. It is no probability.
     """
@@ -66,27 +43,7 @@ def group_confidence(X: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
 def map_positions(
     X: np.ndarray, *, max_points: int = MAX_POINTS, random_state: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Return a place on a plane for each point, or for a sample of them.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Points. Their length does not matter.
-    max_points : int, default=2000
-        Of more points than these a random sample is placed.
-    random_state : int, optional
-        Seed.
-
-    Returns
-    -------
-    positions : ndarray of shape (n_placed, 2), float64
-        In [0, 1] along the first axis, and on the same scale around 0 along the second,
-        which is the shorter one: a map is wider than high.
-    indices : ndarray of shape (n_placed,), int64
-        The rows of `X` that they belong to, ascending.
-    method : str
-        How, in words: PCA to 50 dimensions and t-SNE from 30 points on, else PCA.
-    """
+    """Return a place on a plane for each point, or for a sample of them."""
     indices = np.arange(len(X))
     if len(X) > max_points:
         generator = np.random.default_rng(random_state)

@@ -29,27 +29,7 @@ class UnreadableImage(ValueError):
 def open_image(
     path: str | Path, *, max_pixels: int = MAX_PIXELS, short_side: int = 512
 ) -> Image.Image:
-    """Return an image in RGB as a person would see it, its first frame if it has several.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file. Its bytes, not its suffix, say which format it is.
-    max_pixels : int, default=50,000,000
-        More than these are refused, by the header alone: nothing is decoded.
-    short_side : int, default=512
-        A larger image may be returned smaller, its shorter side at least this.
-
-    Returns
-    -------
-    PIL.Image.Image
-        Turned as its EXIF data say, what is transparent on white, 16 bits scaled to 8.
-
-    Raises
-    ------
-    UnreadableImage
-        A `ValueError`: the image is empty, damaged, too large, or none at all.
-    """
+    """Return an image in RGB as a person would see it, its first frame if it has several."""
     check_number("max_pixels", max_pixels, low=1, integer=True)
     check_number("short_side", short_side, low=1, integer=True)
     (image,) = open_images([path], max_pixels=max_pixels, short_side=short_side)
@@ -61,20 +41,7 @@ def open_image(
 def open_images(
     paths: Sequence[str | Path], *, max_pixels: int = MAX_PIXELS, short_side: int = 512
 ) -> list[Image.Image | UnreadableImage]:
-    """Return each image as `open_image` does, or why it cannot be used.
-
-    Parameters
-    ----------
-    paths : sequence of str or Path
-        The files. All images are in memory at once.
-    max_pixels, short_side
-        As in `open_image`.
-
-    Returns
-    -------
-    list of PIL.Image.Image or UnreadableImage
-        One a path.
-    """
+    """Return each image as `open_image` does, or why it cannot be used."""
     _readable_formats()
     # Pillow warns of odd metadata and of size; the size is checked here. The filter is the
     # process's own, so it is set once, around all threads.
@@ -84,11 +51,7 @@ def open_images(
 
 
 def square_enough(image: Image.Image) -> Image.Image:
-    """Return the middle of an image whose long side is over 8 times the short one.
-
-    An encoder scales the shorter side to some 200 pixels and looks at the middle; the
-    longer side of a strip of 1 x 50,000 pixels would take all memory on the way.
-    """
+    """Return the middle of an image whose long side is over 8 times the short one."""
     width, height = image.size
     longest = _MAX_ASPECT * min(width, height)
     if max(width, height) <= longest:

@@ -20,24 +20,7 @@ _BATCH = 64
 def encode_folder(
     folder: ImageFolder, encoder: Encoder, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, ImageFolder]:
-    """Return the features of a folder's images and the folder without those that failed.
-
-    Parameters
-    ----------
-    folder : ImageFolder
-        What `find_images` found.
-    encoder : Encoder
-        Of `mvlib.encoders`.
-    max_pixels : int, default=50,000,000
-        As in `open_image`.
-
-    Returns
-    -------
-    features : ndarray of shape (n_files, dim), float32
-        One row for each of the files that are left, in their order.
-    folder : ImageFolder
-        Unreadable files have moved from `files` to `skipped`.
-    """
+    """Return the features of a folder's images and the folder without those that failed."""
     kept: list[str] = []
     failed: list[SkippedFile] = []
     rows: list[np.ndarray] = []

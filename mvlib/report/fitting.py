@@ -40,30 +40,7 @@ def fit_groups(
     *,
     n_common: int = 0,
 ) -> FittedGroups:
-    """Cluster features by one of the methods and name the groups.
-
-    Parameters
-    ----------
-    method : {"cae", "tac", "kmeans"}
-        Which. k-means does not use words; its groups are named by the nouns nearest to
-        their centres.
-    n_clusters : int
-        Number of groups.
-    features : ndarray of shape (n_samples, dim), float32
-        Of the images.
-    banks : dict of str to TextBank
-        As `text_banks` returns them.
-    random_state : int, optional
-        Seed.
-    device : str
-        As in `mvlib.ops.resolve_device`.
-    n_common : int, default=0
-        As in `titles_first`.
-
-    Returns
-    -------
-    FittedGroups
-    """
+    """Cluster features by one of the methods and name the groups."""
     from mvlib import methods
 
     settings = {"random_state": random_state, "device": device}
@@ -85,44 +62,14 @@ def fit_groups(
 def noun_cosines(
     features: np.ndarray, labels: np.ndarray, n_clusters: int, nouns: TextBank
 ) -> np.ndarray:
-    """Return the cosine of each noun to the centre of each group.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n_samples, dim)
-        Of the images.
-    labels : ndarray of shape (n_samples,)
-        The group of each.
-    n_clusters : int
-        Number of groups.
-    nouns : TextBank
-        The nouns.
-
-    Returns
-    -------
-    ndarray of shape (n_clusters, n_nouns), float32
-        Zero for a group without images.
-    """
+    """Return the cosine of each noun to the centre of each group."""
     centres = np.zeros((n_clusters, features.shape[1]), dtype=np.float32)
     np.add.at(centres, labels, unit_rows(features))
     return unit_rows(centres) @ unit_rows(nouns.features).T
 
 
 def nearest_nouns(cosines: np.ndarray, texts: Sequence[str]) -> list[Names]:
-    """Return the nouns with the largest cosine to each centre, as `cluster_names_` are.
-
-    Parameters
-    ----------
-    cosines : ndarray of shape (n_clusters, n_nouns)
-        As `noun_cosines` returns them.
-    texts : sequence of str
-        The nouns.
-
-    Returns
-    -------
-    list of dict
-        Empty for a group without images.
-    """
+    """Return the nouns with the largest cosine to each centre, as `cluster_names_` are."""
     names: list[Names] = []
     for row in cosines:
         near = np.argsort(-row, kind="stable")[:_NEAREST] if row.any() else []
@@ -135,25 +82,6 @@ def titles_first(
 ) -> list[Names]:
     """Return names with the noun that suits a title first, the others by their nearness.
 
-    Parameters
-    ----------
-    names : list of dict
-        As the methods' `cluster_names_`.
-    cosines : ndarray of shape (n_clusters, n_nouns)
-        As `noun_cosines` returns them.
-    texts : sequence of str
-        The nouns.
-    n_common : int, default=0
-        If not 0, the first that many texts are common words, and the title is the nearest
-        of them that is no compound. Else it is the nearest of the group's own nouns.
-
-    Returns
-    -------
-    list of dict
-        A group without nouns stays so.
-
-    Notes
-    -----
     A method's own order rewards a noun that few groups share, which may be far from most of
     a group's images, and among many nouns the nearest is often needlessly special: "adobe
     house" or "herpetologist" where people say "house" and "animal".

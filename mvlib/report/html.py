@@ -33,19 +33,7 @@ _NEARLY = 0.01
 
 
 def report_html(result: FolderClustering) -> str:
-    """Return the report of a clustering as a page of HTML.
-
-    Parameters
-    ----------
-    result : FolderClustering
-        Of `cluster_folder`. Its images are read once more, for the thumbnails.
-
-    Returns
-    -------
-    str
-        Styles, script and images are inside it; a policy in its head forbids the browser to
-        load anything else. The same clustering gives the same page.
-    """
+    """Return the report of a clustering as a page of HTML."""
     shown = rows_to_show(result.labels, result.confidence)
     uris = thumbnail_uris(
         result.directory,

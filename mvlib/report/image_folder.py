@@ -21,15 +21,7 @@ UNREAD_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file or folder that was left out.
-
-    Attributes
-    ----------
-    file : str
-        Path below the folder that was searched.
-    reason : str
-        Why, in words for the person whose file it is.
-    """
+    """A file or folder that was left out."""
 
     file: str
     reason: str
@@ -37,19 +29,7 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What a folder holds.
-
-    Attributes
-    ----------
-    directory : Path
-        The folder.
-    files : tuple of str
-        Images by their suffix, as paths below the folder, sorted.
-    skipped : tuple of SkippedFile
-        What looks like an image and cannot be one, and folders that cannot be entered.
-    n_other : int
-        Files of other kinds. Hidden ones are not counted.
-    """
+    """What a folder holds."""
 
     directory: Path
     files: tuple[str, ...]
@@ -60,25 +40,6 @@ class ImageFolder:
 def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageFolder:
     """Return the images in a folder and the folders below it.
 
-    Parameters
-    ----------
-    directory : str or Path
-        The folder.
-    ignore : iterable of Path, default=()
-        Files that count as nothing at all: those of an earlier report.
-
-    Returns
-    -------
-    ImageFolder
-        In the order of the paths, whatever the file system's order is.
-
-    Raises
-    ------
-    ValueError
-        If there is no such folder, or it cannot be read.
-
-    Notes
-    -----
     An image is a file with one of the `IMAGE_SUFFIXES`; its bytes are looked at when it is
     opened. Names that begin with a dot are passed over. Links to folders are listed and not
     followed, so that a loop of links ends; links to files are.
@@ -112,10 +73,7 @@ def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageF
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text that can be written as UTF-8.
-
-    Bytes of the name that are not UTF-8 become backslash escapes.
-    """
+    """Return a file's name as text that can be written as UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -12,15 +12,7 @@ _SHOWN_CAPTIONS = 3
 
 @dataclass(frozen=True)
 class GroupName:
-    """What a group is called.
-
-    Attributes
-    ----------
-    title : str
-        One or two nouns, different for each group.
-    nouns, captions : tuple of str
-        The nearest ones, from the most fitting on.
-    """
+    """What a group is called."""
 
     title: str
     nouns: tuple[str, ...] = ()
@@ -30,20 +22,7 @@ class GroupName:
 def name_groups(
     cluster_names: Sequence[Mapping[str, Sequence[tuple[str, float]]]],
 ) -> tuple[GroupName, ...]:
-    """Return a name for each group, no two alike.
-
-    Parameters
-    ----------
-    cluster_names : sequence of dict
-        One a group, as in the methods' `cluster_names_`: "nouns" and "captions", each a
-        list of (text, weight) from the largest weight on. Either may be missing.
-
-    Returns
-    -------
-    tuple of GroupName
-        The title is the first noun; where groups share it, with the first further noun
-        that none of them has; else "group 3", or the noun and that.
-    """
+    """Return a name for each group, no two alike."""
     nouns = [_texts(names, "nouns", _SHOWN_NOUNS) for names in cluster_names]
     captions = [_texts(names, "captions", _SHOWN_CAPTIONS) for names in cluster_names]
     firsts = Counter(words[0] for words in nouns if words)

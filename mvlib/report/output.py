@@ -20,31 +20,13 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where the files of a report go.
-
-    Attributes
-    ----------
-    folder : Path
-        Their folder. It need not exist.
-    """
+    """Where the files of a report go."""
 
     folder: Path
 
     @classmethod
     def checked(cls, out: str | Path) -> ReportFiles:
-        """Return the files in `out`, if they can be written and nothing else is lost by it.
-
-        Parameters
-        ----------
-        out : str or Path
-            Their folder.
-
-        Raises
-        ------
-        ValueError
-            If `out` is a file, cannot be written, or holds a file of one of the two names
-            that no earlier report made.
-        """
+        """Return the files in `out`, if they can be written and nothing else is lost by it."""
         files = cls(Path(out))
         nearest = files.folder
         while not os.path.lexists(nearest) and nearest != nearest.parent:
@@ -91,15 +73,6 @@ class ReportFiles:
 def write_table(path: str | Path, result: FolderClustering) -> None:
     """Write the group of each image as comma-separated values in UTF-8.
 
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-    result : FolderClustering
-        Its groups are numbered from 1 here, as in the report.
-
-    Notes
-    -----
     A spreadsheet takes a cell that begins with =, +, -, @ or a control character for a
     formula: such a file name gets "./" before it, which names the same file, and such a
     group name an apostrophe.

@@ -22,22 +22,7 @@ _BATCH = 64
 
 
 def rows_to_show(labels: np.ndarray, confidence: np.ndarray) -> list[np.ndarray]:
-    """Return which images of each group to show, the most certain first.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_samples,)
-        The group of each image, from 0 on.
-    confidence : ndarray of shape (n_samples,)
-        As in `group_confidence`.
-
-    Returns
-    -------
-    list of ndarray of int64
-        One a group: all its rows, or of a large group the most certain ones and, a third
-        of those shown, the least certain ones. At most 60, fewer where there are more than
-        25 groups, and none from the 1,501st group on.
-    """
+    """Return which images of each group to show, the most certain first."""
     n_groups = int(labels.max()) + 1
     most = min(PER_GROUP, max(1, MAX_THUMBNAILS // n_groups))
     shown = []
@@ -59,26 +44,7 @@ def thumbnail_uris(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> dict[int, str]:
-    """Return a `data:` URI of a small copy of each image.
-
-    Parameters
-    ----------
-    directory : str or Path
-        The folder.
-    files : sequence of str
-        Paths below it.
-    rows : sequence of int
-        Which of the files.
-    max_pixels : int, default=50,000,000
-        As in `open_image`.
-    max_bytes : int, default=18,000,000
-        All together should stay below it: the copies get smaller until they do.
-
-    Returns
-    -------
-    dict of int to str
-        Row to URI. A file that has become unreadable meanwhile is left out.
-    """
+    """Return a `data:` URI of a small copy of each image."""
     copies: dict[int, bytes] = {}
     side, quality = _SIZES[0]
     with tqdm(total=len(rows), desc="thumbnails", unit="", disable=None) as bar:

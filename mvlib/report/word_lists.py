@@ -27,20 +27,7 @@ _VERDICTS = frozenset(
 
 
 def read_lines(path: str | Path, argument: str = "words") -> tuple[str, ...]:
-    """Return the texts of a file, one a line, without blank lines and repetitions.
-
-    Parameters
-    ----------
-    path : str or Path
-        UTF-8 text.
-    argument : str, default="words"
-        The caller's name for it.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, is not UTF-8, or holds no text.
-    """
+    """Return the texts of a file, one a line, without blank lines and repetitions."""
     try:
         with open_regular(path) as stream:
             text = stream.read().decode("utf-8-sig")
@@ -58,13 +45,7 @@ def read_lines(path: str | Path, argument: str = "words") -> tuple[str, ...]:
 
 
 def clean_texts(texts: Sequence[str], argument: str, source: str = "list") -> tuple[str, ...]:
-    """Return texts with single spaces, without empty ones and repetitions.
-
-    Raises
-    ------
-    ValueError
-        If none is left.
-    """
+    """Return texts with single spaces, without empty ones and repetitions."""
     cleaned = tuple(dict.fromkeys(filter(None, (" ".join(text.split()) for text in texts))))
     if not cleaned:
         raise ValueError(f"{argument}={source!r} holds no text: expected one entry a line")
@@ -83,25 +64,7 @@ def given_texts(given: str | Path | Sequence[str] | None, argument: str) -> tupl
 def text_banks(
     encoder: Encoder, words: Sequence[str], captions: Sequence[str], *, method: str
 ) -> dict[str, TextBank]:
-    """Return the encoded nouns and captions that a method uses.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Of `mvlib.encoders`.
-    words : sequence of str
-        In place of the built-in nouns, unless empty. Those are the 8,000 most frequent ones
-        without proper nouns, and without words that judge people.
-    captions : sequence of str
-        In place of the captions that ship, unless empty.
-    method : {"cae", "tac", "kmeans"}
-        Only "cae" uses captions.
-
-    Returns
-    -------
-    dict
-        Of "nouns" and, for "cae", "captions".
-    """
+    """Return the encoded nouns and captions that a method uses."""
     from mvlib import encoders
 
     if words:

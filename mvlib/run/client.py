@@ -54,10 +54,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 class PrintedText:
-    """What a cell prints: its beginning, and its end once there is too much.
-
-    `most` are the characters to keep: half from the beginning, half from the end.
-    """
+    """What a cell prints: its beginning, and its end once there is too much."""
 
     def __init__(self, most: int = MOST_CHARACTERS) -> None:
         self.half = most // 2
@@ -113,20 +110,7 @@ def shorten(content: dict[str, Any], most: int = MOST_CHARACTERS) -> None:
 
 
 class RunClient(NotebookClient):
-    """Jupyter's client, with `PrintedText` for each cell and a reason for a kernel's death.
-
-    Parameters
-    ----------
-    notebook : NotebookNode
-        It is executed in place.
-    sockets : Path
-        How the names of the kernel's sockets begin: no ports to race for, nothing over TCP.
-
-    Attributes
-    ----------
-    sources : dict of str to (Stamp, str)
-        mvlib's files that the kernel has loaded, as they were after the cell that did.
-    """
+    """Jupyter's client, with `PrintedText` for each cell and a reason for a kernel's death."""
 
     def __init__(self, notebook: Any, sockets: Path) -> None:
         arguments = [

@@ -54,11 +54,7 @@ _CARDS: dict[str, Cards] = {}
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[DaskEngine]:
-    """Reach a scheduler that runs; keys and certificates are those of Dask's configuration.
-
-    Yields a `DaskEngine`. `ValueError` if it is no address, `ConnectionError` if no scheduler
-    answers there within ten seconds, or the keys do not fit.
-    """
+    """Reach a scheduler that runs; keys and certificates are those of Dask's configuration."""
     if not _ADDRESS.fullmatch(address):
         raise ValueError(
             f"scheduler={address!r} is no address: expected tcp://HOST:PORT or tls://HOST:PORT"
@@ -70,12 +66,7 @@ def connect(address: str) -> Iterator[DaskEngine]:
 
 
 class DaskEngine:
-    """One run a worker slot, a slot being a thread of a worker.
-
-    A run is repeated elsewhere when its worker dies, as often as the scheduler allows
-    (`distributed.scheduler.allowed-failures`); then it fails. `function` is what executes a
-    task on the worker's machine: of a module, not nested.
-    """
+    """One run a worker slot, a slot being a thread of a worker."""
 
     remote = True
 
@@ -95,26 +86,14 @@ class DaskEngine:
         self._seen_at = float("-inf")
 
     def slots(self) -> int:
-        """Return the sum of the workers' threads, at least 1.
-
-        Runs that wait for a card keep no other run from its slot: they count on top.
-        """
+        """Return the sum of the workers' threads, at least 1."""
         workers = self._workers()
         threads = sum(worker["nthreads"] for worker in workers.values())
         waiting = max(0, sum(list(self._flying.values())) - _cards_of(workers))
         return max(1, threads) + waiting
 
     def submit(self, task: dict[str, Any]) -> Future:
-        """Run a task on a worker, the longest first; cancelling the future ends it there.
-
-        The future gives the outcome, or `RunLostError` if the workers died too often or what
-        came back is no outcome, or `EngineLost`, as this does, if the scheduler is gone. A GPU
-        that no worker has, or a card by its number, is what the run `cannot` have.
-
-        With `device="auto"`, notebooks that know the parameter go to workers that declare
-        `GPU` where there are such, else they run on a processor. With "cuda" they want one
-        in any case, with "cpu" never.
-        """
+        """Run a task on a worker, the longest first; cancelling the future ends it there."""
         self._check_alive()
         workers = self._workers()
         try:
@@ -210,10 +189,7 @@ class DaskEngine:
 
 
 def is_open(address: str) -> bool:
-    """Return whether a Dask address is reached over a network without TLS.
-
-    True for a machine's name other than `localhost`, which is not looked up.
-    """
+    """Return whether a Dask address is reached over a network without TLS."""
     parts = urlsplit(address)
     if parts.scheme in _CLOSED or parts.hostname == "localhost":
         return False
@@ -259,12 +235,7 @@ def _runs_there() -> Callable[[str, dict[str, Any]], dict[str, Any]]:
 
 
 def run_task(function: str, task: dict[str, Any]) -> dict[str, Any]:
-    """Have a function, named as "module:name", run a task on a worker.
-
-    The task has, beside what the runner makes, `gpu` (whether it wants a card), `versions` and
-    `all_sources` (the runner's packages, and the checksums of its mvlib) and `slots` (by host,
-    the runs at a time of its workers).
-    """
+    """Have a function, named as "module:name", run a task on a worker."""
     worker = get_worker()
     key, named = worker.get_current_task(), f"worker {worker.name} ({worker.address})"
 
@@ -300,12 +271,7 @@ def run_task(function: str, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def share_of_cores(own_slots: int, slots_on_host: int) -> int:
-    """Return how many threads a run gets.
-
-    The cores that this process may use are shared out among the runs of all workers of the
-    machine. `MVLIB_CORES` says how many of them this worker has to itself, as one in a queue's
-    job has.
-    """
+    """Return how many threads a run gets."""
     cores = provenance.available_cores()
     if text := os.environ.get(CORES):
         given = check_number(CORES, int(text) if text.isdigit() else text, low=1, integer=True)
@@ -314,11 +280,7 @@ def share_of_cores(own_slots: int, slots_on_host: int) -> int:
 
 
 class Cards:
-    """The GPUs of a worker, handed out one a run.
-
-    `count` is its resource `GPU`. `CUDA_VISIBLE_DEVICES` in its environment names its cards,
-    by default those from 0 to count - 1. With fewer cards than `count`, runs share them evenly.
-    """
+    """The GPUs of a worker, handed out one a run."""
 
     def __init__(self, count: int, environment: Mapping[str, str]) -> None:
         visible = environment.get("CUDA_VISIBLE_DEVICES")

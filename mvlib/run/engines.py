@@ -17,11 +17,7 @@ class EngineLost(RuntimeError):
 
 
 class Engine(Protocol):
-    """Where runs execute: what `run_all` asks of an engine.
-
-    `remote` says whether that is on other machines, perhaps with their own copy of the project.
-    Data are looked for there then, not here.
-    """
+    """Where runs execute: what `run_all` asks of an engine."""
 
     remote: bool
 
@@ -29,20 +25,11 @@ class Engine(Protocol):
         """Return how many runs can be in flight now, at least 1; it may change."""
 
     def submit(self, task: dict[str, Any]) -> Future:
-        """Start a run; what goes wrong here or in the future is the reason it failed.
-
-        `task` is what `mvlib.run.process.execute` takes and `name`, `minutes` (expected),
-        `datasets`, `key`, `run` (the `PlannedRun` as a dict) and `device`. The outcome is what
-        `execute` returns and optionally `threads`, `versions` and `cannot` (why the data are
-        not at hand there).
-        """
+        """Start a run; what goes wrong here or in the future is the reason it failed."""
 
 
 class LocalEngine:
-    """A process group for each run, at most `jobs` of them at a time, each with its thread.
-
-    A run whose process is killed, as for want of memory, is tried once more.
-    """
+    """A process group for each run, at most `jobs` of them at a time, each with its thread."""
 
     remote = False
 

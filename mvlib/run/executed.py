@@ -26,20 +26,7 @@ _LONGEST_LINE = 1000
 
 
 def results_in(notebook: Mapping[str, Any], run: Mapping[str, str]) -> dict[str, Any]:
-    """Return what `Recorder.finish` left in an executed notebook.
-
-    Parameters
-    ----------
-    notebook : mapping
-        The notebook's JSON.
-    run : mapping
-        `paper`, `experiment` and `profile` that the results must be of.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or they are another run's.
-    """
+    """Return what `Recorder.finish` left in an executed notebook."""
     found = [
         output["data"][RESULTS_MIME]
         for cell in notebook["cells"]
@@ -84,11 +71,7 @@ def plain_error(text: str, root: Path) -> str:
 
 
 def refresh_prose(run: PlannedRun, root: Path) -> None:
-    """Give an executed notebook the prose that its source has now.
-
-    Prose is not part of a run's key, so that a better sentence costs no run. The code cells
-    are the same, or the run would not count as recorded.
-    """
+    """Give an executed notebook the prose that its source has now."""
     executed = root / run.executed
     try:
         done, source = _read_notebook(executed), _read_notebook(root / run.notebook)

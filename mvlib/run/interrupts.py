@@ -20,21 +20,7 @@ class Interrupt:
 
 @contextmanager
 def finishing_first(in_flight: Callable[[], int]) -> Iterator[Interrupt]:
-    """Let the first Ctrl-C only be noted while something is in flight.
-
-    The second one, or the first with nothing in flight, raises `KeyboardInterrupt` as ever.
-    Outside the main thread, and where interrupts are ignored, nothing changes.
-
-    Parameters
-    ----------
-    in_flight : callable
-        Returns how many runs are in flight.
-
-    Yields
-    ------
-    Interrupt
-        Its `asked` turns True. The former handler is back at the end.
-    """
+    """Let the first Ctrl-C only be noted while something is in flight."""
     interrupt = Interrupt()
 
     def handle(number: int, frame: object) -> None:

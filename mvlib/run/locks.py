@@ -13,24 +13,14 @@ _FOLDER = ".running"
 
 
 class Locks:
-    """The runs that this runner has locked; the system unlocks them if it is killed.
-
-    They lie beside the file of the records, wherever a link leads to: checkouts that share
-    their results share the work.
-    """
+    """The runs that this runner has locked; the system unlocks them if it is killed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._held: dict[str, FileLock] = {}
 
     def take(self, run: PlannedRun) -> bool:
-        """Lock a run; return False, at once, if another runner has it.
-
-        Raises
-        ------
-        OSError
-            If the folder cannot be written to.
-        """
+        """Lock a run; return False, at once, if another runner has it."""
         folder = records_file(run.paper, run.profile, self._root).parent / _FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{run.cell}.lock")

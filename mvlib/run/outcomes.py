@@ -9,21 +9,7 @@ from mvlib.records.plan import PlannedRun
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one planned run ended.
-
-    Attributes
-    ----------
-    run : PlannedRun
-        The run.
-    word : {"ran", "failed", "recorded", "earlier version", "cannot", "interrupted", \
-"not started"}
-        What became of it; "not started" where nothing more could be saved, or the engine was
-        lost.
-    seconds : float or None
-        Wall time, where it ran.
-    reason : str or None
-        Why it failed or cannot run.
-    """
+    """How one planned run ended."""
 
     run: PlannedRun
     word: str

@@ -65,33 +65,7 @@ _ENVIRONMENT = {
 
 
 def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
-    """Execute a notebook in a process group of its own, for as long as it is `wanted`.
-
-    Parameters
-    ----------
-    task : dict
-        `root`, `paper`, `experiment`, `profile`, `notebook`, `executed`, `failed` (paths from
-        the root), `parameters`, `code` (the digest of the notebook's code), `threads`,
-        `limit_seconds`, `limit_memory_gb` (of all that the run has started, in 10^9 bytes;
-        with None, 90 % of what there is), `may_be_empty` (whether the notebook may leave no
-        results); optionally `stamps` (of mvlib's files, from before the task was made) and
-        `environment`.
-
-    Returns
-    -------
-    dict
-        `status`, `error`, `payload` (what the notebook's Recorder handed over, or None),
-        `executed` (where the notebook is to be kept), `executed_content` (its bytes),
-        `sources` (mvlib's files that it has loaded, with their checksums), `started`,
-        `wall_seconds`, `cpu_seconds`, `peak_memory_bytes`.
-
-    Raises
-    ------
-    RunLostError
-        If the process ends without saying how it went, or is wanted no more.
-    ValueError
-        If the notebook's code is not what the task was made for.
-    """
+    """Execute a notebook in a process group of its own, for as long as it is `wanted`."""
     root = Path(task["root"])
     before = task.get("stamps") or sources.stamps()
     started, begun = datetime.now(UTC), time.monotonic()
@@ -178,11 +152,7 @@ def _run(
 
 
 class Group:
-    """All that a run has started: what bears its mark or comes of that, in any session.
-
-    `child` is the run's own process, `mark` the value of `MVLIB_RUN` in its environment, which
-    what it starts inherits.
-    """
+    """All that a run has started: what bears its mark or comes of that, in any session."""
 
     def __init__(self, child: subprocess.Popen, mark: str) -> None:
         self.child, self.mark = child, mark
@@ -221,10 +191,7 @@ class Group:
         return False
 
     def watch(self, seconds: float, most: float, wanted: Callable[[], bool]) -> str | None:
-        """Wait for the process's end; return why it was stopped, or None.
-
-        `seconds` are by a clock that nobody sets; `most` are bytes of memory.
-        """
+        """Wait for the process's end; return why it was stopped, or None."""
         end = time.monotonic() + seconds
         pause, reason = _SECONDS_BETWEEN_LOOKS, None
         while True:
@@ -287,11 +254,7 @@ def memory_bytes() -> int:
 
 
 def memory_of(processes: list[psutil.Process], at_most: float) -> int:
-    """Return the memory, in bytes, that processes hold together.
-
-    Pages that several of them hold are counted once each, unless even so the sum is not above
-    `at_most`: what they share takes longer to find out.
-    """
+    """Return the memory, in bytes, that processes hold together."""
     held = sum(_held(process, "memory_info", "rss") for process in processes)
     if held <= at_most:
         return held

@@ -57,35 +57,7 @@ def run_all(
     limit_minutes: float | None = None,
     engine: Engine | None = None,
 ) -> Summary:
-    """Run what has no record yet, and record each run as soon as it ends.
-
-    Those that are expected to take longest start first, `after` respected. On Ctrl-C, what has
-    ended is recorded, the rest is stopped.
-
-    Parameters
-    ----------
-    runs : sequence of PlannedRun
-        As `plan_runs` gives them.
-    jobs : int, optional
-        How many at a time; by default one a core, at most four. The cores are shared out:
-        each run gets cores // jobs threads.
-    device : str, default="auto"
-        Passed to the notebooks that have a parameter of that name.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-    rerun_earlier, again : bool, default=False
-        Whether committed runs that an earlier version recorded run again; whether all do.
-    limit_minutes : float, optional
-        Stop a run, as failed, after that; by default what the plan says.
-    engine : Engine, optional
-        Where they run; this machine by default. What reads records runs here in any case.
-
-    Raises
-    ------
-    ValueError, OSError
-        If a plan's parameter is not one of its notebook's, a notebook is missing, or the
-        results cannot be written. Nothing has started then.
-    """
+    """Run what has no record yet, and record each run as soon as it ends."""
     if jobs is None:
         jobs = min(provenance.available_cores(), _MOST_JOBS)
     check_number("jobs", jobs, low=1, integer=True)

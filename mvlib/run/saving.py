@@ -29,13 +29,7 @@ _PROBE = bytes(1 << 16)
 
 
 def check_folders(runs: Iterable[PlannedRun], root: Path) -> None:
-    """Check that what the runs leave can be written.
-
-    Raises
-    ------
-    OSError
-        Naming the folder, if one is read-only or full, or its records cannot be locked.
-    """
+    """Check that what the runs leave can be written."""
     files = dict.fromkeys((run.paper, run.profile) for run in runs)
     for folder in dict.fromkeys(
         [root / "runs", *(records_path(*f, root).parent for f in files)]
@@ -88,11 +82,7 @@ def save_outcome(
     git: Mapping[str, Any],
     root: Path,
 ) -> Record:
-    """Save a run's executed notebook, where there is one, and its record; return that.
-
-    What the outcome says of its `threads` and `versions` goes before what is so here. If the
-    record cannot be saved (`OSError`, `ValueError`), nothing is half written.
-    """
+    """Save a run's executed notebook, where there is one, and its record; return that."""
     outcome = dict(outcome)
     content, sources = outcome.pop("executed_content", None), outcome.pop("sources", {})
     if content is not None:
@@ -124,10 +114,7 @@ def make_record(
     threads: int,
     git: Mapping[str, Any],
 ) -> Record:
-    """Return the record of a run from what its process said of it.
-
-    Results that do not obey the schema make it the record of a failure.
-    """
+    """Return the record of a run from what its process said of it."""
     outcome = {name: value for name, value in said.items() if name != "payload"}
     payload = said.get("payload") or {}
     record = {

@@ -32,18 +32,7 @@ _MISSING = "not at hand"
 
 @dataclass(frozen=True)
 class State:
-    """Where a planned run stands.
-
-    Attributes
-    ----------
-    word : {"recorded", "earlier version", "to run", "cannot", "failed"}
-        "earlier version": a reduced or full run of which only an earlier version is recorded;
-        "failed": another runner has just tried it.
-    reason : str or None
-        Why it cannot run, or failed.
-    key : str or None
-        Its key, where it is to run.
-    """
+    """Where a planned run stands."""
 
     word: str
     reason: str | None = None
@@ -58,17 +47,7 @@ def state_of(
     again: bool = False,
     data_elsewhere: bool = False,
 ) -> State:
-    """Return where a run stands.
-
-    A quick run is recorded if its key has a record, and its executed notebook is there and was
-    made by today's modules, for the book shows it. A reduced or full run is recorded if a
-    record of it is current: the committed records of another machine, with other versions of
-    packages, count.
-
-    `rerun_earlier` says whether what an earlier version recorded is to run again, `again`
-    whether what is recorded is, too; `data_elsewhere` that the run would read its data on
-    another machine, which knows whether they are at hand.
-    """
+    """Return where a run stands."""
     mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
     committed = run.profile in COMMITTED_PROFILES
     if committed and mine:
@@ -91,10 +70,7 @@ def state_of(
 
 
 class Standing:
-    """Judges runs by the records there are, and by those that came since the start.
-
-    `rerun_earlier` and `again` are those of `state_of`.
-    """
+    """Judges runs by the records there are, and by those that came since the start."""
 
     def __init__(self, root: Path, rerun_earlier: bool, again: bool) -> None:
         self._root = root
@@ -113,11 +89,7 @@ class Standing:
         ]
 
     def now(self, run: PlannedRun, data_elsewhere: bool) -> State:
-        """Return where a run stands that this runner has locked.
-
-        What another runner has done since the start is not done again, not even where it
-        failed or where what is recorded is to be repeated.
-        """
+        """Return where a run stands that this runner has locked."""
         records = load_records(run.paper, root=self._root)
         state = state_of(run, records, self._root, *self._choices, data_elsewhere)
         if state.word != TO_RUN:
@@ -177,11 +149,7 @@ def _data_word(name: str, folder: str) -> str:
 
 
 def check_parameters(runs: Iterable[PlannedRun], root: Path) -> dict[str, set[str]]:
-    """Check the plan's parameters against those of the notebooks; return these by notebook.
-
-    `ValueError` if a notebook has no cell tagged `parameters`, or the plan passes one that it
-    does not have; the nearest name is given.
-    """
+    """Check the plan's parameters against those of the notebooks; return these by notebook."""
     known: dict[str, set[str]] = {}
     for run in runs:
         if run.notebook not in known:

@@ -160,7 +160,8 @@ def record_final(
     Parameters
     ----------
     recorder : Recorder
-        Takes the results, with parameters `init` and `starts`.
+        Takes the results, with parameters `init` and `starts`; those of the authors' k-means
+        are a variant.
     method, dataset : str
         Names.
     model : SMART
@@ -171,6 +172,7 @@ def record_final(
         What else tells the result apart.
     """
     for (init, starts), scores in final_scores(model, problem.y).items():
+        variant = {"variant": "the authors' k-means"} if init == "authors" else {}
         recorder.add(
             method,
             dataset,
@@ -180,6 +182,7 @@ def record_final(
                 **(parameters or {}),
                 "init": init,
                 "starts": starts,
+                **variant,
             },
             metrics={"last": scores},
         )
