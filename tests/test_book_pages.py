@@ -9,6 +9,7 @@ from pybtex.database import parse_string
 from mvlib import data, methods, records
 from mvlib.book import api_pages, card_page, draw_card, failures_page, fill, status_page
 from mvlib.book.api import public_names
+from mvlib.book.equations import equations, equations_page
 from mvlib.book.sphinx_extension import (
     author_year,
     escape_formulas,
@@ -305,3 +306,27 @@ def test_a_mean_and_its_spread_stay_on_one_line_of_a_table_and_prose_is_left_alo
     keep_spreads_whole(page)
     assert "93.2\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.4" in page.astext()
     assert "1 ± 2" in page.astext()
+
+
+def test_every_equation_has_a_row_and_one_without_a_test_stops_the_book(tmp_path):
+    found = equations()
+    papers = {"SMART", "MvCLN", "Set-CLIP", "CAE", "TAC", "SIC", "NTK"}
+    assert papers <= {equation.paper for equation in found}
+    page = equations_page()
+    for equation in found:
+        assert f"{equation.file.removeprefix('mvlib/methods/')}:{equation.line} |" in page
+        source = Path(equation.file).read_text().splitlines()[equation.line - 1]
+        assert re.match(rf" *(def|class) {equation.name}\b", source)
+    methods = tmp_path / "mvlib" / "methods"
+    methods.mkdir(parents=True)
+    (methods / "toy.py").write_text(
+        'def loss():\n    """Sum.\n\n    L = x + y  (Toy, as coded)\n    """\n'
+    )
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    with pytest.raises(
+        ValueError, match="toy.py:1: no test names loss, whose equation is L = x"
+    ):
+        equations_page(methods, tests)
+    (tests / "test_toy.py").write_text("def test_it_adds():\n    loss()\n")
+    assert "| Toy | as coded | `L = x + y` |" in equations_page(methods, tests)

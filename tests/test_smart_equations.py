@@ -14,6 +14,7 @@ from mvlib.methods.smart import (
     standardize_rows,
     view_distribution_alignment_loss,
 )
+from mvlib.methods.smart.equations import Objective, clustering_features
 
 
 def embeddings(n=9, d=5, seed=0):
@@ -227,3 +228,17 @@ def test_autoencoder_is_built_as_the_authors_code_builds_it():
     assert network.encoder[2].negative_slope == 0.2
     Z, X_hat = network(torch.zeros(4, 7))
     assert (Z.shape, X_hat.shape) == ((4, 3), (4, 7))
+
+
+def test_what_is_clustered_is_view_1_beside_what_the_graph_brings_of_view_2():
+    rng = torch.Generator().manual_seed(0)
+    Z_1, Z_2, H_1, H_2 = (torch.randn(9, 4, generator=rng) for _ in range(4))
+    aligned = torch.arange(9) < 5
+    objective = Objective(1.0, 1.0, 1.0)
+    found = clustering_features([Z_1, Z_2], [H_1, H_2], aligned, objective, 9)
+    T = semantic_threshold(Z_1[aligned], Z_2[aligned])
+    W = semantic_graph(correlation_matrix(Z_1, Z_2), T, aligned)
+    for i in range(9):
+        brought = sum(W[i, j] * H_2[j] for j in range(9))
+        expected = torch.cat([H_1[i], brought / brought.norm()])
+        torch.testing.assert_close(found[i], expected)

@@ -10,6 +10,7 @@ from typing import Any
 
 from mvlib.book.api import api_pages, source_files
 from mvlib.book.cards import card_pages
+from mvlib.book.equations import equations_page
 from mvlib.book.notebooks import method_records, shown_records, stage_notebook
 from mvlib.book.placeholders import fill
 from mvlib.book.runs import failures_page, status_page
@@ -76,6 +77,7 @@ def _generated(root: Path) -> dict[str, str]:
         "book/failures.md": failures_page(root=root),
         **card_pages(root),
         **api_pages(),
+        "book/equations.md": equations_page(),
     }
 
 

@@ -15,6 +15,7 @@ from mvlib.encoders import TextBank
 from mvlib.methods import (
     CAE,
     CLIPKMeans,
+    CounterpartQuantities,
     adaptive_fusion,
     counterpart,
     optimal_transport_plan,
@@ -426,3 +427,13 @@ def test_cae_names_bad_images():
     ):
         with pytest.raises(ValueError, match=message):
             CAE(4, **SETTINGS).fit(bad, texts)
+
+
+def test_the_semantic_error_is_the_distance_between_weighted_sums_of_unit_words():
+    images, words, _, _ = toy(n_per_class=10)
+    for measured in theorem_1_quantities(images, words, epsilon=0.05).values():
+        assert isinstance(measured, CounterpartQuantities)
+        apart = np.zeros(words.shape[1])
+        for c_j, u_j in zip(measured.column_marginals, words, strict=True):
+            apart += (c_j - 1 / len(words)) * unit(u_j)
+        assert measured.semantic_error == pytest.approx(np.linalg.norm(apart), abs=1e-6)
