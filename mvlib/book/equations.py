@@ -56,8 +56,8 @@ def equations_page(
     head = ["method", "source", "equation", "function", "held by the test that"]
     return (
         "# Equations\n\n"
-        "Where is an equation computed, and what says that it is right? Each stands in one "
-        "line of its function's docstring, in the symbols of its paper; a search for the symbol "
+        "Where is an equation computed, and what says that it is right? Each stands in "
+        "one line of its function's docstring, in the symbols of its paper; a search for the symbol "
         "finds it. *As coded* follows the authors' code, *secondary* a third page, *our "
         "reading* what no source says. The papers' own numbers of equations are not known "
         "here.\n\n" + table(head, rows) + "\n"
