@@ -57,9 +57,9 @@ def equations_page(
     return (
         "# Equations\n\n"
         "Where is an equation computed, and what says that it is right? Each stands in "
-        "one line of its function's docstring, in the symbols of its paper; a search for the symbol "
-        "finds it. *As coded* follows the authors' code, *secondary* a third page, *our "
-        "reading* what no source says. The papers' own numbers of equations are not known "
+        "one line of its function's docstring, in the symbols of its paper; a search for the "
+        "symbol finds it. *As coded* follows the authors' code, *secondary* a third page, "
+        "*our reading* what no source says. The papers' own numbers of equations are not known "
         "here.\n\n" + table(head, rows) + "\n"
     )
 
