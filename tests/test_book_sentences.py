@@ -291,8 +291,8 @@ def test_smart_beside_view_1_and_spectral_clustering():
 def test_the_authors_start_of_k_means():
     says(
         "smart_beliefs",
-        "with reduced networks it gives a lower last epoch than ours on five of seven sets, and "
-        "their oracle hides it.",
+        "with reduced networks it gives a lower last epoch than ours on five of seven sets, "
+        "and their oracle hides it.",
     )
     by = ("dataset", "aligned_ratio", "split", "seed")
     pairs = [

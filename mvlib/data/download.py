@@ -31,9 +31,10 @@ def data_folder() -> Path:
     """Return where data files are kept: `MVLIB_DATA`, else the user's cache folder."""
     if folder := os.environ.get("MVLIB_DATA"):
         return Path(folder).expanduser()
-    import pooch
+    # What pooch.os_cache gives, without pooch, whose bars warn in a notebook without widgets.
+    from platformdirs import user_cache_path
 
-    return Path(pooch.os_cache("mvlib"))
+    return user_cache_path("mvlib")
 
 
 def fetch(name: str, original: bool = False, split: str | None = None) -> list[Path]:

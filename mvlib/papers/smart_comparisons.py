@@ -110,7 +110,8 @@ def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.D
         columns = STEPS | {"k-means of view 1": "k-means, view 1"}
         row = {"data set": dataset, "aligned": f"{ratio:.0%}", "n": some["seed"].nunique()}
         rows.append(row | {title: means.get(name) for title, name in columns.items()})
-    return pd.DataFrame(rows)
+    # A choice that no record has yet is no column.
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 def part_comparisons(

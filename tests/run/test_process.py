@@ -94,7 +94,8 @@ def test_a_group_within_its_limits_is_left_alone_until_nobody_wants_it(group):
     assert group.child.poll() is None
     group.kill()
     assert not any(map(is_alive, group.members()))
-    assert group.child.wait(20) < 0
+    # The leader is killed, or has just ended by itself, with nothing left to wait for.
+    assert group.child.wait(20) <= 0
 
 
 def test_the_limit_of_time_is_that_and_does_not_follow_a_clock_that_is_set(group, monkeypatch):
@@ -140,7 +141,7 @@ def test_without_a_limit_of_its_own_a_run_may_take_90_percent(
     monkeypatch.setattr(Group, "watch", lambda _, seconds, most, wanted: asked.append(most))
     monkeypatch.setattr("mvlib.run.process._COMMAND", [sys.executable, "-c", ""])
     task = {"limit_memory_gb": limit, "limit_seconds": 7, "threads": 1}
-    with pytest.raises(RunLostError, match="without a word"):
+    with pytest.raises(RunLostError, match="without a word|was killed"):
         _run(task, tmp_path, tmp_path, lambda: True)
     assert asked == [most]
 
