@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.ops.device import PRECISIONS, resolve_device
-from mvlib.ops.points import BlockedPoints, as_tensor
+from mvlib.ops.rows import BlockedPoints, as_tensor
 
 INITS = ("draws", "k-means++", "authors")
 BLOCKED_INITS = ("k-means++", "random")

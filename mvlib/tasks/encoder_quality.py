@@ -9,7 +9,7 @@ import numpy as np
 
 from mvlib import data, encoders
 from mvlib.check import check_number, check_views
-from mvlib.encoders.ridge import imagenet_ridge_map
+from mvlib.encoders.heads import imagenet_ridge_map
 from mvlib.methods import CLIPKMeans, ZeroShot
 from mvlib.metrics import clustering_scores
 from mvlib.ops import top_k, unit_rows
