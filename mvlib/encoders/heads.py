@@ -19,6 +19,7 @@ from tqdm import tqdm
 from mvlib.check import check_number, check_views
 from mvlib.files import replacing
 from mvlib.ops.contrastive import clip_loss
+from mvlib.ops.device import seeded_generator
 
 _ARRAYS = ("image_weight", "image_bias", "text_weight", "text_bias")
 
@@ -225,11 +226,7 @@ def train_heads(
             f"batch_size={batch_size} is more than the {len(images)} pairs: expected no more"
         )
 
-    generator = torch.Generator()
-    if random_state is None:
-        generator.seed()
-    else:
-        generator.manual_seed(check_number("random_state", random_state, low=0, integer=True))
+    generator = seeded_generator(random_state)
     image_head = _linear(images.shape[1], dim, generator)
     text_head = _linear(texts.shape[1], dim, generator)
     log_temperature = nn.Parameter(torch.tensor(float(np.log(_FIRST_TEMPERATURE))))
