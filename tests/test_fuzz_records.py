@@ -23,7 +23,6 @@ LINE = json.dumps(RECORD).encode() + b"\n"
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
     (root / "data" / "results").mkdir(parents=True)
-    (root / "data" / "plans").mkdir()
     return root
 
 

@@ -100,19 +100,19 @@ BEGINNINGS = {name: first_entries(name) for name in FILES}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
-    for folder in ("plans", "published", "results"):
-        (root / "data" / folder).mkdir(parents=True)
-    (root / "data" / "plans" / "toy.toml").write_text(PLAN)
+    for folder in ("data/results", "notebooks/toy"):
+        (root / folder).mkdir(parents=True)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     return root
 
 
 def check_planned(root, content):
-    path = root / "data" / "plans" / "toy.toml"
+    path = root / "notebooks" / "toy" / "plan.toml"
     path.write_bytes(content)
     try:
         load_plan("toy", root)
     except (ValueError, OSError) as error:
-        assert_clear(error, "toy.toml")
+        assert_clear(error, "toy/plan.toml")
         return
     for profile in PROFILES:
         for run in plan_runs(profile, root=root):
@@ -139,12 +139,12 @@ def test_a_plan_of_spoilt_bytes_gives_runs_or_an_error_with_its_name(project, co
 
 
 def check_claimed(root, content):
-    (root / "data" / "published" / "toy.toml").write_bytes(content)
+    (root / "notebooks" / "toy" / "published.toml").write_bytes(content)
     try:
         load_published("toy", root)
         load_claims("toy", root)
     except (ValueError, OSError) as error:
-        assert_clear(error, "toy.toml")
+        assert_clear(error, "toy/published.toml")
         return
     places = ("published toy", "published_by_set toy acc", "claims toy")
     for place in places:
@@ -156,14 +156,14 @@ def check_claimed(root, content):
 @fuzz(100)
 @given(text=spoilt_toml(PUBLISHED))
 def test_spoilt_published_numbers_are_shown_or_an_error_names_the_file(project, text):
-    (project / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (project / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     check_claimed(project, text.encode())
 
 
 @fuzz(30)
 @given(content=spoilt_bytes(PUBLISHED.encode()))
 def test_published_bytes_that_are_spoilt_give_an_error_with_the_file(project, content):
-    (project / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (project / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     check_claimed(project, content)
 
 

@@ -145,7 +145,7 @@ def record():
 
 
 def test_what_a_record_says_stays_text_in_the_book(record, tmp_path):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
     pages = [status_page([record], tmp_path), failures_page([record], tmp_path)]
     pages.append(_origin([record, record])["source"])
     for page in pages:

@@ -191,7 +191,7 @@ def _read_by(run: PlannedRun, root: Path) -> list[Any]:
         for record in load_records(run.paper, root=root)
         if record["experiment"] in run.after
     ]
-    published = root / "data" / "published" / f"{run.paper}.toml"
+    published = root / "notebooks" / run.paper / "published.toml"
     return [sorted(read), sha256_of(published) if published.is_file() else None]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mvlib.check import check_choice
 from mvlib.files import project_root, read_toml
+from mvlib.records.plan import papers_with
 from mvlib.records.schemas import first_error
 
 
@@ -64,10 +65,10 @@ def _single(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _read(paper: str, root: Path | None) -> tuple[str, dict[str, Any]]:
-    folder = (root or project_root()) / "data" / "published"
-    check_choice("paper", paper, sorted(path.stem for path in folder.glob("*.toml")))
-    name = f"published/{paper}.toml"
-    content = read_toml(folder / f"{paper}.toml", name)
+    root = root or project_root()
+    check_choice("paper", paper, papers_with("published.toml", root))
+    name = f"notebooks/{paper}/published.toml"
+    content = read_toml(root / name, name)
     if problem := first_error("published", content):
         raise ValueError(f"{name}: {problem}")
     if content["paper"] != paper:

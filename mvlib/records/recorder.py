@@ -36,7 +36,7 @@ class Recorder:
     Parameters
     ----------
     paper : str
-        The plan's name of the paper, as in `data/plans/<paper>.toml`.
+        The plan's name of the paper, as in `notebooks/<paper>/plan.toml`.
     experiment : str
         The experiment's name in that plan.
     profile : {"quick", "reduced", "full"}
