@@ -16,7 +16,7 @@ from mvlib.book.sphinx_extension import (
     keep_spreads_whole,
     move_deviations,
 )
-from mvlib.records.faults import Fault, save_faults
+from mvlib.records.evidence import Fault, save_faults
 
 ROOT = Path(__file__).resolve().parents[1]
 

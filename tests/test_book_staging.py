@@ -9,8 +9,7 @@ from mvlib import records
 from mvlib.book import build, build_book, stage_book
 from mvlib.records import PlannedRun, run_key
 from mvlib.records.keys import record_key
-from mvlib.records.provenance import versions
-from mvlib.records.sources import save_sources
+from mvlib.records.provenance import save_sources, versions
 
 TOC = """
 format: jb-book

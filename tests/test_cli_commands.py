@@ -11,8 +11,8 @@ import pytest
 from mvlib.cli import main
 from mvlib.records import plan_runs, save_record
 from mvlib.records.keys import run_key
+from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import PROFILES
-from mvlib.records.sources import save_sources
 from mvlib.run.saving import make_record
 
 PLAN = """

@@ -15,11 +15,10 @@ from mvlib import data
 from mvlib.book.placeholders import fill
 from mvlib.data import cards, words
 from mvlib.data.cards import check_registries
-from mvlib.records import comparison_table
+from mvlib.records import comparison_table, store
 from mvlib.records.plan import load_plan, plan_runs
 from mvlib.records.published import load_claims, load_published
 from mvlib.records.recorder import PROFILES
-from mvlib.records.schemas import _validator
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = """
@@ -79,7 +78,7 @@ source = "abstract"
 where = "abstract"
 unknown = ["of what"]
 """
-RELATIVE = _validator("record").schema["$defs"]["relative_path"]["pattern"]
+RELATIVE = json.loads(store._SCHEMA.read_text("utf-8"))["$defs"]["relative_path"]["pattern"]
 SHIPPED = Path(mvlib.data.__file__).parent
 FILES = ("registry.toml", "words.toml")
 

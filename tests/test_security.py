@@ -13,7 +13,7 @@ from mvlib.book.notebooks import _origin
 from mvlib.book.placeholders import fill
 from mvlib.book.runs import failures_page, status_page
 from mvlib.data.words import text_sources
-from mvlib.records.markdown import inert
+from mvlib.records.tables import inert
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mvlib").rglob("*.py"), *(ROOT / "data").rglob("*.py")])

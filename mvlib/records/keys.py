@@ -12,7 +12,7 @@ from typing import Any
 from mvlib.files import check_list, check_table, check_text, project_root, read_json, sha256_of
 from mvlib.records import provenance
 from mvlib.records.plan import PlannedRun, load_plan, plan_papers
-from mvlib.records.sources import sources_are_those_of
+from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.store import Record, load_records
 from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
 

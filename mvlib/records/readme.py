@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.files import project_root, write_text
-from mvlib.records.markdown import to_markdown
 from mvlib.records.plan import load_plan, papers_with, plan_papers, plan_runs
 from mvlib.records.published import load_published, published_text
-from mvlib.records.scores import spread
-from mvlib.records.tables import compare, results_frame, select
+from mvlib.records.tables import compare, results_frame, select, spread, to_markdown
 
 BEGIN = "<!-- table: begin -->"
 END = "<!-- table: end -->"

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvlib.check import check_choice, check_number
-from mvlib.records.cells import (
-    DECIMALS,
-    check_cells,
-    check_columns,
-    check_metric,
-    mean_scores,
-    name_cell,
-)
+from mvlib.records.recorder import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Two results that differ by less, in points, are equal: a float's last bit makes no rank.
+_DECIMALS = 9
 UNDECIDED = "not told apart"
 # Of fewer data sets the smallest p of all flips of signs is above 0.05.
 FEWEST_SETS = 6
@@ -105,7 +100,7 @@ def paired_comparisons(
     from statsmodels.stats.multitest import multipletests
 
     check_choice("column", column, frame.columns)
-    check_metric(frame, metric)
+    _check_metric(frame, metric)
     check_number("alpha", alpha, low=0, high=1, open_low=True)
     rows = []
     for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
@@ -150,8 +145,8 @@ def differences_by_set(
     import pandas as pd
 
     check_choice("column", column, frame.columns)
-    check_metric(frame, metric)
-    check_columns(frame, ("dataset",))
+    _check_metric(frame, metric)
+    _check_columns(frame, ("dataset",))
     keys = _keys(frame, by, column)
     rows = []
     for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
@@ -206,22 +201,42 @@ def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     """
     import pandas as pd
 
-    check_columns(frame, ("dataset", "method", "split", "seed"))
-    check_metric(frame, metric)
+    _check_columns(frame, ("dataset", "method", "split", "seed"))
+    _check_metric(frame, metric)
     by = [name for name in ("dataset", "aligned_ratio", "method", "rule") if name in frame]
     rows = []
     for group, cells in frame.groupby(by, sort=False, dropna=False):
         known = dict(zip(by, group, strict=True))
-        check_cells(cells, ["split", "seed"], metric, f" of {name_cell(known)}")
+        _check_cells(cells, ["split", "seed"], metric, f" of {_name_cell(known)}")
         grid = cells.pivot(index="split", columns="seed", values=metric)
         if min(grid.shape) < 2 or grid.isna().to_numpy().any():
             raise ValueError(
-                f"frame has {len(cells)} results of {name_cell(known)}, on {grid.shape[0]} "
+                f"frame has {len(cells)} results of {_name_cell(known)}, on {grid.shape[0]} "
                 f"splits and {grid.shape[1]} seeds: expected at least 2 of each, every seed "
                 "on every split"
             )
         rows.append(known | _components(100 * grid.to_numpy(dtype=float)))
     return pd.DataFrame(rows)
+
+
+def mean_scores(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
+    """Return the means over seeds and splits in points, a row a data set, a column a method."""
+    _check_columns(frame, ("dataset", "method"))
+    _check_metric(frame, metric)
+    keys = [name for name in ("dataset", "method", "split", "seed") if name in frame]
+    _check_cells(frame, keys, metric)
+    points = 100 * frame[metric].astype(float)
+    means = points.groupby([frame["dataset"], frame["method"]]).mean().round(_DECIMALS)
+    table = means.unstack()
+    table = table.reindex(index=frame["dataset"].unique(), columns=frame["method"].unique())
+    missing = np.argwhere(table.isna())
+    if len(missing):
+        row, column = missing[0]
+        raise ValueError(
+            f"frame has no {metric} of {table.columns[column]!r} on {table.index[row]!r}: "
+            "expected every method on every data set"
+        )
+    return table
 
 
 def rank_table(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
@@ -251,7 +266,7 @@ def _differences(
     for name, side in zip(pair, "AB", strict=True):
         rows = frame[frame[column] == name]
         own = [key for key in keys if rows[key].notna().any()]
-        check_cells(rows, own, metric, f" of {column} {name!r}")
+        _check_cells(rows, own, metric, f" of {column} {name!r}")
         sides.append(rows[own].assign(**{side: 100 * rows[metric].astype(float)}))
         known.append(set(own))
     shared = [key for key in keys if key in known[0] & known[1]]
@@ -263,7 +278,7 @@ def _differences(
             f"pairs={pair!r} have no cell in common: expected both with some of the same "
             f"{', '.join(keys)}"
         )
-    difference = (cells["A"] - cells["B"]).round(DECIMALS)
+    difference = (cells["A"] - cells["B"]).round(_DECIMALS)
     return cells.drop(columns=["A", "B"]).assign(difference=difference)
 
 
@@ -365,3 +380,39 @@ def _check_pairs(pairs: Sequence[Any], names: Sequence[str]) -> list[tuple[str, 
         for name in pair:
             check_choice("pairs' name", name, names)
     return [tuple(pair) for pair in pairs]
+
+
+def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise a ValueError if a results frame lacks one of these columns."""
+    for name in names:
+        if name not in frame:
+            raise ValueError(
+                f"frame has no column {name!r}: expected {', '.join(names)}; "
+                f"it has {', '.join(frame.columns)}"
+            )
+
+
+def _check_metric(frame: pd.DataFrame, metric: str) -> None:
+    """Raise a ValueError if there is no such metric, or the frame lacks it."""
+    if not metric.startswith("measure_"):
+        check_choice("metric", metric, METRICS)
+    _check_columns(frame, (metric,))
+
+
+def _check_cells(frame: pd.DataFrame, keys: Sequence[str], metric: str, of: str = "") -> None:
+    """Raise a ValueError if a row has no value, or the same `keys` as another row."""
+    empty = frame[frame[metric].isna()]
+    if len(empty):
+        where = _name_cell(empty.iloc[0][list(keys)])
+        raise ValueError(f"frame has a row{of} without {metric} at {where}: expected a number")
+    again = frame[frame.duplicated(list(keys))] if keys else frame.iloc[1:]
+    if len(again):
+        where = _name_cell(again.iloc[0][list(keys)])
+        raise ValueError(
+            f"frame has two rows{of} at {where}: expected one a cell; keep one setting and rule"
+        )
+
+
+def _name_cell(known: Mapping[str, Any]) -> str:
+    """Return "dataset=wiki, seed=5"."""
+    return ", ".join(f"{name}={value}" for name, value in known.items())
