@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import tomllib
 import warnings
@@ -23,6 +24,8 @@ from typing import Any, BinaryIO
 _DEEPEST = 64
 _LARGEST = 2**63
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Of what jsonschema imports; nobody here asks for what it checks.
+_SLOW_HELPER = "rfc3987_syntax"
 _MARKS = ("_config.yml", "notebooks")
 
 
@@ -90,6 +93,18 @@ def python_path() -> str:
     ours = str(Path(__file__).resolve().parents[1])
     theirs = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return os.pathsep.join(dict.fromkeys([ours, *theirs]))
+
+
+def quick_jsonschema() -> None:
+    """Import jsonschema, which others want, without its slow checker of IRIs."""
+    absent = _SLOW_HELPER not in sys.modules
+    if absent:
+        sys.modules[_SLOW_HELPER] = None
+    try:
+        import jsonschema  # noqa: F401
+    finally:
+        if absent:
+            del sys.modules[_SLOW_HELPER]
 
 
 @contextmanager
