@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,16 +56,10 @@ def nearest_neighbors(
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Image features.
-    W : array-like of shape (n_nouns, n_features), optional
-        Text features of the positive nouns under one prompt, for "ntk" and "semantic".
+    Z, W, temperature, affinity, device
+        As in `ntk_affinity`.
     n_neighbors : int, default=30
         q.
-    temperature : float, default=0.04
-        tau.
-    affinity : {"ntk", "visual", "semantic", "rbf"}, default="ntk"
-        As in `ntk_affinity`.
     search : {"auto", "exact", "cells"}, default="auto"
         "exact" compares all pairs, at a cost of n^2. "cells" compares an image with the
         some 4,096 of the cells that its own cell has the largest affinity with, at a cost
@@ -72,8 +67,6 @@ def nearest_neighbors(
         images.
     cells : ndarray of shape (n_samples,), int64, optional
         A partition for "cells", as `partition` makes it, to be used for several prompts.
-    device : str, default="auto"
-        Where to compute.
     random_state : int, optional
         Seed of the cells.
 
@@ -263,14 +256,10 @@ def explicit_features(
     n_features : int, default=1024
         Width of what is returned; less for "nystrom" where the landmarks' kernel has a
         smaller rank.
-    temperature : float, default=0.04
-        tau.
-    affinity : {"ntk", "visual", "semantic", "rbf"}, default="ntk"
+    temperature, affinity, device
         As in `ntk_affinity`.
     sketch : {"nystrom", "tensorsketch"}, default="nystrom"
         Which.
-    device : str, default="auto"
-        Where to compute.
     random_state : int, optional
         Seed of the landmarks or of the hashes.
 
@@ -413,13 +402,14 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     return embedding, values
 
 
+@dataclass(frozen=True, eq=False)
 class SubspaceAffinity:
     """An affinity A of n x n that is known through its products.
 
     A = sum_b alpha_b S_b (Q M Q^T + gamma I) S_b^T + alpha_0 I: one exact diffusion step from
     a matrix that is full on a subspace and a multiple of the identity off it.
 
-    Parameters
+    Attributes
     ----------
     transitions : list of csr_array, each (n_samples, n_samples)
         S_b.
@@ -433,37 +423,36 @@ class SubspaceAffinity:
         M, symmetric.
     """
 
-    def __init__(
-        self,
-        transitions: list[sparse.csr_array],
-        weights: np.ndarray,
-        identity: float,
-        basis: np.ndarray,
-        core: np.ndarray,
-        level: float,
-    ):
-        self.transitions, self.weights = transitions, weights
-        self.graphs = [(S, w) for S, w in zip(transitions, weights, strict=True) if w]
-        self.identity, self.basis, self.level = identity, basis, level
-        self.core = core.astype(np.float32)
-        self.shape = (len(basis), len(basis))
+    transitions: list[sparse.csr_array]
+    weights: np.ndarray
+    identity: float
+    basis: np.ndarray
+    core: np.ndarray
+    level: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_samples)."""
+        return len(self.basis), len(self.basis)
 
     def __matmul__(self, X: np.ndarray) -> np.ndarray:
         """Return A X, for X of shape (n_samples,) or (n_samples, n_columns)."""
         X = np.asarray(X, dtype=np.float32)
+        core = self.core.astype(np.float32)
         result = np.float32(self.identity) * X
-        for S, weight in self.graphs:
+        for S, weight in self._weighed():
             inner = S.T @ X
-            inner = self.basis @ (self.core @ (self.basis.T @ inner)) + self.level * inner
+            inner = self.basis @ (core @ (self.basis.T @ inner)) + self.level * inner
             result += np.float32(weight) * (S @ inner)
         return result
 
     def diagonal(self) -> np.ndarray:
         """Return the diagonal of A, of shape (n_samples,), float64."""
+        core = self.core.astype(np.float32)
         result = np.full(len(self.basis), self.identity)
-        for S, weight in self.graphs:
+        for S, weight in self._weighed():
             moved = S @ self.basis
-            result += weight * np.einsum("ij,ij->i", moved @ self.core, moved)
+            result += weight * np.einsum("ij,ij->i", moved @ core, moved)
             result += weight * self.level * S.power(2).sum(axis=1)
         return result
 
@@ -475,18 +464,15 @@ class SubspaceAffinity:
         """
         ones = np.ones(len(self.basis))
         found = np.asarray(self @ ones, dtype=np.float64) - self.diagonal()
-        if any(S.data.min(initial=0) < 0 for S, _ in self.graphs):
+        if any(S.data.min(initial=0) < 0 for S in self.transitions):
             return found
-        least = sum(
-            weight * (S @ (S.T @ ones) - S.power(2).sum(axis=1)) for S, weight in self.graphs
-        )
-        return np.maximum(found, self.identity * least)
+        off = [w * (S @ (S.T @ ones) - S.power(2).sum(axis=1)) for S, w in self._weighed()]
+        return np.maximum(found, self.identity * sum(off))
 
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """Return rows of A by their numbers, of shape (n_rows, n_samples), float32."""
-        indices = np.asarray(indices)
         columns = np.zeros((len(self.basis), len(indices)), dtype=np.float32)
-        columns[indices, np.arange(len(indices))] = 1
+        columns[np.asarray(indices), np.arange(len(indices))] = 1
         return (self @ columns).T
 
     def leading(self, n_vectors: int) -> np.ndarray:
@@ -496,6 +482,10 @@ class SubspaceAffinity:
     def toarray(self) -> np.ndarray:
         """Return A in full, of shape (n_samples, n_samples), float32."""
         return self.rows(np.arange(len(self.basis)))
+
+    def _weighed(self) -> list[tuple[sparse.csr_array, float]]:
+        pairs = zip(self.transitions, self.weights, strict=True)
+        return [(S, weight) for S, weight in pairs if weight]
 
 
 def diffuse_in_subspace(
