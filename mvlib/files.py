@@ -17,7 +17,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 # Every reader downstream, and `json.dumps`, can follow that deep.
@@ -61,6 +64,30 @@ def attach(
         return sorted(exports)
 
     return __getattr__, __dir__
+
+
+class MergedModules(MetaPathFinder, Loader):
+    """Let modules be imported by the names that they had before they became parts of others.
+
+    Parameters
+    ----------
+    package : str
+        Where they were, and are.
+    merged : mapping of str to str
+        Former name to the present one. Code cells of notebooks, on which records hang, go on
+        importing the former.
+    """
+
+    def __init__(self, package: str, merged: Mapping[str, str]):
+        self._now = {f"{package}.{was}": f"{package}.{now}" for was, now in merged.items()}
+        sys.meta_path.append(self)
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        return ModuleSpec(fullname, self) if fullname in self._now else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system takes what it finds here for what it loaded.
+        sys.modules[module.__name__] = import_module(self._now[module.__name__])
 
 
 def project_root() -> Path:
