@@ -12,7 +12,7 @@ from typing import Any
 from mvlib.check import check_choice
 from mvlib.data.cards import Card, DataFile, describe
 from mvlib.data.readers.images import folder_parts
-from mvlib.files import embedded_data, scratch_folder, sha256_of
+from mvlib.files import embedded_data, scratch_folder, sha256_of, shipped_file
 
 # Of an answer, and of each of its parts.
 _TIMEOUT_SECONDS = 30
@@ -81,7 +81,7 @@ def fetch(name: str, original: bool = False, split: str | None = None) -> list[P
             _check_parts(card, each)
         return [data_folder() / file.file for file in card.files]
     if card.embedded and not (original and card.embedded_file):
-        return [_embedded(file) for file in _shipped(card)]
+        return [shipped_file(embedded_data() / f.file, f.sha256) for f in _shipped(card)]
     return [fetch_file(file, data_folder(), card) for file in files_read(card, split)]
 
 
@@ -180,18 +180,6 @@ def _check_parts(card: Card, split: str) -> None:
             f"{card.title}{of}: {missing[0]} is missing ({len(missing)} of {len(parts)} "
             f"files and folders are). {card.how_to_get}"
         )
-
-
-def _embedded(file: DataFile) -> Path:
-    path = embedded_data() / file.file
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} ships with mvlib and is missing: install mvlib again")
-    if (found := sha256_of(path)) != file.sha256:
-        raise ValueError(
-            f"{path} has sha256 {found}: expected {file.sha256}. It ships with mvlib: "
-            "restore it or install mvlib again"
-        )
-    return path
 
 
 def _is_good(path: Path, file: DataFile) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mvlib.check import check_choice
-from mvlib.encoders.preprocessing import ImageLike
+from mvlib.data.images import ImageLike
 from mvlib.encoders.towers import FeatureCache
 from mvlib.ops.rows import unit_rows
 

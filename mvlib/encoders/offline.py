@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from mvlib.check import check_choice
+from mvlib.data.images import ImageLike
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.heads import Heads
-from mvlib.encoders.preprocessing import ImageLike
 from mvlib.encoders.shipped import HEADS_FILE
 from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
 from mvlib.files import embedded_data, reading, sha256_of

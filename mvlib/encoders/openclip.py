@@ -15,8 +15,8 @@ import torch
 
 from mvlib.check import check_choice
 from mvlib.data.download import is_offline
+from mvlib.data.images import ImageLike
 from mvlib.encoders.base import Encoder
-from mvlib.encoders.preprocessing import ImageLike
 from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
 
 PREFIX = "openclip:"

@@ -257,14 +257,9 @@ def _marginals(
 class Progress:
     """Where an iteration stands.
 
-    Attributes
-    ----------
-    f, g : Tensor of shape (n,) and (m,), float64
-        Potentials of rows and columns: the plan is exp((f_i + g_j - C_ij) / epsilon).
-    n_iter : int
-        Iterations so far.
-    state : {"running", "converged", "stalled", "failed"}
-        How they ended. "failed": a factor left the range of its numbers.
+    `f` and `g`, float64, are the potentials of rows and columns: the plan is exp((f_i + g_j -
+    C_ij) / epsilon). `state` is "running", "converged", "stalled", or "failed": a factor left
+    the range of its numbers.
     """
 
     f: torch.Tensor
@@ -274,13 +269,7 @@ class Progress:
 
 
 def start(cost: torch.Tensor, device: torch.device) -> Progress:
-    """Return potentials that leave a zero in each row and column of C - f - g, none below.
-
-    Raises
-    ------
-    ValueError
-        If `cost`, of shape (n, m), holds NaN or infinity.
-    """
+    """Return potentials that leave a zero in each row and column of C - f - g, none below."""
     f = torch.empty(len(cost), dtype=torch.float64, device=device)
     g = torch.full((cost.shape[1],), torch.inf, dtype=torch.float64, device=device)
     for rows in _blocks(cost, device):
@@ -306,18 +295,7 @@ def scaling_iterations(
 ) -> None:
     """Iterate u = a / K v, v = b / K^T u with K = exp((f + g - C) / epsilon).
 
-    Parameters
-    ----------
-    cost : Tensor of shape (n, m)
-        Cost, on any device.
-    kernel : Tensor of shape (n, m), float32 or float64
-        Overwritten with K, and in the end with the plan u K v.
-    a, b : Tensor of shape (n,) and (m,), float64
-        Marginals, each with total 1.
-    progress : Progress
-        Where to start; updated in place.
-    epsilon, max_iter, tol
-        See `transport_plan`.
+    `kernel` is overwritten with K, and in the end with the plan u K v; `progress` is updated.
     """
     device, dtype = kernel.device, kernel.dtype
     blocks = list(_blocks(kernel, device))
@@ -368,7 +346,7 @@ def log_iterations(
 ) -> None:
     """Iterate f = epsilon (log a - logsumexp((g - C) / epsilon)), and g likewise, in float64.
 
-    Parameters are those of `scaling_iterations`; `plan` is overwritten with the plan.
+    `plan` is overwritten with the plan; `progress` is updated.
     """
     device = plan.device
     blocks = list(_blocks(plan, device))

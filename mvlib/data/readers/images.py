@@ -238,13 +238,7 @@ _DAMAGED = (
 
 
 def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
-    """Return the contents of members of a tar archive, which is read up to the last of them.
-
-    Raises
-    ------
-    ValueError
-        If it is no tar archive, is cut short or lacks one.
-    """
+    """Return the contents of members of a tar archive, which is read up to the last of them."""
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r|*") as archive:
@@ -261,13 +255,7 @@ def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
 
 
 def unpack(archive: Path, name: str) -> Path:
-    """Return the folder `name` of an archive, unpacked beside it, whole or not at all.
-
-    Raises
-    ------
-    ValueError
-        If the archive is cut short or not readable, or a member or a link leads outside.
-    """
+    """Return the folder `name` of an archive, unpacked beside it, whole or not at all."""
     folder = archive.parent / name
     if folder.is_dir():
         return folder

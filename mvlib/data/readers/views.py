@@ -140,13 +140,7 @@ _READERS: dict[str, Callable[..., _Found]] = {
 
 
 def read_mat(path: Path, variables: Sequence[str], squeeze: bool = False) -> dict[str, Any]:
-    """Return the asked variables of a MATLAB file of version 5.
-
-    Raises
-    ------
-    ValueError
-        If it is not readable, of version 7.3, or lacks one.
-    """
+    """Return the asked variables of a MATLAB file of version 5."""
     import scipy.io
 
     with reading(path, "MATLAB file"):
