@@ -40,13 +40,12 @@ def data_folder() -> Path:
 def fetch(name: str, original: bool = False, split: str | None = None) -> list[Path]:
     """Return the files of a set of any kind, downloading what is missing.
 
-    Files are kept in `MVLIB_DATA` (default the user's cache folder). One that is there with
-    the right sha256 is used without network. One that is there with another sha256 is an
-    error: it may be the user's own, so it is neither overwritten nor used. A download goes
-    to a temporary folder, may bring no byte more than the registry says, nor take for ever;
-    it is checked, and only then gets its name. After a failure nothing of it is left; what a
-    killed process leaves goes at the next download. With `MVLIB_OFFLINE=1` the network is
-    never touched.
+    Files are kept in `data_folder()`. One that is there with the right sha256 is used without
+    network; with another sha256 it is an error: it may be the user's own, so it is neither
+    overwritten nor used. A download goes to a temporary folder, may bring no byte more than the
+    registry says, nor take for ever; it is checked, and only then gets its name. After a
+    failure nothing of it is left; what a killed process leaves goes at the next download. With
+    `MVLIB_OFFLINE=1` the network is never touched.
 
     Parameters
     ----------

@@ -159,10 +159,6 @@ def load(
         Where features are kept, so that the same images or texts are encoded once. None:
         `MVLIB_CACHE`, else the user's cache folder. False: nowhere.
 
-    Returns
-    -------
-    Encoder
-
     Raises
     ------
     ValueError

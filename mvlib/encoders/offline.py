@@ -228,22 +228,9 @@ class OfflineEncoder(Encoder):
         batch_size: int = 64,
         resize: int | None = None,
     ) -> np.ndarray:
-        """Return what EfficientNet-Lite2 gives, before the heads.
+        """Return what EfficientNet-Lite2 gives before the heads: float32 (n, 1280), 0 to 6.
 
-        Parameters
-        ----------
-        images, batch_size, resize
-            As for `encode_images`.
-
-        Returns
-        -------
-        ndarray of shape (n, 1280), float32
-            From 0 to 6.
-
-        Raises
-        ------
-        ValueError
-            As for `encode_images`.
+        Parameters and errors are those of `encode_images`.
         """
 
         def forward(batch: torch.Tensor) -> torch.Tensor:
@@ -258,22 +245,9 @@ class OfflineEncoder(Encoder):
         )
 
     def text_tower(self, texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
-        """Return what MiniLM gives, before the heads.
+        """Return what MiniLM gives before the heads, float32 (n, 384), each row of length 1.
 
-        Parameters
-        ----------
-        texts, batch_size
-            As for `encode_texts`. A text is cut off at 256 tokens.
-
-        Returns
-        -------
-        ndarray of shape (n, 384), float32
-            Each row of length 1.
-
-        Raises
-        ------
-        ValueError
-            As for `encode_texts`.
+        Parameters and errors are those of `encode_texts`. A text is cut off at 256 tokens.
         """
 
         def forward(batch: list[str]) -> torch.Tensor:

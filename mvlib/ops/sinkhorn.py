@@ -105,10 +105,6 @@ def transport_plan(
     device : str, default="auto"
         See `resolve_device`.
 
-    Returns
-    -------
-    TransportResult
-
     Raises
     ------
     TransportError
