@@ -196,7 +196,6 @@ def reuters(n_train, n_test, n_features=10):
 
 
 def test_a_set_without_known_sha256_loads_from_the_users_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     contents = reuters(9000, 9758)
     scipy.io.savemat(tmp_path / "Reuters_dim10.mat", contents)
     data = load("Reuters_dim10")
@@ -213,7 +212,6 @@ def test_a_set_without_known_sha256_loads_from_the_users_file(tmp_path, monkeypa
 
 
 def test_a_file_of_other_size_than_the_card_says_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     scipy.io.savemat(tmp_path / "Reuters_dim10.mat", reuters(10, 5))
     with pytest.raises(ValueError, match=r"'first'.*shape \(15, 10\): expected \(18758, 10\)"):
         load("reuters-dim10")

@@ -1,5 +1,3 @@
-"""Images of every kind become the same square of RGB bytes."""
-
 import numpy as np
 import pytest
 from PIL import Image

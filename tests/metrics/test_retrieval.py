@@ -1,5 +1,3 @@
-"""Retrieval scores against counting, chance and ties."""
-
 import itertools
 import math
 
