@@ -52,22 +52,15 @@ def read_openclipart() -> tuple[list[Path], np.ndarray, tuple[str, ...], tuple[s
 
 
 def openclipart_pairs() -> ImageTextPairs:
-    """Return captions and titles of the drawings outside the evaluation set.
+    """Return captions and titles of the drawings outside the evaluation set, in a fixed order.
 
     Their images do not ship; `data/build_openclipart.py` makes them. None of them is near
     to a drawing of the evaluation set.
 
-    Returns
-    -------
-    ImageTextPairs
-        In the fixed order of the file.
-
     Raises
     ------
-    ValueError
-        If the file is not the one that ships.
-    FileNotFoundError
-        If it is missing.
+    ValueError, FileNotFoundError
+        If the file is not the one that ships, or is missing.
     """
     return _read_pairs(embedded_data() / PAIRS)
 

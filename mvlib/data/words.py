@@ -114,7 +114,7 @@ def nouns(most_frequent: int | None = None, *, rows: str = "unique") -> list[str
 
 
 def captions(name: str = "openclipart") -> list[str]:
-    """Return the captions of a set of images.
+    """Return the captions of a set of images, in a fixed order.
 
     Parameters
     ----------
@@ -122,14 +122,8 @@ def captions(name: str = "openclipart") -> list[str]:
         "openclipart": one caption a drawing, of those outside the evaluation set, as
         `mvlib.data.openclipart_pairs` gives them; it ships with mvlib. "flickr30k":
         155,070 captions of 31,014 photographs, fetched once into `mvlib.data.data_folder`
-        and checked.
-
-    Returns
-    -------
-    list of str
-        In a fixed order. "flickr30k": the images of train, val, test_2016 in the order of
-        the files, the five captions of an image one after the other, so that ``[::5]`` is
-        one caption an image.
+        and checked: the images of train, val, test_2016 in the order of the files, the five
+        captions of an image one after the other, so that ``[::5]`` is one caption an image.
 
     Raises
     ------

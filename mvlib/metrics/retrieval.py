@@ -30,10 +30,8 @@ def retrieval_scores(
 
     Parameters
     ----------
-    first : array-like of shape (n_first, n_features)
-        Embeddings of one modality.
-    second : array-like of shape (n_second, n_features)
-        Embeddings of the other.
+    first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
+        Embeddings of the two modalities.
     pairs : array-like of shape (n_pairs, 2), int, optional
         Rows that belong together. A row may have many partners, of which the best counts, or
         none: then it is no query, but stays in the gallery. By default row i with row i.
@@ -124,28 +122,19 @@ def batched_top_1(
 
 
 def modality_gap(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the distance of the mean directions of two modalities.
+    """Return the distance of the mean directions of two modalities, from 0 to 2.
+
+    Source: Liang et al., "Mind the gap" (NeurIPS 2022), section 2.
 
     Parameters
     ----------
-    first : array-like of shape (n_first, n_features)
-        Embeddings of one modality; their length does not matter.
-    second : array-like of shape (n_second, n_features)
-        Embeddings of the other.
-
-    Returns
-    -------
-    float
-        From 0 to 2.
+    first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
+        Embeddings of the two modalities; their length does not matter.
 
     Raises
     ------
     ValueError
         If the embeddings are not finite or differ in width.
-
-    Notes
-    -----
-    Source: Liang et al., "Mind the gap" (NeurIPS 2022), section 2.
     """
     A, B = _embeddings(first, second)
     return float(np.linalg.norm(A.mean(axis=0) - B.mean(axis=0)))
@@ -162,10 +151,8 @@ def embedding_mmd(
 
     Parameters
     ----------
-    first : array-like of shape (n_first, n_features)
-        Embeddings of one modality; their length does not matter.
-    second : array-like of shape (n_second, n_features)
-        Embeddings of the other.
+    first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
+        Embeddings of the two modalities; their length does not matter.
     bandwidths : float or sequence of float, default=1.0
         See `mvlib.ops.mmd`.
     n_samples : int, default=1000
@@ -173,11 +160,6 @@ def embedding_mmd(
         about 1 / n_samples, so compare at one number.
     random_state : int, optional
         Seed of that draw.
-
-    Returns
-    -------
-    float
-        From 0.
 
     Raises
     ------

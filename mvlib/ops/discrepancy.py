@@ -21,10 +21,8 @@ def mmd(
 
     Parameters
     ----------
-    first : Tensor of shape (n_first, n_features)
-        A: embeddings of one modality.
-    second : Tensor of shape (n_second, n_features)
-        B: embeddings of the other. Which rows are partners is not read.
+    first, second : Tensor of shape (n_first, n_features) and (n_second, n_features)
+        A and B. Which rows are partners is not read.
     bandwidths : float or sequence of float, default=1.0
         b of each kernel.
 

@@ -82,10 +82,8 @@ def transport_plan(
     ----------
     cost : ndarray or Tensor of shape (n, m)
         Cost C. Never changed; read where it is if it is on `device`.
-    row_marginals : ndarray of shape (n,), optional
-        Mass a of each row. Uniform with total 1 by default.
-    column_marginals : ndarray of shape (m,), optional
-        Mass b of each column, with the same total. Uniform by default.
+    row_marginals, column_marginals : ndarray of shape (n,) and (m,), optional
+        Mass a of each row and b of each column, with one total. Uniform, 1 in all, by default.
     epsilon : float, default=0.05
         Weight of the entropy, in units of cost.
     max_iter : int, default=1000
@@ -169,24 +167,17 @@ def check_marginals(
     *,
     marginal_tol: float | None = 1e-2,
 ) -> tuple[float, float]:
-    """Return how far a plan is off its marginals, and refuse one that is no plan.
+    """Return the L1 distances of a plan's row and column sums to the marginals, if it is a plan.
 
     Parameters
     ----------
     plan : ndarray of shape (n, m)
         A transport plan, wherever it came from.
-    row_marginals : ndarray of shape (n,), optional
-        Mass of each row. Uniform with total 1 by default.
-    column_marginals : ndarray of shape (m,), optional
-        Mass of each column, with the same total. Uniform by default.
+    row_marginals, column_marginals : ndarray of shape (n,) and (m,), optional
+        Mass of each row and column, with one total. Uniform with total 1 by default.
     marginal_tol : float, optional, default=1e-2
         Largest share of the mass that may be in the wrong row, or in the wrong column: the
         total variation, half of the L1 distance. None: no bound.
-
-    Returns
-    -------
-    row_error, column_error : float
-        L1 distances of the row and column sums to the marginals.
 
     Raises
     ------

@@ -189,7 +189,7 @@ _MOST_DECIMALS = 8
 
 
 def pack_handwritten(mat_path: str | Path, npz_path: str | Path) -> Path:
-    """Pack `HandWritten.mat` into the npz that ships with mvlib, without loss.
+    """Pack `HandWritten.mat` into the npz that ships with mvlib, without loss; return its path.
 
     The file prints at most eight decimals, so each view is stored as whole numbers and
     the power of ten that divides them. Dividing gives back every float64 bit of the
@@ -202,11 +202,6 @@ def pack_handwritten(mat_path: str | Path, npz_path: str | Path) -> Path:
         `HandWritten.mat`, such as ``fetch("handwritten", original=True)`` returns.
     npz_path : str or Path
         What to write; see `data/embedded/README.md` for its arrays.
-
-    Returns
-    -------
-    Path
-        `npz_path`.
 
     Raises
     ------
