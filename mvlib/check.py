@@ -23,12 +23,7 @@ _TYPES = {
     "array": "a list",
     "object": "a table of names and values",
 }
-_BOUNDS = {
-    "minimum": ">=",
-    "exclusiveMinimum": ">",
-    "maximum": "<=",
-    "exclusiveMaximum": "<",
-}
+_BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 def check_choice(argument: str, value: Any, options: Iterable[str]) -> str:

@@ -11,13 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.check import (
-    check_choice,
-    check_labels,
-    check_mask,
-    check_number,
-    check_views,
-)
+from mvlib.check import check_choice, check_labels, check_mask, check_number, check_views
 
 
 def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:

@@ -52,9 +52,7 @@ class TextBank:
 
 
 def noun_bank(
-    encoder: Encoder,
-    size: int | None = 8000,
-    prompts: Sequence[str] = (NOUN_PROMPT,),
+    encoder: Encoder, size: int | None = 8000, prompts: Sequence[str] = (NOUN_PROMPT,)
 ) -> TextBank:
     """Return WordNet's nouns with their features.
 

@@ -70,8 +70,7 @@ class FeatureCache:
                 np.savez(temporary, features=features)
         except OSError as error:
             warnings.warn(
-                f"features were computed but not cached in {self.folder}: {error}",
-                stacklevel=2,
+                f"features were computed but not cached in {self.folder}: {error}", stacklevel=2
             )
 
     def _path(self, key: str) -> Path:

@@ -21,10 +21,7 @@ _BLOCK_ROWS = 256
 
 
 def retrieval_scores(
-    first: np.ndarray,
-    second: np.ndarray,
-    pairs: Any = None,
-    depths: Sequence[int] = DEPTHS,
+    first: np.ndarray, second: np.ndarray, pairs: Any = None, depths: Sequence[int] = DEPTHS
 ) -> dict[str, dict[str, float]]:
     """Return recall and median rank by cosine on the full gallery, in both directions.
 
@@ -70,10 +67,7 @@ def retrieval_scores(
 
 
 def batched_top_1(
-    first: np.ndarray,
-    second: np.ndarray,
-    batch_size: int = 50,
-    random_state: int | None = None,
+    first: np.ndarray, second: np.ndarray, batch_size: int = 50, random_state: int | None = None
 ) -> dict[str, float]:
     """Return the share of rows whose nearest row of the same small batch is their partner.
 

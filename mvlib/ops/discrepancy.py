@@ -10,9 +10,7 @@ from mvlib.check import check_number
 
 
 def mmd(
-    first: torch.Tensor,
-    second: torch.Tensor,
-    bandwidths: float | Sequence[float] = 1.0,
+    first: torch.Tensor, second: torch.Tensor, bandwidths: float | Sequence[float] = 1.0
 ) -> torch.Tensor:
     """Return the squared maximum mean discrepancy of two sets, the biased estimate.
 

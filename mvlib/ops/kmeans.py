@@ -212,11 +212,7 @@ def blocked_kmeans(
     else:
         n_init = 1
     generator = seeded_generator(random_state)
-    rules = {
-        "threshold": tol * points.variance,
-        "unit": spherical,
-        "precision": precision,
-    }
+    rules = {"threshold": tol * points.variance, "unit": spherical, "precision": precision}
     return _best(
         _lloyd(
             points,
@@ -439,11 +435,7 @@ def _first_centers(
         if subsample is not None:
             rows = rows[: subsample * n_clusters].sort().values
         rows = plus_plus_rows(
-            points.tile,
-            rows,
-            n_clusters,
-            block_size=points.block_size,
-            generator=generator,
+            points.tile, rows, n_clusters, block_size=points.block_size, generator=generator
         )
     return points.tile(rows) + points.mean
 

@@ -167,7 +167,7 @@ def check_marginals(
     *,
     marginal_tol: float | None = 1e-2,
 ) -> tuple[float, float]:
-    """Return the L1 distances of a plan's row and column sums to the marginals, if it is a plan.
+    """Return the L1 distances of the sums of a plan to its marginals, if it is a plan.
 
     Parameters
     ----------

@@ -115,12 +115,7 @@ def test_a_good_file_is_kept_under_its_name(url, tmp_path):
 
 @pytest.mark.parametrize(
     ("page", "sha256"),
-    [
-        ("truncated", SHA256),
-        ("dropped", SHA256),
-        ("missing", SHA256),
-        ("good", "0" * 64),
-    ],
+    [("truncated", SHA256), ("dropped", SHA256), ("missing", SHA256), ("good", "0" * 64)],
     ids=["truncated", "dropped midway", "404", "wrong hash"],
 )
 def test_a_failed_download_says_so_and_leaves_nothing(page, sha256, url, tmp_path):

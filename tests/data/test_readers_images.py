@@ -296,12 +296,7 @@ def put_food(folder, change):
 def put_aircraft(folder, change):
     sizes = {"test": 3, "train": 4}
     put_archive(
-        folder,
-        change,
-        "fgvc-aircraft",
-        AIRCRAFT_MEMBERS,
-        class_names=AIRCRAFT,
-        n_samples=sizes,
+        folder, change, "fgvc-aircraft", AIRCRAFT_MEMBERS, class_names=AIRCRAFT, n_samples=sizes
     )
 
 

@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 from pair_trees import TREES, put_tree
 
-from mvlib.data import (
-    all_names,
-    describe,
-    fetch,
-    is_at_hand,
-    load_pairs,
-    openclipart_pairs,
-)
+from mvlib.data import all_names, describe, fetch, is_at_hand, load_pairs, openclipart_pairs
 
 
 @pytest.fixture
