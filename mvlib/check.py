@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.files import shown
+from mvlib.files import shorten, shown
 
 # What a JSON schema calls a type, in words of TOML.
 _TYPES = {
@@ -22,6 +22,7 @@ _TYPES = {
     "boolean": "true or false",
     "array": "a list",
     "object": "a table of names and values",
+    "null": "nothing",
 }
 _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
@@ -37,7 +38,8 @@ def check_choice(argument: str, value: Any, options: Iterable[str]) -> str:
         nearest = next(o for o in options if o.lower() == near[0])
         hint = f" Did you mean {nearest!r}?"
     raise ValueError(
-        f"{argument}={value!r} is unknown.{hint} Expected one of: {', '.join(options)}."
+        f"{argument}={shorten(repr(value))} is unknown.{hint} Expected one of: "
+        f"{', '.join(options)}."
     )
 
 
@@ -203,7 +205,7 @@ def check_schema(name: str, content: Any, schema: Path) -> None:
     try:
         _compiled(schema)(content)
     except JsonSchemaValueException as error:
-        place = error.name.removeprefix("data").lstrip(".")
+        place = shown(error.name.removeprefix("data").lstrip("."))[1:-1]
         where = f"{name}: {place}" if place else name
         rule, wanted, value = error.rule, error.rule_definition, error.value
         if rule == "additionalProperties":

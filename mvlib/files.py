@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import tomllib
 import warnings
@@ -16,13 +17,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 # Every reader downstream, and `json.dumps`, can follow that deep.
 _DEEPEST = 64
 _LARGEST = 2**63
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Of what jsonschema imports; nobody here asks for what it checks.
+_SLOW_HELPER = "rfc3987_syntax"
 _MARKS = ("_config.yml", "notebooks")
 
 
@@ -60,6 +66,30 @@ def attach(
     return __getattr__, __dir__
 
 
+class MergedModules(MetaPathFinder, Loader):
+    """Let modules be imported by the names that they had before they became parts of others.
+
+    Parameters
+    ----------
+    package : str
+        Where they were, and are.
+    merged : mapping of str to str
+        Former name to the present one. Code cells of notebooks, on which records hang, go on
+        importing the former.
+    """
+
+    def __init__(self, package: str, merged: Mapping[str, str]):
+        self._now = {f"{package}.{was}": f"{package}.{now}" for was, now in merged.items()}
+        sys.meta_path.append(self)
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        return ModuleSpec(fullname, self) if fullname in self._now else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system takes what it finds here for what it loaded.
+        sys.modules[module.__name__] = import_module(self._now[module.__name__])
+
+
 def project_root() -> Path:
     """Return the root of the reproduction book that the caller works in.
 
@@ -90,6 +120,18 @@ def python_path() -> str:
     ours = str(Path(__file__).resolve().parents[1])
     theirs = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return os.pathsep.join(dict.fromkeys([ours, *theirs]))
+
+
+def quick_jsonschema() -> None:
+    """Import jsonschema, which others want, without its slow checker of IRIs."""
+    absent = _SLOW_HELPER not in sys.modules
+    if absent:
+        sys.modules[_SLOW_HELPER] = None
+    try:
+        import jsonschema  # noqa: F401
+    finally:
+        if absent:
+            del sys.modules[_SLOW_HELPER]
 
 
 @contextmanager
