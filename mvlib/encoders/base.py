@@ -22,12 +22,8 @@ class Encoder(ABC):
 
     Parameters
     ----------
-    device : torch.device
-        Where the towers run.
-    precision : {"float32", "bfloat16", "float16"}
-        Of the towers. Features are float32 always.
-    cache : str, Path, bool or None
-        As for `mvlib.encoders.load`.
+    device, precision, cache : torch.device, str, and str, Path, bool or None
+        As for `mvlib.encoders.load`. Features are float32 always.
 
     Attributes
     ----------

@@ -167,14 +167,10 @@ class OfflineEncoder(Encoder):
 
     Parameters
     ----------
-    device : torch.device
-        Where the towers run.
-    precision : {"float32", "bfloat16", "float16"}, default="float32"
-        Of the towers; the heads are float32. "float16" needs a GPU.
+    device, precision, cache : torch.device, str, and str, Path, bool or None
+        As for `mvlib.encoders.load`; the heads are float32. "float16" needs a GPU.
     pretrained : str or Path, optional
         Heads that `Heads.save` wrote. Default those that ship.
-    cache : str, Path, bool or None
-        As for `mvlib.encoders.load`.
     heads : Heads, optional
         In place of `pretrained`.
 
