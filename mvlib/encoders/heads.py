@@ -22,6 +22,8 @@ from mvlib.ops.contrastive import clip_loss
 from mvlib.ops.device import seeded_generator
 
 _ARRAYS = ("image_weight", "image_bias", "text_weight", "text_bias")
+# As in CLIP.
+_FIRST_TEMPERATURE = 0.07
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +128,6 @@ def _affine(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.nd
             "tower below this head gives"
         )
     return features @ weight.T + bias
-
-
-# As in CLIP.
-_FIRST_TEMPERATURE = 0.07
 
 
 def train_heads(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -228,16 +227,13 @@ class OfflineEncoder(Encoder):
 
         Parameters and errors are those of `encode_images`.
         """
-
-        def forward(batch: torch.Tensor) -> torch.Tensor:
-            with self._autocast():
-                return self._image_network(batch)
-
-        tower = Tower(
-            forward, _IMAGE_DIM, f"{self.image_fingerprint} {self.precision}", self.device
-        )
         return run_on_images(
-            tower, images, self.cache, crop=IMAGE_SIZE, resize=resize, batch_size=batch_size
+            self._tower("_image_network", _IMAGE_DIM, self.image_fingerprint),
+            images,
+            self.cache,
+            crop=IMAGE_SIZE,
+            resize=resize,
+            batch_size=batch_size,
         )
 
     def text_tower(self, texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
@@ -245,14 +241,7 @@ class OfflineEncoder(Encoder):
 
         Parameters and errors are those of `encode_texts`. A text is cut off at 256 tokens.
         """
-
-        def forward(batch: list[str]) -> torch.Tensor:
-            with self._autocast():
-                return self._text_network(batch)
-
-        tower = Tower(
-            forward, _TEXT_DIM, f"{self.text_fingerprint} {self.precision}", self.device
-        )
+        tower = self._tower("_text_network", _TEXT_DIM, self.text_fingerprint)
         return run_on_texts(tower, texts, self.cache, batch_size=batch_size)
 
     def project_images(self, features: np.ndarray) -> np.ndarray:
@@ -281,9 +270,14 @@ class OfflineEncoder(Encoder):
     def _text_network(self) -> MiniLM:
         return MiniLM().to(self.device)
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        dtype = _DTYPES[self.precision]
-        return torch.autocast(self.device.type, dtype=dtype) if dtype else nullcontext()
+    def _tower(self, network: str, dim: int, fingerprint: str) -> Tower:
+        # The network is made when it first has to run: features may all be cached.
+        def forward(batch: torch.Tensor | list[str]) -> torch.Tensor:
+            dtype = _DTYPES[self.precision]
+            with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+                return getattr(self, network)(batch)
+
+        return Tower(forward, dim, f"{fingerprint} {self.precision}", self.device)
 
 
 def _fingerprint(files: Iterable[Path], setting: int) -> str:

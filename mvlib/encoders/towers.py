@@ -26,6 +26,11 @@ from mvlib.files import replacing, sha256_of
 
 # Part of every key: raised when the same inputs come to give other features.
 _VERSION = "1"
+# Features are cached in pieces of this many: what an interruption can lose.
+IMAGES_A_PIECE = 1024
+TEXTS_A_PIECE = 4096
+# The rows of a piece that a batch filled, and their features.
+Batches = Iterator[tuple[Sequence[int], torch.Tensor]]
 
 
 class FeatureCache:
@@ -108,14 +113,6 @@ def image_digest(image: ImageLike) -> str:
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels))
     return digest.hexdigest()
-
-
-# Features are cached in pieces of this many: what an interruption can lose.
-IMAGES_A_PIECE = 1024
-TEXTS_A_PIECE = 4096
-
-# The rows of a piece that a batch filled, and their features.
-Batches = Iterator[tuple[Sequence[int], torch.Tensor]]
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,10 @@ def retrieval_scores(
     256 queries by the gallery.
     """
     A, B = _embeddings(first, second)
-    known = _partners(len(A), len(B), pairs)
+    own = np.ones(len(A), dtype=bool) if pairs is None else None
+    known = check_pairs([len(A), len(B)], own, pairs, once=False)
+    if not len(known):
+        raise ValueError("pairs is empty: expected at least one pair")
     for depth in depths:
         check_number("depths", depth, low=1, integer=True)
     return {
@@ -176,23 +179,6 @@ def _embeddings(first: Any, second: Any) -> tuple[np.ndarray, np.ndarray]:
     if A.shape[1] != B.shape[1]:
         raise ValueError(f"second has {B.shape[1]} features: expected {A.shape[1]}")
     return unit_rows(A), unit_rows(B)
-
-
-def _partners(n_first: int, n_second: int, pairs: Any) -> np.ndarray:
-    if pairs is None:
-        return check_pairs([n_first, n_second], paired=np.ones(n_first, dtype=bool))
-    known = np.asarray(pairs)
-    if known.ndim != 2 or known.shape[1] != 2 or known.dtype.kind not in "iu" or not len(known):
-        raise ValueError(
-            f"pairs has shape {known.shape} and dtype {known.dtype}: expected integers, "
-            "(n_pairs, 2), at least one pair"
-        )
-    if known.min() < 0 or (known.max(axis=0) >= (n_first, n_second)).any():
-        raise ValueError(
-            f"pairs points outside the {n_first} rows of first and {n_second} of second: "
-            "expected row numbers from 0"
-        )
-    return known.astype(np.int64)
 
 
 def _direction(

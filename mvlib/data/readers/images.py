@@ -27,6 +27,11 @@ Images = np.ndarray | list[Path]
 
 _CIFAR_SIDE = 32
 _STL_SIDE = 96
+_IMAGENET_SUFFIXES = (".jpeg", ".jpg")
+_FRAME_SUFFIXES = (".jpg", ".png")
+_DAMAGED = (
+    tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, KeyError,
+)  # fmt: skip
 
 
 def read_images(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]:
@@ -154,10 +159,6 @@ _LISTS: dict[str, tuple[str, Callable[[str], tuple[str, str]]]] = {
 }
 
 
-_IMAGENET_SUFFIXES = (".jpeg", ".jpg")
-_FRAME_SUFFIXES = (".jpg", ".png")
-
-
 def folder_parts(card: Card, split: str) -> list[str]:
     """Return what a user's folder must hold for a split: lists, then folders of images."""
     if card.reader == "imagenet":
@@ -230,11 +231,6 @@ def lines_of(path: Path) -> list[str]:
     """Return the lines of a list, stripped, without those that are empty."""
     lines = (line.strip() for line in read_text(path, str(path)).splitlines())
     return [line for line in lines if line]
-
-
-_DAMAGED = (
-    tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, KeyError,
-)  # fmt: skip
 
 
 def read_members(path: Path, names: Sequence[str]) -> list[bytes]:

@@ -21,6 +21,7 @@ from mvlib.files import reading, replacing
 
 Layout = Mapping[str, Any]
 _Found = tuple[dict[str, np.ndarray], np.ndarray]
+_MOST_DECIMALS = 8
 
 
 def read_layout(
@@ -183,9 +184,6 @@ def _crop(
             "expected images padded with zeros"
         )
     return middle.reshape(len(view), -1)
-
-
-_MOST_DECIMALS = 8
 
 
 def pack_handwritten(mat_path: str | Path, npz_path: str | Path) -> Path:
