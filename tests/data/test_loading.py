@@ -1,12 +1,7 @@
 import pytest
 
-from mvlib.data import all_names, describe, fetch, fingerprint_of, is_at_hand, load_images
+from mvlib.data import describe, fetch, fingerprint_of, is_at_hand, load_images
 
-NAMES = [
-    "openclipart", "cifar-10", "cifar-20", "stl-10", "imagenet-10", "imagenet-dogs", "dtd",
-    "ucf-101", "imagenet-1k", "fgvc-aircraft", "food-101", "flowers-102", "oxford-iiit-pet",
-    "stanford-cars", "imagenet-c", "imagenet-v2", "imagenet-sketch",
-]  # fmt: skip
 # TAC's sizes: test, train, classes, shorter side.
 TAC_SETS = {
     "stl-10": (8000, 5000, 10, 224),
@@ -57,10 +52,6 @@ def test_classes_are_in_the_order_of_the_authors_numbers():
     assert list(variants) == sorted(variants)
     assert describe("flowers-102").class_names[76] == "passion flower"
     assert describe("stanford-cars").class_names[195] == "smart fortwo Convertible 2012"
-
-
-def test_the_registry_lists_the_sets_of_the_book():
-    assert all_names("images") == NAMES
 
 
 def test_synsets_have_the_names_of_the_thousand():
