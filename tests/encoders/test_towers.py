@@ -1,5 +1,3 @@
-"""What is encoded once is read the second time, and only then."""
-
 import numpy as np
 import pytest
 import torch

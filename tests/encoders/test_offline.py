@@ -1,5 +1,3 @@
-"""The offline encoder: its towers, what ships of them, and what it was not trained on."""
-
 import csv
 import subprocess
 import sys

@@ -1,11 +1,10 @@
-"""Images of every kind become the same square of RGB bytes."""
-
 import numpy as np
 import pytest
 from PIL import Image
 
+from mvlib.data.images import check_images
 from mvlib.encoders import read_image
-from mvlib.encoders.preprocessing import check_images, resize_and_crop
+from mvlib.encoders.towers import resize_and_crop
 
 
 def picture(height=20, width=30, seed=0):

@@ -1,5 +1,3 @@
-"""The open_clip encoder, run for real with a small randomly initialised model."""
-
 import json
 import pickle
 

@@ -1,5 +1,3 @@
-"""Heads learn pairs, say how, survive the disk, and are what their equations say."""
-
 import json
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""Retrieval scores against counting, chance and ties."""
-
 import itertools
 import math
 
@@ -137,7 +135,7 @@ X, Y = np.ones((4, 2)), np.ones((5, 2))
         (lambda: retrieval_scores(X, Y), "expected pairs"),
         (lambda: retrieval_scores(X, X * np.nan), "second"),
         (lambda: retrieval_scores(X, X[:0]), "second"),
-        (lambda: retrieval_scores(X, Y, [[0, 5]]), "outside"),
+        (lambda: retrieval_scores(X, Y, [[0, 5]]), r"pairs\[:, 1\] goes from 5 to 5"),
         (lambda: retrieval_scores(X, Y, np.ones((1, 3), int)), "pairs has shape"),
         (lambda: retrieval_scores(X, Y, np.ones((0, 2), int)), "at least one pair"),
         (lambda: retrieval_scores(X, X, depths=(0,)), "depths"),

@@ -1,4 +1,4 @@
-"""From an image in any form to the square of RGB bytes that an image tower takes."""
+"""Images in any form: paths, PIL images, arrays of RGB bytes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,7 @@ ImageLike = str | Path | Image.Image | np.ndarray
 
 
 def check_images(images: Sequence[ImageLike] | np.ndarray) -> Sequence[ImageLike]:
-    """Return `images` if it is a sequence of paths, PIL images or RGB arrays.
-
-    Raises
-    ------
-    ValueError
-        If it is empty, a single path, an array of another shape or dtype than uint8
-        (n, height, width, 3), or holds anything else.
-    """
+    """Return `images` if it is a sequence of paths, PIL images or RGB arrays, not empty."""
     if isinstance(images, np.ndarray):
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
             raise ValueError(
@@ -85,35 +78,6 @@ def read_image(image: ImageLike, *, max_pixels: int = MAX_PIXELS) -> Image.Image
         f"{image} has {width} x {height} pixels: expected at most {max_pixels:,} in all; "
         "scale it down first"
     )
-
-
-def resize_and_crop(image: Image.Image, resize: int, crop: int) -> np.ndarray:
-    """Scale the short side to `resize` (bicubic) and cut the central square out.
-
-    Parameters
-    ----------
-    image : PIL.Image.Image
-        In mode RGB.
-    resize : int
-        Length of the short side after scaling, in pixels, at least `crop`.
-    crop : int
-        Side of the square, in pixels.
-
-    Returns
-    -------
-    ndarray of shape (crop, crop, 3), uint8
-
-    Notes
-    -----
-    Sizes are rounded as torchvision's `Resize` and `CenterCrop` round them.
-    """
-    width, height = image.size
-    short = min(width, height)
-    width, height = int(resize * width / short), int(resize * height / short)
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = round((width - crop) / 2), round((height - crop) / 2)
-    return np.asarray(image.crop((left, top, left + crop, top + crop)))
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
