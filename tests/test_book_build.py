@@ -6,8 +6,8 @@ from bs4 import BeautifulSoup
 
 from mvlib import data
 from mvlib.book import book_problems, build_book
-from mvlib.book.api import public_names
-from mvlib.book.staging import toc_files
+from mvlib.book.build import toc_files
+from mvlib.book.reference import public_names
 
 ROOT = Path(__file__).resolve().parents[1]
 

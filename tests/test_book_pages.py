@@ -8,8 +8,7 @@ from pybtex.database import parse_string
 
 from mvlib import data, methods, records
 from mvlib.book import api_pages, card_page, draw_card, failures_page, fill, status_page
-from mvlib.book.api import public_names
-from mvlib.book.equations import equations, equations_page
+from mvlib.book.reference import equations, equations_page, public_names
 from mvlib.book.sphinx_extension import (
     author_year,
     escape_formulas,

@@ -10,7 +10,7 @@ from fuzzing import assert_clear, fuzz, spoilt, spoilt_bytes
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
-from mvlib.book.runs import failures_page, status_page
+from mvlib.book.pages import failures_page, status_page
 from mvlib.check import check_schema
 from mvlib.records.store import (
     _SCHEMA,

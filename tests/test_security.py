@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 
 from mvlib import data
 from mvlib.book.notebooks import _origin
+from mvlib.book.pages import failures_page, status_page
 from mvlib.book.placeholders import fill
-from mvlib.book.runs import failures_page, status_page
 from mvlib.data.words import text_sources
 from mvlib.records.tables import inert
 

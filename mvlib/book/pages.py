@@ -1,4 +1,4 @@
-"""The pages of what ran and of what failed, from the records alone."""
+"""The pages of what ran and of what failed, and the Markdown that pages are made of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mvlib.book.markdown import code, describe_parameters, table
+from mvlib.files import project_root
+from mvlib.records import latest_records, load_faults, load_records, staleness
 from mvlib.records.tables import inert
 
 _TRACEBACK_LINES = 25
@@ -24,8 +25,6 @@ def status_page(
     records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
 ) -> str:
     """Return the page that says what ran, when, on what, how long and with how much memory."""
-    from mvlib.records import latest_records, load_faults, staleness
-
     root = _root(root)
     records = latest_records(_records(records, root))
     parts = [
@@ -71,8 +70,6 @@ def failures_page(
     records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
 ) -> str:
     """Return the page of the runs that failed, with the end of each traceback."""
-    from mvlib.records import latest_records
-
     root = _root(root)
     runs = [
         record
@@ -101,14 +98,10 @@ def failures_page(
 
 
 def _root(root: str | Path | None) -> Path:
-    from mvlib.files import project_root
-
     return Path(root) if root is not None else project_root()
 
 
 def _records(records: Iterable[dict[str, Any]] | None, root: Path) -> list[dict[str, Any]]:
-    from mvlib.records import load_records
-
     return list(records) if records is not None else load_records(root=root)
 
 
@@ -136,3 +129,30 @@ def _total(runs: list[dict[str, Any]]) -> str:
     done = sum(run["status"] == "ok" for run in runs)
     minutes = sum(run["wall_seconds"] for run in runs) / 60
     return f"{done} of {len(runs)} runs succeeded, {minutes:.1f} minutes in all."
+
+
+def table(header: list[str], rows: list[list[str]], numeric: int = 0) -> str:
+    """Return a Markdown table, its last `numeric` columns set to the right."""
+    marks = [":--"] * (len(header) - numeric) + ["--:"] * numeric
+    lines = [header, marks, *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ").strip()
+
+
+def describe_parameters(run: dict[str, Any]) -> str:
+    """Return the parameters that distinguish a run, the seeds by their number."""
+    words = []
+    for name, value in sorted(run["parameters"].items()):
+        if name in ("profile", "device") or value is None:
+            continue
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        words.append(f"{name.replace('_', ' ')} {shown}")
+    return inert(" ".join("; ".join(words).split())) or "the notebook's own"
+
+
+def code(text: str) -> str:
+    """Return text as Markdown code, whatever it holds."""
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"
