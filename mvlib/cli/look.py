@@ -34,7 +34,7 @@ def add_looking_parsers(commands: argparse._SubParsersAction) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     root = project_root()
-    from mvlib.run.outcomes import text_table
+    from mvlib.run.state import text_table
 
     print("\n".join(text_table(_rows(root, options.profile))))
     return 0
@@ -96,8 +96,7 @@ def _data(options: argparse.Namespace) -> int:
     from mvlib import data
 
     if options.action == "list":
-        from mvlib.run.outcomes import text_table
-        from mvlib.run.state import data_at_hand
+        from mvlib.run.state import data_at_hand, text_table
 
         rows = [("name", "samples", "classes", "data")]
         for card in map(data.describe, data.all_names()):

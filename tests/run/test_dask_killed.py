@@ -7,12 +7,12 @@ import sys
 
 import psutil
 import pytest
-from runner_projects import (
-    NOTEBOOK_LIMIT,
+from projects import (
+    PATIENCE,
     REPOSITORY,
-    make_project,
     processes_in,
     start,
+    toy_project,
     wait_for,
 )
 
@@ -34,7 +34,7 @@ quick = {}
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     """Give a project, a scheduler in its own process and a worker that works in the project."""
-    root = make_project(tmp_path_factory.mktemp("project"), LONG)
+    root = toy_project(tmp_path_factory.mktemp("project"), LONG)
     scratch = tmp_path_factory.mktemp("scratch")
     told = scratch / "scheduler.json"
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "TMPDIR": str(scratch)}
@@ -96,7 +96,7 @@ def test_runs_that_a_killed_scheduler_takes_along_are_repeated_and_not_recorded(
     runner, ran = start_long_run(cluster)
     scheduler.kill()
     scheduler.wait()
-    out, err = runner.communicate(timeout=NOTEBOOK_LIMIT)
+    out, err = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 1
     assert f"interrupted toy/slow: the Dask scheduler at {address} is gone" in out
     assert "Traceback" not in err

@@ -10,9 +10,8 @@ import psutil
 import pytest
 
 from mvlib.records import plan_runs
-from mvlib.run.engines import RunLostError
-from mvlib.run.executed import plain_error
-from mvlib.run.process import Group, _run, memory_bytes, memory_of
+from mvlib.run.process import Group, RunLostError, _run, memory_bytes, memory_of
+from mvlib.run.saving import plain_error
 
 PLAN = """
 paper = "toy"

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from runner_projects import Stub, make_stub_project, write
+from projects import Stub, make_stub_project, write
 
 from mvlib.records import load_records, plan_runs
 from mvlib.run import RunLostError, run_all

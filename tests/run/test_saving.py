@@ -4,7 +4,7 @@ import errno
 from types import SimpleNamespace
 
 import pytest
-from runner_projects import STUB_PLAN, Stub, make_stub_project
+from projects import STUB_PLAN, Stub, make_stub_project
 
 from mvlib.cli import main
 from mvlib.records import load_records, plan_runs
@@ -151,7 +151,7 @@ def test_data_are_looked_for_where_the_run_executes(tmp_path, monkeypatch):
 def test_what_reads_records_runs_here_also_with_a_remote_engine(project, monkeypatch):
     here = Stub()
     monkeypatch.setattr(here, "shutdown", lambda stop: None)
-    monkeypatch.setattr("mvlib.run.runner.LocalEngine", lambda jobs, execute: here)
+    monkeypatch.setattr("mvlib.run.runner.LocalEngine", lambda jobs: here)
     remote = Stub(remote=True)
     assert words(run(project, remote, "quick")) == ["ran", "ran"]
     assert [task["experiment"] for task in remote.tasks] == ["method"]

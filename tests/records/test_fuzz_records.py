@@ -3,10 +3,9 @@
 import json
 import warnings
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
-from fuzzing import assert_clear, fuzz, spoilt, spoilt_bytes
+from fuzzing import RECORD, assert_clear, fuzz, spoilt, spoilt_bytes
 from hypothesis import given
 from jsonschema import Draft202012Validator
 
@@ -20,10 +19,6 @@ from mvlib.records.store import (
     save_record,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "data" / "results" / "smart.jsonl"
-RECORD = json.loads(min(RESULTS.read_bytes().splitlines(), key=len))
-RECORD["results"] = RECORD["results"][:1]
 INTERPRETED = Draft202012Validator(json.loads(_SCHEMA.read_text("utf-8")))
 LINE = json.dumps(RECORD).encode() + b"\n"
 

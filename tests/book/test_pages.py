@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+import toy_records
 from docutils.core import publish_doctree
 from pybtex.database import parse_string
 
@@ -17,21 +18,19 @@ from mvlib.book.sphinx_extension import (
 )
 from mvlib.records.evidence import Fault, save_faults
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def make_record(**changes):
-    record = {
-        "key": "a" * 64, "cell": "c" * 16, "paper": "smart", "experiment": "method",
-        "notebook": "notebooks/smart/method.ipynb", "profile": "quick",
-        "parameters": {"profile": "quick", "aligned_ratio": 0.5, "seeds": [5, 15]},
-        "datasets": {}, "results": [], "wall_seconds": 90.0, "cpu_seconds": 80.0,
-        "peak_memory_bytes": 1_500_000_000, "gpu_peak_memory_bytes": None,
-        "device": "Some processor", "threads": 1, "versions": {"python": "3.11", "mvlib": "0"},
-        "git_commit": None, "git_dirty": None, "started": "2026-01-02T03:04:05+00:00",
-        "status": "ok", "error": None, "executed": "runs/quick/smart/method--x.ipynb",
-    }  # fmt: skip
-    return record | changes
+    return toy_records.make_record(
+        **{
+            "paper": "smart", "profile": "quick", "datasets": {}, "results": [],
+            "parameters": {"profile": "quick", "aligned_ratio": 0.5, "seeds": [5, 15]},
+            "wall_seconds": 90.0, "peak_memory_bytes": 1_500_000_000,
+            "device": "Some processor", "started": "2026-01-02T03:04:05+00:00",
+            "executed": "runs/quick/smart/method--x.ipynb",
+        } | changes
+    )  # fmt: skip
 
 
 @pytest.fixture

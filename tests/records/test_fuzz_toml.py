@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from fuzzing import ODD_TOML, assert_clear, fuzz, spoilt_bytes, spoilt_toml
+from fuzzing import ODD_TOML, PLAN, PUBLISHED, assert_clear, fuzz, spoilt_bytes, spoilt_toml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,64 +20,7 @@ from mvlib.records.plan import load_plan, plan_runs
 from mvlib.records.published import load_claims, load_published
 from mvlib.records.recorder import PROFILES
 
-ROOT = Path(__file__).resolve().parents[1]
-PLAN = """
-paper = "toy"
-title = "Toy"
-method = "Toy"
-
-[[experiment]]
-name = "method"
-title = "Method"
-notebook = "notebooks/toy/method.ipynb"
-
-[experiment.quick]
-parameters = { epochs = 3, dataset = "wiki" }
-grid = { ratio = [0.5, 1.0], width = [[8, 4], [2]] }
-seeds = [5, 6]
-expand_seeds = true
-datasets = ["wiki"]
-minutes = { default = 1, wiki = 2 }
-disk_mb = 3
-limit_minutes = 9
-limit_memory_gb = 2.5
-cannot = [{ dataset = "bdgp", reason = "too large" }]
-
-[[experiment]]
-name = "table"
-title = "Table"
-notebook = "notebooks/toy/table.ipynb"
-after = ["method"]
-
-[experiment.full]
-seeds = [1]
-"""
-PUBLISHED = """
-paper = "toy"
-
-[[row]]
-table = "main"
-id = "main-wiki-toy"
-dataset = "wiki"
-method = "Toy"
-setting = { aligned_ratio = 0.5 }
-rule = "last"
-values = { acc = 61.5, nmi = 50.0 }
-digits = 2
-source = "code"
-where = "README"
-caveat = ""
-comparable = false
-reason = "another split"
-
-[[claim]]
-text = "better"
-value = 2.5
-unit = "points"
-source = "abstract"
-where = "abstract"
-unknown = ["of what"]
-"""
+ROOT = Path(__file__).resolve().parents[2]
 RELATIVE = json.loads(store._SCHEMA.read_text("utf-8"))["$defs"]["relative_path"]["pattern"]
 SHIPPED = Path(mvlib.data.__file__).parent
 FILES = ("registry.toml", "words.toml")

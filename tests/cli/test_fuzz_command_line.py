@@ -10,12 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fuzzing import fuzz, spoilt, spoilt_bytes, spoilt_toml
+from fuzzing import NOTEBOOK, PLAN, PUBLISHED, RECORD, fuzz, spoilt, spoilt_bytes, spoilt_toml
 from hypothesis import given
 from hypothesis import strategies as st
-from test_fuzz_json import NOTEBOOK
-from test_fuzz_records import RECORD
-from test_fuzz_toml import PLAN, PUBLISHED
 
 from mvlib.cli import main
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fuzzing import assert_clear, fuzz, spoilt, spoilt_bytes
+from fuzzing import NOTEBOOK, PAYLOAD, assert_clear, fuzz, spoilt, spoilt_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,45 +16,14 @@ from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.recorder import RESULTS_MIME
 from mvlib.records.versions import LEDGER, recorded_versions
-from mvlib.run.executed import refresh_prose, results_in
+from mvlib.run.saving import refresh_prose, results_in
 
 VERSIONS = {"python": "3.11.7", "mvlib": "0.1.0"}
-PAYLOAD = {"paper": "toy", "experiment": "method", "profile": "quick", "results": []}
 BENCHMARKS = {
     "bench_toy": {
         "conditions": {"versions": VERSIONS, "threads": 1, "instructions": ["avx2"]},
         "ratios": [{"name": "a / b", "value": 2.5, "target": ">= 2"}],
     }
-}
-NOTEBOOK = {
-    "nbformat": 4,
-    "nbformat_minor": 5,
-    "metadata": {"kernelspec": {"name": "python3"}},
-    "cells": [
-        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Toy"},
-        {
-            "cell_type": "code",
-            "id": "b",
-            "metadata": {"tags": ["parameters"]},
-            "source": ["profile = 'quick'\n", "x = [1, 2]"],
-            "outputs": [],
-            "execution_count": None,
-        },
-        {
-            "cell_type": "code",
-            "id": "c",
-            "metadata": {},
-            "source": "import json\nprint(x)",
-            "outputs": [
-                {
-                    "output_type": "display_data",
-                    "metadata": {},
-                    "data": {"text/plain": "toy", RESULTS_MIME: PAYLOAD},
-                }
-            ],
-            "execution_count": 1,
-        },
-    ],
 }
 FAULTS = {
     "test_toy": {

@@ -7,26 +7,23 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from projects import GIT, HEADER, make_project, notebook_of
 
 from mvlib.cli import main
 from mvlib.records import plan_runs, save_record
 from mvlib.records.keys import run_key
 from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import PROFILES
-from mvlib.run.saving import make_record
+from mvlib.run.saving import lost, make_record
 
-PLAN = """
-paper = "toy"
-title = "Toy"
-method = "Toy"
-
+PLAN = f"""{HEADER}
 [[experiment]]
 name = "method"
 title = "Method"
 notebook = "notebooks/toy/method.ipynb"
 
 [experiment.quick]
-grid = { dataset = ["handwritten", "deep-animal"] }
+grid = {{ dataset = ["handwritten", "deep-animal"] }}
 seeds = [5]
 minutes = 2
 disk_mb = 3
@@ -36,21 +33,9 @@ SOURCE = "profile = 'quick'\ndatasett = 'handwritten'\nseeds = [5]"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
+    make_project(tmp_path, PLAN, {})
     notebook = tmp_path / "notebooks" / "toy" / "method.ipynb"
-    cell = {
-        "cell_type": "code", "id": "a", "source": SOURCE, "outputs": [],
-        "execution_count": None, "metadata": {"tags": ["parameters"]},
-    }  # fmt: skip
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    content = {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {"kernelspec": kernel},
-        "cells": [cell],
-    }
-    notebook.write_text(json.dumps(content))
+    notebook.write_text(json.dumps(notebook_of(SOURCE)))
     monkeypatch.setenv("MVLIB_ROOT", str(tmp_path))
     monkeypatch.setenv("MVLIB_DATA", str(tmp_path / "no-data"))
     return tmp_path
@@ -88,14 +73,8 @@ def test_where_leaves_the_runs_with_these_parameters(project, capsys, where):
 
 def test_again_says_of_a_recorded_run_that_it_would_run(project, capsys):
     (run,) = plan_runs("quick", where={"dataset": "handwritten"}, root=project)
-    outcome = {
-        "status": "ok", "error": None, "started": "2026-01-01T00:00:00+00:00",
-        "payload": {"results": [], "device": "cpu", "gpu_peak_memory_bytes": None},
-        "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_bytes": 1,
-        "executed": run.executed,
-    }  # fmt: skip
-    git = {"git_commit": None, "git_dirty": None}
-    save_record(make_record(run, run_key(run, project), outcome, "cpu", 1, git), project)
+    outcome = lost(run, "") | {"status": "ok", "error": None, "executed": run.executed}
+    save_record(make_record(run, run_key(run, project), outcome, "cpu", 1, GIT), project)
     (project / run.executed).parent.mkdir(parents=True)
     (project / run.executed).write_text('{"cells": []}')
     save_sources(run.executed, {}, project)
@@ -244,7 +223,8 @@ def test_clean_removes_what_runs_made_and_nothing_else(project, capsys):
         (project / name / "file").write_text("x")
     assert main(["clean"]) == 0
     assert "removed runs/" in capsys.readouterr().out
-    assert sorted(path.name for path in project.iterdir()) == ["data", "notebooks"]
+    kept = ["_config.yml", "data", "notebooks"]
+    assert sorted(path.name for path in project.iterdir()) == kept
     assert (project / "data" / "results" / "file").exists()
     assert main(["clean"]) == 0
     assert "runs/ is not there" in capsys.readouterr().out

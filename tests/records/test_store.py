@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from toy_records import SCORES, make_record
 
 from mvlib.records.recorder import RULES
 from mvlib.records.store import (
@@ -14,53 +15,6 @@ from mvlib.records.store import (
     records_path,
     save_record,
 )
-
-SCORES = {"acc": 0.9, "nmi": 0.8, "ari": 0.7, "purity": 0.9}
-
-
-def make_record(**changes):
-    record = {
-        "key": "a" * 64,
-        "cell": "1" * 16,
-        "paper": "toy",
-        "experiment": "method",
-        "notebook": "notebooks/toy/method.ipynb",
-        "profile": "full",
-        "parameters": {
-            "profile": "full",
-            "dataset": "wiki",
-            "aligned_ratio": 0.5,
-            "seeds": [5],
-        },
-        "datasets": {"wiki": "b" * 64},
-        "results": [
-            {
-                "method": "SMART",
-                "dataset": "wiki",
-                "seed": 5,
-                "parameters": {"epochs": 3},
-                "metrics": {"last": SCORES},
-                "seconds": 1.5,
-            }
-        ],
-        "wall_seconds": 2.0,
-        "cpu_seconds": 1.0,
-        "peak_memory_bytes": 10,
-        "gpu_peak_memory_bytes": None,
-        "device": "cpu",
-        "threads": 1,
-        "versions": {"python": "3.11.7", "mvlib": "0.1.0"},
-        "git_commit": None,
-        "git_dirty": None,
-        "started": "2026-01-01T00:00:00+00:00",
-        "status": "ok",
-        "error": None,
-        "executed": "runs/full/toy/method--1.ipynb",
-    }
-    record |= changes
-    if record["status"] == "failed":
-        record |= {"results": [], "error": record["error"] or "it broke"}
-    return record
 
 
 def keys(root, profile=None):

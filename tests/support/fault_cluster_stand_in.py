@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import psutil
-from fault_project import REPOSITORY, processes_in, wait_for
+from projects import REPOSITORY, processes_in, wait_for
 
 
 class KillableCluster:

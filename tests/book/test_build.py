@@ -9,7 +9,7 @@ from mvlib.book import book_problems, build_book
 from mvlib.book.build import toc_files
 from mvlib.book.reference import public_names
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def status():

@@ -14,7 +14,7 @@ from mvlib.papers.smart_comparisons import FLOORS, beside_floors, epoch_choices
 from mvlib.records import differences_by_set, paired_comparisons, results_frame
 from mvlib.records import variance_shares as shares
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BY = ("split", "seed")
 IMAGES = "k-means of images"
 

@@ -1,8 +1,11 @@
+"""A data card says what there is, what it needs, and what is easily mistaken."""
+
 import pytest
 
 from mvlib.book import card_page
 from mvlib.book.cards import card_pages
 from mvlib.data import all_names, describe
+from mvlib.tasks import list_modalities
 
 
 @pytest.mark.parametrize("name", all_names("images"))
@@ -36,3 +39,29 @@ def test_the_data_page_lists_every_set_of_both_kinds(tmp_path):
         assert f"](cards/{name}.md)" in pages["book/data/index.md"]
         assert f"book/data/cards/{name}.md" in pages
     assert "## Image sets\n" in pages["book/data/index.md"]
+
+
+@pytest.mark.parametrize("name", all_names("pairs"))
+def test_a_card_gives_splits_terms_and_how_to_get_the_set(name, tmp_path):
+    about = describe(name)
+    page = card_page(name, tmp_path)
+    assert page.startswith(f"# {about.title}\n")
+    for split, n in about.n_samples.items():
+        assert f"| `{split}` | {n:,} |" in page
+    for text in (about.licence, about.citation, about.how_to_get, *about.caveats):
+        assert text in page
+    for file in about.files:
+        assert f"| `{file.file}` |" in page
+        assert (file.sha256 or "unknown") in page
+    assert f'load_modalities("{name}")' in page
+    assert name in list_modalities()
+
+
+def test_the_data_page_lists_every_set_of_pairs(tmp_path):
+    index = card_pages(tmp_path)["book/data/index.md"]
+    for name in all_names("pairs"):
+        assert f"](cards/{name}.md)" in index
+    assert "| 31,014 |" in index
+    assert "| yours |" in index
+    (shipped,) = [line for line in index.splitlines() if "(cards/openclipart-pairs.md)" in line]
+    assert "| ships with mvlib |" in shipped

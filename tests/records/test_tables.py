@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from toy_records import make_record
 
 from mvlib.book import fill
 from mvlib.check import check_schema
@@ -39,20 +40,16 @@ def record(number, profile="full", dataset="bdgp", seed=5, acc=0.97, started="20
         }  # fmt: skip
 
     parameters = {"profile": profile, "dataset": dataset, "aligned_ratio": 1.0, "seeds": [seed]}
-    return {
-        "key": f"{number:064x}", "cell": f"{number:016x}", "paper": "smart",
-        "experiment": "method", "notebook": "notebooks/smart/method.ipynb", "profile": profile,
-        "parameters": parameters, "datasets": {dataset: "0" * 64},
-        "results": [
+    return make_record(
+        key=f"{number:064x}", cell=f"{number:016x}", paper="smart", profile=profile,
+        notebook="notebooks/smart/method.ipynb", parameters=parameters,
+        datasets={dataset: "0" * 64}, started=f"{started}T00:00:00+00:00",
+        results=[
             result("SMART", seed, {"last": acc - 0.1, "oracle": acc}),
             result("spectral clustering", None, {"last": 0.6}),
         ],
-        "wall_seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_bytes": 1,
-        "gpu_peak_memory_bytes": None, "device": "cpu", "threads": 1,
-        "versions": {"python": "3.11.7", "mvlib": "0.1.0"}, "git_commit": None,
-        "git_dirty": None, "started": f"{started}T00:00:00+00:00", "status": "ok",
-        "error": None, "executed": f"runs/{profile}/smart/{number}.ipynb",
-    }  # fmt: skip
+        executed=f"runs/{profile}/smart/{number}.ipynb",
+    )  # fmt: skip
 
 
 def copy_chapter(root):

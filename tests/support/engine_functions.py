@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from mvlib.records.plan import PlannedRun
-from mvlib.run.engines import RunLostError
+from mvlib.run.process import RunLostError
 from mvlib.run.saving import lost
 
 

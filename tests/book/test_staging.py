@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
+from projects import HEADER
+from toy_records import make_record
 
 from mvlib import records
 from mvlib.book import build, build_book, stage_book
@@ -17,18 +19,14 @@ root: book/index
 chapters:
   - file: notebooks/toy/good
 """
-PLAN = """
-paper = "toy"
-title = "Toy"
-method = "Toy"
-
+PLAN = f"""{HEADER}
 [[experiment]]
 name = "good"
 title = "Good"
 notebook = "notebooks/toy/good.ipynb"
 
 [experiment.quick]
-grid = { x = [1, 2] }
+grid = {{ x = [1, 2] }}
 """
 CODE = "print(x)"
 
@@ -74,15 +72,12 @@ def project(tmp_path):
 def add_run(root, x, started, outputs, parameters=None, **changes):
     parameters = parameters or {"profile": "quick", "x": x}
     run = PlannedRun("toy", "good", "", "notebooks/toy/good.ipynb", "quick", parameters)
-    record = {
-        "key": record_key(run_key(run, root), {}), "method_versions": {}, "cell": run.cell,
-        "paper": "toy", "experiment": "good",
-        "notebook": run.notebook, "profile": "quick", "parameters": parameters, "datasets": {},
-        "results": [], "wall_seconds": 3.0, "cpu_seconds": 3.0, "peak_memory_bytes": 1,
-        "gpu_peak_memory_bytes": None, "device": "Toy processor", "threads": 1,
-        "versions": versions(), "git_commit": None, "git_dirty": None, "started": started,
-        "status": "ok", "error": None, "executed": run.executed,
-    }  # fmt: skip
+    record = make_record(
+        key=record_key(run_key(run, root), {}), method_versions={}, cell=run.cell,
+        experiment="good", notebook=run.notebook, profile="quick", parameters=parameters,
+        datasets={}, results=[], wall_seconds=3.0, device="Toy processor",
+        versions=versions(), started=started, executed=run.executed,
+    )  # fmt: skip
     save_sources(run.executed, {}, root)
     write(root / run.executed, notebook(outputs, "Older prose.", injected=f"x = {x}"))
     records.save_record(record | changes, root)
@@ -273,7 +268,7 @@ def test_a_warning_of_the_build_is_an_error_that_quotes_it(project):
 
 
 def test_the_committed_figures_and_scripts_are_small():
-    root = build.Path(__file__).resolve().parents[1]
+    root = build.Path(__file__).resolve().parents[2]
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "book"],
         cwd=root, capture_output=True, text=True, check=True,

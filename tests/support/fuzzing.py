@@ -5,10 +5,14 @@
 """
 
 import copy
+import json
 import os
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from mvlib.records.recorder import RESULTS_MIME
 
 _WANTED = int(os.environ.get("MVLIB_FUZZ", "0"))
 _LONGEST_MESSAGE = 4000
@@ -137,3 +141,96 @@ def assert_clear(error, *names):
     assert 15 < len(message) < _LONGEST_MESSAGE, message[:300]
     assert len(message.splitlines()) == 1, message[:300]
     assert any(name in message for name in names), (names, message[:300])
+
+
+PAYLOAD = {"paper": "toy", "experiment": "method", "profile": "quick", "results": []}
+NOTEBOOK = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {"kernelspec": {"name": "python3"}},
+    "cells": [
+        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Toy"},
+        {
+            "cell_type": "code",
+            "id": "b",
+            "metadata": {"tags": ["parameters"]},
+            "source": ["profile = 'quick'\n", "x = [1, 2]"],
+            "outputs": [],
+            "execution_count": None,
+        },
+        {
+            "cell_type": "code",
+            "id": "c",
+            "metadata": {},
+            "source": "import json\nprint(x)",
+            "outputs": [
+                {
+                    "output_type": "display_data",
+                    "metadata": {},
+                    "data": {"text/plain": "toy", RESULTS_MIME: PAYLOAD},
+                }
+            ],
+            "execution_count": 1,
+        },
+    ],
+}
+PLAN = """
+paper = "toy"
+title = "Toy"
+method = "Toy"
+
+[[experiment]]
+name = "method"
+title = "Method"
+notebook = "notebooks/toy/method.ipynb"
+
+[experiment.quick]
+parameters = { epochs = 3, dataset = "wiki" }
+grid = { ratio = [0.5, 1.0], width = [[8, 4], [2]] }
+seeds = [5, 6]
+expand_seeds = true
+datasets = ["wiki"]
+minutes = { default = 1, wiki = 2 }
+disk_mb = 3
+limit_minutes = 9
+limit_memory_gb = 2.5
+cannot = [{ dataset = "bdgp", reason = "too large" }]
+
+[[experiment]]
+name = "table"
+title = "Table"
+notebook = "notebooks/toy/table.ipynb"
+after = ["method"]
+
+[experiment.full]
+seeds = [1]
+"""
+PUBLISHED = """
+paper = "toy"
+
+[[row]]
+table = "main"
+id = "main-wiki-toy"
+dataset = "wiki"
+method = "Toy"
+setting = { aligned_ratio = 0.5 }
+rule = "last"
+values = { acc = 61.5, nmi = 50.0 }
+digits = 2
+source = "code"
+where = "README"
+caveat = ""
+comparable = false
+reason = "another split"
+
+[[claim]]
+text = "better"
+value = 2.5
+unit = "points"
+source = "abstract"
+where = "abstract"
+unknown = ["of what"]
+"""
+RESULTS = Path(__file__).resolve().parents[2] / "data" / "results" / "smart.jsonl"
+RECORD = json.loads(min(RESULTS.read_bytes().splitlines(), key=len))
+RECORD["results"] = RECORD["results"][:1]
