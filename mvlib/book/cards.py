@@ -38,31 +38,17 @@ _PLACES = {
 
 
 def card_pages(root: str | Path) -> dict[str, str]:
-    """Return the data pages of the book."""
-    pages = {f"book/data/cards/{name}.md": card_page(name, root) for name in all_names()}
-    pages["book/data/index.md"] = (
-        "# Data sets\n\n"
-        "Which sets of several views are there, and what are their views? Each has a card "
-        "with its views, its terms, how to get it and what is easily mistaken. The views "
-        "that are used unless told otherwise are SMART's two; the labels of the first one "
-        "score.\n\n" + sets_table("views", "cards/") + "\n\n## Image sets\n\n"
-        "Which images are clustered with the help of words? Each set has a card with its "
-        "splits, its classes, its preprocessing and how to get it.\n\n"
-        + sets_table("images", "cards/")
-        + "\n\n## Pairs\n\n"
-        "Which sets pair two modalities row by row? Each has a card with its splits, how to "
-        "get it and what is easily mistaken.\n\n" + sets_table("pairs", "cards/") + "\n"
-    )
-    return pages
+    """Return the cards of all data sets."""
+    return {f"book/data/cards/{name}.md": card_page(name, root) for name in all_names()}
 
 
-def sets_table(kind: str, folder: str) -> str:
+def sets_table(kind: str = "views", folder: str = "data/cards") -> str:
     """Return the table of all sets of a kind, linked to their cards in `folder`."""
     rows = []
     for about in map(describe, all_names(kind)):
         comes = "by hand" if about.is_supplied else "fetched"
         shown = [
-            f"[{about.title}]({folder}{about.name}.md)",
+            f"[{about.title}]({folder}/{about.name}.md)",
             f"`{about.name}`",
             "ships with mvlib" if about.embedded else comes,
         ]

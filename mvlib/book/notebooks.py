@@ -8,6 +8,7 @@ from typing import Any
 from mvlib.book.pages import code, describe_parameters
 from mvlib.files import project_root, write_text
 from mvlib.records import load_records, plan_runs, staleness
+from mvlib.records.keys import is_injected, merged_cells
 from mvlib.records.tables import inert
 
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
@@ -59,7 +60,9 @@ def stage_notebook(
 
     page = nbformat.read(notebook, as_version=4)
     if records:
-        page = _merge(page, nbformat.read(root / records[0]["executed"], as_version=4))
+        executed = nbformat.read(root / records[0]["executed"], as_version=4)
+        executed.cells = merged_cells(page, executed) or executed.cells
+        page = executed
     for cell in page.cells:
         for output in cell.get("outputs", []):
             # For the runner, not for the reader.
@@ -73,31 +76,6 @@ def stage_notebook(
     page.cells.insert(place + 1, _origin(records))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target)
-
-
-def _merge(committed: Any, executed: Any) -> Any:
-    """Return the committed prose with the executed code cells and their outputs."""
-    ran = [cell for cell in executed.cells if cell.cell_type == "code"]
-    own = [cell for cell in ran if not _is_injected(cell)]
-    sources = [cell.source for cell in committed.cells if cell.cell_type == "code"]
-    if [cell.source for cell in own] != sources:
-        return executed
-    cells: list[Any] = []
-    for cell in committed.cells:
-        if cell.cell_type != "code":
-            cells.append(cell)
-            continue
-        while _is_injected(ran[0]):
-            cells.append(ran.pop(0))
-        done = ran.pop(0)
-        done.metadata = cell.metadata
-        cells.append(done)
-    executed.cells = cells
-    return executed
-
-
-def _is_injected(cell: Any) -> bool:
-    return "injected-parameters" in cell.metadata.get("tags", [])
 
 
 def _first_heading(cells: list[Any]) -> int:
@@ -134,7 +112,7 @@ def _origin(records: list[dict[str, Any]]) -> Any:
 
 
 def _hide_injected(cell: Any) -> None:
-    if _is_injected(cell):
+    if is_injected(cell):
         cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
 
 
@@ -173,8 +151,7 @@ def store_outputs(root: Path | None = None) -> list[Path]:
         ran = [
             cell
             for cell in executed.cells
-            if cell.cell_type == "code"
-            and "injected-parameters" not in cell.metadata.get("tags", [])
+            if cell.cell_type == "code" and not is_injected(cell)
         ]
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
         if [cell.source for cell in code] != [cell.source for cell in ran]:

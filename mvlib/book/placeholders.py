@@ -42,7 +42,8 @@ def fill(text: str, root: str | Path) -> str:
     without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
     words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
-    `smart_parts EXPERIMENT`, what the chapter's records say; `datasets`, one line a set;
+    `smart_parts EXPERIMENT`, what the chapter's records say; `datasets [KIND FOLDER]`, one line
+    a set, linked to the card in a folder;
     `methods`, the catalogue by task;
     `benchmarks FILE`, the ratios that one file of benchmarks has measured; `faults`, what was
     broken on purpose and what happened; `unpinned`, the sets whose files have no known
@@ -334,7 +335,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
     "claims": _claims,
     "compared": _compared,
-    "datasets": lambda root: sets_table("views", "data/cards/"),
+    "datasets": lambda root, *place: sets_table(*place),
     "faults": _faults,
     "methods": _methods,
     "published": _published,

@@ -6,7 +6,6 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,24 +19,13 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _LINE = re.compile(r"^ *(\S.* = \S.*?)  \(([A-Z][\w-]+), ([^()]+)\)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class PublicName:
-    """One name that a room exports."""
-
-    name: str
-    room: str
-    module: str
-    kind: str
-    comment: str = ""
-
-
 def api_pages() -> dict[str, str]:
     """Return the pages of the API reference."""
     rooms = public_names()
     pages = {f"book/api/rooms/{_page_name(room)}.md": _room_page(room) for room in rooms}
     lines = []
     for room, names in rooms.items():
-        listed = ", ".join(f"`{name.name}`" for name in names)
+        listed = ", ".join(f"`{name}`" for name in names)
         link = f"[`{room}`](rooms/{_page_name(room)}.md)"
         lines.append(f"{link}\n: {_summary(room)}\n\n  {listed}\n")
     body = "\n".join(lines)
@@ -50,8 +38,8 @@ def api_pages() -> dict[str, str]:
 
 
 @cache
-def public_names() -> dict[str, tuple[PublicName, ...]]:
-    """Return what each room exports, without importing any heavy module."""
+def public_names() -> dict[str, dict[str, str]]:
+    """Return what each room exports, and from which module, without loading that."""
     found = [
         ".".join(("mvlib", *path.parent.relative_to(_PACKAGE).parts))
         for path in _PACKAGE.glob("*/**/__init__.py")
@@ -63,9 +51,7 @@ def public_names() -> dict[str, tuple[PublicName, ...]]:
         if exports is None:
             exports = dict.fromkeys(getattr(package, "__all__", ()), room)
         if exports:
-            rooms[room] = tuple(
-                _public_name(room, name, module) for name, module in exports.items()
-            )
+            rooms[room] = exports
     return rooms
 
 
@@ -88,24 +74,27 @@ def _rooms() -> list[str]:
     return [room.strip() for layer in layers for room in layer.split("|")]
 
 
-def _public_name(room: str, name: str, module: str) -> PublicName:
+def _entry(room: str, name: str, module: str) -> str:
+    """Return what stands under the name of something that a room exports."""
+    full = f"{room}.{name}"
     node, source = _definition(module, name)
     if isinstance(node, ast.ClassDef):
         bases = [ast.unparse(base) for base in node.bases]
-        kind = (
-            "exception" if any(b.endswith(("Error", "Exception")) for b in bases) else "class"
+        raised = any(base.endswith(("Error", "Exception")) for base in bases)
+        body = (
+            f".. autoexception:: {full}" if raised else f".. autoclass:: {full}\n   :members:"
         )
-        return PublicName(name, room, module, kind)
-    if isinstance(node, ast.FunctionDef):
-        return PublicName(name, room, module, "function")
-    if isinstance(node, ast.Assign | ast.AnnAssign):
-        return PublicName(name, room, module, "data", _comment_above(source, node.lineno))
-    exports = getattr(import_module(module), "_EXPORTS", {})
-    if name in exports:
-        return _public_name(room, name, exports[name])
-    if module.rpartition(".")[2] == name:
-        return PublicName(name, room, module, "module")
-    raise ValueError(f"{room} exports {name}, which {module} does not define")
+    elif isinstance(node, ast.FunctionDef):
+        body = f".. autofunction:: {full}"
+    elif node is not None:
+        body = f".. py:data:: {full}\n\n   {_comment_above(source, node.lineno)}"
+    elif name in (exports := getattr(import_module(module), "_EXPORTS", {})):
+        return _entry(room, name, exports[name])
+    elif module.rpartition(".")[2] == name:
+        return f"A room of its own: [`{module}`]({_page_name(module)}.md)."
+    else:
+        raise ValueError(f"{room} exports {name}, which {module} does not define")
+    return f"```{{eval-rst}}\n{body}\n```"
 
 
 def _definition(module: str, name: str) -> tuple[ast.stmt | None, str]:
@@ -132,28 +121,12 @@ def _comment_above(source: str, line: int) -> str:
 
 def _room_page(room: str) -> str:
     parent = room.rpartition(".")[0]
-    outer = {name.name for name in public_names().get(parent, ()) if name.kind != "module"}
+    outer = public_names().get(parent, ())
     parts = [f"({_page_name(room)})=", f"# {room}", _description(room)]
-    for name in public_names()[room]:
-        parts.append(f"## {name.name}")
-        if name.name in outer:
-            parts.append(f"See {{py:obj}}`{parent}.{name.name}`.")
-        elif name.kind == "module":
-            parts.append(f"A room of its own: [`{name.module}`]({_page_name(name.module)}.md).")
-        else:
-            parts.append(_directive(name))
+    for name, module in public_names()[room].items():
+        other = f"See {{py:obj}}`{parent}.{name}`."
+        parts += [f"## {name}", other if name in outer else _entry(room, name, module)]
     return "\n\n".join(parts) + "\n"
-
-
-def _directive(name: PublicName) -> str:
-    full = f"{name.room}.{name.name}"
-    if name.kind == "data":
-        body = f".. py:data:: {full}\n\n   {name.comment}"
-    else:
-        body = f".. auto{name.kind}:: {full}"
-        if name.kind == "class":
-            body += "\n   :members:"
-    return f"```{{eval-rst}}\n{body}\n```"
 
 
 def _description(room: str) -> str:

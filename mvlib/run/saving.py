@@ -14,7 +14,7 @@ from typing import Any
 
 from mvlib.files import check_list, read_json, replacing, shorten, write_text
 from mvlib.records import provenance
-from mvlib.records.keys import code_cells, data_checksums, record_key, run_key
+from mvlib.records.keys import code_cells, data_checksums, merged_cells, record_key, run_key
 from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import RESULTS_MIME
@@ -210,20 +210,10 @@ def refresh_prose(run: PlannedRun, root: Path) -> None:
     except (OSError, ValueError):
         # Those who show it say so.
         return
-    ran = [cell for cell in done["cells"] if cell["cell_type"] == "code"]
-    cells: list[Any] = []
-    for cell in source["cells"]:
-        if cell["cell_type"] != "code":
-            cells.append(cell)
-            continue
-        while ran and _is_injected(ran[0]):
-            cells.append(ran.pop(0))
-        if not ran:
-            return
-        cells.append(ran.pop(0))
-    if [_text(cell) for cell in cells] == [_text(cell) for cell in done["cells"]]:
+    cells = merged_cells(source, done)
+    if cells is None or [*map(_text, cells)] == [*map(_text, done["cells"])]:
         return
-    done["cells"] = cells + ran
+    done["cells"] = cells
     write_text(executed, json.dumps(done, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -234,10 +224,6 @@ def _read_notebook(path: Path) -> dict[str, Any]:
         if not isinstance(cell.get("source"), str):
             check_list(f"{path.name}: cells/{number}/source", cell.get("source"), str)
     return content
-
-
-def _is_injected(cell: Mapping[str, Any]) -> bool:
-    return "injected-parameters" in cell.get("metadata", {}).get("tags", [])
 
 
 def _text(cell: Mapping[str, Any]) -> tuple[str, str]:

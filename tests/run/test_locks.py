@@ -14,6 +14,7 @@ from projects import (
     start_python,
     toy_project,
     wait_for,
+    words,
 )
 
 from mvlib.records import load_records, plan_runs
@@ -38,10 +39,6 @@ def run_beside(root, stub, summaries, **options):
     thread = threading.Thread(target=work)
     thread.start()
     return thread
-
-
-def words(summary):
-    return [outcome.word for outcome in summary.outcomes]
 
 
 def seeds(*stubs):

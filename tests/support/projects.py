@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from mvlib.records import plan_runs, save_record
+from mvlib.run import run_all
 from mvlib.run.saving import lost, make_record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -320,6 +321,17 @@ class Stub:
 
     def shutdown(self, stop):
         raise AssertionError("the caller's engine is the caller's to end")
+
+
+def run_with(root, stub, profile="full", **options):
+    """Run what a stub's project plans, through the stub."""
+    runs = plan_runs(profile, root=root)
+    return run_all(runs, jobs=1, root=root, engine=stub, **options)
+
+
+def words(summary):
+    """Return how each run of a summary ended, in a word."""
+    return [outcome.word for outcome in summary.outcomes]
 
 
 def save_many(root, first, count=40):
