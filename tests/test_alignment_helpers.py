@@ -17,13 +17,14 @@ from mvlib.papers.set_clip_tables import (
     with_chance,
 )
 from mvlib.records import Recorder, paired_comparisons
-from mvlib.tasks import modality_problems as problems
-from mvlib.tasks.modality_problems import AlignmentProblem, alignment_problem
-from mvlib.tasks.modality_runs import (
+from mvlib.tasks import modalities as problems
+from mvlib.tasks.modalities import (
     DISJOINT,
     INDEPENDENT,
     SAME,
+    AlignmentProblem,
     alignment_measures,
+    alignment_problem,
     network,
     record_alignment,
     run_draws,

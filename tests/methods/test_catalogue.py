@@ -11,8 +11,7 @@ import pytest
 
 from mvlib import methods
 from mvlib.methods import MvCLN
-from mvlib.methods.catalogue import CATALOGUE, TASKS, VIEWS, find, load
-from mvlib.methods.versions import VERSIONS
+from mvlib.methods.catalogue import CATALOGUE, TASKS, VERSIONS, VIEWS, find, load
 from mvlib.records import versions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +34,7 @@ SEEN = """
 from pathlib import Path
 import mvlib
 from mvlib.book.placeholders import fill
-from mvlib.methods.versions import VERSIONS
+from mvlib.methods.catalogue import VERSIONS
 from mvlib.records import versions
 root = Path.cwd()
 assert Path(mvlib.__file__).is_relative_to(root)
