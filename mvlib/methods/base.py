@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ from mvlib.check import (
     check_view,
     check_views,
 )
-from mvlib.methods.training import resolve_seed
+from mvlib.methods.training import RandomState, resolve_seed
 from mvlib.ops.device import resolve_device
 from mvlib.ops.kmeans import cosine_kmeans
 from mvlib.ops.nearest import top_k
@@ -136,11 +137,16 @@ class Clustering(ClusterMixin, BaseEstimator):
             delattr(self, name)
 
 
+@dataclass(eq=False, repr=False)
 class ViewClustering(Clustering):
     """Clustering of views of the same things, whose rows are partners, in part or not.
 
     A method gives `_fit`, and in `_min_views` how many views it needs.
     """
+
+    n_clusters: int
+    _: KW_ONLY
+    random_state: RandomState = None
 
     _min_views: ClassVar[int] = 1
 
@@ -201,6 +207,7 @@ def kmeans_labels(X: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     return found.labels_.astype(np.int64)
 
 
+@dataclass(eq=False, repr=False)
 class ModalityAlignment(Clustering):
     """`fit(Xs, pairs=)`, then `transform`, `retrieve`, `labels_`, `embedding_`.
 
@@ -216,6 +223,10 @@ class ModalityAlignment(Clustering):
     n_features_in_ : list of two int
         Widths of the modalities.
     """
+
+    n_clusters: int | None = None
+    _: KW_ONLY
+    random_state: RandomState = None
 
     _bounds: ClassVar[Mapping[str, Bound]] = {"n_clusters": optional(whole())}
 

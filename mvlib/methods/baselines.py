@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def prepared_rows(Xs: Sequence[np.ndarray], rows: str) -> list[np.ndarray]:
     return [normalize(X) for X in Xs] if rows == "unit" else list(Xs)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class KMeansView(ViewClustering):
     """k-means of one view, the others unseen: alignment cannot change it.
 
@@ -60,18 +62,10 @@ class KMeansView(ViewClustering):
         The view that was clustered.
     """
 
-    _bounds = {"view": whole(0), "rows": choice(ROWS)}
+    view: int = 0
+    rows: str = "as given"
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        view: int = 0,
-        rows: str = "as given",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.view, self.rows = n_clusters, view, rows
-        self.random_state = random_state
+    _bounds = {"view": whole(0), "rows": choice(ROWS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         check_number("view", self.view, high=len(views) - 1)
@@ -79,6 +73,7 @@ class KMeansView(ViewClustering):
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class KMeansConcatenation(ViewClustering):
     """k-means of the views side by side, row i beside row i whether partners or not.
 
@@ -99,18 +94,16 @@ class KMeansConcatenation(ViewClustering):
         The concatenation.
     """
 
-    _bounds = {"rows": choice(ROWS)}
+    rows: str = "as given"
 
-    def __init__(
-        self, n_clusters: int, *, rows: str = "as given", random_state: RandomState = None
-    ):
-        self.n_clusters, self.rows, self.random_state = n_clusters, rows, random_state
+    _bounds = {"rows": choice(ROWS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         self.embedding_ = np.hstack(prepared_rows(views, self.rows))
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SpectralConcatenation(ViewClustering):
     """Spectral clustering of a nearest-neighbour graph of the views side by side.
 
@@ -145,20 +138,10 @@ class SpectralConcatenation(ViewClustering):
     solver is LOBPCG, a block method.
     """
 
-    _bounds = {"n_neighbors": whole(), "rows": choice(ROWS)}
+    n_neighbors: int = 10
+    rows: str = "as given"
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        n_neighbors: int = 10,
-        rows: str = "as given",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters = n_clusters
-        self.n_neighbors = n_neighbors
-        self.rows = rows
-        self.random_state = random_state
+    _bounds = {"n_neighbors": whole(), "rows": choice(ROWS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         n = len(views[0])
@@ -189,6 +172,7 @@ class SpectralConcatenation(ViewClustering):
             self.labels_ = spectral.fit_predict(graph).astype(np.int64)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class AutoencoderKMeans(ViewClustering):
     """SMART's auto-encoders with L_rec alone, then k-means of the joined embeddings.
 
@@ -214,16 +198,9 @@ class AutoencoderKMeans(ViewClustering):
         As SMART's.
     """
 
-    _min_views = 2
+    settings: dict[str, Any] | None = None
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        settings: dict[str, Any] | None = None,
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.settings, self.random_state = n_clusters, settings, random_state
+    _min_views = 2
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         settings = dict(self.settings or {}) | {"lambda1": 0.0, "lambda2": 0.0}

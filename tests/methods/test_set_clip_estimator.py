@@ -8,7 +8,7 @@ from torch import nn
 
 from mvlib import SetCLIP
 from mvlib.methods.set_clip import Objective, estimator
-from mvlib.methods.set_clip.estimator import draw_epoch, plan_batches
+from mvlib.methods.set_clip.batches import draw_epoch, plan_batches
 from mvlib.methods.set_clip.network import Branch, ProjectionHead
 from mvlib.metrics import accuracy, retrieval_scores
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -26,7 +27,7 @@ from mvlib.methods.smart.equations import (
     threshold_rule,
 )
 from mvlib.methods.smart.network import LINEAR, SMARTNetwork, embed_rows
-from mvlib.methods.training import RandomState, batches, run, seeded
+from mvlib.methods.training import batches, run, seeded
 from mvlib.ops.contingency import contingency_table, matched_accuracy
 from mvlib.ops.device import PRECISIONS, resolve_device
 from mvlib.ops.kmeans import INITS, cosine_kmeans
@@ -76,6 +77,7 @@ def _check_start(name: str, start: Any) -> None:
     check_number(f"{name}' n_init", start[1], low=1, integer=True)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SMART(ViewClustering):
     """Semantic matching contrastive learning for partially view-aligned clustering.
 
@@ -188,6 +190,28 @@ class SMART(ViewClustering):
     >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
     """
 
+    embedding_dim: int = 30
+    hidden_dims: Sequence[int] = (2000, 2000, 2000)
+    epochs: int = 500
+    batch_size: int = 2000
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    temperature: float = 1.0
+    lambda1: float = 10.0
+    lambda2: float = 1.0
+    threshold: str | float = "mean-std"
+    vda_terms: Sequence[str] = VDA_TERMS
+    selection: str = "last"
+    features: str = "eval"
+    track: Sequence[str] = ()
+    track_starts: Sequence[tuple[str, int]] = ()
+    init: str = "draws"
+    n_init: int = 1
+    graph_batch_size: int | None = None
+    weight_init: str = "torch"
+    precision: str = "float32"
+    device: str = "auto"
+
     _min_views = 2
     _bounds = {
         **dict.fromkeys(("epochs", "n_init"), whole()),
@@ -206,57 +230,6 @@ class SMART(ViewClustering):
         "weight_init": choice(LINEAR),
         "precision": choice(PRECISIONS),
     }
-
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        embedding_dim: int = 30,
-        hidden_dims: Sequence[int] = (2000, 2000, 2000),
-        epochs: int = 500,
-        batch_size: int = 2000,
-        learning_rate: float = 1e-4,
-        weight_decay: float = 0.01,
-        temperature: float = 1.0,
-        lambda1: float = 10.0,
-        lambda2: float = 1.0,
-        threshold: str | float = "mean-std",
-        vda_terms: Sequence[str] = VDA_TERMS,
-        selection: str = "last",
-        features: str = "eval",
-        track: Sequence[str] = (),
-        track_starts: Sequence[tuple[str, int]] = (),
-        init: str = "draws",
-        n_init: int = 1,
-        graph_batch_size: int | None = None,
-        weight_init: str = "torch",
-        precision: str = "float32",
-        device: str = "auto",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters = n_clusters
-        self.embedding_dim = embedding_dim
-        self.hidden_dims = hidden_dims
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.temperature = temperature
-        self.lambda1 = lambda1
-        self.lambda2 = lambda2
-        self.threshold = threshold
-        self.vda_terms = vda_terms
-        self.selection = selection
-        self.features = features
-        self.track = track
-        self.track_starts = track_starts
-        self.init = init
-        self.n_init = n_init
-        self.graph_batch_size = graph_batch_size
-        self.weight_init = weight_init
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
 
     @staticmethod
     def paper_settings(dataset: str) -> dict[str, Any]:
