@@ -20,7 +20,7 @@ from mvlib.methods import (
     match_rows,
 )
 from mvlib.methods.catalogue import CATALOGUE, VIEWS, find, load
-from mvlib.methods.smart.estimator import replaces
+from mvlib.methods.smart.training import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
 from mvlib.ops import cosine_kmeans, resolve_device
 from mvlib.records.recorder import COMMITTED_PROFILES, Recorder
