@@ -142,6 +142,22 @@ class ViewClustering(Clustering):
     """Clustering of views of the same things, whose rows are partners, in part or not.
 
     A method gives `_fit`, and in `_min_views` how many views it needs.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    random_state : int, Generator, RandomState, optional
+        As in `Clustering`.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each row of view 1.
+    embedding_ : ndarray of shape (n_samples, embedding_dim)
+        What was clustered.
+    n_features_in_ : list of int
+        Widths of the views.
     """
 
     n_clusters: int

@@ -90,13 +90,7 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
 def resolve_seed(random_state: RandomState) -> int:
-    """Return a seed from 0 to 2**32 - 1: the one given, or drawn from a generator, or new.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these.
-    """
+    """Return a seed: the one given, from 0 to 2**32 - 1, or drawn from a generator, or new."""
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(random_state, np.random.Generator):
@@ -129,20 +123,7 @@ def batches(
 ) -> list[torch.Tensor | slice]:
     """Split the rows of an epoch into batches, shuffled unless there is only one.
 
-    Parameters
-    ----------
-    n_samples : int
-        Number of rows.
-    batch_size : int
-        Rows in a batch. A last batch of one row, which batch normalisation cannot take,
-        joins the one before.
-    generator : torch.Generator
-        Of the shuffle.
-
-    Returns
-    -------
-    list of Tensor or slice
-        Row numbers of each batch.
+    A last batch of one row, which batch normalisation cannot take, joins the one before.
     """
     if batch_size >= n_samples:
         return [slice(0, n_samples)]

@@ -151,7 +151,8 @@ class SMART(ViewClustering):
     Notes
     -----
     Source: arXiv 2512.15396 and the authors' code. The settings of the paper's data sets
-    come from `paper_settings`; the defaults here are those of any other data set.
+    come from `paper_settings`; the defaults here are those of any other data set. The paper
+    scales each view to [0, 1] as one block (`mvlib.data.min_max_scale`).
 
     *Deviations*. The paper stops at two views: with more, view 1 is matched to each other
     view, and L_vda and L_smc are means over these pairs. A batch without aligned rows has no
