@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
 from torch import nn
 
 from mvlib import SetCLIP
@@ -56,27 +55,6 @@ def test_fit_predict_finds_clusters_of_rows_of_both_modalities(views):
     assert accuracy(y, model.fit_predict(views, paired=some(64, 32))) > 0.8
     assert [len(part) for part in model.labels_by_modality_] == [64, 64]
     assert accuracy(y, model.labels_by_modality_[1]) > 0.8
-
-
-def test_same_seed_gives_the_same_fit_and_another_seed_another(views):
-    models = [
-        SetCLIP(3, **SMALL | {"random_state": seed}).fit(views, paired=some(64, 9))
-        for seed in (0, 0, 1)
-    ]
-    assert np.array_equal(models[0].labels_, models[1].labels_)
-    assert np.array_equal(models[0].embedding_, models[1].embedding_)
-    assert not np.array_equal(models[0].embedding_, models[2].embedding_)
-    assert clone(models[0]).get_params()["random_state"] == 0
-
-
-def test_fitting_leaves_the_global_random_generators_alone(views):
-    torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002
-    expected = torch.rand(1), np.random.rand()  # noqa: NPY002
-    torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002
-    SetCLIP(**SMALL | {"n_epochs": 1}).fit(views)
-    assert (torch.rand(1), np.random.rand()) == expected  # noqa: NPY002
 
 
 def test_history_holds_each_loss_and_nothing_for_those_without_weight_or_pairs(views):
