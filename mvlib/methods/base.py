@@ -147,7 +147,7 @@ class ViewClustering(Clustering):
     ----------
     n_clusters : int
         Number of clusters.
-    random_state : int, Generator, RandomState, optional
+    device, random_state
         As in `Clustering`.
 
     Attributes
@@ -227,8 +227,15 @@ def kmeans_labels(X: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
 class ModalityAlignment(Clustering):
     """`fit(Xs, pairs=)`, then `transform`, `retrieve`, `labels_`, `embedding_`.
 
-    A method gives `_fit` and `_embed`. The clusters, if `n_clusters` is given, are those of
-    cosine k-means, the best of ten starts, of the rows of both modalities together.
+    A method gives `_fit` and `_embed`. The clusters are those of cosine k-means, the best of
+    ten starts, of the rows of both modalities together.
+
+    Parameters
+    ----------
+    n_clusters : int, optional
+        Number of clusters in the shared space. None: `fit` makes none.
+    random_state : int, Generator, RandomState, optional
+        As in `Clustering`.
 
     Attributes
     ----------
@@ -308,7 +315,7 @@ class ModalityAlignment(Clustering):
         """
         if self.n_clusters is None:
             raise ValueError("n_clusters=None: expected a number of clusters to predict")
-        return self.fit(Xs, paired=paired, pairs=pairs).labels_
+        return self.fit(Xs, y, paired=paired, pairs=pairs).labels_
 
     def transform(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         """Return the embeddings of any rows of both modalities.

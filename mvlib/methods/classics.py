@@ -35,15 +35,13 @@ class CCA(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     n_components : int, optional
         Canonical directions; by default 256, or what the pairs and the widths allow.
     regularization : float, default=0.1
         Ridge on each covariance, as a multiple of its mean variance. With more features than
         pairs every direction can be correlated perfectly: without a ridge nothing is learnt.
-    random_state : int, optional
-        Seed of k-means.
 
     Attributes
     ----------
@@ -86,13 +84,11 @@ class Procrustes(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     n_components : int, optional
         Principal components, from all rows, that each modality is brought down to, since a
         rotation needs one width; by default 256, or what the rows and widths allow.
-    random_state : int, optional
-        Seed of k-means.
 
     Attributes
     ----------
@@ -128,16 +124,14 @@ class GromovWasserstein(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     n_components : int, optional
         As in `Procrustes`.
     max_rows : int, default=500
         Rows drawn of each modality, since an iteration costs their number cubed.
     max_iter : int, default=200
         Bound on the iterations.
-    random_state : int, optional
-        Seed of the draw and of k-means.
 
     Attributes
     ----------
@@ -191,12 +185,10 @@ class Chance(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     embedding_dim : int, default=256
         Width of the embeddings.
-    random_state : int, optional
-        Seed of the rows, whatever they hold.
 
     Attributes
     ----------

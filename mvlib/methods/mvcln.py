@@ -155,8 +155,8 @@ class MvCLN(ViewClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, device, random_state
+        As in every clustering of views.
     embedding_dim : int, default=10
         Width of the embeddings.
     hidden_dims : sequence of int, default=(1024, 1024, 1024)
@@ -184,10 +184,6 @@ class MvCLN(ViewClustering):
         fewer wrong rows to choose from. From the number of rows on, all are matched at once.
     keep_pairs : bool, default=False
         Whether aligned rows keep their partner, and only the others are matched.
-    device : str, default="auto"
-        "auto" takes a GPU if there is one.
-    random_state : int, optional
-        Seed of initialisation, negatives, batches, dropout, matching batches and k-means.
 
     Attributes
     ----------
@@ -205,8 +201,6 @@ class MvCLN(ViewClustering):
         m.
     network_ : ModuleList
         The two encoders, in evaluation mode, as they were after the last epoch.
-    n_features_in_ : list of int
-        Widths of the views.
 
     Notes
     -----

@@ -27,34 +27,13 @@ def run(
     after_epoch: Callable[[int, dict[str, float]], Mapping[str, Any]] | None = None,
     name: str = "",
 ) -> dict[str, np.ndarray]:
-    """Lower a loss batch by batch, and record its means.
+    """Lower a loss batch by batch; return for each epoch the mean of "loss" and of `parts`.
 
-    Parameters
-    ----------
-    epochs : int
-        How many.
-    batches : callable
-        Gives the batches of an epoch, drawn anew or not.
-    step : callable
-        Takes a batch to its losses, Tensors of shape (): "loss", which is minimised, and
-        `parts` that are recorded beside it.
-    network : Module
-        In training mode at the start of each epoch.
-    optimizer : Optimizer
-        Of the network.
-    parts : sequence of str
-        What is recorded. A part that a batch does not have makes the epoch's mean NaN.
-    share : callable
-        What a batch counts in the means; by default each the same.
-    after_epoch : callable, optional
-        Takes the epoch's number, from 0, and its means, and gives what else to record of it.
-    name : str
-        For the progress bar.
-
-    Returns
-    -------
-    dict of str to ndarray
-        A value an epoch: "loss", the parts, and what `after_epoch` gave.
+    `batches` gives the batches of an epoch, and `step` takes one to its losses, Tensors of
+    shape (): "loss", which is minimised, and `parts` beside it. A part that a batch does not
+    have makes the epoch's mean NaN. `share` says what a batch counts in the means; by default
+    each the same. `after_epoch` takes the epoch's number, from 0, and its means, and gives what
+    else to record. The network is in training mode at the start of each epoch.
 
     Raises
     ------

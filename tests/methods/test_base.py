@@ -98,6 +98,8 @@ def test_flags_are_not_taken_for_labels_nor_labels_for_flags(model):
     flags = np.arange(40) < 20
     with pytest.raises(ValueError, match="y holds booleans: .* by name, (aligned|paired)="):
         model.fit(XS, flags)
+    with pytest.raises(ValueError, match="y holds booleans"):
+        model.fit_predict(XS, flags)
     with pytest.raises(TypeError):
         model.fit(XS, None, flags)
 

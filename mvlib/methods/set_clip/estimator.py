@@ -61,8 +61,8 @@ class SetCLIP(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space. None: `fit` makes none.
+    n_clusters, device, random_state
+        As in every alignment of two modalities.
     weights : mapping of str to float, optional
         Of the losses "contrast_1", "contrast_2" (inside the first and second modality),
         "sdd", "mmd", "clip" and "pseudo_label" (S-CLIP's, not part of Set-CLIP); a name left
@@ -115,10 +115,6 @@ class SetCLIP(ModalityAlignment):
     plateau : {"epoch", "last_batch"}, default="epoch"
         Which loss that is: the mean of an epoch, or as in the authors' code that of its last
         batch alone.
-    device : str, default="auto"
-        "auto" takes a GPU if there is one.
-    random_state : int, optional
-        Seed of first weights, batches, dropout, views and k-means.
 
     Attributes
     ----------
@@ -240,13 +236,8 @@ class SetCLIP(ModalityAlignment):
     def clip_only(cls, n_clusters: int | None = None, **parameters: Any) -> SetCLIP:
         """Return the floor that learns from the pairs alone, by CLIP's loss.
 
-        Parameters
-        ----------
-        n_clusters : int, optional
-            Number of clusters.
-        **parameters
-            Further ones of `SetCLIP`. An epoch has as many steps as there, all on batches of
-            pairs.
+        An epoch has as many steps as that of `SetCLIP`, whose parameters are taken, all on
+        batches of pairs.
         """
         size = parameters.get("batch_size", 64)
         fixed = {"weights": {"clip": 1.0}, "pairs_per_batch": size}
@@ -256,12 +247,7 @@ class SetCLIP(ModalityAlignment):
     def s_clip(cls, n_clusters: int | None = None, **parameters: Any) -> SetCLIP:
         """Return S-CLIP's idea in the same frame: captions for images that have none.
 
-        Parameters
-        ----------
-        n_clusters : int, optional
-            Number of clusters.
-        **parameters
-            Further ones of `SetCLIP`.
+        The parameters are those of `SetCLIP`.
 
         Notes
         -----

@@ -66,8 +66,8 @@ def correlation_matrix(Z_a: torch.Tensor, Z_b: torch.Tensor, offset: int = 0) ->
 
     C_ab = Z^_a Z^_b^T / (d - 1) + 1e-5 I  (SMART, as coded)
 
-    Rows are standardised. The paper calls it a covariance; it compares samples, not
-    dimensions.
+    Rows are standardised; the 1e-5 is added where row and partner meet. The paper calls it a
+    covariance; it compares samples, not dimensions.
 
     Parameters
     ----------
@@ -75,11 +75,6 @@ def correlation_matrix(Z_a: torch.Tensor, Z_b: torch.Tensor, offset: int = 0) ->
         Embeddings of one view, and of another or the same.
     offset : int, default=0
         The column that the first row's own partner stands in, for a block of rows.
-
-    Returns
-    -------
-    Tensor of shape (n_a, n_b)
-        Entries from -1 to 1. The 1e-5 is added where row and partner meet.
     """
     matrix = standardize_rows(Z_a) @ standardize_rows(Z_b).T / (Z_a.shape[1] - 1)
     matrix.diagonal(offset).add_(EPSILON)
@@ -281,6 +276,9 @@ def semantic_matching_loss(
 
     L_smc = -mean_i log(sum_j W_ij e_ij / sum_j e_ij), e = exp(H1 H2^T/tau)  (SMART, as coded)
 
+    It goes from view 1 to the other only, over all rows, and can be negative: the rows of W do
+    not sum to 1 (both as in the authors' code).
+
     Parameters
     ----------
     H_1, H_2 : Tensor of shape (n_samples, embedding_dim)
@@ -289,12 +287,6 @@ def semantic_matching_loss(
         As `semantic_graph` gives it.
     temperature : float
         tau.
-
-    Returns
-    -------
-    Tensor of shape ()
-        L_smc. It goes from view 1 to the other only, over all rows, and can be negative:
-        the rows of W do not sum to 1 (both as in the authors' code).
     """
     logits = H_1 @ H_2.T / temperature
     shift = logits.detach().amax(dim=1, keepdim=True)

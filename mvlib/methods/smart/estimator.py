@@ -73,8 +73,8 @@ class SMART(ViewClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, device, random_state
+        As in every clustering of views.
     embedding_dim : int, default=30
         d, width of the embeddings.
     hidden_dims : sequence of int, default=(2000, 2000, 2000)
@@ -124,10 +124,6 @@ class SMART(ViewClustering):
         Xavier's uniform ones with biases of 0.
     precision : {"float32", "bfloat16"}, default="float32"
         Of the networks' matrix products in training.
-    device : str, default="auto"
-        "auto" takes a GPU if there is one.
-    random_state : int, optional
-        Seed of initialisation, batches and k-means.
 
     Attributes
     ----------
@@ -145,8 +141,6 @@ class SMART(ViewClustering):
         The epoch that was kept, from 0.
     network_ : SMARTNetwork
         In evaluation mode, as it was after that epoch.
-    n_features_in_ : list of int
-        Widths of the views.
 
     Notes
     -----
