@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from mvlib import SetCLIP
-from mvlib.methods.set_clip import Objective, estimator
-from mvlib.methods.set_clip.batches import draw_epoch, plan_batches
+from mvlib.methods.set_clip import Objective
+from mvlib.methods.set_clip.batches import Batches
 from mvlib.methods.set_clip.network import Branch, ProjectionHead
 from mvlib.metrics import accuracy, retrieval_scores
 
@@ -76,11 +76,9 @@ def test_history_holds_each_loss_and_nothing_for_those_without_weight_or_pairs(v
 def _permuted(monkeypatch, order):
     """Let a fit see rows of modality 2 under new numbers, and the same rows in each batch."""
     whereabouts = torch.from_numpy(np.argsort(order))
-    draw = estimator.draw_epoch
+    draw = Batches.draw
     monkeypatch.setattr(
-        estimator,
-        "draw_epoch",
-        lambda plan, generator: [(a, whereabouts[b]) for a, b in draw(plan, generator)],
+        Batches, "draw", lambda *given: [(a, whereabouts[b]) for a, b in draw(*given)]
     )
 
 
@@ -142,8 +140,8 @@ def test_a_step_on_1024_rows_keeps_less_than_a_gigabyte_for_its_gradient():
 
 def test_no_reshuffle_repeats_the_batches_of_the_first_epoch(views, monkeypatch):
     calls = []
-    draw = estimator.draw_epoch
-    monkeypatch.setattr(estimator, "draw_epoch", lambda *a: calls.append(0) or draw(*a))
+    draw = Batches.draw
+    monkeypatch.setattr(Batches, "draw", lambda *a: calls.append(0) or draw(*a))
     SetCLIP(**SMALL, reshuffle=False).fit(views)
     SetCLIP(**SMALL).fit(views)
     assert len(calls) == 1 + 3
@@ -340,13 +338,13 @@ def diagonal(n):
 
 
 def epoch(plan, seed=0):
-    batches = draw_epoch(plan, torch.Generator().manual_seed(seed))
+    batches = plan.draw(torch.Generator().manual_seed(seed))
     return [tuple(rows.numpy() for rows in batch) for batch in batches]
 
 
 def test_pairs_stand_in_front_in_their_share_and_every_row_is_seen():
     pairs = np.stack([np.arange(30), 119 - np.arange(30)], axis=1)
-    plan = plan_batches((120, 120), pairs, 16)
+    plan = Batches((120, 120), pairs, 16)
     assert (plan.n_paired, plan.n_unpaired, plan.n_steps) == (4, (12, 12), 8)
     known = {tuple(pair) for pair in pairs}
     seen = [set(), set()]
@@ -361,21 +359,21 @@ def test_pairs_stand_in_front_in_their_share_and_every_row_is_seen():
 
 def test_rows_without_a_partner_meet_their_own_only_by_accident():
     n, size = 400, 40
-    plan = plan_batches((n, n), diagonal(0), size)
+    plan = Batches((n, n), diagonal(0), size)
     shared = [
         len(set(first) & set(second)) for s in range(40) for first, second in epoch(plan, s)
     ]
     # Of 40 rows drawn from 400 a tenth are in the other draw by chance.
     assert np.mean(shared) == pytest.approx(size * size / n, rel=0.1)
-    same = plan_batches((n, n), diagonal(0), size, sampling="same_instances")
+    same = Batches((n, n), diagonal(0), size, sampling="same_instances")
     assert all(np.array_equal(first, second) for first, second in epoch(same))
 
 
 def test_same_instances_needs_rows_that_correspond():
     with pytest.raises(ValueError, match="same_instances"):
-        plan_batches((10, 12), diagonal(2), 4, sampling="same_instances")
+        Batches((10, 12), diagonal(2), 4, sampling="same_instances")
     with pytest.raises(ValueError, match="same_instances"):
-        plan_batches((10, 10), np.array([[0, 1]]), 4, sampling="same_instances")
+        Batches((10, 10), np.array([[0, 1]]), 4, sampling="same_instances")
 
 
 @pytest.mark.parametrize(
@@ -394,13 +392,13 @@ def test_same_instances_needs_rows_that_correspond():
     ],
 )
 def test_a_batch_is_divided_between_pairs_and_others(n_pairs, asked, expected):
-    plan = plan_batches((100, 100), diagonal(n_pairs), 16, asked)
+    plan = Batches((100, 100), diagonal(n_pairs), 16, asked)
     assert (plan.n_paired, plan.n_unpaired[0]) == expected
     assert all(len(first) == sum(expected) for first, _ in epoch(plan))
 
 
 def test_a_short_modality_gives_what_it_has():
-    plan = plan_batches((100, 9), diagonal(4), 16)
+    plan = Batches((100, 9), diagonal(4), 16)
     assert (plan.n_paired, plan.n_unpaired) == (2, (14, 5))
     for first, second in epoch(plan):
         assert (len(set(first)), len(set(second))) == (16, 7)
@@ -409,4 +407,4 @@ def test_a_short_modality_gives_what_it_has():
 @pytest.mark.parametrize(("n_pairs", "asked"), [(0, 16), (1, 16)])
 def test_batches_of_pairs_alone_need_two_pairs(n_pairs, asked):
     with pytest.raises(ValueError, match=f"pairs has {n_pairs} rows"):
-        plan_batches((100, 100), diagonal(n_pairs), 16, asked)
+        Batches((100, 100), diagonal(n_pairs), 16, asked)

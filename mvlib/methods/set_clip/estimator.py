@@ -20,7 +20,7 @@ from mvlib.methods.base import (
     real,
     whole,
 )
-from mvlib.methods.set_clip.batches import SAMPLINGS, Batch, draw_epoch, plan_batches
+from mvlib.methods.set_clip.batches import SAMPLINGS, Batch, Batches
 from mvlib.methods.set_clip.equations import (
     BANDWIDTH,
     NINETEEN_BANDWIDTHS,
@@ -270,7 +270,7 @@ class SetCLIP(ModalityAlignment):
             for view, encoder in zip(views, by_modality("encoders", self.encoders), strict=True)
         ]
         objective = self._objective()
-        plan = plan_batches(
+        plan = Batches(
             (len(views[0]), len(views[1])),
             pairs,
             self.batch_size,
@@ -293,7 +293,7 @@ class SetCLIP(ModalityAlignment):
 
             def batches() -> list[Batch]:
                 if self.reshuffle or not drawn:
-                    drawn[:] = draw_epoch(plan, generator)
+                    drawn[:] = plan.draw(generator)
                 return drawn
 
             def step(batch: Batch) -> dict[str, torch.Tensor]:
