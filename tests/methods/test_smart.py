@@ -249,7 +249,6 @@ def test_paper_settings_are_those_of_the_table_and_fit_the_constructor():
         ({"track": ("evl",)}, "track='evl' is unknown. Did you mean 'eval'"),
         ({"vda_terms": ()}, "vda_terms is empty"),
         ({"precision": "half"}, "precision='half' is unknown"),
-        ({"random_state": -1}, "random_state=-1 is out of range"),
         ({"hidden_dims": (0,)}, "hidden_dims=0 is out of range"),
         ({"device": "tpu0"}, "device='tpu0' cannot be used here"),
     ],

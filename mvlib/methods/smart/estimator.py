@@ -300,6 +300,7 @@ class SMART(ViewClustering):
         list of csr_array, each (n_samples, n_samples), float32
             One entry a further view.
         """
+        check_is_fitted(self)
         Xs, aligned = self._rows_
         n = len(aligned)
         Zs, _ = embed_rows(self.network_, Xs, self.precision)
