@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
 from torch import nn
 
 from mvlib import SetCLIP
-from mvlib.methods.set_clip import Objective, estimator
-from mvlib.methods.set_clip.estimator import draw_epoch, plan_batches
+from mvlib.methods.set_clip import Objective
+from mvlib.methods.set_clip.batches import Batches
 from mvlib.methods.set_clip.network import Branch, ProjectionHead
 from mvlib.metrics import accuracy, retrieval_scores
 
@@ -58,27 +57,6 @@ def test_fit_predict_finds_clusters_of_rows_of_both_modalities(views):
     assert accuracy(y, model.labels_by_modality_[1]) > 0.8
 
 
-def test_same_seed_gives_the_same_fit_and_another_seed_another(views):
-    models = [
-        SetCLIP(3, **SMALL | {"random_state": seed}).fit(views, paired=some(64, 9))
-        for seed in (0, 0, 1)
-    ]
-    assert np.array_equal(models[0].labels_, models[1].labels_)
-    assert np.array_equal(models[0].embedding_, models[1].embedding_)
-    assert not np.array_equal(models[0].embedding_, models[2].embedding_)
-    assert clone(models[0]).get_params()["random_state"] == 0
-
-
-def test_fitting_leaves_the_global_random_generators_alone(views):
-    torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002
-    expected = torch.rand(1), np.random.rand()  # noqa: NPY002
-    torch.manual_seed(3)
-    np.random.seed(3)  # noqa: NPY002
-    SetCLIP(**SMALL | {"n_epochs": 1}).fit(views)
-    assert (torch.rand(1), np.random.rand()) == expected  # noqa: NPY002
-
-
 def test_history_holds_each_loss_and_nothing_for_those_without_weight_or_pairs(views):
     history = SetCLIP(**SMALL).fit(views).history_
     assert set(history) == {"loss", "learning_rate", *PARTS}
@@ -98,11 +76,9 @@ def test_history_holds_each_loss_and_nothing_for_those_without_weight_or_pairs(v
 def _permuted(monkeypatch, order):
     """Let a fit see rows of modality 2 under new numbers, and the same rows in each batch."""
     whereabouts = torch.from_numpy(np.argsort(order))
-    draw = estimator.draw_epoch
+    draw = Batches.draw
     monkeypatch.setattr(
-        estimator,
-        "draw_epoch",
-        lambda plan, generator: [(a, whereabouts[b]) for a, b in draw(plan, generator)],
+        Batches, "draw", lambda *given: [(a, whereabouts[b]) for a, b in draw(*given)]
     )
 
 
@@ -164,8 +140,8 @@ def test_a_step_on_1024_rows_keeps_less_than_a_gigabyte_for_its_gradient():
 
 def test_no_reshuffle_repeats_the_batches_of_the_first_epoch(views, monkeypatch):
     calls = []
-    draw = estimator.draw_epoch
-    monkeypatch.setattr(estimator, "draw_epoch", lambda *a: calls.append(0) or draw(*a))
+    draw = Batches.draw
+    monkeypatch.setattr(Batches, "draw", lambda *a: calls.append(0) or draw(*a))
     SetCLIP(**SMALL, reshuffle=False).fit(views)
     SetCLIP(**SMALL).fit(views)
     assert len(calls) == 1 + 3
@@ -311,8 +287,6 @@ NO_PAIRS = np.empty((0, 2), dtype=np.int64)
         ({"mmd_bandwidths": ()}, "mmd_bandwidths is empty"),
         ({"factor": 0.0}, "factor"),
         ({"plateau": "last"}, "plateau='last'"),
-        ({"random_state": -1}, "random_state"),
-        ({"device": "abacus"}, "abacus"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(views, parameters, message):
@@ -362,13 +336,13 @@ def diagonal(n):
 
 
 def epoch(plan, seed=0):
-    batches = draw_epoch(plan, torch.Generator().manual_seed(seed))
+    batches = plan.draw(torch.Generator().manual_seed(seed))
     return [tuple(rows.numpy() for rows in batch) for batch in batches]
 
 
 def test_pairs_stand_in_front_in_their_share_and_every_row_is_seen():
     pairs = np.stack([np.arange(30), 119 - np.arange(30)], axis=1)
-    plan = plan_batches((120, 120), pairs, 16)
+    plan = Batches((120, 120), pairs, 16)
     assert (plan.n_paired, plan.n_unpaired, plan.n_steps) == (4, (12, 12), 8)
     known = {tuple(pair) for pair in pairs}
     seen = [set(), set()]
@@ -383,21 +357,21 @@ def test_pairs_stand_in_front_in_their_share_and_every_row_is_seen():
 
 def test_rows_without_a_partner_meet_their_own_only_by_accident():
     n, size = 400, 40
-    plan = plan_batches((n, n), diagonal(0), size)
+    plan = Batches((n, n), diagonal(0), size)
     shared = [
         len(set(first) & set(second)) for s in range(40) for first, second in epoch(plan, s)
     ]
     # Of 40 rows drawn from 400 a tenth are in the other draw by chance.
     assert np.mean(shared) == pytest.approx(size * size / n, rel=0.1)
-    same = plan_batches((n, n), diagonal(0), size, sampling="same_instances")
+    same = Batches((n, n), diagonal(0), size, sampling="same_instances")
     assert all(np.array_equal(first, second) for first, second in epoch(same))
 
 
 def test_same_instances_needs_rows_that_correspond():
     with pytest.raises(ValueError, match="same_instances"):
-        plan_batches((10, 12), diagonal(2), 4, sampling="same_instances")
+        Batches((10, 12), diagonal(2), 4, sampling="same_instances")
     with pytest.raises(ValueError, match="same_instances"):
-        plan_batches((10, 10), np.array([[0, 1]]), 4, sampling="same_instances")
+        Batches((10, 10), np.array([[0, 1]]), 4, sampling="same_instances")
 
 
 @pytest.mark.parametrize(
@@ -416,13 +390,13 @@ def test_same_instances_needs_rows_that_correspond():
     ],
 )
 def test_a_batch_is_divided_between_pairs_and_others(n_pairs, asked, expected):
-    plan = plan_batches((100, 100), diagonal(n_pairs), 16, asked)
+    plan = Batches((100, 100), diagonal(n_pairs), 16, asked)
     assert (plan.n_paired, plan.n_unpaired[0]) == expected
     assert all(len(first) == sum(expected) for first, _ in epoch(plan))
 
 
 def test_a_short_modality_gives_what_it_has():
-    plan = plan_batches((100, 9), diagonal(4), 16)
+    plan = Batches((100, 9), diagonal(4), 16)
     assert (plan.n_paired, plan.n_unpaired) == (2, (14, 5))
     for first, second in epoch(plan):
         assert (len(set(first)), len(set(second))) == (16, 7)
@@ -431,4 +405,4 @@ def test_a_short_modality_gives_what_it_has():
 @pytest.mark.parametrize(("n_pairs", "asked"), [(0, 16), (1, 16)])
 def test_batches_of_pairs_alone_need_two_pairs(n_pairs, asked):
     with pytest.raises(ValueError, match=f"pairs has {n_pairs} rows"):
-        plan_batches((100, 100), diagonal(n_pairs), 16, asked)
+        Batches((100, 100), diagonal(n_pairs), 16, asked)

@@ -134,7 +134,6 @@ def test_the_clusters_are_those_of_the_best_of_ten_starts():
         (GromovWasserstein(max_rows=1), None, "max_rows"),
         (Chance(embedding_dim=0), None, "embedding_dim"),
         (Chance(200), None, "n_clusters=200"),
-        (Chance(random_state=-1), None, "random_state"),
     ],
 )
 def test_bad_parameters_are_refused_by_name(model, pairs, message):
