@@ -7,6 +7,7 @@ words; the training of clustering heads; names of clusters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.encoders import Encoder, TextBank, load
 from mvlib.methods.base import Bound, Clustering, choice, optional, real, whole
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.training import run
+from mvlib.methods.training import RandomState, run
 from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans, resolve_device, unit_rows
 
 PRECISIONS = ("float32", "float16")
@@ -30,19 +31,35 @@ BLOCK_BYTES = 1 << 26
 
 Block = tuple[slice, torch.Tensor]
 
+# Makes an estimator's `__init__` of its annotated parameters and those of its parents.
+parameters = dataclass(kw_only=True, eq=False, repr=False)
 
+
+@parameters
 class ImageClustering(Clustering):
     """Clustering of images by their features, with words or without.
 
-    A method gives `_fit`; it has the parameters `encoder`, `precision` and `device`.
+    A method gives `_fit`, and its parameters beyond these.
 
     Parameters
     ----------
+    n_clusters : int
+        Number of clusters.
     encoder : Encoder or str, optional
         For raw images and words; a name goes to `mvlib.encoders.load`.
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
+    device : str, default="auto"
+        Where to compute.
+    random_state : int, Generator, RandomState, optional
+        Seed of all that is random.
     """
+
+    n_clusters: int = field(kw_only=False)
+    encoder: Encoder | str | None = None
+    precision: str = "float32"
+    device: str = "auto"
+    random_state: RandomState = None
 
     # What a parameter of such a name must be, in every method that has it.
     _bounds: ClassVar[Mapping[str, Bound]] = {
@@ -122,22 +139,74 @@ class ImageClustering(Clustering):
             check_n_clusters(self.n_clusters, min(len(X), len(train)))
         return X, train
 
+    def _bank(
+        self,
+        X: np.ndarray,
+        train: np.ndarray,
+        texts: Any,
+        encoder: Encoder | None,
+        prompts: Sequence[str],
+    ) -> TextBank:
+        """Return the words of one kind, in the images' space; `prompts` are the default."""
+        prompts = prompts if self.prompts is None else self.prompts
+        bank = text_bank("texts", texts, encoder, prompts, self.precision)
+        check_same_space(images=X, train_images=train, texts=bank.features)
+        return bank
+
     def _kmeans(self, X: np.ndarray, seed: int) -> KMeansResult:
         kmeans = getattr(self, "kmeans", "k-means++")
         limits = {"n_init": self.n_init, "max_iter": KMEANS_ITERATIONS}
         return spherical_kmeans(X, self.n_clusters, kmeans, self.device, seed, **limits)
 
+    def _noun_names(
+        self, X: np.ndarray, banks: Sequence[TextBank], temperature: float
+    ) -> list[dict[str, list[tuple[str, float]]]]:
+        """Return each cluster's most specific "nouns" by the softmax, and no "captions".
+
+        The banks hold the same nouns, under other prompts.
+        """
+        texts, mass = banks[0].texts, 0
+        for bank in banks:
+            blocks = softmax_blocks(X, bank.features, temperature, self.device)
+            mass = mass + cluster_mass(blocks, self.labels_, self.n_clusters, len(texts))
+        # Ties go to the word that is met first: let that not hang on the order of the rows.
+        order = np.argsort(np.asarray(texts), kind="stable")
+        named = name_clusters(mass[:, order], [texts[j] for j in order])
+        return [{"nouns": names, "captions": []} for names in named]
+
+
+class PaperSettings:
+    """Settings of a paper's data sets that are not the defaults, in `_paper_settings`."""
+
+    _paper_settings: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    @classmethod
+    def paper_settings(cls, dataset: str) -> dict[str, Any]:
+        """Return the settings of the authors' code that are not the defaults.
+
+        Parameters
+        ----------
+        dataset : str
+            Name of one of the paper's data sets, such as "stl-10". Most have none.
+
+        Returns
+        -------
+        dict
+            Keyword arguments.
+
+        Raises
+        ------
+        ValueError
+            If settings for such a set are not known.
+        """
+        return dict(cls._paper_settings[check_choice("dataset", dataset, cls._paper_settings)])
+
 
 def spherical_kmeans(
-    X: np.ndarray,
-    n_clusters: int,
-    kmeans: str,
-    device: str,
-    random_state: int | None,
-    **limits: int,
+    X: np.ndarray, n_clusters: int, kmeans: str, device: str, seed: int, **limits: int
 ) -> KMeansResult:
     """Cluster by direction, by the rules of faiss or by k-means++."""
-    limits |= {"device": device, "random_state": random_state}
+    limits |= {"device": device, "random_state": seed}
     if kmeans == "faiss":
         return faiss_kmeans(X, n_clusters, **limits)
     return blocked_kmeans(X, n_clusters, spherical=True, **limits)
@@ -204,6 +273,11 @@ def _prompted(encoder: Encoder, words: list[str], prompts: Sequence[str] | None)
         for prompt in prompts
     )
     return total / np.float32(len(prompts))
+
+
+def choose_rows(bank: TextBank, rows: np.ndarray) -> TextBank:
+    """Return some words of a bank."""
+    return TextBank(tuple(bank.texts[j] for j in rows), bank.features[rows])
 
 
 def check_features(argument: str, X: Any, precision: str = "float32") -> np.ndarray:
@@ -442,23 +516,6 @@ def cluster_mass(
         sums.index_add_(0, torch.as_tensor(labels[rows]).to(sums.device), weights.clamp_min(0))
         mass += sums.cpu().numpy()
     return mass
-
-
-def noun_names(
-    X: np.ndarray,
-    nouns: TextBank,
-    labels: np.ndarray,
-    n_clusters: int,
-    temperature: float,
-    device: str,
-) -> list[dict[str, list[tuple[str, float]]]]:
-    """Return each cluster's most specific "nouns" by the softmax, and no "captions"."""
-    blocks = softmax_blocks(X, nouns.features, temperature, device)
-    mass = cluster_mass(blocks, labels, n_clusters, len(nouns))
-    # Ties go to the word that is met first: let that not hang on the order of the rows.
-    order = np.argsort(np.asarray(nouns.texts), kind="stable")
-    named = name_clusters(mass[:, order], [nouns.texts[j] for j in order])
-    return [{"nouns": names, "captions": []} for names in named]
 
 
 def train_heads(

@@ -24,8 +24,7 @@ from mvlib.methods import (
     filter_nouns,
     softmax_counterpart,
 )
-from mvlib.methods.tac.equations import nearest_neighbours, total_loss
-from mvlib.methods.tac.network import clustering_head
+from mvlib.methods.tac import clustering_head, nearest_neighbours, total_loss
 from mvlib.methods.words import draw_neighbours
 from mvlib.metrics import accuracy
 
@@ -312,7 +311,7 @@ def test_a_short_last_batch_is_dropped_and_a_single_batch_is_one_step_an_epoch(m
         sizes.append(len(P))
         return total_loss(P, *others, **settings)
 
-    monkeypatch.setattr("mvlib.methods.tac.estimator.total_loss", counted)
+    monkeypatch.setattr("mvlib.methods.tac.total_loss", counted)
     images, words, _, _ = toy()
     for batch_size, expected in ((64, [64, 64]), (100, [100]), (160, [160])):
         sizes.clear()

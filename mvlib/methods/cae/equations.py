@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mvlib.check import check_choice, check_number
-from mvlib.methods.tac.equations import softmax_counterpart
+from mvlib.methods.tac import softmax_counterpart
 from mvlib.methods.words import (
     BLOCK_BYTES,
     Block,

@@ -402,7 +402,7 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     return embedding, values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SubspaceAffinity:
     """An affinity A of n x n that is known through its products.
 
