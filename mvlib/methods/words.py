@@ -88,7 +88,7 @@ class ImageClustering(Clustering):
         images : array-like of shape (n_samples, n_features), or raw images
             What to cluster.
         texts : TextBank, list of str, or array-like of shape (n_words, n_features)
-            The words, in methods that read some.
+            The words, in methods that read some. What else a method takes, it says.
         train_images : like `images`, optional
             What chooses the words and is learnt from. By default `images`.
 

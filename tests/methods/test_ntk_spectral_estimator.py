@@ -244,7 +244,7 @@ def bad_inputs(Z, Ws):
             (Z, [TextBank(words, Ws[0]), TextBank(words[::-1], Ws[1]), *Ws[2:]]),
             "other words than texts",
         ),
-        ({"n_neighbors": 200}, (Z, Ws), "n_neighbors=200 is too many"),
+        ({"n_neighbors": 200}, (Z, Ws), "n_neighbors=200"),
         ({"temperature": 0}, (Z, Ws), "temperature=0"),
         ({"graph": "mutal"}, (Z, Ws), "Did you mean 'mutual'"),
         ({"fusion": "median"}, (Z, Ws), "fusion='median'"),

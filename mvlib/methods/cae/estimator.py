@@ -73,6 +73,8 @@ class CAE(ImageClustering):
     counterpart in either, by optimal transport; image and counterparts are fused by weights
     of their own for each image; k-means.
 
+    `fit` takes as `texts` a mapping with "nouns", "captions" or both, each as in `TAC`.
+
     Parameters
     ----------
     n_clusters, encoder, n_centers, n_init, device, random_state

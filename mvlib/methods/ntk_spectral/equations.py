@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,14 +39,8 @@ def noun_assignments(
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Image features.
-    W : array-like of shape (n_nouns, n_features)
-        Text features of the positive nouns under one prompt.
-    temperature : float, default=0.04
-        tau.
-    device : str, default="auto"
-        Where to compute.
+    Z, W, temperature, device
+        As in `ntk_affinity`.
 
     Returns
     -------
@@ -56,11 +50,7 @@ def noun_assignments(
     Raises
     ------
     ValueError
-        If the widths differ, values are not finite, or the temperature is not positive.
-
-    Notes
-    -----
-    Rows of `Z` and `W` are L2-normalised first, as in the authors' code.
+        As `ntk_affinity`.
     """
     kernel = Kernel({"W": W}, temperature, "semantic", device)
     return kernel.side("Z", Z).shares.cpu().numpy()
@@ -113,7 +103,7 @@ def ntk_affinity(
 
     Notes
     -----
-    Rows of `Z` and `W` are L2-normalised first. The matrix is n x n:
+    Rows of `Z` and `W` are L2-normalised first, as in the code. The matrix is n x n:
     `nearest_neighbors` is for what does not fit. The factor tau^-2 of the halves changes no
     neighbour; it keeps their degrees comparable with those of the kernel.
     """
@@ -233,18 +223,10 @@ def sparsify(
         If the matrix is not square and finite, q is out of range, or the rule is unknown.
     """
     check_choice("graph", graph, GRAPHS)
-    check_number("n_neighbors", n_neighbors, low=1, integer=True)
-    if isinstance(affinity, Neighbors):
-        if n_neighbors > affinity.values.shape[1]:
-            raise ValueError(
-                f"n_neighbors={n_neighbors} is more than the {affinity.values.shape[1]} of "
-                "each list: expected at most as many"
-            )
-        values = affinity.values[:, :n_neighbors]
-        indices = affinity.indices[:, :n_neighbors]
-    else:
-        values, indices = _largest(affinity, n_neighbors)
-    n, q = values.shape
+    lists = affinity if isinstance(affinity, Neighbors) else _sorted(affinity)
+    n, listed = lists.values.shape
+    q = check_number("n_neighbors", n_neighbors, low=1, high=listed, integer=True)
+    values, indices = lists.values[:, :q], lists.indices[:, :q]
     # Indices of 32 bits, the only ones that scikit-learn and multigrid take.
     pattern = indices.ravel().astype(np.int32), np.arange(0, n * q + 1, q, dtype=np.int32)
     kept = sparse.csr_array((np.ones(n * q, np.float32), *pattern), shape=(n, n))
@@ -263,7 +245,8 @@ def sparsify(
     return result
 
 
-def _largest(affinity: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+def _sorted(affinity: np.ndarray) -> Neighbors:
+    """Return all others of each image, the nearest first."""
     affinity = np.array(affinity, dtype=np.float32)
     n = len(affinity)
     if affinity.shape != (n, n) or not np.isfinite(affinity).all():
@@ -271,13 +254,9 @@ def _largest(affinity: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.nda
             f"affinity of shape {affinity.shape} is not usable: expected a square matrix of "
             "finite numbers"
         )
-    if n_neighbors >= n:
-        raise ValueError(
-            f"n_neighbors={n_neighbors} is too many for {n} images: expected at most {n - 1}"
-        )
     np.fill_diagonal(affinity, -np.inf)
-    indices = np.argsort(-affinity, axis=1, kind="stable")[:, :n_neighbors]
-    return np.take_along_axis(affinity, indices, axis=1), indices
+    indices = np.argsort(-affinity, axis=1, kind="stable")[:, :-1]
+    return Neighbors(np.take_along_axis(affinity, indices, axis=1), indices)
 
 
 def normalize_graph(
@@ -360,19 +339,52 @@ class Diffusion:
     steps: tuple[str, ...]
 
 
-class State(Protocol):
-    """An affinity A that a diffusion can move, from the identity, however it is held."""
+class FullState:
+    """A in full, from the identity on: what a diffusion moves, and how."""
 
-    affinity: Any
+    def __init__(self, transitions: list[sparse.csr_array]):
+        self.transitions = transitions
+        self.affinity = np.eye(transitions[0].shape[0], dtype=transitions[0].dtype)
 
     def smoothness(self) -> np.ndarray:
         """Return H_b = |A|^2 - <A, S_b A S_b^T> of each graph."""
+        return np.array([self._smooth(self._moved(S)) for S in self.transitions])
 
     def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
         """Diffuse once; return H of A before, and |A_new - A|_F / |A|_F."""
+        old = self.affinity
+        new = np.zeros_like(old)
+        smoothness = np.empty(len(weights))
+        for b, (S, weight) in enumerate(zip(self.transitions, weights, strict=True)):
+            moved = self._moved(S)
+            smoothness[b] = self._smooth(moved)
+            moved *= weight / (1 + mu)
+            new += moved
+        new[np.diag_indices_from(new)] += mu / (1 + mu)
+        # The two triangles differ by rounding alone.
+        self.affinity = (new + new.T) / 2
+        change = np.linalg.norm(self.affinity - old) / np.linalg.norm(old)
+        return smoothness, float(change)
 
     def distance_to_identity(self) -> float:
         """Return |A - I|_F^2."""
+        A = self.affinity
+        return float(np.vdot(A, A) - 2 * np.trace(A) + len(A))
+
+    def _smooth(self, moved: np.ndarray) -> float:
+        """Return |A|^2 - <A, S A S^T>."""
+        return np.vdot(self.affinity, self.affinity) - np.vdot(self.affinity, moved)
+
+    def _moved(self, S: sparse.csr_array) -> np.ndarray:
+        """Return S A S^T, as S (S A)^T, for A is symmetric."""
+        half, whole = np.empty_like(self.affinity), np.empty_like(self.affinity)
+        # So many columns at a time that they stay in the cache: some three times as quick.
+        blocks = [slice(j, j + COLUMNS) for j in range(0, len(half), COLUMNS)]
+        for block in blocks:
+            half[:, block] = S @ self.affinity[:, block]
+        for block in blocks:
+            whole[:, block] = S @ half[block].T
+        return whole
 
 
 def diffuse_affinities(
@@ -384,7 +396,7 @@ def diffuse_affinities(
     n_steps: int = 8,
     tol: float = 1e-4,
     weights: str = "exact",
-    state: State | None = None,
+    state: FullState | None = None,
 ) -> Diffusion:
     """Diffuse and weigh the graphs of several prompts.
 
@@ -410,8 +422,8 @@ def diffuse_affinities(
         A round's steps end once A changes by less than this share of its norm.
     weights : {"exact", "coordinate"}, default="exact"
         The minimiser, or the code's rule, with which J can rise: `coordinate_weights`.
-    state : State, optional
-        How A is held; by default in full.
+    state : FullState, optional
+        How A is held, in full or in another way.
 
     Returns
     -------
@@ -441,7 +453,7 @@ def diffuse_affinities(
     check_number("n_steps", n_steps, low=1, integer=True)
     check_number("tol", tol, low=0)
     check_choice("weights", weights, RULES)
-    state = _FullState(transitions) if state is None else state
+    state = FullState(transitions) if state is None else state
     beta = np.full(len(transitions), 1 / len(transitions))
     values: list[float] = []
     steps: list[str] = []
@@ -479,51 +491,6 @@ def check_transitions(transitions: list[sparse.csr_array]) -> None:
     for b, S in enumerate(transitions):
         if not np.isfinite(S.data).all():
             raise ValueError(f"transitions[{b}] holds NaN or infinity: expected finite numbers")
-
-
-class _FullState:
-    """A in full."""
-
-    def __init__(self, transitions: list[sparse.csr_array]):
-        self.transitions = transitions
-        self.affinity = np.eye(transitions[0].shape[0], dtype=transitions[0].dtype)
-
-    def smoothness(self) -> np.ndarray:
-        return np.array([self._smooth(self._moved(S)) for S in self.transitions])
-
-    def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
-        old = self.affinity
-        new = np.zeros_like(old)
-        smoothness = np.empty(len(weights))
-        for b, (S, weight) in enumerate(zip(self.transitions, weights, strict=True)):
-            moved = self._moved(S)
-            smoothness[b] = self._smooth(moved)
-            moved *= weight / (1 + mu)
-            new += moved
-        new[np.diag_indices_from(new)] += mu / (1 + mu)
-        # The two triangles differ by rounding alone.
-        self.affinity = (new + new.T) / 2
-        change = np.linalg.norm(self.affinity - old) / np.linalg.norm(old)
-        return smoothness, float(change)
-
-    def distance_to_identity(self) -> float:
-        A = self.affinity
-        return float(np.vdot(A, A) - 2 * np.trace(A) + len(A))
-
-    def _smooth(self, moved: np.ndarray) -> float:
-        """Return |A|^2 - <A, S A S^T>."""
-        return np.vdot(self.affinity, self.affinity) - np.vdot(self.affinity, moved)
-
-    def _moved(self, S: sparse.csr_array) -> np.ndarray:
-        """Return S A S^T, as S (S A)^T, for A is symmetric."""
-        half, whole = np.empty_like(self.affinity), np.empty_like(self.affinity)
-        # So many columns at a time that they stay in the cache: some three times as quick.
-        blocks = [slice(j, j + COLUMNS) for j in range(0, len(half), COLUMNS)]
-        for block in blocks:
-            half[:, block] = S @ self.affinity[:, block]
-        for block in blocks:
-            whole[:, block] = S @ half[block].T
-        return whole
 
 
 def simplex_weights(smoothness: np.ndarray, regularization: float = 10.0) -> np.ndarray:
@@ -567,10 +534,8 @@ def coordinate_weights(
     ----------
     weights : ndarray of shape (n_prompts,)
         beta before.
-    smoothness : ndarray of shape (n_prompts,)
-        H.
-    regularization : float, default=10.0
-        lambda.
+    smoothness, regularization
+        As in `simplex_weights`.
 
     Returns
     -------
@@ -579,7 +544,7 @@ def coordinate_weights(
     Raises
     ------
     ValueError
-        If `smoothness` is not a finite vector, or lambda is not positive.
+        As `simplex_weights`.
 
     Notes
     -----

@@ -74,6 +74,9 @@ class NTKSpectralClustering(ImageClustering):
     kept between nearest neighbours. The prompts' graphs are diffused into one, with weights
     that favour the graphs on which it is smooth; its leading eigenvectors are discretised.
 
+    `fit` takes as `texts` a bank a prompt, each (n_words, n_features), the same words in each;
+    one bank; or words, with an encoder. "visual" and "rbf" read none.
+
     Parameters
     ----------
     n_clusters, encoder, random_state
@@ -141,10 +144,8 @@ class NTKSpectralClustering(ImageClustering):
         What was cut: diffused in full, the graph, or diffused in a subspace (with `@`,
         `rows` and `toarray`). Under "features" the features, (n_samples, n_features), whose
         inner products it is.
-    prompt_weights_ : ndarray of shape (n_prompts,), float64
-        beta.
-    objective_ : ndarray of shape (n_records,), float64
-        J of `diffuse_affinities` at the start and after each step; empty without diffusion.
+    prompt_weights_, objective_ : ndarray of shape (n_prompts,), (n_records,), float64
+        beta, and J at the start and after each step, empty without diffusion: `Diffusion`.
     embedding_ : ndarray of shape (n_samples, n_clusters), float64
         Leading eigenvectors, as `spectral_embedding` gives them.
     cluster_names_ : list of dict
@@ -227,11 +228,8 @@ class NTKSpectralClustering(ImageClustering):
     def code_settings() -> dict[str, Any]:
         """Return the readings of the authors' later code, where they are not the defaults.
 
-        Returns
-        -------
-        dict
-            Keyword arguments. What they are worth on drawings and photographs is measured in
-            the chapter's page of switches, but for the nouns' (see the notes of the class).
+        Keyword arguments. What they are worth on drawings and photographs is measured in the
+        chapter's page of switches, but for the nouns' (see the notes of the class).
         """
         return {
             "graph": "union",
@@ -267,6 +265,7 @@ class NTKSpectralClustering(ImageClustering):
             )
             banks = take_rows(banks[:1] if self.fusion == "single" else banks, kept)
         nouns = None if banks is None else [bank.features for bank in banks]
+        n_prompts = 1 if nouns is None else len(nouns)
         # What the affinity is computed with, whether all of it or for the neighbours.
         settings = {
             "temperature": self.temperature,
@@ -274,27 +273,34 @@ class NTKSpectralClustering(ImageClustering):
             "device": self.device,
             "random_state": seed,
         }
-        cut = self._cut_features if self.solver == "features" else self._cut_graph
-        self.history_ = {"kept": kept, "n_centers": n_centers, **cut(X, nouns, settings)}
+        if self.solver == "features":
+            found = _even(
+                explicit_features(X, nouns, min(self.n_features, len(X)), **settings), n_prompts
+            )
+            self.embedding_, values = feature_embedding(found.affinity, self.n_clusters)
+            n_pieces, n_tied = 1, 0
+        else:
+            graphs, tied = self._graphs(X, nouns, settings)
+            found = self._fused(graphs, seed)
+            n_pieces, pieces = connected_components(sum(graphs), directed=False)
+            n_tied, pieces = int(tied.sum()), pieces.astype(np.int64)
+            self.embedding_, values = spectral_embedding(
+                found.affinity, self.n_clusters, pieces=pieces, random_state=seed
+            )
+        self.affinity_, self.objective_ = found.affinity, found.objective
+        self.prompt_weights_ = found.prompt_weights
         self.labels_ = discretize(self.embedding_, random_state=seed)
         self.cluster_names_ = [{"nouns": [], "captions": []} for _ in range(self.n_clusters)]
         if banks is not None:
             self.cluster_names_ = self._noun_names(X, banks, self.temperature)
-
-    def _cut_graph(
-        self, X: np.ndarray, nouns: list[np.ndarray] | None, settings: dict[str, Any]
-    ) -> dict[str, Any]:
-        seed = settings["random_state"]
-        graphs, tied = self._graphs(X, nouns, settings)
-        found = self._fused(graphs, seed)
-        self.affinity_, self.objective_ = found.affinity, found.objective
-        self.prompt_weights_ = found.prompt_weights
-        n_pieces, pieces = connected_components(sum(graphs), directed=False)
-        self.embedding_, eigenvalues = spectral_embedding(
-            found.affinity, self.n_clusters, pieces=pieces.astype(np.int64), random_state=seed
-        )
-        counts = {"n_pieces": int(n_pieces), "n_tied": int(tied.sum())}
-        return {"eigenvalues": eigenvalues, "steps": found.steps} | counts
+        self.history_ = {
+            "kept": kept,
+            "n_centers": n_centers,
+            "eigenvalues": values,
+            "steps": found.steps,
+            "n_pieces": int(n_pieces),
+            "n_tied": n_tied,
+        }
 
     def _graphs(
         self, X: np.ndarray, nouns: list[np.ndarray] | None, settings: dict[str, Any]
@@ -319,8 +325,7 @@ class NTKSpectralClustering(ImageClustering):
     def _fused(self, graphs: list[sparse.csr_array], seed: int) -> Diffusion:
         n, n_prompts = graphs[0].shape[0], len(graphs)
         if self.fusion != "diffusion":
-            mean = sparse.csr_array(sum(graphs) / np.float32(n_prompts))
-            return Diffusion(mean, np.full(n_prompts, 1 / n_prompts), np.empty(0), ())
+            return _even(sparse.csr_array(sum(graphs) / np.float32(n_prompts)), n_prompts)
         transitions = [
             normalize_graph(graph, self.normalization, degree_floor=self.degree_floor)
             for graph in graphs
@@ -334,16 +339,10 @@ class NTKSpectralClustering(ImageClustering):
             rank = max(2 * self.n_clusters, self.n_clusters + SPARE_RANK)
         return diffuse_in_subspace(transitions, min(rank, n), random_state=seed, **schedule)
 
-    def _cut_features(
-        self, X: np.ndarray, nouns: list[np.ndarray] | None, settings: dict[str, Any]
-    ) -> dict[str, Any]:
-        width = min(self.n_features, len(X))
-        self.affinity_ = explicit_features(X, nouns, width, **settings)
-        n_prompts = 1 if nouns is None else len(nouns)
-        self.prompt_weights_ = np.full(n_prompts, 1 / n_prompts)
-        self.objective_ = np.empty(0)
-        self.embedding_, eigenvalues = feature_embedding(self.affinity_, self.n_clusters)
-        return {"eigenvalues": eigenvalues, "steps": (), "n_pieces": 1, "n_tied": 0}
+
+def _even(affinity: Any, n_prompts: int) -> Diffusion:
+    """Return an affinity that was not diffused, of prompts that weigh the same."""
+    return Diffusion(affinity, np.full(n_prompts, 1 / n_prompts), np.empty(0), ())
 
 
 def prompt_banks(
@@ -386,28 +385,10 @@ def keep_nouns(
     device: str = "auto",
     random_state: int | None = None,
 ) -> tuple[np.ndarray, int | None]:
-    """Return the rows of the positive nouns, by TAC's filter on the mean of the prompts.
+    """Return the rows of the positive nouns, ascending, and how many centres chose them.
 
-    Parameters
-    ----------
-    banks : list of TextBank
-        A bank a prompt.
-    train : ndarray of shape (n_train, n_features), float32
-        The images that choose.
-    n_clusters, n_centers, top, prompt_mean, device, random_state
-        As in `NTKSpectralClustering`.
-
-    Returns
-    -------
-    kept : ndarray of shape (n_kept,), int64
-        Rows, ascending.
-    n_centers : int or None
-        How many centres there were; None where nothing was filtered.
-
-    Raises
-    ------
-    ValueError
-        If widths differ or a parameter is out of range.
+    TAC's filter on the mean of the banks, one a prompt, by the images `train`. The others are
+    parameters of `NTKSpectralClustering`; there are no centres where `top` keeps all nouns.
     """
     check_same_space(images=train, texts=banks[0].features)
     if top is None:

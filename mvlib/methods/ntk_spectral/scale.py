@@ -12,9 +12,10 @@ from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from mvlib.check import check_choice, check_n_clusters, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods.ntk_spectral.equations import (
     Diffusion,
+    FullState,
     Kernel,
     Neighbors,
     Side,
@@ -88,11 +89,7 @@ def nearest_neighbors(
     check_choice("search", search, SEARCHES)
     Z = check_features("Z", Z)
     n = len(Z)
-    check_number("n_neighbors", n_neighbors, low=1, integer=True)
-    if n_neighbors >= n:
-        raise ValueError(
-            f"n_neighbors={n_neighbors} is too many for {n} images: expected at most {n - 1}"
-        )
+    check_number("n_neighbors", n_neighbors, low=1, high=n - 1, integer=True)
     kernel = Kernel({"W": W}, temperature, affinity, device)
     side = kernel.side("Z", Z)
     if search_in_cells(search, n):
@@ -300,11 +297,7 @@ def _nystrom(
     Z: np.ndarray, kernel: Kernel, n_features: int, rng: np.random.Generator
 ) -> tuple[Callable[[Side], torch.Tensor], int]:
     """Return the map z -> K(z, L) V l^-1/2, with K(L, L) = V l V^T, and its width."""
-    if n_features > len(Z):
-        raise ValueError(
-            f"n_features={n_features} is more than the {len(Z)} images: expected at most one "
-            "landmark an image"
-        )
+    check_number("n_features", n_features, high=len(Z))
     landmarks = kernel.side("Z", Z[np.sort(rng.choice(len(Z), n_features, replace=False))])
     values, vectors = torch.linalg.eigh(kernel(landmarks, landmarks).double())
     kept = values > RANK_TOLERANCE * values[-1]
@@ -373,12 +366,8 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
         raise ValueError(
             f"features of shape {F_.shape} are not usable: expected a finite matrix"
         )
-    check_n_clusters(n_clusters, len(F_))
     width = F_.shape[1]
-    if width < n_clusters:
-        raise ValueError(
-            f"features have width {width}: expected at least n_clusters={n_clusters}"
-        )
+    check_number("n_clusters", n_clusters, low=1, high=min(F_.shape), integer=True)
     total = F_.sum(axis=0, dtype=np.float64)
     step = max(1, BLOCK_BYTES // (8 * width))
     blocks = [slice(start, start + step) for start in range(0, len(F_), step)]
@@ -557,7 +546,7 @@ def _slow_basis(
     return Q
 
 
-class _SubspaceState:
+class _SubspaceState(FullState):
     """A = Q M Q^T + gamma (I - Q Q^T), held as the vector a = [M, (n - r)^1/2 gamma].
 
     The inner product of two such matrices is that of their vectors. With N = M - gamma I, A is
