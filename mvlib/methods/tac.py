@@ -25,9 +25,7 @@ from mvlib.methods.words import (
     check_pair,
     choose_rows,
     draw_neighbours,
-    number_of_centres,
     parameters,
-    semantic_centres,
     softmax_blocks,
     train_heads,
     weighted_sums,
@@ -55,7 +53,7 @@ def filter_nouns(
     """Return the nouns that tell the centres apart: TAC's filter.
 
     Each noun goes to the centre of its largest softmax over the centres (without a
-    temperature); each centre keeps the `top` of its nouns by that softmax.
+    temperature, of unit rows); each centre keeps the `top` of its nouns by that softmax.
 
         p_jl = exp(cos(u_j, c_l)) / sum_m exp(cos(u_j, c_m))  (TAC, as coded)
 
@@ -85,8 +83,6 @@ def filter_nouns(
 
     Notes
     -----
-    Nouns and centres are L2-normalised before their product.
-
     *Deviations*. Ties go to the lower centre and the lower row; in the code their order is
     undefined.
     """
@@ -116,6 +112,9 @@ def softmax_counterpart(
 
         x_i^u = sum_j softmax_j(cos(x_i, u_j) / tau) u_j  (TAC, as coded)
 
+    Rows are L2-normalised first: TAC stores them otherwise, but divided by 0.005 only cosines
+    leave a softmax over more than one noun.
+
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
@@ -137,11 +136,6 @@ def softmax_counterpart(
     ------
     ValueError
         If the widths differ, values are not finite, or the temperature is not positive.
-
-    Notes
-    -----
-    Softmax, weighted sum, L2. The rows of `X` and `nouns` are L2-normalised first: TAC stores
-    them otherwise, but divided by 0.005 only cosines leave a softmax over more than one noun.
     """
     X, nouns = check_pair(X, nouns)
     blocks = softmax_blocks(X, nouns, temperature, device, precision)
@@ -205,6 +199,8 @@ def consistency_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
 
         L_con = -mean_i max(log(p_i . q_i), -100)  (TAC, as coded)
 
+    It is the binary cross-entropy with 1, whose logarithm is never below -100.
+
     Parameters
     ----------
     P, Q : Tensor of shape (n_samples, n_clusters)
@@ -213,10 +209,6 @@ def consistency_loss(P: torch.Tensor, Q: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     Tensor of shape ()
-
-    Notes
-    -----
-    Binary cross-entropy with 1, whose logarithm is never below -100.
     """
     agreement = (P * Q).sum(dim=1).clamp(0, 1)
     return F.binary_cross_entropy(agreement, torch.ones_like(agreement))
@@ -285,15 +277,10 @@ class _NounClustering(ImageClustering):
     ) -> tuple[TextBank, dict[str, Any]]:
         """Return the kept nouns, and what the history says of them."""
         bank = self._bank(X, train, texts, encoder, PROMPTS)
-        n_centers = self.n_centers
-        if n_centers is None:
-            n_centers = number_of_centres(len(train), self.n_clusters)
         on = {"precision": self.precision, "device": self.device}
-        centres = semantic_centres(
-            train, n_centers, kmeans=self.kmeans, random_state=seed, **on
-        )
+        centres = self._centres(train, seed, kmeans=self.kmeans, precision=self.precision)
         kept = filter_nouns(bank.features, centres, self.top, **on)
-        return choose_rows(bank, kept), {"kept": kept, "n_centers": n_centers}
+        return choose_rows(bank, kept), {"kept": kept, "n_centers": len(centres)}
 
     def _counterpart(self, X: np.ndarray, nouns: TextBank) -> np.ndarray:
         on = {"precision": self.precision, "device": self.device}
@@ -421,8 +408,7 @@ class TrainedTAC(_NounClustering, PaperSettings):
     -----
     The heads lower `mvlib.methods.tac.total_loss`: of a batch, and of a random one of each
     image's neighbours, among the images and among the counterparts. They read features of unit
-    length; their weights start from a normal distribution of standard deviation 0.02. Labels
-    are the image head's after the last epoch.
+    length; their weights start from a normal distribution of standard deviation 0.02.
 
     Source: trained TAC, the authors' code (arXiv 2310.11989).
 

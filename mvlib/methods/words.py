@@ -153,6 +153,14 @@ class ImageClustering(Clustering):
         check_same_space(images=X, train_images=train, texts=bank.features)
         return bank
 
+    def _centres(self, train: np.ndarray, seed: int, **how: Any) -> np.ndarray:
+        """Return the centres that choose the words."""
+        n_centers = self.n_centers
+        if n_centers is None:
+            n_centers = number_of_centres(len(train), self.n_clusters)
+        how |= {"device": self.device, "random_state": seed}
+        return semantic_centres(train, n_centers, **how)
+
     def _kmeans(self, X: np.ndarray, seed: int) -> KMeansResult:
         kmeans = getattr(self, "kmeans", "k-means++")
         limits = {"n_init": self.n_init, "max_iter": KMEANS_ITERATIONS}
@@ -366,17 +374,12 @@ def number_of_centres(n_train: int, n_classes: int) -> int:
     Returns
     -------
     int
-        At most `n_train`.
+        At most `n_train`: a deviation, which only matters below three images a class.
 
     Raises
     ------
     ValueError
         If there are more classes than images, or a number is not a positive integer.
-
-    Notes
-    -----
-    Source: the code of TAC's authors (arXiv 2310.11989). *Deviations*: never more centres
-    than images, which only matters below three images a class.
     """
     check_number("n_train", n_train, low=1, integer=True)
     check_number("n_classes", n_classes, low=1, high=n_train, integer=True)
@@ -406,10 +409,8 @@ def semantic_centres(
         Image features; their length does not matter.
     n_centers : int
         Number of centres.
-    n_init : int, default=10
-        Starts, of which the one of lowest inertia is kept.
-    max_iter : int, default=300
-        Bound on the iterations of a start.
+    n_init, max_iter : int, default=10, 300
+        Starts, of which the one of lowest inertia is kept, and a bound on its iterations.
     kmeans : {"k-means++", "faiss"}, default="k-means++"
         Whose rules: `blocked_kmeans`, or `faiss_kmeans`, as in TAC's code.
     precision : {"float32", "float16"}, default="float32"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -30,9 +29,7 @@ from mvlib.methods.words import (
     check_same_space,
     choose_rows,
     cluster_mass,
-    number_of_centres,
     parameters,
-    semantic_centres,
     softmax_blocks,
     text_bank,
 )
@@ -48,8 +45,7 @@ def _row_marginals(name: str, value: Any) -> None:
         check_choice(name, value, ("uniform",))
 
 
-@dataclass(frozen=True)
-class SemanticSpace:
+class SemanticSpace(NamedTuple):
     """Images told in the words of one kind, `kept` of the bank's rows.
 
     `plan` is None under the softmax. The errors are the L1 distances of the weights' marginals
@@ -179,10 +175,7 @@ class CAE(ImageClustering):
         }
         features = {name: bank.features for name, bank in banks.items()}
         check_same_space(images=X, train_images=train, **features)
-        n_centers = self.n_centers
-        if n_centers is None:
-            n_centers = number_of_centres(len(train), self.n_clusters)
-        centres = semantic_centres(train, n_centers, device=self.device, random_state=seed)
+        centres = self._centres(train, seed)
         spaces = {name: self._space(X, centres, bank) for name, bank in banks.items()}
         self.counterparts_ = {name: space.counterpart for name, space in spaces.items()}
         self.embedding_, weights = adaptive_fusion(
@@ -192,15 +185,13 @@ class CAE(ImageClustering):
         self.labels_ = found.labels
         self.cluster_names_ = self._names(X, spaces)
         self.history_ = {
-            "n_centers": n_centers,
+            "n_centers": len(centres),
             "weights": weights,
             "inertia": found.inertia,
             "n_iter": found.n_iter,
         }
-        for field in ("kept", "row_error", "column_error", "transport_iterations"):
-            self.history_[field] = {
-                name: getattr(space, field) for name, space in spaces.items()
-            }
+        for told in ("kept", "row_error", "column_error", "transport_iterations"):
+            self.history_[told] = {name: getattr(spaces[name], told) for name in spaces}
 
     def _space(self, X: np.ndarray, centres: np.ndarray, bank: TextBank) -> SemanticSpace:
         """Choose the words of one kind and tell the images in them."""
@@ -211,10 +202,9 @@ class CAE(ImageClustering):
             self.column_marginals, X, U, counts, self.temperature, self.device
         )
         if self.counterpart == "softmax":
-            used = softmax_marginals(X, U, self.temperature, self.device)
             told = softmax_counterpart(X, U, self.temperature, device=self.device)
-            error = float(np.abs(used - columns).sum())
-            return SemanticSpace(kept, words, told, None, 0.0, error, 0)
+            off = softmax_marginals(X, U, self.temperature, self.device) - columns
+            return SemanticSpace(kept, words, told, None, 0.0, float(np.abs(off).sum()), 0)
         found = optimal_transport_plan(
             X,
             U,

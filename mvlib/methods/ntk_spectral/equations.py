@@ -260,10 +260,7 @@ def _sorted(affinity: np.ndarray) -> Neighbors:
 
 
 def normalize_graph(
-    graph: sparse.csr_array,
-    normalization: str = "symmetric",
-    *,
-    degree_floor: float = 0.0,
+    graph: sparse.csr_array, normalization: str = "symmetric", *, degree_floor: float = 0.0
 ) -> sparse.csr_array:
     """Return the transitions S of a graph A with degrees D.
 

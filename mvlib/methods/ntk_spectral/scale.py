@@ -478,11 +478,7 @@ class SubspaceAffinity:
 
 
 def diffuse_in_subspace(
-    transitions: list[sparse.csr_array],
-    rank: int,
-    *,
-    random_state: Any = None,
-    **schedule: Any,
+    transitions: list[sparse.csr_array], rank: int, *, random_state: Any = None, **schedule: Any
 ) -> Diffusion:
     """Diffuse and weigh the graphs of several prompts with matrices of rank x rank.
 
