@@ -110,18 +110,27 @@ def test_doubled_words_share_their_mass_and_leave_the_counterpart():
     assert np.allclose(counterpart(images, twice, doubled), told, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("plan", "message"),
-    [
+def test_a_plan_that_is_none_and_texts_without_words_are_refused(fitted):
+    for plan, message in (
         (np.ones((4, 3)), r"plan has shape \(4, 3\): expected \(4, 4\)"),
         (np.zeros((4, 4)), "an empty row"),
         (np.full((4, 4), np.nan), "plan holds NaN"),
         (-np.ones((4, 4)), "negative mass"),
-    ],
-)
-def test_the_counterpart_refuses_a_plan_that_is_none(plan, message):
-    with pytest.raises(ValueError, match=message):
-        counterpart(np.eye(4), np.eye(4), plan)
+    ):
+        with pytest.raises(ValueError, match=message):
+            counterpart(np.eye(4), np.eye(4), plan)
+    for texts, message in (
+        (np.eye(24), "texts is of type ndarray: expected a mapping"),
+        ({}, r"texts holds \[\]"),
+        ({"noun": np.eye(24)}, "Did you mean 'nouns'"),
+        ({"nouns": []}, r"texts\['nouns'\] is empty"),
+        ({"nouns": ["cat"]}, r"texts\['nouns'\] holds strings and there is no encoder"),
+        ({"captions": np.full((9, 24), np.nan)}, r"texts\['captions'\] holds NaN"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            clone(fitted[0]).fit(fitted[1], texts)
+    with pytest.raises(ValueError, match="row_marginals"):
+        clone(fitted[0]).set_params(row_marginals=np.ones(3)).fit(*fitted[1:3])
 
 
 @pytest.mark.parametrize(
@@ -327,47 +336,3 @@ def test_the_marginals_of_the_words_sum_to_one_and_none_is_empty():
         assert mass.min() > 0
     assert np.allclose(word_marginals("retrieval", images, words, counts, 1) / counts,
                        1 / counts.sum())  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"top_k": 23}, "top_k=23"),
-        ({"top_k": 0}, "top_k=0"),
-        ({"space": "noun"}, "Did you mean 'nouns'"),
-        ({"counterpart": "transports"}, "Did you mean 'transport'"),
-        ({"cost": "cosin"}, "Did you mean 'cosine'"),
-        ({"fusion": "adaptiv"}, "Did you mean 'adaptive'"),
-        ({"column_marginals": "unifrom"}, "Did you mean 'uniform'"),
-        ({"row_marginals": "unifrom"}, "Did you mean 'uniform'"),
-        ({"row_marginals": np.ones(3)}, "row_marginals"),
-        ({"epsilon": 0}, "epsilon=0"),
-        ({"gamma": -1.0}, "gamma=-1.0"),
-        ({"temperature": np.inf}, "temperature=inf"),
-        ({"max_iter": 0}, "max_iter=0"),
-        ({"n_centers": 0}, "n_centers=0"),
-    ],
-)
-def test_cae_names_a_bad_parameter(change, message):
-    images, texts, _ = problem()
-    with pytest.raises(ValueError, match=message):
-        CAE(**({"n_clusters": 4} | SETTINGS | change)).fit(images, texts)
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (None, "texts is of type NoneType"),
-        (np.eye(24), "texts is of type ndarray: expected a mapping"),
-        ({}, r"texts holds \[\]"),
-        ({"noun": np.eye(24)}, "Did you mean 'nouns'"),
-        ({"nouns": []}, r"texts\['nouns'\] is empty"),
-        ({"nouns": ["cat"]}, r"texts\['nouns'\] holds strings and there is no encoder"),
-        ({"captions": np.full((9, 24), np.nan)}, r"texts\['captions'\] holds NaN"),
-        ({"nouns": np.eye(23)}, "images 24, train_images 24, nouns 23"),
-    ],
-)
-def test_cae_names_bad_words(texts, message):
-    images, _, _ = problem()
-    with pytest.raises(ValueError, match=message):
-        CAE(4, **SETTINGS).fit(images, texts)

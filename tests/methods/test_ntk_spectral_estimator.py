@@ -53,7 +53,12 @@ def test_labels_affinity_and_weights_equal_the_transcription(problem, rule):
     Z, Ws, y = problem
     model = NTKSpectralClustering(4, top=None, graph=rule, **SETTINGS).fit(Z, Ws)
     labels, A, beta = cluster(Z, Ws, 4, tau=0.05, q=15, rule=rule)
-    assert (model.history_["n_tied"] > 0) == (rule == "mutual")
+    small = np.zeros(200, dtype=bool)
+    for W in Ws:
+        piece = pieces(neighbor_graph(kernel(Z, W, 0.05), 15, rule))
+        small |= np.bincount(piece)[piece] <= 15
+    assert model.history_["n_tied"] == small.sum()
+    assert small.any() == (rule == "mutual")
     assert np.allclose(model.affinity_, A, atol=1e-5)
     assert np.allclose(model.prompt_weights_, beta, atol=1e-4)
     assert adjusted_rand_score(labels, model.labels_) == 1
@@ -131,8 +136,6 @@ def test_switches_of_the_code_are_read(problem, fitted):
     weak = {"temperature": 5.0, "top": None, "n_neighbors": 15, "regularization": 0.01}
     for switch in (
         {"normalization": "row"},
-        {"degree_floor": 1.0},
-        {"graph": "union"},
         {"mu": 1.0},
         {"n_steps": 1},
         {"n_rounds": 1, "temperature": 0.05},
@@ -158,24 +161,6 @@ def test_the_rule_of_the_code_for_the_weights_is_read(problem):
         for rule in ("exact", "coordinate")
     )
     assert np.abs(exact - coded).max() > 0.01
-
-
-def test_clipping_drops_negative_edges(problem):
-    Z, Ws, _ = problem
-    Z = Z - Z.mean(axis=0)
-    settings = SETTINGS | {"n_neighbors": 120, "fusion": "single", "top": None}
-    kept = NTKSpectralClustering(2, graph="union", clip_negatives=True, **settings).fit(Z, Ws)
-    assert kept.affinity_.data.min() > 0
-
-
-def test_lone_images_are_tied_and_counted(problem):
-    Z, Ws, _ = problem
-    model = NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, Ws)
-    small = np.zeros(200, dtype=bool)
-    for W in Ws:
-        piece = pieces(neighbor_graph(kernel(Z, W, 0.05), 15))
-        small |= np.bincount(piece)[piece] <= 15
-    assert model.history_["n_tied"] == small.sum() > 0
 
 
 def test_one_prompt_may_take_all_the_weight(problem):
@@ -244,13 +229,6 @@ def bad_inputs(Z, Ws):
             (Z, [TextBank(words, Ws[0]), TextBank(words[::-1], Ws[1]), *Ws[2:]]),
             "other words than texts",
         ),
-        ({"n_neighbors": 200}, (Z, Ws), "n_neighbors=200"),
-        ({"temperature": 0}, (Z, Ws), "temperature=0"),
-        ({"graph": "mutal"}, (Z, Ws), "Did you mean 'mutual'"),
-        ({"fusion": "median"}, (Z, Ws), "fusion='median'"),
-        ({"solver": "arpack"}, (Z, Ws), "solver='arpack'"),
-        ({"mu": -1}, (Z, Ws), "mu=-1"),
-        ({"rank": 0}, (Z, Ws), "rank=0"),
     ]
 
 
@@ -327,20 +305,10 @@ def test_nouns_are_filtered_by_the_mean_over_prompts_of_their_features_or_unit_v
 ):
     Z, Ws, _ = problem
     lengths = np.random.default_rng(0).uniform(0.1, 10, (len(Ws), len(Ws[0]), 1))
-    banks = [
-        TextBank(tuple(map(str, range(len(W)))), W * by)
-        for W, by in zip(Ws, lengths, strict=True)
-    ]
-    kept, n_centers = keep_nouns(
-        banks,
-        Z,
-        4,
-        n_centers="three_a_class",
-        top=1,
-        prompt_mean=mean,
-        device="cpu",
-        random_state=0,
-    )
+    words = tuple(map(str, range(len(Ws[0]))))
+    banks = [TextBank(words, W * by) for W, by in zip(Ws, lengths, strict=True)]
+    settings = {"n_centers": "three_a_class", "top": 1, "device": "cpu", "random_state": 0}
+    kept, n_centers = keep_nouns(banks, Z, 4, prompt_mean=mean, **settings)
     assert n_centers == 12
     centres = semantic_centres(Z, 12, device="cpu", random_state=0)
     nouns = np.mean(lengths * Ws if mean == "plain" else Ws, axis=0)

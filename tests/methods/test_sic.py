@@ -146,23 +146,3 @@ def test_two_sets_have_settings_of_their_own():
     assert SIC.paper_settings("stl-10") == {}
     with pytest.raises(ValueError, match="dataset='dtd'"):
         SIC.paper_settings("dtd")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n_nearest": 45}, "n_nearest=45"),
-        ({"n_nearest": 0}, "n_nearest=0"),
-        ({"n_nearest": 1, "n_texts": 5}, "n_texts=5 is more than the 4 nouns"),
-        ({"max_cosine": 3}, "max_cosine=3"),
-        ({"confident_share": 0}, "confident_share=0"),
-        ({"confident_share": 0.01}, "confident_share=0.01 of 160 train images"),
-        ({"n_neighbors": 160}, "n_neighbors=160"),
-        ({"label_weight": -1}, "label_weight=-1"),
-        ({"weight_decay": -1}, "weight_decay=-1"),
-    ],
-)
-def test_sic_names_a_bad_parameter(change, message):
-    images, words, _, _ = toy()
-    with pytest.raises(ValueError, match=message):
-        SIC(**({"n_clusters": 4} | SETTINGS | change)).fit(images, words)

@@ -181,32 +181,6 @@ def test_the_history_of_the_heads_has_the_parts_of_the_loss_and_the_last_labels(
     assert not np.array_equal(other.history_["labels"], history["labels"])
 
 
-@pytest.mark.parametrize(
-    ("method", "change"),
-    [
-        (TAC, {"temperature": 0.0}),
-        (TAC, {"top": 0}),
-        (TAC, {"n_centers": 161}),
-        (TrainedTAC, {"n_centers": 161}),
-        (TrainedTAC, {"n_neighbors": 160}),
-        (TrainedTAC, {"batch_size": 1}),
-        (TrainedTAC, {"batch_size": 161}),
-        (TrainedTAC, {"hidden_dim": 0}),
-        (TrainedTAC, {"kmeans": "lloyd"}),
-        (TrainedTAC, {"epochs": 0}),
-        (TrainedTAC, {"distillation_temperature": 0}),
-        (TrainedTAC, {"entropy_weight": -1}),
-        (TrainedTAC, {"learning_rate": np.nan}),
-    ],
-)
-def test_a_parameter_out_of_range_is_named(method, change):
-    images, words, _, _ = toy()
-    ((name, value),) = change.items()
-    model = method(4) if method is TAC else method(4, batch_size=64)
-    with pytest.raises(ValueError, match=f"{name}={value!r}"):
-        model.set_params(**change).fit(images, words)
-
-
 def test_a_short_last_batch_is_dropped_and_a_single_batch_is_one_step_an_epoch(monkeypatch):
     sizes = []
 
