@@ -17,13 +17,14 @@ from mvlib.papers.set_clip_tables import (
     with_chance,
 )
 from mvlib.records import Recorder, paired_comparisons
-from mvlib.tasks import modality_problems as problems
-from mvlib.tasks.modality_problems import AlignmentProblem, alignment_problem
-from mvlib.tasks.modality_runs import (
+from mvlib.tasks import modalities as problems
+from mvlib.tasks.modalities import (
     DISJOINT,
     INDEPENDENT,
     SAME,
+    AlignmentProblem,
     alignment_measures,
+    alignment_problem,
     network,
     record_alignment,
     run_draws,
@@ -228,7 +229,7 @@ def test_recall_by_ratio_and_without_pairs(frame):
 
 
 def test_tables_of_what_is_not_recorded_yet_are_empty(tmp_path):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
     nothing = alignment_results("leakage", root=tmp_path)
     assert nothing[nothing["ratio"] == 0].empty
     assert retrieval_table(nothing, ["draws"]).empty

@@ -31,9 +31,9 @@ from mvlib.papers.word_gains import (
     restrict,
 )
 from mvlib.records import Recorder
-from mvlib.tasks.encoder_quality import retrieval_recall
 from mvlib.tasks.images_with_words import (
     VisionProblem,
+    retrieval_recall,
     run_methods,
     short_side,
     vision_problem,

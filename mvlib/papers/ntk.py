@@ -11,11 +11,11 @@ import numpy as np
 from mvlib import data
 from mvlib.check import check_number
 from mvlib.encoders import TextBank
-from mvlib.methods import TAC, filter_nouns, number_of_centres, semantic_centres
+from mvlib.methods import TAC, CLIPKMeans, filter_nouns, number_of_centres, semantic_centres
 from mvlib.methods.ntk_spectral import NTKSpectralClustering
 from mvlib.ops import resolve_device
 from mvlib.records.recorder import Recorder
-from mvlib.tasks.images_with_words import METHODS, VisionProblem, record_fit, vision_problem
+from mvlib.tasks.images_with_words import VisionProblem, record_fit, vision_problem
 
 PAPER = "ntk_spectral"
 SHARE = 0.9
@@ -136,7 +136,7 @@ def run_baselines(
     for seed in seeds:
         part = subsample(problem, seed, share)
         k = part.n_clusters
-        model, _ = METHODS["k-means of images"](part, seed, 20)
+        model = CLIPKMeans(k, random_state=seed)
         record_fit(recorder, "k-means of images", part, model, None, parameters)
         model = NTKSpectralClustering(k, **RBF, random_state=seed)
         record_fit(recorder, "spectral of images", part, model, None, parameters)

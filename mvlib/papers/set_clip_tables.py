@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mvlib.check import check_choice
-from mvlib.records.scores import spread
+from mvlib.records.tables import spread
 
 if TYPE_CHECKING:
     import pandas as pd

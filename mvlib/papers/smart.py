@@ -49,13 +49,18 @@ def smart_settings(dataset: str, profile: str) -> dict[str, Any]:
     return settings | {"quick": QUICK, "reduced": REDUCED, "full": {}}[profile]
 
 
-def compare_seeds(frame: pd.DataFrame, method: str, floor: str) -> str:
+def compare_seeds(
+    frame: pd.DataFrame, method: str, floor: str, column: str = "acc", said: str = "last epoch"
+) -> str:
     """Say in a line by how much the last epoch of a method is ahead of a floor."""
-    last = frame[frame["rule"] == "last"]
+    # What is measured without a clustering has no rule for the epoch.
+    last = frame[frame["rule"].isna() | (frame["rule"] == "last")]
     ours, theirs = (
-        last[last["method"] == name].set_index("seed")["acc"] for name in (method, floor)
+        last[last["method"] == name].set_index("seed")[column] for name in (method, floor)
     )
-    return f"{method}, last epoch, minus {floor}: {_difference(ours, theirs)}"
+    # What draws nothing is one number, beside every seed.
+    theirs = theirs.mean() if theirs.index.isna().all() else theirs
+    return f"{method}, {said}, minus {floor}: {_difference(ours, theirs)}"
 
 
 def compare_rules(frame: pd.DataFrame) -> str:
@@ -82,7 +87,7 @@ def compare_rules(frame: pd.DataFrame) -> str:
     )
 
 
-def _difference(ours: pd.Series, theirs: pd.Series) -> str:
+def _difference(ours: pd.Series, theirs: pd.Series | float) -> str:
     points = 100 * (ours - theirs)
     return (
         f"{points.mean():+.1f} ± {points.std():.1f} points, "

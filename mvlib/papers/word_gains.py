@@ -14,6 +14,7 @@ from mvlib.encoders import TextBank
 from mvlib.methods import (
     CAE,
     CLIPKMeans,
+    ZeroShot,
     adaptive_fusion,
     counterpart,
     optimal_transport_plan,
@@ -22,7 +23,6 @@ from mvlib.metrics import accuracy, clustering_scores
 from mvlib.records.recorder import Recorder
 from mvlib.records.statistics import paired_comparisons
 from mvlib.tasks.images_with_words import (
-    METHODS,
     VisionProblem,
     record_fit,
     run_methods,
@@ -65,11 +65,10 @@ def gains_over_kmeans(
     """Run the methods on a set and on random halves of its classes, and record the gains."""
     for number, classes in enumerate(class_subsets(problem.n_clusters, n_subsets)):
         part = restrict(problem, classes) if number else problem
-        model, names = METHODS["zero-shot"](part, None, 1)
-        upper = accuracy(part.y, model.fit(part.images, names).labels_)
+        upper = accuracy(part.y, ZeroShot().fit(part.images, part.classes).labels_)
         for seed in seeds:
-            floor, _ = METHODS[KMEANS](part, seed, 20)
-            lower = accuracy(part.y, floor.fit(part.images).labels_)
+            floor = CLIPKMeans(part.n_clusters, random_state=seed).fit(part.images)
+            lower = accuracy(part.y, floor.labels_)
             for name in WITH_WORDS:
                 given = {"subset": number, "kind": f"{name}, {problem.encoder.name}"}
                 _record_gain(recorder, part, name, seed, given, lower, upper)

@@ -1,6 +1,6 @@
 """A problem of each task, and the runs of its methods."""
 
-from mvlib.files import attach
+from mvlib.files import MergedModules, attach
 
 _EXPORTS = {
     "Modalities": "mvlib.tasks.modalities",
@@ -10,3 +10,11 @@ _EXPORTS = {
 
 __all__ = list(_EXPORTS)
 __getattr__, __dir__ = attach(__name__, _EXPORTS)
+MergedModules(
+    __name__,
+    {
+        "modality_problems": "modalities",
+        "modality_runs": "modalities",
+        "encoder_quality": "images_with_words",
+    },
+)

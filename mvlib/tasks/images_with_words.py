@@ -1,34 +1,31 @@
-"""What the notebooks on images and words share: a problem, and fits that record themselves."""
+"""Images beside words: problems of features, and fits that record themselves."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvlib import data, encoders
-from mvlib.check import check_choice, check_number
+from mvlib.check import check_choice, check_number, check_views
 from mvlib.data.readers.images import first_of_each_class
-from mvlib.methods import (
-    CAE,
-    SIC,
-    TAC,
-    CLIPKMeans,
-    SpectralConcatenation,
-    TrainedTAC,
-    ZeroShot,
-)
+from mvlib.encoders.heads import imagenet_ridge_map
+from mvlib.methods import CLIPKMeans, SpectralConcatenation, ZeroShot
+from mvlib.methods.catalogue import WORDS, find
 from mvlib.metrics import clustering_scores
-from mvlib.ops import resolve_device
+from mvlib.ops import top_k, unit_rows
 from mvlib.records.recorder import Recorder
-from mvlib.tasks.encoder_quality import ridge_encoder
+from mvlib.tasks.runs import build, catalogued, known_to, recorder_of
+from mvlib.tasks.runs import sized as sized
 
 if TYPE_CHECKING:
     from mvlib.data import ImageDataset
-    from mvlib.encoders import Encoder, TextBank
+    from mvlib.encoders import Encoder, Heads, TextBank
+    from mvlib.encoders.offline import OfflineEncoder
 
 PROMPT = "a photo of a {}."
 CLIP_IMAGE_SIZE = 224
@@ -36,31 +33,16 @@ CLIP_IMAGE_SIZE = 224
 
 @dataclass(frozen=True, eq=False)
 class VisionProblem:
-    """A set of images and the words to cluster it with, all as features.
-
-    Attributes
-    ----------
-    data_set : ImageDataset
-        The images themselves, their classes and captions.
-    encoder : Encoder
-        What made the features.
-    images : ndarray of shape (n_samples, dim), float32
-        Features of the images to cluster, not normalised.
-    train_images : ndarray of shape (n_train, dim) or None
-        Features of the train split, for the centres; None where there is none, and the
-        images themselves serve.
-    nouns, captions : TextBank
-        Texts and their features.
-    classes : ndarray of shape (n_clusters, dim), float32
-        Features of the class names, mean over the seven prompts: for `ZeroShot` alone.
-    """
+    """A set of images and the words to cluster it with, all as features, not normalised."""
 
     data_set: ImageDataset
     encoder: Encoder
     images: np.ndarray
+    # Of the train split, for the centres; None where there is none, and `images` serve.
     train_images: np.ndarray | None
     nouns: TextBank
     captions: TextBank
+    # Of the class names, (n_clusters, dim), mean over the seven prompts: for `ZeroShot` alone.
     classes: np.ndarray
 
     @property
@@ -97,36 +79,9 @@ def vision_problem(
 ) -> VisionProblem:
     """Encode a data set and the words, or read their features from the cache.
 
-    Parameters
-    ----------
-    dataset : str, default="openclipart"
-        One of `mvlib.data.all_names("images")`; its test split is clustered.
-    encoder : str, default="offline"
-        As for `mvlib.encoders.load`; or "ridge", the offline towers joined by
-        `ridge_encoder`.
-    n_nouns : int, default=8000
-        How many of WordNet's nouns, the most frequent first; 0 takes TAC's whole list.
-    n_prompts : int, default=1
-        1 takes "a photo of a {}.", 7 the mean over TAC's templates.
-    captions : {"openclipart", "flickr30k"}, default="openclipart"
-        Which captions.
-    train_split : {"train", "train-tenth"}, default="train"
-        What the words are chosen by, in sets that have such a split.
-    per_class : int, default=0
-        Cluster only the first so many images of each class; 0 takes all.
-    device : str, default="auto"
-        Where the encoder runs.
-
-    Returns
-    -------
-    VisionProblem
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown, or `n_prompts` is neither 1 nor 7.
-    FileNotFoundError, mvlib.data.DownloadError
-        If images or captions are not at hand and cannot be fetched.
+    The encoder "ridge" is the offline one, its towers joined by `ridge_encoder`. `n_nouns` 0
+    takes TAC's whole list, `per_class` 0 all images. One prompt is "a photo of a {}.", seven
+    are TAC's, averaged. `train_split` is what the words are chosen by, in sets that have it.
     """
     for name, value in {"n_nouns": n_nouns, "per_class": per_class}.items():
         check_number(name, value, low=0, integer=True)
@@ -174,13 +129,6 @@ def short_side(images: ImageDataset, encoder: Encoder) -> int:
 
     The card's rule is for CLIP's square of 224 pixels; for another square it is scaled, so
     that the same part of an image is seen.
-
-    Parameters
-    ----------
-    images : ImageDataset
-        Whose card has the rule.
-    encoder : Encoder
-        Whose square is cut out.
     """
     return round(encoder.image_size * images.card.resize / CLIP_IMAGE_SIZE)
 
@@ -192,19 +140,7 @@ def _train_features(dataset: str, split: str, encoder: Encoder) -> np.ndarray | 
     return encoder.encode_images(found.images, resize=short_side(found, encoder))
 
 
-def vision_recorder(experiment: str, profile: str, device: str = "auto") -> Recorder:
-    """Return the recorder of a notebook on images and words.
-
-    Parameters
-    ----------
-    experiment : str
-        Its name in the plan.
-    profile : {"quick", "reduced", "full"}
-        The notebook's parameter.
-    device : str, default="auto"
-        The notebook's parameter.
-    """
-    return Recorder("cae", experiment, profile, resolve_device(device).type)
+vision_recorder = partial(recorder_of, "cae")
 
 
 def record_fit(
@@ -217,36 +153,9 @@ def record_fit(
     measures: Callable[[Any], Mapping[str, float]] | None = None,
     images: np.ndarray | None = None,
 ) -> Any:
-    """Fit a method on a problem and record its scores.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the result, with the encoder's name as a parameter.
-    method : str
-        Its name in the tables.
-    problem : VisionProblem
-        What to cluster.
-    model : estimator
-        Not fitted; its `random_state` is the result's seed.
-    texts : object, optional
-        What the method's `fit` takes as `texts`.
-    parameters : mapping, optional
-        What else tells the result apart.
-    measures : callable, optional
-        From the fitted model to what else is recorded.
-    images : ndarray of shape (n_samples, dim), optional
-        Features in place of the problem's.
-
-    Returns
-    -------
-    estimator
-        The model, fitted.
-    """
+    """Fit a method on a problem, or on `images` in place of its own, and record its scores."""
     started = time.perf_counter()
-    given = {}
-    if texts is not None and not isinstance(model, ZeroShot):
-        given["train_images"] = problem.train_images
+    given = {} if texts is None else {"train_images": problem.train_images}
     model.fit(problem.images if images is None else images, texts, **given)
     recorder.add(
         method,
@@ -260,6 +169,55 @@ def record_fit(
     return model
 
 
+def texts_of(name: str, problem: VisionProblem) -> Any:
+    """Return what a method of the catalogue reads beside the images: mostly the nouns."""
+    match name:
+        case "cae":
+            return problem.texts
+        case "tac" | "tac_trained":
+            return encoders.noun_rows(problem.nouns, "tac")
+        case "sic":
+            return encoders.noun_rows(problem.nouns, "sic")
+        case "clip_kmeans":
+            return None
+        case "zero_shot":
+            return problem.classes
+    return problem.nouns
+
+
+def run(
+    methods: Sequence[str],
+    problem: VisionProblem,
+    seeds: Sequence[int],
+    recorder: Recorder,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+) -> dict[tuple[str, int | None], Any]:
+    """Fit methods of the catalogue once a seed, and record each; `settings` by method.
+
+    ValueError, before anything is fitted, if a method is not of this task or `settings` name
+    one that does not run.
+    """
+    return {
+        (name, seed): record_fit(
+            recorder, find(name).title, problem, model, texts_of(name, problem), parameters
+        )
+        for name, seed, model in catalogued(WORDS, methods, problem.n_clusters, seeds, settings)
+    }
+
+
+# The names of the chapter's tables.
+NAMES = {
+    "k-means of images": "clip_kmeans",
+    "TAC, no training": "tac",
+    "TAC, trained": "tac_trained",
+    "SIC": "sic",
+    "CAE": "cae",
+    "zero-shot": "zero_shot",
+}
+
+
 def run_methods(
     recorder: Recorder,
     problem: VisionProblem,
@@ -268,35 +226,20 @@ def run_methods(
     parameters: Mapping[str, Any] | None = None,
     n_init: int = 20,
 ) -> dict[tuple[str, int | None], Any]:
-    """Fit the named methods with their defaults, once a seed, and record them.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results.
-    problem : VisionProblem
-        What to cluster.
-    seeds : sequence of int
-        Of k-means and what else draws.
-    methods : iterable of str
-        Among the keys of `METHODS`.
-    parameters : mapping, optional
-        What else tells the results apart.
-    n_init : int, default=20
-        Starts of the final k-means.
-
-    Returns
-    -------
-    dict of (str, int or None) to estimator
-        Name and seed to the fitted model. What draws nothing is fitted once, with None.
-    """
+    """Fit methods by the names that the chapter's tables have, and record them."""
     fitted = {}
-    for name in methods:
-        for seed in seeds if name != "zero-shot" else [None]:
-            model, texts = METHODS[name](problem, seed, n_init)
-            fitted[name, seed] = record_fit(
-                recorder, name, problem, model, texts, parameters=parameters
-            )
+    for title in methods:
+        for seed in seeds if title != "zero-shot" else [None]:
+            texts = None
+            if title == "spectral of images":
+                model = SpectralImages(problem.n_clusters, random_state=seed)
+            else:
+                name = NAMES[title]
+                model = build(
+                    name, problem.n_clusters, seed, **known_to(name, {"n_init": n_init})
+                )
+                texts = texts_of(name, problem)
+            fitted[title, seed] = record_fit(recorder, title, problem, model, texts, parameters)
     return fitted
 
 
@@ -311,34 +254,71 @@ class SpectralImages(SpectralConcatenation):
         return super().fit([X])
 
 
-def _zero_shot(problem: VisionProblem, seed: None, n_init: int) -> tuple[Any, Any]:
-    return ZeroShot(), problem.classes
+def ridge_encoder(base: OfflineEncoder, images: np.ndarray) -> OfflineEncoder:
+    """Return the offline encoder with its towers joined by ridge regression instead."""
+    from mvlib.encoders import Heads
+
+    fitted = imagenet_ridge_map()
+    heads = Heads(
+        image_weight=np.eye(images.shape[1], dtype=np.float32),
+        image_bias=-images.mean(axis=0, dtype=np.float64).astype(np.float32),
+        text_weight=np.ascontiguousarray(fitted.weight.T),
+        text_bias=-(fitted.center @ fitted.weight),
+        temperature=1.0,
+    )
+    joined = base.with_heads(heads)
+    joined.name = "ridge"
+    return joined
 
 
-METHODS: dict[str, Callable[..., tuple[Any, Any]]] = {
-    "k-means of images": lambda problem, seed, n_init: (
-        CLIPKMeans(problem.n_clusters, n_init=n_init, random_state=seed),
-        None,
-    ),
-    "spectral of images": lambda problem, seed, n_init: (
-        SpectralImages(problem.n_clusters, random_state=seed),
-        None,
-    ),
-    "TAC, no training": lambda problem, seed, n_init: (
-        TAC(problem.n_clusters, n_init=n_init, random_state=seed),
-        encoders.noun_rows(problem.nouns, "tac"),
-    ),
-    "TAC, trained": lambda problem, seed, n_init: (
-        TrainedTAC(problem.n_clusters, random_state=seed),
-        encoders.noun_rows(problem.nouns, "tac"),
-    ),
-    "SIC": lambda problem, seed, n_init: (
-        SIC(problem.n_clusters, random_state=seed),
-        encoders.noun_rows(problem.nouns, "sic"),
-    ),
-    "CAE": lambda problem, seed, n_init: (
-        CAE(problem.n_clusters, n_init=n_init, random_state=seed),
-        problem.texts,
-    ),
-    "zero-shot": _zero_shot,
-}
+def retrieval_recall(images: np.ndarray, texts: np.ndarray, k: int = 10) -> float:
+    """Return the share of images whose own text is among the `k` nearest, by cosine."""
+    images, texts = check_views([images, texts], argument="images and texts")
+    check_number("k", k, low=1, high=len(texts), integer=True)
+    _, nearest = top_k(unit_rows(images), unit_rows(texts), k)
+    return float((nearest == np.arange(len(images))[:, None]).any(axis=1).mean())
+
+
+def encoder_quality(recorder: Recorder, heads: Heads, seeds: Sequence[int]) -> None:
+    """Record what each way to join the towers gives on the drawings held out."""
+    base = encoders.load("offline")
+    images = data.load_images("openclipart")
+    tower = base.image_tower(images.images)
+    _record_kmeans(recorder, "image tower alone", tower, images, seeds)
+    joined = {
+        "heads trained here": base.with_heads(heads),
+        "heads that ship": base,
+        "ridge map": ridge_encoder(base, tower),
+    }
+    names = [[prompt.format(name) for name in images.class_names] for prompt in data.PROMPTS]
+    for kind, encoder in joined.items():
+        features = encoder.project_images(tower)
+        _record_kmeans(recorder, kind, features, images, seeds)
+        classes = np.mean([encoder.encode_texts(texts) for texts in names], axis=0)
+        found = ZeroShot().fit(features, classes)
+        recall = retrieval_recall(features, encoder.encode_texts(images.captions))
+        recorder.add(
+            "zero-shot",
+            images.name,
+            parameters={"encoder": kind},
+            metrics={"last": clustering_scores(images.y, found.labels_)},
+            measures={"recall_at_10": recall},
+        )
+
+
+def _record_kmeans(
+    recorder: Recorder,
+    kind: str,
+    features: np.ndarray,
+    images: ImageDataset,
+    seeds: Sequence[int],
+) -> None:
+    for seed in seeds:
+        model = CLIPKMeans(len(images.class_names), random_state=seed).fit(features)
+        recorder.add(
+            "k-means",
+            images.name,
+            seed=seed,
+            parameters={"encoder": kind},
+            metrics={"last": clustering_scores(images.y, model.labels_)},
+        )

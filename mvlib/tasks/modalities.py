@@ -1,9 +1,11 @@
-"""Problems of two modalities, row by row, whatever they are made of."""
+"""Two modalities to align: problems of two spaces, and runs that record how well they align."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,19 @@ from mvlib import data, encoders
 from mvlib.check import check_choice, check_number
 from mvlib.data import Card, Dataset, PairedFeatures
 from mvlib.encoders import Encoder, OfflineEncoder
+from mvlib.methods import CCA, Chance, GromovWasserstein, Procrustes
+from mvlib.methods.catalogue import MODALITIES, find
+from mvlib.methods.set_clip import SetCLIP
+from mvlib.metrics import (
+    batched_top_1,
+    clustering_scores,
+    embedding_mmd,
+    modality_gap,
+    retrieval_scores,
+)
+from mvlib.records.recorder import Recorder
+from mvlib.tasks.runs import catalogued, recorder_of
+from mvlib.tasks.runs import sized as sized
 
 CLIP_RN50 = "openclip:RN50/openai"
 TOWERS = "offline"
@@ -30,41 +45,21 @@ _DRAWINGS = "openclipart"
 
 @dataclass(frozen=True, eq=False)
 class Modalities:
-    """Two modalities of the same things.
-
-    Attributes
-    ----------
-    name : str
-        The data set's.
-    Xs : list of two ndarray, each (n_samples, n_features_v), float32
-        Row i of both belongs together. As the file or the encoder has them, unscaled.
-    names : tuple of two str
-        Such as ("image", "text").
-    y : ndarray (n_samples,), int64, or None
-        True classes, where there are any.
-    card : Card
-        What is known of the set.
-    rows : ndarray (n_samples,), int64
-        Which rows of the set, or of the split, these are; ascending.
-    sha256 : str
-        One fingerprint of the data files read.
-    splits : ndarray (n_samples,), str, or None
-        The official split of each row, where the set has splits.
-    captions : tuple of str or None
-        The text of each row, where there is one.
-    encoder : str or None
-        What made the features of images and texts; None where there are only features.
-    """
+    """Two modalities of the same things, row by row, as files or encoders have them."""
 
     name: str
     Xs: list[np.ndarray]
     names: tuple[str, str]
     y: np.ndarray | None
     card: Card
+    # Which rows of the set, or of the split, these are, ascending.
     rows: np.ndarray
+    # One fingerprint of the data files read.
     sha256: str
+    # Of each row, where there are any: the official split, the text.
     splits: np.ndarray | None = None
     captions: tuple[str, ...] | None = None
+    # What made the features of images and texts; None where there are only features.
     encoder: str | None = None
 
     @property
@@ -105,43 +100,11 @@ def load_modalities(
 ) -> Modalities:
     """Load two modalities of the same things, encoding images and texts where need be.
 
-    Parameters
-    ----------
-    name : str
-        One of `list_modalities()`; case does not matter, and `_` or a space stand for `-`.
-        "openclipart-pairs": features that ship, without classes. "openclipart": the
-        drawings with classes and their captions. "handwritten", "wiki", "cub",
-        "mnist-usps", "bdgp": two views each, classes; rows of "mnist-usps" share a digit,
-        not a writer, so nothing in them tells the own row from others. The rest: images
-        with captions, or arrays, that a user supplies; see `mvlib.data.describe`.
-    size : int, optional
-        How many rows, drawn without replacement; all by default. The rest is not encoded.
-    random_state : int, optional
-        Seed of that draw, and of nothing else.
-    split : str, optional
-        One of the card's, of a set of captioned images; all by default.
-    encoder : str or Encoder, optional
-        Of images and texts; as for `mvlib.encoders.load`. "offline" gives its two towers
-        without the heads that join them: spaces that know nothing of each other. It is
-        the default for the drawings, "openclip:RN50/openai", as in S-CLIP, for
-        photographs and aerial pictures. CLIP's towers were trained together: see
-        `Modalities.is_joint`.
-    caption : int, default=0
-        Which of an image's captions, from 0; one an image, so that rows are pairs.
-    device : str, default="auto"
-        Where the encoder runs.
-
-    Returns
-    -------
-    Modalities
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown or a number out of range; or `split`, `encoder` or `caption`
-        is given for a set that has no splits, is not encoded here or has no such caption.
-    FileNotFoundError, mvlib.data.DownloadError
-        If files are not at hand and cannot be fetched.
+    Of `size` rows, drawn by `random_state`, the others are not encoded. By default the drawings
+    are encoded by the offline encoder's two towers without the heads that join them, spaces
+    that know nothing of each other, and photographs and aerial pictures by CLIP, as in S-CLIP:
+    see `Modalities.is_joint`. Rows of "mnist-usps" share a digit, not a writer, so nothing in
+    them tells the own row from others.
     """
     plain = str(name).lower().replace("_", "-").replace(" ", "-")
     check_choice("name", plain, list_modalities())
@@ -253,3 +216,301 @@ def _encode(
     if isinstance(encoder, OfflineEncoder):
         return [encoder.image_tower(images), encoder.text_tower(texts)], TOWERS
     return [encoder.encode_images(images), encoder.encode_texts(texts)], encoder.name
+
+
+# Known pairs, rows of both modalities and their classes.
+Rows = tuple[list[np.ndarray], np.ndarray, list[np.ndarray] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class AlignmentProblem:
+    """One split of two modalities; a method is told of the first rows that they are pairs."""
+
+    name: str
+    modalities: tuple[str, str]
+    split: int
+    train: list[np.ndarray]
+    # Rows that no method sees before it is scored.
+    test: list[np.ndarray]
+    y_train: np.ndarray | None
+    y_test: np.ndarray | None
+    # Share of the rows to train on whose partner is known, unless a run says otherwise.
+    aligned_ratio: float = 0.0
+
+    @property
+    def n_train(self) -> int:
+        """Number of rows to train on."""
+        return len(self.train[0])
+
+    @property
+    def n_clusters(self) -> int | None:
+        """Number of true classes; None without."""
+        return None if self.y_train is None else len(np.unique(self.y_train))
+
+    def n_known(self, ratio: float) -> int:
+        """Return how many pairs a ratio makes: at least two, unless it is 0."""
+        check_number("ratio", ratio, low=0, high=1)
+        return max(2, round(ratio * self.n_train)) if ratio else 0
+
+    def rows(self, ratio: float, disjoint: bool = False) -> Rows:
+        """Return what a method gets to see at a ratio of known pairs, those first.
+
+        A larger ratio holds the smaller one's. Of `disjoint` things without a known partner
+        the first modality gets one half and the second the other.
+        """
+        known = np.arange(self.n_known(ratio))
+        seen = [np.arange(self.n_train)] * 2
+        if disjoint:
+            others = np.arange(len(known), self.n_train)
+            seen = [np.concatenate([known, others[v::2]]) for v in range(2)]
+        ys = None if self.y_train is None else [self.y_train[some] for some in seen]
+        Xs = [X[some] for X, some in zip(self.train, seen, strict=True)]
+        return Xs, np.stack([known, known], axis=1), ys
+
+
+def alignment_problem(
+    dataset: str = "openclipart-pairs",
+    split: int = 0,
+    *,
+    n_train: int = 1920,
+    n_test: int = 600,
+    n_components: int = 128,
+    aligned_ratio: float = 0.0,
+    encoder: str = "",
+    device: str = "auto",
+) -> AlignmentProblem:
+    """Split two modalities into rows to train on and rows to score.
+
+    Of a set smaller than `n_train` and `n_test` a third is scored. Each modality is brought to
+    the principal components of its rows to train on; `n_components` 0 leaves it as it is.
+    """
+    check_number("split", split, low=0, integer=True)
+    check_number("n_components", n_components, low=0, integer=True)
+    check_number("aligned_ratio", aligned_ratio, low=0, high=1)
+    for name, value in (("n_train", n_train), ("n_test", n_test)):
+        check_number(name, value, low=2, integer=True)
+    size = _size(dataset, n_train + n_test)
+    found = load_modalities(dataset, size, split, encoder=encoder or None, device=device)
+    order = np.random.default_rng(split).permutation(found.n_samples)
+    n_scored = min(n_test, found.n_samples // 3)
+    train = order[n_scored : n_scored + n_train]
+    test = order[:n_scored]
+    Xs = [_reduced(X, train, n_components) for X in found.Xs]
+    return AlignmentProblem(
+        name=found.name,
+        modalities=found.names,
+        split=split,
+        train=[X[train] for X in Xs],
+        test=[X[test] for X in Xs],
+        y_train=None if found.y is None else found.y[train],
+        y_test=None if found.y is None else found.y[test],
+        aligned_ratio=aligned_ratio,
+    )
+
+
+def _size(dataset: str, wanted: int) -> int | None:
+    """Return how many rows to load: None for all."""
+    held = data.describe(dataset).n_samples
+    total = held if isinstance(held, int) else sum(held.values())
+    return wanted if wanted < total else None
+
+
+def _reduced(X: np.ndarray, train: np.ndarray, n_components: int) -> np.ndarray:
+    if not 0 < n_components < min(X.shape[1], len(train)):
+        return X
+    center = X[train].mean(axis=0)
+    axes = np.linalg.svd(X[train] - center, full_matrices=False)[2][:n_components]
+    return ((X - center) @ axes.T).astype(np.float32)
+
+
+# How rows without a known partner come to a batch.
+SAME, INDEPENDENT, DISJOINT = "same instances", "independent draws", "disjoint things"
+DRAWS = (SAME, INDEPENDENT, DISJOINT)
+NETWORKS = {
+    "Set-CLIP": SetCLIP,
+    "CLIP on the pairs": SetCLIP.clip_only,
+    "S-CLIP": SetCLIP.s_clip,
+}
+CLASSICS = {
+    "CCA": CCA,
+    "Procrustes": Procrustes,
+    "Gromov-Wasserstein": GromovWasserstein,
+    "chance": Chance,
+}
+METHODS = (*NETWORKS, *CLASSICS)
+_WITHOUT_PAIRS = ("Gromov-Wasserstein", "chance")
+_BATCH = 50
+_DIGITS = 5
+
+
+alignment_recorder = partial(recorder_of, "set_clip")
+
+
+def alignment_measures(
+    first: np.ndarray, second: np.ndarray, y: np.ndarray | None = None
+) -> dict[str, float]:
+    """Measure how well embeddings of one modality find those of the other, row by row.
+
+    `r1_first`, `r5_first`, `r10_first`, `rank_first` (median) and `batch_first` (top-1 in
+    batches of 50) have queries of the first modality, on a gallery of `gallery` rows; the same
+    with `_second`; `r10` is the mean of both directions; `gap` and `mmd` are of the clouds.
+    With classes, `class_r1` is the share of queries whose nearest row is of their class.
+    """
+    found: dict[str, float] = {"gallery": len(first)}
+    scores = retrieval_scores(first, second)
+    batches = batched_top_1(first, second, batch_size=min(_BATCH, len(first)))
+    for name, way in (("first", "first_to_second"), ("second", "second_to_first")):
+        for depth in (1, 5, 10):
+            found[f"r{depth}_{name}"] = scores[way][f"r@{depth}"]
+        found[f"rank_{name}"] = scores[way]["median_rank"]
+        found[f"batch_{name}"] = batches[way]
+    found["r10"] = (found["r10_first"] + found["r10_second"]) / 2
+    found["gap"] = modality_gap(first, second)
+    found["mmd"] = embedding_mmd(first, second, random_state=0)
+    if y is not None:
+        alike = np.argwhere(y[:, None] == y[None, :])
+        by_class = retrieval_scores(first, second, alike, depths=(1,))
+        found["class_r1"] = float(np.mean([way["r@1"] for way in by_class.values()]))
+        found["class_chance"] = by_class["first_to_second"]["chance_r@1"]
+    return {name: round(float(value), _DIGITS) for name, value in found.items()}
+
+
+def record_alignment(
+    recorder: Recorder,
+    method: str,
+    problem: AlignmentProblem,
+    model: Any,
+    ratio: float | None = None,
+    draws: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> Any:
+    """Fit a method on the rows to train on, and record its scores.
+
+    Measures are of the rows to score; cluster scores of the rows to train on, both modalities
+    together. Where the method reads no pair, `ratio` is None. Disjoint `draws` leave out half
+    of the rows without a partner in each modality. What draws nothing has no `seed`.
+    """
+    started = time.perf_counter()
+    Xs, pairs, ys = problem.rows(ratio or 0, draws == DISJOINT)
+    model.fit(Xs, pairs=pairs)
+    measures = alignment_measures(*model.transform(problem.test), problem.y_test)
+    metrics = None
+    if ys is not None and model.n_clusters is not None:
+        labels = np.concatenate(model.labels_by_modality_)
+        metrics = {"last": clustering_scores(np.concatenate(ys), labels)}
+    given = {"split": problem.split, "ratio": ratio, "draws": draws}
+    recorder.add(
+        method,
+        problem.name,
+        seed=seed,
+        parameters=given | dict(parameters or {}),
+        metrics=metrics,
+        measures=measures,
+        seconds=time.perf_counter() - started,
+    )
+    return model
+
+
+def network(
+    problem: AlignmentProblem,
+    seed: int,
+    settings: Mapping[str, Any],
+    method: str = "Set-CLIP",
+    ratio: float = 0.0,
+    draws: str = INDEPENDENT,
+) -> SetCLIP:
+    """Return one of `NETWORKS`, trained for a number of steps whatever the rows."""
+    check_choice("draws", draws, DRAWS)
+    given = {"batch_size": 64} | dict(settings)
+    n_steps = given.pop("n_steps")
+    n_rows = len(problem.rows(ratio, draws == DISJOINT)[0][0])
+    steps_per_epoch = -(-n_rows // given["batch_size"])
+    return NETWORKS[check_choice("method", method, NETWORKS)](
+        problem.n_clusters,
+        sampling="same_instances" if draws == SAME else "independent",
+        n_epochs=max(1, round(n_steps / steps_per_epoch)),
+        random_state=seed,
+        **given,
+    )
+
+
+def run_draws(
+    recorder: Recorder,
+    problem: AlignmentProblem,
+    seeds: Sequence[int],
+    ratios: Sequence[float],
+    settings: Mapping[str, Any],
+    draws: Sequence[str] = DRAWS,
+    parameters: Mapping[str, Any] | None = None,
+) -> None:
+    """Run Set-CLIP under each kind of draw at each ratio, and record it.
+
+    Where all rows are paired there is nothing to draw, and "independent draws" stands for
+    all kinds.
+    """
+    given = {"n_steps": settings["n_steps"]} | dict(parameters or {})
+    for seed in seeds:
+        for ratio in ratios:
+            for kind in draws if ratio < 1 else [INDEPENDENT]:
+                model = network(problem, seed, settings, ratio=ratio, draws=kind)
+                record_alignment(recorder, "Set-CLIP", problem, model, ratio, kind, given, seed)
+
+
+def run_methods(
+    recorder: Recorder,
+    problem: AlignmentProblem,
+    seeds: Sequence[int],
+    ratios: Sequence[float],
+    settings: Mapping[str, Any],
+    methods: Iterable[str] = METHODS,
+    max_rows: int = 300,
+) -> dict[tuple[str, float | None, int | None], Any]:
+    """Run `METHODS` at each ratio that suits them, and record them.
+
+    Those that read no pair run once a seed, with ratio None; those that draw nothing once a
+    ratio, with seed None; those that need pairs not at 0. `max_rows` is Gromov-Wasserstein's.
+    """
+    fitted = {}
+    for name in methods:
+        check_choice("methods", name, METHODS)
+        for ratio in ratios if name not in _WITHOUT_PAIRS else [None]:
+            if ratio == 0 and name != "Set-CLIP":
+                continue
+            for seed in seeds if name not in ("CCA", "Procrustes") else [None]:
+                draws, given = None, None
+                if name in NETWORKS:
+                    model = network(problem, seed, settings, name, ratio)
+                    draws, given = INDEPENDENT, {"n_steps": settings["n_steps"]}
+                else:
+                    own = {"max_rows": max_rows} if name == "Gromov-Wasserstein" else {}
+                    own["random_state"] = 0 if seed is None else seed
+                    model = CLASSICS[name](problem.n_clusters, **own)
+                fitted[name, ratio, seed] = record_alignment(
+                    recorder, name, problem, model, ratio, draws, given, seed
+                )
+    return fitted
+
+
+def run(
+    methods: Sequence[str],
+    problem: AlignmentProblem,
+    seeds: Sequence[int],
+    recorder: Recorder,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+) -> dict[tuple[str, int | None], Any]:
+    """Fit methods of the catalogue once a seed, and record each; `settings` by method.
+
+    What is known to be paired is the problem's `aligned_ratio`. ValueError, before anything is
+    fitted, if a method is not of this task or `settings` name one that does not run.
+    """
+    built = catalogued(MODALITIES, methods, problem.n_clusters, seeds, settings)
+    return {
+        (name, seed): record_alignment(
+            recorder, find(name).title, problem, model, problem.aligned_ratio, None,
+            parameters, seed,
+        )
+        for name, seed, model in built
+    }  # fmt: skip

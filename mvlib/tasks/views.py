@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from inspect import signature
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from mvlib.check import check_choice
 from mvlib.data import PartialAlignment
 from mvlib.methods import (
     SMART,
@@ -19,48 +18,18 @@ from mvlib.methods import (
     SpectralConcatenation,
     match_rows,
 )
-from mvlib.methods.catalogue import CATALOGUE, VIEWS, find, load
+from mvlib.methods.catalogue import VIEWS, find
 from mvlib.methods.smart.estimator import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
-from mvlib.ops import cosine_kmeans, resolve_device
+from mvlib.ops import cosine_kmeans
 from mvlib.records.recorder import COMMITTED_PROFILES, Recorder
+from mvlib.tasks.runs import catalogued, recorder_of
+from mvlib.tasks.runs import sized as sized
 
 # Ways to start k-means: as the authors' code, from one start, as the best of twenty.
 AUTHORS, ONE, TWENTY = ("authors", 1), ("draws", 1), ("draws", 20)
 
-# What any method of the task is brought down to, as far as it has such parameters.
-SIZES: Mapping[str, dict[str, Any]] = {
-    "quick": {"hidden_dims": (128, 128, 128), "epochs": 10},
-    "reduced": {"hidden_dims": (512, 512, 512), "epochs": 40},
-    "full": {},
-}
-
-
-def sized(name: str, profile: str, **others: Any) -> dict[str, Any]:
-    """Return what a method of the catalogue is built with under a profile.
-
-    Parameters
-    ----------
-    name : str
-        Its name there.
-    profile : {"quick", "reduced", "full"}
-        "full" leaves the method's own defaults.
-    **others
-        Further parameters, such as `device`.
-
-    Returns
-    -------
-    dict of str to object
-        Those of `SIZES` and `others` that the method has.
-
-    Raises
-    ------
-    ValueError
-        If the method or the profile is unknown.
-    """
-    wanted = SIZES[check_choice("profile", profile, SIZES)] | others
-    known = signature(load(name)).parameters
-    return {parameter: value for parameter, value in wanted.items() if parameter in known}
+smart_recorder = partial(recorder_of, "smart")
 
 
 def run(
@@ -72,79 +41,27 @@ def run(
     *,
     dataset: str,
     parameters: Mapping[str, Any] | None = None,
-) -> dict[tuple[str, int], Any]:
-    """Fit methods of the catalogue, floors among them, once a seed, and record each.
+) -> dict[tuple[str, int | None], Any]:
+    """Fit methods of the catalogue once a seed, and record each; `settings` by method.
 
-    Parameters
-    ----------
-    methods : sequence of str
-        Their names in the catalogue.
-    problem : PartialAlignment
-        What each is given: `Xs` and `aligned`. The labels of view 1 score.
-    seeds : sequence of int
-        A fit a seed.
-    recorder : Recorder
-        Takes the results, with parameter `aligned_ratio` and the seconds of each fit.
-    settings : mapping of str to mapping, optional
-        Arguments of a method's estimator, by the method's name.
-    dataset : str
-        The data set's name.
-    parameters : mapping, optional
-        What else tells the results apart.
-
-    Returns
-    -------
-    dict of (str, int) to estimator
-        The fitted ones, by name and seed.
-
-    Raises
-    ------
-    ValueError
-        If a method is not of this task, or `settings` name one that does not run. Nothing
-        is fitted then.
+    The labels of view 1 score. ValueError, before anything is fitted, if a method is not of
+    this task or `settings` name one that does not run.
     """
-    task = [method.name for method in CATALOGUE if method.task == VIEWS]
-    for name in methods:
-        check_choice("methods", name, task)
-    for name in settings or {}:
-        check_choice("settings", name, methods)
     n_clusters = len(np.unique(problem.y))
     fitted = {}
-    for name in methods:
-        for seed in seeds:
-            own = (settings or {}).get(name, {})
-            model = load(name)(n_clusters, **own, random_state=seed)
-            begin = perf_counter()
-            labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
-            recorder.add(
-                find(name).title,
-                dataset,
-                seed=seed,
-                parameters={"aligned_ratio": problem.ratio, **(parameters or {})},
-                metrics={"last": clustering_scores(problem.y, labels)},
-                seconds=perf_counter() - begin,
-            )
-            fitted[name, seed] = model
+    for name, seed, model in catalogued(VIEWS, methods, n_clusters, seeds, settings):
+        begin = perf_counter()
+        labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+        recorder.add(
+            find(name).title,
+            dataset,
+            seed=seed,
+            parameters={"aligned_ratio": problem.ratio, **(parameters or {})},
+            metrics={"last": clustering_scores(problem.y, labels)},
+            seconds=perf_counter() - begin,
+        )
+        fitted[name, seed] = model
     return fitted
-
-
-def smart_recorder(experiment: str, profile: str, device: str) -> Recorder:
-    """Return the recorder of a SMART notebook.
-
-    Parameters
-    ----------
-    experiment : str
-        Its name in the plan.
-    profile : {"quick", "reduced", "full"}
-        The notebook's parameter.
-    device : str
-        The notebook's parameter, "auto" included.
-
-    Returns
-    -------
-    Recorder
-    """
-    return Recorder("smart", experiment, profile, resolve_device(device).type)
 
 
 def record_final(
@@ -155,22 +72,7 @@ def record_final(
     problem: PartialAlignment,
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record the kept epoch under the authors' k-means, one start, the best of twenty.
-
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results, with parameters `init` and `starts`; those of the authors' k-means
-        are a variant.
-    method, dataset : str
-        Names.
-    model : SMART
-        Fitted.
-    problem : PartialAlignment
-        What it was fitted on.
-    parameters : mapping, optional
-        What else tells the result apart.
-    """
+    """Record the kept epoch under the authors' k-means, one start, the best of twenty."""
     for (init, starts), scores in final_scores(model, problem.y).items():
         variant = {"variant": "the authors' k-means"} if init == "authors" else {}
         recorder.add(
@@ -197,20 +99,7 @@ def record_selection(
 ) -> None:
     """Record every rule for choosing the epoch, by features and starts of k-means.
 
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results, with parameters `features` ("eval", "train"), `init` and `starts`;
-        of profiles whose records are committed the scores by epoch and the last labels too.
-    dataset : str
-        The data set's name.
-    model : SMART
-        Fitted with `track=("eval", "train")`, `init="draws"` and `n_init=1`; its
-        `track_starts` are recorded too.
-    problem : PartialAlignment
-        What it was fitted on.
-    parameters : mapping, optional
-        What else tells the results apart.
+    Of profiles whose records are committed, scores by epoch and the last labels too.
     """
     kinds = {"": ONE} | {f"_{init}_{n}": (init, n) for init, n in model.track_starts}
     for kind, (init, starts) in kinds.items():
@@ -244,25 +133,9 @@ def run_floors(
     settings: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run the floors on a problem and record each.
+    """Run the floors on a problem and record each; `truth` are the views before shuffling.
 
-    Parameters
-    ----------
-    recorder : Recorder
-        Takes the results.
-    dataset : str
-        The data set's name.
-    truth : sequence of ndarray, each (n_samples, n_features_v)
-        The scaled views before any row was shuffled.
-    problem : PartialAlignment
-        What the methods are given.
-    seed : int
-        Of every floor.
-    settings : mapping, optional
-        SMART's settings, for the floors that train auto-encoders; without it they are left
-        out.
-    parameters : mapping, optional
-        What else tells the results apart.
+    Those that train auto-encoders do so with SMART's `settings`, and not without them.
     """
 
     def record(method: str, y: np.ndarray, labels: np.ndarray) -> None:
@@ -277,28 +150,20 @@ def run_floors(
     k = len(np.unique(problem.y))
     original = problem.y[np.argsort(problem.permutations[0])]
     first, Xs, y = problem.Xs[:1], problem.Xs, problem.y
-    on_views = {
-        "k-means, view 1": (KMeansView(k), Xs, y),
-        "k-means, view 1, unit rows": (KMeansView(k, rows="unit"), Xs, y),
-        "spectral, view 1, unit rows": (SpectralConcatenation(k, rows="unit"), first, y),
-        "k-means, view 2": (KMeansView(k, view=1), Xs, problem.labels_of_view(1)),
+    View, Kmeans, Spectral = KMeansView, KMeansConcatenation, SpectralConcatenation
+    unit = {"rows": "unit"}
+    floors = {
+        "k-means, view 1": (View(k), Xs, y),
+        "k-means, view 1, unit rows": (View(k, **unit), Xs, y),
+        "spectral, view 1, unit rows": (Spectral(k, **unit), first, y),
+        "k-means, view 2": (View(k, view=1), Xs, problem.labels_of_view(1)),
+        "k-means, true concatenation": (Kmeans(k), truth, original),
+        "k-means, concatenation as given": (Kmeans(k), Xs, y),
+        "k-means, concatenation as given, unit rows": (Kmeans(k, **unit), Xs, y),
+        "spectral, concatenation as given": (Spectral(k), Xs, y),
+        "spectral, concatenation as given, unit rows": (Spectral(k, **unit), Xs, y),
     }
-    on_all = {
-        "k-means, true concatenation": (KMeansConcatenation(k), truth, original),
-        "k-means, concatenation as given": (KMeansConcatenation(k), Xs, y),
-        "k-means, concatenation as given, unit rows": (
-            KMeansConcatenation(k, rows="unit"),
-            Xs,
-            y,
-        ),
-        "spectral, concatenation as given": (SpectralConcatenation(k), Xs, y),
-        "spectral, concatenation as given, unit rows": (
-            SpectralConcatenation(k, rows="unit"),
-            Xs,
-            y,
-        ),
-    }
-    for name, (floor, given, labels) in (on_views | on_all).items():
+    for name, (floor, given, labels) in floors.items():
         record(name, labels, floor.set_params(random_state=seed).fit_predict(given))
     if settings is not None:
         # One training serves both floors that need it.
@@ -314,23 +179,9 @@ def scores_by_mode(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Score one training run under the rules for choosing its epoch, by features.
 
-    Parameters
-    ----------
-    model : SMART
-        Fitted with `track`.
-    y : ndarray of shape (n_samples,)
-        Labels of view 1.
-    kind : str, default=""
-        "" for the clusterings of the estimator's own start, or one of its `track_starts`,
-        such as "_draws_20".
-
-    Returns
-    -------
-    dict of str to dict of str to dict of str to float
-        For each tracked mode, "eval" or "train": `last`, the last epoch; `loss`, the epoch
-        of the lowest training loss; `central`, of the last fifth of the epochs, the one
-        whose clustering agrees best with the others'; `oracle`, the epoch of the best
-        accuracy on `y`, of equal ones as the authors' code chooses.
+    "last" is the last epoch; "loss" that of the lowest training loss; "central", of the last
+    fifth, the one whose clustering agrees best with the others'; "oracle" that of the best
+    accuracy on `y`, of equal ones as the authors' code chooses.
     """
     scores = {}
     for mode in model.track:
@@ -351,19 +202,7 @@ def scores_by_mode(
 
 
 def score_curves(labels: Sequence[np.ndarray], y: np.ndarray) -> dict[str, list[float]]:
-    """Return ACC, NMI and ARI after every epoch, to five digits.
-
-    Parameters
-    ----------
-    labels : sequence of ndarray, each (n_samples,)
-        Clusterings, one an epoch.
-    y : ndarray of shape (n_samples,)
-        Labels of view 1.
-
-    Returns
-    -------
-    dict of str to list of float
-    """
+    """Return ACC, NMI and ARI after every epoch, to five digits."""
     scores = [clustering_scores(y, found) for found in labels]
     return {name: [round(one[name], 5) for one in scores] for name in ("acc", "nmi", "ari")}
 
@@ -371,38 +210,14 @@ def score_curves(labels: Sequence[np.ndarray], y: np.ndarray) -> dict[str, list[
 def selection_scores(model: SMART, y: np.ndarray) -> dict[str, dict[str, float]]:
     """Score one training run as the tables do: honest rules, and the authors' protocol.
 
-    Parameters
-    ----------
-    model : SMART
-        Fitted with `track=("eval", "train")` and `AUTHORS` among `track_starts`.
-    y : ndarray of shape (n_samples,)
-        Labels of view 1.
-
-    Returns
-    -------
-    dict of str to dict of str to float
-        `last`, `loss` and `central` from features in evaluation mode, `oracle` from those
-        met in training mode and clustered by the authors' k-means, as their code does.
+    The oracle is of features met in training mode, clustered by the authors' k-means.
     """
     authors = scores_by_mode(model, y, "_authors_1")
     return scores_by_mode(model, y)["eval"] | {"oracle": authors["train"]["oracle"]}
 
 
 def final_scores(model: SMART, y: np.ndarray) -> dict[tuple[str, int], dict[str, float]]:
-    """Score the kept epoch under the authors' k-means, from one start, as the best of twenty.
-
-    Parameters
-    ----------
-    model : SMART
-        Fitted with `n_init=1`.
-    y : ndarray of shape (n_samples,)
-        Labels of view 1.
-
-    Returns
-    -------
-    dict of (str, int) to dict of str to float
-        `AUTHORS`, `ONE` and `TWENTY` to scores.
-    """
+    """Score the kept epoch under the authors' k-means, one start, the best of twenty."""
     found = {ONE: model.labels_}
     for init, n_init in (AUTHORS, TWENTY):
         found[init, n_init] = cosine_kmeans(
@@ -417,20 +232,5 @@ def final_scores(model: SMART, y: np.ndarray) -> dict[tuple[str, int], dict[str,
 
 
 def accuracy_curve(model: SMART, y: np.ndarray, mode: str) -> np.ndarray:
-    """Return the accuracy after every epoch.
-
-    Parameters
-    ----------
-    model : SMART
-        Fitted with `mode` in `track`.
-    y : ndarray of shape (n_samples,)
-        Labels of view 1.
-    mode : {"eval", "train"}
-        Which features were clustered.
-
-    Returns
-    -------
-    ndarray of shape (epochs,)
-        From 0 to 1.
-    """
+    """Return the accuracy after every epoch."""
     return np.array([accuracy(y, labels) for labels in model.history_[f"labels_{mode}"]])

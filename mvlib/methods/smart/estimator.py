@@ -25,7 +25,7 @@ from mvlib.methods.smart.equations import (
     objective_step,
     threshold_rule,
 )
-from mvlib.methods.smart.network import SMARTNetwork, embed_rows
+from mvlib.methods.smart.network import LINEAR, SMARTNetwork, embed_rows
 from mvlib.methods.training import RandomState, batches, run, seeded
 from mvlib.ops.contingency import contingency_table, matched_accuracy
 from mvlib.ops.device import PRECISIONS, resolve_device
@@ -132,6 +132,9 @@ class SMART(ViewClustering):
         Among how many rows a row looks for partners when features are made in evaluation
         mode. By default all of them up to 20,000 samples, `batch_size` beyond. The graph is
         made in blocks of at most 64 MB, whatever this is.
+    weight_init : {"torch", "xavier"}, default="torch"
+        First weights of the linear layers: as torch draws them (the authors', too), or
+        Xavier's uniform ones with biases of 0.
     precision : {"float32", "bfloat16"}, default="float32"
         Of the networks' matrix products in training.
     device : str, default="auto"
@@ -200,6 +203,7 @@ class SMART(ViewClustering):
         "track_starts": each(_check_start),
         "init": choice(INITS),
         "graph_batch_size": optional(whole()),
+        "weight_init": choice(LINEAR),
         "precision": choice(PRECISIONS),
     }
 
@@ -225,6 +229,7 @@ class SMART(ViewClustering):
         init: str = "draws",
         n_init: int = 1,
         graph_batch_size: int | None = None,
+        weight_init: str = "torch",
         precision: str = "float32",
         device: str = "auto",
         random_state: RandomState = None,
@@ -248,6 +253,7 @@ class SMART(ViewClustering):
         self.init = init
         self.n_init = n_init
         self.graph_batch_size = graph_batch_size
+        self.weight_init = weight_init
         self.precision = precision
         self.device = device
         self.random_state = random_state
@@ -412,7 +418,10 @@ class _Training:
         self.objective = model._objective()
         with seeded(self.seed, aligned.device) as self.generator:
             network = SMARTNetwork(
-                [X.shape[1] for X in Xs], model.hidden_dims, model.embedding_dim
+                [X.shape[1] for X in Xs],
+                model.hidden_dims,
+                model.embedding_dim,
+                model.weight_init,
             )
         self.network = network.to(aligned.device)
         self.threshold: float = FLOOR
