@@ -7,6 +7,7 @@ code ("as coded").
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,10 @@ from mvlib.encoders import Encoder
 from mvlib.methods.tac import balance_entropy
 from mvlib.methods.training import seeded
 from mvlib.methods.words import (
-    ImageClustering,
     PaperSettings,
+    WordClustering,
     choose_rows,
     draw_neighbours,
-    parameters,
     train_heads,
 )
 from mvlib.ops import contingency_table, matched_accuracy, resolve_device, top_k, unit_rows
@@ -109,8 +109,8 @@ def total_loss(
     return {"loss": loss} | dict(zip(PARTS, (consistency, entropy, labelled), strict=True))
 
 
-@parameters
-class SIC(ImageClustering, PaperSettings):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SIC(WordClustering, PaperSettings):
     """Semantic-enhanced image clustering.
 
     A linear head on the image features learns to agree with the image's neighbours, to fill

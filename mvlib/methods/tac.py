@@ -7,6 +7,7 @@ follows the authors' code ("as coded").
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,12 +21,11 @@ from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.base import Bound, whole
 from mvlib.methods.training import seeded
 from mvlib.methods.words import (
-    ImageClustering,
     PaperSettings,
+    WordClustering,
     check_pair,
     choose_rows,
     draw_neighbours,
-    parameters,
     softmax_blocks,
     train_heads,
     weighted_sums,
@@ -262,8 +262,8 @@ def clustering_head(
     return nn.Sequential(first, nn.BatchNorm1d(hidden_dim), nn.ReLU(), last, nn.Softmax(dim=1))
 
 
-@parameters
-class _NounClustering(ImageClustering):
+@dataclass(eq=False, repr=False, kw_only=True)
+class _NounClustering(WordClustering):
     """What both share: which nouns are kept, and what the images are in them."""
 
     n_centers: int | None = None
@@ -287,7 +287,7 @@ class _NounClustering(ImageClustering):
         return softmax_counterpart(X, nouns.features, self.temperature, **on)
 
 
-@parameters
+@dataclass(eq=False, repr=False, kw_only=True)
 class TAC(_NounClustering):
     """Text-aided clustering without training.
 
@@ -363,7 +363,7 @@ class TAC(_NounClustering):
         self.history_ = chosen | {"inertia": found.inertia, "n_iter": found.n_iter}
 
 
-@parameters
+@dataclass(eq=False, repr=False, kw_only=True)
 class TrainedTAC(_NounClustering, PaperSettings):
     """Text-aided clustering with trained heads.
 

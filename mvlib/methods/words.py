@@ -31,11 +31,8 @@ BLOCK_BYTES = 1 << 26
 
 Block = tuple[slice, torch.Tensor]
 
-# Makes an estimator's `__init__` of its annotated parameters and those of its parents.
-parameters = dataclass(kw_only=True, eq=False, repr=False)
 
-
-@parameters
+@dataclass(eq=False, repr=False, kw_only=True)
 class ImageClustering(Clustering):
     """Clustering of images by their features, with words or without.
 
@@ -43,23 +40,15 @@ class ImageClustering(Clustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
     encoder : Encoder or str, optional
         For raw images and words; a name goes to `mvlib.encoders.load`.
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
-    device : str, default="auto"
-        Where to compute.
-    random_state : int, Generator, RandomState, optional
-        Seed of all that is random.
     """
 
-    n_clusters: int = field(kw_only=False)
     encoder: Encoder | str | None = None
     precision: str = "float32"
     device: str = "auto"
-    random_state: RandomState = None
 
     # What a parameter of such a name must be, in every method that has it.
     _bounds: ClassVar[Mapping[str, Bound]] = {
@@ -139,6 +128,19 @@ class ImageClustering(Clustering):
             check_n_clusters(self.n_clusters, min(len(X), len(train)))
         return X, train
 
+    def _kmeans(self, X: np.ndarray, seed: int) -> KMeansResult:
+        kmeans = getattr(self, "kmeans", "k-means++")
+        limits = {"n_init": self.n_init, "max_iter": KMEANS_ITERATIONS}
+        return spherical_kmeans(X, self.n_clusters, kmeans, self.device, seed, **limits)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class WordClustering(ImageClustering):
+    """Clustering of images by words, which name the clusters."""
+
+    n_clusters: int = field(kw_only=False)
+    random_state: RandomState = None
+
     def _bank(
         self,
         X: np.ndarray,
@@ -160,11 +162,6 @@ class ImageClustering(Clustering):
             n_centers = number_of_centres(len(train), self.n_clusters)
         how |= {"device": self.device, "random_state": seed}
         return semantic_centres(train, n_centers, **how)
-
-    def _kmeans(self, X: np.ndarray, seed: int) -> KMeansResult:
-        kmeans = getattr(self, "kmeans", "k-means++")
-        limits = {"n_init": self.n_init, "max_iter": KMEANS_ITERATIONS}
-        return spherical_kmeans(X, self.n_clusters, kmeans, self.device, seed, **limits)
 
     def _noun_names(
         self, X: np.ndarray, banks: Sequence[TextBank], temperature: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -25,11 +26,10 @@ from mvlib.methods.cae.equations import (
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.tac import softmax_counterpart
 from mvlib.methods.words import (
-    ImageClustering,
+    WordClustering,
     check_same_space,
     choose_rows,
     cluster_mass,
-    parameters,
     softmax_blocks,
     text_bank,
 )
@@ -61,8 +61,8 @@ class SemanticSpace(NamedTuple):
     transport_iterations: int
 
 
-@parameters
-class CAE(ImageClustering):
+@dataclass(eq=False, repr=False, kw_only=True)
+class CAE(WordClustering):
     """Hierarchical semantic alignment for image clustering, without training.
 
     Centres of the images choose nouns and captions: two semantic spaces. Each image gets a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -38,11 +39,10 @@ from mvlib.methods.ntk_spectral.scale import (
 )
 from mvlib.methods.tac import filter_nouns
 from mvlib.methods.words import (
-    ImageClustering,
+    WordClustering,
     check_same_space,
     choose_rows,
     number_of_centres,
-    parameters,
     semantic_centres,
     text_bank,
 )
@@ -65,8 +65,8 @@ def _n_centers(name: str, value: Any) -> None:
         optional(whole())(name, value)
 
 
-@parameters
-class NTKSpectralClustering(ImageClustering):
+@dataclass(eq=False, repr=False, kw_only=True)
+class NTKSpectralClustering(WordClustering):
     """Spectral clustering by visual nearness times shared nouns, diffused over prompts.
 
     For each prompt, the affinity of two images is the product of their inner product and of
