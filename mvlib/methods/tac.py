@@ -249,11 +249,7 @@ def nearest_neighbours(X: np.ndarray, n_neighbors: int, *, device: str = "auto")
 def clustering_head(
     n_features: int, n_clusters: int, hidden_dim: int | None = None
 ) -> nn.Sequential:
-    """Return Linear, batch normalisation, ReLU, Linear, softmax; as wide as the features.
-
-    Both weights start from a normal distribution of standard deviation 0.02, biases as
-    PyTorch has them.
-    """
+    """Return Linear, batch normalisation, ReLU, Linear, softmax; as wide as the features."""
     hidden_dim = n_features if hidden_dim is None else hidden_dim
     first, last = nn.Linear(n_features, hidden_dim), nn.Linear(hidden_dim, n_clusters)
     for layer in (first, last):

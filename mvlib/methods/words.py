@@ -240,10 +240,9 @@ def text_bank(
     prompts: Sequence[str] | None = None,
     precision: str = "float32",
 ) -> TextBank:
-    """Return words with their features, given as a bank, as strings or as features.
+    """Return words with their features, given as a bank, as strings to encode or as features.
 
-    Strings are put into the prompts, templates with {} for the word; None takes them as they
-    are. Features that come without their words are named "0", "1", ... by row.
+    Prompts are templates with {} for the word; None takes strings as they are.
     """
     if isinstance(texts, TextBank):
         return TextBank(tuple(texts.texts), check_features(argument, texts.features, precision))
@@ -262,8 +261,9 @@ def text_bank(
             )
         features = _prompted(encoder, list(texts), prompts)
         return TextBank(tuple(map(str, texts)), check_features(argument, features, precision))
+    # Features that come without their words are named by row.
     features = check_features(argument, texts, precision)
-    return TextBank(tuple(str(row) for row in range(len(features))), features)
+    return TextBank(tuple(map(str, range(len(features)))), features)
 
 
 def _prompted(encoder: Encoder, words: list[str], prompts: Sequence[str] | None) -> np.ndarray:

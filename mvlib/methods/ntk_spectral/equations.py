@@ -173,14 +173,12 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The nearest others of each image.
+    """The nearest others of each image, which is not its own neighbour.
 
     Attributes
     ----------
-    values : ndarray of shape (n_samples, n_neighbors), float32
-        Affinities, from the largest.
-    indices : ndarray of shape (n_samples, n_neighbors), int64
-        Whose they are. An image is not its own neighbour.
+    values, indices : ndarray of shape (n_samples, n_neighbors), float32, int64
+        Affinities, from the largest, and whose they are.
     """
 
     values: np.ndarray
@@ -206,9 +204,8 @@ def sparsify(
         q. Of `Neighbors`, so many of each list.
     graph : {"mutual", "union"}, default="mutual"
         "mutual" keeps an edge if each end is among the q nearest of the other (the paper);
-        "union" if one is (the authors' later code, which takes the larger of both entries and
-        therefore has no negative edge that one end alone lists; nor has this with
-        `clip_negatives`).
+        "union" if one is (the authors' later code, which has no negative edge that one end
+        alone lists; nor has this with `clip_negatives`).
     clip_negatives : bool, default=False
         Whether to drop edges of negative affinity (as in the code).
 
@@ -495,8 +492,7 @@ def simplex_weights(smoothness: np.ndarray, regularization: float = 10.0) -> np.
 
         beta = argmin sum_b beta_b H_b + (lambda/2) |beta|^2 over the simplex  (NTK, paper)
 
-    The simplex is beta_b >= 0, sum_b beta_b = 1; the minimiser is its point nearest to
-    -H / lambda.
+    It is the point of the simplex, beta_b >= 0 and sum_b beta_b = 1, nearest to -H / lambda.
 
     Parameters
     ----------

@@ -120,11 +120,9 @@ def partition(
     device: str = "auto",
     random_state: Any = None,
 ) -> np.ndarray:
-    """Return cells of some 256 images each, near to one another by affinity.
-
-    By k-means of Nystrom features on 256 landmarks. Their lengths stay as they are: the kernel
-    is not a cosine, and images of large norm are near to many, so they get cells of their own.
-    """
+    """Return cells of some 256 images each, near by affinity: k-means of Nystrom features."""
+    # Their lengths stay as they are: the kernel is not a cosine, and images of large norm are
+    # near to many, so they get cells of their own.
     common = {"device": device, "random_state": random_state}
     settings = {"temperature": temperature, "affinity": affinity}
     features = explicit_features(Z, banks, min(LANDMARKS, len(Z)), **settings, **common)
@@ -169,19 +167,15 @@ def connect_fragments(
 
     Parameters
     ----------
-    graph : csr_array of shape (n_samples, n_samples)
-        Of one prompt.
-    neighbors : Neighbors
-        The lists the graph was made of.
+    graph, neighbors : csr_array of shape (n_samples, n_samples), Neighbors
+        Of one prompt, and the lists it was made of.
     n_neighbors : int, default=30
         q. A piece no larger has, in every list, neighbours outside.
 
     Returns
     -------
-    graph : csr_array of shape (n_samples, n_samples)
-        With the edges added.
-    tied : ndarray of shape (n_samples,), bool
-        The images that were in a small piece at first.
+    graph, tied : csr_array of shape (n_samples, n_samples), ndarray of shape (n_samples,), bool
+        With the edges added, and the images that were in a small piece at first.
 
     Notes
     -----
@@ -336,7 +330,8 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     """Return the spectral embedding of A = F F^T from the Gram matrix of its features.
 
     The eigenvectors of D^-1/2 F F^T D^-1/2 are those of the r x r matrix F^T D^-1 F, mapped
-    by D^-1/2 F: 2 n r^2 operations and r^2 numbers, never n x n.
+    by D^-1/2 F: 2 n r^2 operations and r^2 numbers, never n x n. The diagonal of A counts, a
+    deviation; against the sum of n entries it is small.
 
     Parameters
     ----------
@@ -356,10 +351,6 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     ValueError
         If the features are not a finite matrix, narrower than `n_clusters`, or of a row
         whose degree is not positive.
-
-    Notes
-    -----
-    *Deviations*. The diagonal of A counts here; against the sum of n entries it is small.
     """
     F_ = np.asarray(features)
     if F_.ndim != 2 or 0 in F_.shape or not np.isfinite(F_.sum(dtype=np.float64)):
@@ -524,16 +515,13 @@ def diffuse_in_subspace(
 def _slow_basis(
     transitions: list[sparse.csr_array], rank: int, random_state: Any
 ) -> np.ndarray:
-    """Return an orthonormal basis of the directions that the mean graph S changes least.
-
-    Orthogonal iteration with (S + I) / 2, a block method, so that as many components as
-    there are come out. It need not converge: what it misses of a slow direction, the exact
-    last step of the diffusion returns.
-    """
+    """Return an orthonormal basis of the directions that the mean graph S changes least."""
     n = transitions[0].shape[0]
     mean = sparse.csr_array(sum(transitions) / np.float32(len(transitions)), dtype=np.float32)
     Q = np.random.default_rng(random_state).standard_normal((n, rank), dtype=np.float32)
-    # A basis of all directions needs no search.
+    # Orthogonal iteration with (S + I) / 2, by blocks, so that all components come out. What it
+    # misses of a slow direction, the exact last step of the diffusion returns. A basis of all
+    # directions needs no search.
     sweeps, products = (SWEEPS, PRODUCTS) if rank < n else (1, 0)
     for _ in range(sweeps):
         for _ in range(products):
