@@ -7,7 +7,7 @@ equations are those of its co-author's benchmark code (arXiv 2609.36648, "as cod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -338,47 +338,49 @@ class FullState:
 
     def __init__(self, transitions: list[sparse.csr_array]):
         self.transitions = transitions
-        self.affinity = np.eye(transitions[0].shape[0], dtype=transitions[0].dtype)
+        self.A = np.eye(transitions[0].shape[0], dtype=transitions[0].dtype)
+
+    @property
+    def affinity(self) -> Any:
+        """A, as it is returned."""
+        return self.A
 
     def smoothness(self) -> np.ndarray:
         """Return H_b = |A|^2 - <A, S_b A S_b^T> of each graph."""
-        return np.array([self._smooth(self._moved(S)) for S in self.transitions])
+        return np.array([np.vdot(self.A, self.A) - np.vdot(self.A, M) for M in self._moved()])
 
     def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
         """Diffuse once; return H of A before, and |A_new - A|_F / |A|_F."""
-        old = self.affinity
-        new = np.zeros_like(old)
+        self.before = old, _, _ = self.A, weights, mu
+        new, norm = np.zeros_like(old), np.vdot(old, old)
         smoothness = np.empty(len(weights))
-        for b, (S, weight) in enumerate(zip(self.transitions, weights, strict=True)):
-            moved = self._moved(S)
-            smoothness[b] = self._smooth(moved)
+        for b, (moved, weight) in enumerate(zip(self._moved(), weights, strict=True)):
+            smoothness[b] = norm - np.vdot(old, moved)
             moved *= weight / (1 + mu)
             new += moved
-        new[np.diag_indices_from(new)] += mu / (1 + mu)
-        # The two triangles differ by rounding alone.
-        self.affinity = (new + new.T) / 2
-        change = np.linalg.norm(self.affinity - old) / np.linalg.norm(old)
-        return smoothness, float(change)
+        self.A = self._with_identity(new, mu / (1 + mu))
+        return smoothness, float(np.linalg.norm(self.A - old) / norm**0.5)
 
     def distance_to_identity(self) -> float:
         """Return |A - I|_F^2."""
-        A = self.affinity
-        return float(np.vdot(A, A) - 2 * np.trace(A) + len(A))
+        return float(np.vdot(self.A, self.A) - 2 * np.trace(self.A) + len(self.A))
 
-    def _smooth(self, moved: np.ndarray) -> float:
-        """Return |A|^2 - <A, S A S^T>."""
-        return np.vdot(self.affinity, self.affinity) - np.vdot(self.affinity, moved)
+    def _with_identity(self, new: np.ndarray, share: float) -> np.ndarray:
+        new[np.diag_indices_from(new)] += share
+        # The two triangles differ by rounding alone.
+        return (new + new.T) / 2
 
-    def _moved(self, S: sparse.csr_array) -> np.ndarray:
-        """Return S A S^T, as S (S A)^T, for A is symmetric."""
-        half, whole = np.empty_like(self.affinity), np.empty_like(self.affinity)
+    def _moved(self) -> Iterator[np.ndarray]:
+        """Give each S A S^T, as S (S A)^T, for A is symmetric."""
         # So many columns at a time that they stay in the cache: some three times as quick.
-        blocks = [slice(j, j + COLUMNS) for j in range(0, len(half), COLUMNS)]
-        for block in blocks:
-            half[:, block] = S @ self.affinity[:, block]
-        for block in blocks:
-            whole[:, block] = S @ half[block].T
-        return whole
+        blocks = [slice(j, j + COLUMNS) for j in range(0, len(self.A), COLUMNS)]
+        for S in self.transitions:
+            half, whole = np.empty_like(self.A), np.empty_like(self.A)
+            for block in blocks:
+                half[:, block] = S @ self.A[:, block]
+            for block in blocks:
+                whole[:, block] = S @ half[block].T
+            yield whole
 
 
 def diffuse_affinities(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -531,7 +531,7 @@ def _slow_basis(
 
 
 class _SubspaceState(FullState):
-    """A = Q M Q^T + gamma (I - Q Q^T), held as the vector a = [M, (n - r)^1/2 gamma].
+    """A = Q M Q^T + gamma (I - Q Q^T), held as the vector [M, (n - r)^1/2 gamma].
 
     The inner product of two such matrices is that of their vectors. With N = M - gamma I, A is
     Q N Q^T + gamma I, and the nearest such matrix to S A S^T has
@@ -553,39 +553,28 @@ class _SubspaceState(FullState):
             products = (basis.T @ right, left.T @ left, right.T @ right)
             norm = float(S.power(2).sum(dtype=np.float64))
             self.products.append((*(P.astype(np.float64) for P in products), norm))
-        self.a = self.identity = np.append(self.ones, self.root)
+        self.A = self.identity = np.append(self.ones, self.root)
 
     @property
     def affinity(self) -> SubspaceAffinity:
-        a, weights, mu = self.before
-        N, level = self._parts(a)
+        A, weights, mu = self.before
         shares = weights / (1 + mu), mu / (1 + mu)
-        return SubspaceAffinity(self.transitions, *shares, self.basis, N, level)
-
-    def smoothness(self) -> np.ndarray:
-        return self.a @ self.a - self._moved() @ self.a
-
-    def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
-        a, moved = self.a, self._moved()
-        self.before = a, weights, mu
-        self.a = (weights @ moved + mu * self.identity) / (1 + mu)
-        change = np.linalg.norm(self.a - a) / np.linalg.norm(a)
-        return a @ a - moved @ a, float(change)
+        return SubspaceAffinity(self.transitions, *shares, self.basis, *self._parts(A))
 
     def distance_to_identity(self) -> float:
-        return float(np.sum((self.a - self.identity) ** 2))
+        return float(np.sum((self.A - self.identity) ** 2))
 
-    def _parts(self, a: np.ndarray) -> tuple[np.ndarray, float]:
+    def _with_identity(self, new: np.ndarray, share: float) -> np.ndarray:
+        return new + share * self.identity
+
+    def _parts(self, A: np.ndarray) -> tuple[np.ndarray, float]:
         """Return N and gamma, which is 0 where the subspace is the whole space."""
-        level = a[-1] / self.root if self.root else 0.0
-        return a[:-1].reshape(self.ones.shape) - level * self.ones, level
+        level = A[-1] / self.root if self.root else 0.0
+        return A[:-1].reshape(self.ones.shape) - level * self.ones, level
 
-    def _moved(self) -> np.ndarray:
-        """Return the vector of each S_b A S_b^T."""
-        N, level = self._parts(self.a)
-        found = []
+    def _moved(self) -> Iterator[np.ndarray]:
+        N, level = self._parts(self.A)
         for G, outer, inner, norm in self.products:
             M = G @ N @ G.T + level * outer
             off = np.vdot(N, inner) + level * norm - np.trace(M)
-            found.append(np.append(M, off / self.root if self.root else 0.0))
-        return np.stack(found)
+            yield np.append(M, off / self.root if self.root else 0.0)
