@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from mvlib.methods.set_clip import mmd, semantic_density_distribution_loss
-from mvlib.papers import toy_clouds
-from mvlib.papers.set_clip_comparisons import alignment_results, compare_recall
-from mvlib.papers.set_clip_tables import (
+from mvlib.papers import set_clip as toy_clouds
+from mvlib.papers.set_clip import (
     CHANCE,
+    alignment_results,
+    compare_recall,
     recall_table,
     retrieval_table,
     unpaired_table,

@@ -9,17 +9,23 @@ import pytest
 from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
-from mvlib.papers import ntk_comparisons as ntk_claims
-from mvlib.papers import ntk_shifts
+from mvlib.papers import ntk as ntk_claims
+from mvlib.papers import ntk as ntk_shifts
 from mvlib.papers import settings_ranges as ranges
-from mvlib.papers.ntk import PromptProblem, run_baselines, run_rows, run_sweeps, subsample
-from mvlib.papers.ntk_blocks import (
+from mvlib.papers.ntk import (
+    PromptProblem,
     affinity_kinds,
     block_measures,
     block_table,
     class_transitions,
+    made_up_features,
+    record_costs,
+    run_baselines,
+    run_rows,
+    run_sweeps,
+    subsample,
+    watched,
 )
-from mvlib.papers.ntk_costs import made_up_features, record_costs, watched
 from mvlib.records import Recorder
 
 

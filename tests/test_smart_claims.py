@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mvlib.book import fill, placeholders
-from mvlib.papers import smart_comparisons as smart_claims
+from mvlib.papers import smart as smart_claims
 
 
 def row(method="SMART", rule="last", features="eval", starts=1, seed=5, acc=0.5, **more):

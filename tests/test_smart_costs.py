@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mvlib.papers import smart_costs as module
-from mvlib.papers.smart_costs import NOISE, resampled, smart_costs
+from mvlib.papers import smart as module
+from mvlib.papers.smart import NOISE, resampled, smart_costs
 
 
 @pytest.fixture(params=["as this process allows", "from a new process"])

@@ -13,22 +13,20 @@ from mvlib.encoders import TextBank
 from mvlib.methods import CAE, SIC, semantic_centres
 from mvlib.papers import settings_ranges as ranges
 from mvlib.papers import words_analysis as look
-from mvlib.papers.cae_unknowns import (
-    differences_from_default,
-    mass_by_centre,
-    sweep_settings,
-    unknown_settings,
-)
-from mvlib.papers.word_gains import (
+from mvlib.papers.cae import (
     _labels_with,
     class_subsets,
     corrupt,
     corrupted_words,
+    differences_from_default,
     gains_over_kmeans,
+    mass_by_centre,
     random_words_differences,
     random_words_sentences,
     rank_agreement,
     restrict,
+    sweep_settings,
+    unknown_settings,
 )
 from mvlib.records import Recorder
 from mvlib.tasks.images_with_words import (

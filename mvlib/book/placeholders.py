@@ -127,14 +127,14 @@ def _compared(root: Path, paper: str, name: str) -> str:
 
 
 def _smart_steps(root: Path) -> str:
-    from mvlib.papers.smart_comparisons import steps_to_the_oracle
+    from mvlib.papers.smart import steps_to_the_oracle
     from mvlib.records import to_markdown
 
     return to_markdown(steps_to_the_oracle(root=root), 1)
 
 
 def _smart_floors(root: Path) -> str:
-    from mvlib.papers.smart_comparisons import FLOORS, beside_floors
+    from mvlib.papers.smart import FLOORS, beside_floors
     from mvlib.records import differences_by_set, paired_comparisons, to_markdown
 
     frame = beside_floors(root=root)
@@ -151,7 +151,7 @@ def _smart_floors(root: Path) -> str:
 
 
 def _smart_parts(root: Path, experiment: str) -> str:
-    from mvlib.papers.smart_comparisons import part_comparisons
+    from mvlib.papers.smart import part_comparisons
     from mvlib.records import to_markdown
 
     found = part_comparisons(experiment, root=root)
@@ -202,7 +202,7 @@ def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
 
 
 def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.papers.set_clip_tables import unpaired_table
+    from mvlib.papers.set_clip import unpaired_table
     from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
@@ -210,7 +210,7 @@ def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
 
 
 def _random_words(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.papers.word_gains import random_words_sentences
+    from mvlib.papers.cae import random_words_sentences
     from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)
@@ -218,7 +218,7 @@ def _random_words(root: Path, paper: str, profile: str, experiment: str) -> str:
 
 
 def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.papers.cae_unknowns import differences_from_default
+    from mvlib.papers.cae import differences_from_default
     from mvlib.records import results_frame, to_markdown
 
     frame = results_frame(paper, profile, experiment, root)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from mvlib.check import check_choice
-from mvlib.papers.set_clip_tables import chance_of
+from mvlib.papers.set_clip import chance_of
 from mvlib.plots.style import WIDTH
 
 if TYPE_CHECKING:
