@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.files import shown
+from mvlib.files import shorten, shown
 
 # What a JSON schema calls a type, in words of TOML.
 _TYPES = {
@@ -22,6 +22,7 @@ _TYPES = {
     "boolean": "true or false",
     "array": "a list",
     "object": "a table of names and values",
+    "null": "nothing",
 }
 _BOUNDS = {
     "minimum": ">=",
@@ -32,13 +33,7 @@ _BOUNDS = {
 
 
 def check_choice(argument: str, value: Any, options: Iterable[str]) -> str:
-    """Return `value` if it is one of `options`.
-
-    Raises
-    ------
-    ValueError
-        Otherwise, with the nearest option and the whole list.
-    """
+    """Return `value` if it is one of `options`; errors name the nearest one."""
     options = list(options)
     if value in options:
         return value
@@ -48,7 +43,8 @@ def check_choice(argument: str, value: Any, options: Iterable[str]) -> str:
         nearest = next(o for o in options if o.lower() == near[0])
         hint = f" Did you mean {nearest!r}?"
     raise ValueError(
-        f"{argument}={value!r} is unknown.{hint} Expected one of: {', '.join(options)}."
+        f"{argument}={shorten(repr(value))} is unknown.{hint} Expected one of: "
+        f"{', '.join(options)}."
     )
 
 
@@ -61,26 +57,7 @@ def check_number(
     integer: bool = False,
     open_low: bool = False,
 ) -> float | int:
-    """Return `value` if it is a finite number within its bounds.
-
-    Parameters
-    ----------
-    argument : str
-        The caller's name for it.
-    value : object
-        What came.
-    low, high : float, optional
-        Inclusive bounds.
-    integer : bool, default=False
-        Whether it must be whole.
-    open_low : bool, default=False
-        Whether `low` itself is out of bounds.
-
-    Raises
-    ------
-    ValueError
-        If it is not such a number.
-    """
+    """Return `value` if it is a finite number within bounds (with `open_low`, above `low`)."""
     kind = Integral if integer else Real
     good = isinstance(value, kind) and not isinstance(value, bool) and np.isfinite(value)
     if good and low is not None:
@@ -104,25 +81,7 @@ def check_number(
 def check_views(
     Xs: Sequence[Any], *, minimum: int = 1, dtype: Any = np.float32, argument: str = "Xs"
 ) -> list[np.ndarray]:
-    """Return the views as finite 2-d arrays of one dtype and one length.
-
-    Parameters
-    ----------
-    Xs : sequence of array-like, each (n_samples, n_features_v)
-        The views.
-    minimum : int, default=1
-        How many views there must be.
-    dtype : dtype, default=float32
-        What they are converted to.
-    argument : str, default="Xs"
-        The caller's name for them.
-
-    Raises
-    ------
-    ValueError
-        If there are too few views, one is empty, not 2-d, not numeric, holds a NaN or an
-        infinity, or if their lengths differ.
-    """
+    """Return at least `minimum` views as finite 2-d arrays of one dtype and one length."""
     if isinstance(Xs, np.ndarray) and Xs.ndim == 2:
         raise ValueError(
             f"{argument} is one array of shape {Xs.shape}: expected a list of views, "
@@ -156,13 +115,7 @@ def check_views(
 
 
 def check_labels(y: Any, n_samples: int, *, argument: str = "y") -> np.ndarray:
-    """Return labels as an int64 vector coded 0, 1, ... in sorted order of their values.
-
-    Raises
-    ------
-    ValueError
-        If they are not a vector of `n_samples` values without NaN.
-    """
+    """Return `n_samples` labels, int64, coded 0, 1, ... in sorted order of their values."""
     y = np.asarray(y)
     if y.ndim != 1 or len(y) != n_samples:
         raise ValueError(
@@ -174,13 +127,7 @@ def check_labels(y: Any, n_samples: int, *, argument: str = "y") -> np.ndarray:
 
 
 def check_n_clusters(n_clusters: Any, n_samples: int) -> int:
-    """Return `n_clusters` if `n_samples` points can form that many clusters.
-
-    Raises
-    ------
-    ValueError
-        If it is not an integer from 1 to `n_samples`.
-    """
+    """Return `n_clusters` if `n_samples` points can form that many clusters."""
     check_number("n_clusters", n_clusters, low=1, integer=True)
     if n_clusters > n_samples:
         raise ValueError(
@@ -191,13 +138,7 @@ def check_n_clusters(n_clusters: Any, n_samples: int) -> int:
 
 
 def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.ndarray:
-    """Return a boolean vector of `n_samples`.
-
-    Raises
-    ------
-    ValueError
-        If it is anything but booleans (or 0 and 1), or of another length.
-    """
+    """Return a boolean vector of `n_samples` from booleans, or from 0 and 1."""
     mask = np.asarray(mask)
     if mask.shape != (n_samples,):
         raise ValueError(
@@ -214,13 +155,7 @@ def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.nd
 
 
 def check_view(X: Any, argument: str, dtype: Any = np.float32) -> np.ndarray:
-    """Return one matrix as `check_views` does, under its own name.
-
-    Raises
-    ------
-    ValueError
-        If it is empty, not 2-d, not numeric, or holds NaN or infinity.
-    """
+    """Return one matrix as `check_views` does, under its own name."""
     try:
         return check_views([X], dtype=dtype, argument=argument)[0]
     except ValueError as error:
@@ -228,26 +163,10 @@ def check_view(X: Any, argument: str, dtype: Any = np.float32) -> np.ndarray:
 
 
 def check_pairs(lengths: Sequence[int], paired: Any = None, pairs: Any = None) -> np.ndarray:
-    """Return the known pairs as row numbers.
+    """Return the known pairs as row numbers, int64, (n_pairs, 2), none if neither is given.
 
-    Parameters
-    ----------
-    lengths : sequence of int
-        Rows of the two modalities.
-    paired : array-like of shape (n_samples,), bool, optional
-        True where row i of both is known to be one sample.
-    pairs : array-like of shape (n_pairs, 2), int, optional
-        The same as row numbers; each row is in one pair at most.
-
-    Returns
-    -------
-    ndarray of shape (n_pairs, 2), int64
-        No row if neither is given.
-
-    Raises
-    ------
-    ValueError
-        If both are given, or one does not fit the rows.
+    `paired` is True where row i of both modalities is one sample; `pairs` has row numbers, each
+    row in one pair at most.
     """
     if paired is not None and pairs is not None:
         raise ValueError("paired and pairs are both given: expected one of them")
@@ -282,28 +201,16 @@ def check_pairs(lengths: Sequence[int], paired: Any = None, pairs: Any = None) -
 
 
 def check_schema(name: str, content: Any, schema: Path) -> None:
-    """Check what a file holds by a JSON schema.
+    """Check what a file, called `name` in errors, holds by a JSON schema.
 
-    Parameters
-    ----------
-    name : str
-        What errors call the file.
-    content : object
-        Plain values.
-    schema : Path
-        Where the schema is. The `description` of a part says in errors what is expected.
-
-    Raises
-    ------
-    ValueError
-        Naming the file, the place, what came and what was expected.
+    The `description` of a part of the schema says in errors what is expected there.
     """
     from fastjsonschema import JsonSchemaValueException
 
     try:
         _compiled(schema)(content)
     except JsonSchemaValueException as error:
-        place = error.name.removeprefix("data").lstrip(".")
+        place = shown(error.name.removeprefix("data").lstrip("."))[1:-1]
         where = f"{name}: {place}" if place else name
         rule, wanted, value = error.rule, error.rule_definition, error.value
         if rule == "additionalProperties":

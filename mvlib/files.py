@@ -27,6 +27,8 @@ from typing import Any, BinaryIO
 _DEEPEST = 64
 _LARGEST = 2**63
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Of what jsonschema imports; nobody here asks for what it checks.
+_SLOW_HELPER = "rfc3987_syntax"
 _MARKS = ("_config.yml", "notebooks")
 
 
@@ -39,16 +41,10 @@ def attach(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the `__getattr__` and `__dir__` of a package whose names load lazily.
 
-    Parameters
-    ----------
-    package : str
-        The package's own `__name__`.
-    exports : mapping of str to str
-        Public name to the module that defines it. A name that equals the last part of
-        its module's path stands for the module itself, unless the module defines it.
-    renamed : mapping of str to str, optional
-        Earlier name to the one in `exports` that stands for it now, and behind a colon the
-        first argument that makes it the same. Its use warns.
+    `exports` maps a public name to the module that defines it; a name that equals the last
+    part of its module's path stands for the module itself, unless the module defines it.
+    `renamed` maps an earlier name, whose use warns, to the one in `exports` that stands for it
+    now, and behind a colon the first argument that makes it the same.
     """
 
     def __getattr__(name: str) -> Any:
@@ -99,11 +95,6 @@ def project_root() -> Path:
 
     It is `MVLIB_ROOT` if set, else the nearest folder at or above the current one that
     holds `_config.yml` and `notebooks`, else the checkout that mvlib is installed from.
-
-    Raises
-    ------
-    ValueError
-        If there is none: mvlib was installed without its book.
     """
     if root := os.environ.get("MVLIB_ROOT"):
         return Path(root).resolve()
@@ -129,6 +120,18 @@ def python_path() -> str:
     ours = str(Path(__file__).resolve().parents[1])
     theirs = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     return os.pathsep.join(dict.fromkeys([ours, *theirs]))
+
+
+def quick_jsonschema() -> None:
+    """Import jsonschema, which others want, without its slow checker of IRIs."""
+    absent = _SLOW_HELPER not in sys.modules
+    if absent:
+        sys.modules[_SLOW_HELPER] = None
+    try:
+        import jsonschema  # noqa: F401
+    finally:
+        if absent:
+            del sys.modules[_SLOW_HELPER]
 
 
 @contextmanager
@@ -194,15 +197,7 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a file to read its bytes.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened.
-    ValueError
-        If it is a pipe, a device or the like, which might never end.
-    """
+    """Open a file to read its bytes, unless it is a pipe or a device, which might never end."""
     # Opening a pipe waits for its writer, unless told not to.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     stream = os.fdopen(handle, "rb")
@@ -220,15 +215,7 @@ def sha256_of(path: str | Path) -> str:
 
 
 def check_file(path: str | Path, name: str | None = None) -> Path:
-    """Return `path` unless it is a pipe, a device or a folder, which reading would hang on.
-
-    Raises
-    ------
-    OSError
-        If there is no such file.
-    ValueError
-        If it is no regular file. The message calls it `name`, by default its path.
-    """
+    """Return `path` unless it is no regular file: reading a pipe or a device would hang."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError(f"{name or path} is no regular file: expected one")
     return Path(path)
@@ -250,15 +237,7 @@ def reading(path: str | Path, what: str) -> Iterator[None]:
 
 
 def read_text(path: str | Path, name: str | None = None) -> str:
-    """Return the text of a UTF-8 file, called `name` in errors, by default its own name.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    ValueError
-        If it is no regular file, or not UTF-8.
-    """
+    """Return the text of a UTF-8 file, called `name` in errors, by default its own name."""
     path = Path(path)
     try:
         return check_file(path, name or path.name).read_text(encoding="utf-8")
@@ -271,15 +250,9 @@ def read_text(path: str | Path, name: str | None = None) -> str:
 
 
 def parse_json(text: str, name: str) -> Any:
-    """Return the content of a JSON text.
+    """Return the content of a JSON text, called `name` in errors.
 
-    Raises
-    ------
-    NotJSON
-        If it is not JSON.
-    ValueError
-        Naming `name`, if it gives a name twice, or holds `NaN`, an infinity, a number beyond
-        64 bits, half a surrogate pair or deep nesting.
+    NotJSON if it is none; ValueError if it gives a name twice or `check_plain` refuses it.
     """
     try:
         content = json.loads(
@@ -293,14 +266,7 @@ def parse_json(text: str, name: str) -> Any:
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
-    """Return the content of a TOML text.
-
-    Raises
-    ------
-    ValueError
-        Naming `name`, if it is no TOML, or holds a date, a number that is not finite or
-        beyond 64 bits, or deep nesting.
-    """
+    """Return the content of a TOML text, called `name` in errors, if `check_plain` takes it."""
     try:
         content = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -323,11 +289,8 @@ def read_json(path: str | Path, name: str | None = None) -> Any:
 def check_plain(content: Any, name: str) -> Any:
     """Return `content` if JSON can hold it and every reader can take it.
 
-    Raises
-    ------
-    ValueError
-        Naming `name` and the place, if it holds a number that is not finite or beyond 64
-        bits, half a surrogate pair, deep nesting, or anything but plain values.
+    It may not hold a number that is not finite or beyond 64 bits, half a surrogate pair, deep
+    nesting, or anything but plain values.
     """
     pending = [((), content)]
     while pending:

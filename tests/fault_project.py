@@ -66,9 +66,10 @@ def write_notebook(path, code, parameters='profile = "quick"'):
 
 def make_project(root, plan, notebooks):
     """Make a project of a plan and notebooks: name to code, or to code and parameters."""
-    (root / "data" / "plans").mkdir(parents=True)
+    for folder in ("data", "notebooks/toy"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "_config.yml").write_text("title: Toy\n")
-    (root / "data" / "plans" / "toy.toml").write_text(PLAN + plan)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(PLAN + plan)
     for name, code in notebooks.items():
         code = (code,) if isinstance(code, str) else code
         write_notebook(root / "notebooks" / "toy" / f"{name}.ipynb", *code)

@@ -95,9 +95,10 @@ def write_notebook(path, code, parameters='profile = "quick"\ndevice = "auto"'):
 
 
 def make_project(root, plan):
-    (root / "data" / "plans").mkdir(parents=True)
+    for folder in ("data", "notebooks/toy"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "_config.yml").write_text("title: Toy\n")
-    (root / "data" / "plans" / "toy.toml").write_text(plan)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(plan)
     notebooks = root / "notebooks" / "toy"
     more = 'profile = "quick"\ndevice = "auto"\nx = 0\nseeds = [0]'
     write_notebook(notebooks / "good.ipynb", GOOD, more)
@@ -236,9 +237,9 @@ class Stub:
 
 def make_stub_project(root, plan=STUB_PLAN, code="x = 1"):
     """Make a project whose runs a `Stub` stands in for."""
-    (root / "data" / "plans").mkdir(parents=True)
-    (root / "data" / "plans" / "toy.toml").write_text(plan)
-    (root / "notebooks").mkdir()
+    for folder in ("data", "notebooks/toy"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(plan)
     write(root, code)
     return root
 

@@ -230,7 +230,7 @@ def test_recall_by_ratio_and_without_pairs(frame):
 
 
 def test_tables_of_what_is_not_recorded_yet_are_empty(tmp_path):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
     nothing = alignment_results("leakage", root=tmp_path)
     assert nothing[nothing["ratio"] == 0].empty
     assert retrieval_table(nothing, ["draws"]).empty

@@ -67,10 +67,10 @@ def test_every_set_has_a_card_that_the_list_leads_to(book):
 
 
 def test_equations_are_numbered_and_set_by_the_vendored_mathjax(book):
-    smart = page(book, "book/papers/smart")
+    smart = page(book, "notebooks/smart/index")
     assert len(smart.select(".math .eqno")) >= 6
     (script,) = [tag["src"] for tag in smart.select("script[src]") if "mathjax" in tag["src"]]
-    assert (book / "book" / "papers" / script.partition("?")[0]).resolve().is_file()
+    assert (book / "notebooks" / "smart" / script.partition("?")[0]).resolve().is_file()
     for part in ("core.js", "input/tex.js", "output/chtml.js", "LICENSE"):
         assert (book / "_static" / "mathjax" / part).is_file()
 
@@ -78,7 +78,7 @@ def test_equations_are_numbered_and_set_by_the_vendored_mathjax(book):
 def test_citations_are_author_and_year(book):
     assert (
         "[Peng et al., 2025]"
-        in page(book, "book/papers/smart").select_one("article").get_text()
+        in page(book, "notebooks/smart/index").select_one("article").get_text()
     )
     assert "Huang et al., 2020" in page(book, "book/bibliography").get_text()
 

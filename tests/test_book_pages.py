@@ -16,7 +16,7 @@ from mvlib.book.sphinx_extension import (
     keep_spreads_whole,
     move_deviations,
 )
-from mvlib.records.faults import Fault, save_faults
+from mvlib.records.evidence import Fault, save_faults
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -145,7 +145,7 @@ def test_settings_on_the_page_are_those_of_the_code(project):
 
 
 def test_published_numbers_carry_their_source_class(project):
-    folder = project / "data" / "published"
+    folder = project / "notebooks" / "toy"
     folder.mkdir(parents=True)
     row = (
         '[[row]]\ntable = "t"\nid = "{id}"\ndataset = "wiki"\nmethod = "{method}"\n'
@@ -153,7 +153,7 @@ def test_published_numbers_carry_their_source_class(project):
         'digits = 2\nsource = "code"\nwhere = "w"\ncaveat = ""\ncomparable = true\n'
     )
     rows = row.format(id="one", method="A") + row.format(id="two", method="B")
-    (folder / "toy.toml").write_text(f'paper = "toy"\n{rows}')
+    (folder / "published.toml").write_text(f'paper = "toy"\n{rows}')
     page = fill("<!-- mvlib: published toy A -->", project)
     (line,) = page.splitlines()[2:]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
@@ -162,7 +162,7 @@ def test_published_numbers_carry_their_source_class(project):
 
 
 def test_one_published_table_by_set_leaves_the_others_out(project):
-    folder = project / "data" / "published"
+    folder = project / "notebooks" / "toy"
     folder.mkdir(parents=True)
     row = (
         '[[row]]\ntable = "{table}"\nid = "{table}"\ndataset = "wiki"\nmethod = "A"\n'
@@ -170,7 +170,7 @@ def test_one_published_table_by_set_leaves_the_others_out(project):
         'digits = 1\nsource = "code"\nwhere = "w"\ncaveat = ""\ncomparable = true\n'
     )
     rows = row.format(table="small", acc=36.5) + row.format(table="large", acc=50.0)
-    (folder / "toy.toml").write_text(f'paper = "toy"\n{rows}')
+    (folder / "published.toml").write_text(f'paper = "toy"\n{rows}')
     page = fill("<!-- mvlib: published_by_set toy acc small -->", project)
     assert "36.5" in page
     assert "50.0" not in page
@@ -263,7 +263,7 @@ def test_a_bibliography_entry_is_named_by_authors_and_year(authors, label):
 
 
 def test_defaults_on_smarts_page_are_those_of_the_code():
-    text = (ROOT / "book" / "papers" / "smart.md").read_text(encoding="utf-8")
+    text = (ROOT / "notebooks" / "smart" / "index.md").read_text(encoding="utf-8")
     signature = inspect.signature(methods.SMART).parameters
     rows = [line.split("|")[4:6] for line in text.splitlines() if "{py:obj}" in line]
     found = [
@@ -278,9 +278,9 @@ def test_defaults_on_smarts_page_are_those_of_the_code():
         assert value == (default if isinstance(default, str) else f"{default:g}")
 
 
-@pytest.mark.parametrize("name", ["smart_beliefs", "set_clip_beliefs"])
+@pytest.mark.parametrize("name", ["smart", "set_clip"])
 def test_every_sentence_of_what_we_believe_is_linked_to_a_page_that_is_there(name):
-    page = ROOT / "book" / "papers" / f"{name}.md"
+    page = ROOT / "notebooks" / name / "beliefs.md"
     text = page.read_text(encoding="utf-8")
     paragraphs = [
         part
@@ -296,7 +296,7 @@ def test_every_sentence_of_what_we_believe_is_linked_to_a_page_that_is_there(nam
             assert links, f"no link backs: {sentence}"
             for link in links:
                 # Pages made by the build have no file here.
-                made = link in ("../status.md", "../failures.md")
+                made = link in ("../../book/status.md", "../../book/failures.md")
                 assert made or (page.parent / link).is_file(), link
 
 

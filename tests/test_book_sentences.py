@@ -26,7 +26,7 @@ IMAGES = "k-means of images"
 
 def says(page, *sentences):
     """Assert that a page of the book, without its links, holds these words."""
-    text = (ROOT / "book" / "papers" / f"{page}.md").read_text(encoding="utf-8")
+    text = (ROOT / "notebooks" / f"{page}.md").read_text(encoding="utf-8")
     plain = " ".join(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).split())
     for sentence in sentences:
         assert sentence in plain, sentence
@@ -75,7 +75,7 @@ def told(table):
 
 def test_set_clip_without_pairs(classics):
     says(
-        "set_clip_beliefs",
+        "set_clip/beliefs",
         "not told apart from chance on any of six sets, nor is finding a row of its class on "
         "the five with classes.",
         "Gromov-Wasserstein is not told apart from it either.",
@@ -91,7 +91,7 @@ def test_set_clip_without_pairs(classics):
     leak = recall[recall["kind"] == f"same (no pair), {CHANCE}"]
     assert (leak["difference"] > 0).all()
     assert told(leak).sum() == 5
-    says("set_clip_beliefs", "the leak alone gives gains of that size and more above")
+    says("set_clip/beliefs", "the leak alone gives gains of that size and more above")
     same = classics[classics["method"] == "same (no pair)"].groupby("dataset")
     gains = same["measure_r10"].mean() / same.apply(lambda some: chance_of(some).mean()) - 1
     assert (gains > 1.4483).sum() > 1
@@ -99,7 +99,7 @@ def test_set_clip_without_pairs(classics):
 
 def test_set_clip_with_a_tenth_of_the_pairs(classics):
     says(
-        "set_clip_beliefs",
+        "set_clip/beliefs",
         "Set-CLIP is behind on HandWritten and not told apart on five sets",
         "its mean is never above that of CLIP's loss",
         "is ahead on five of six sets, told apart on four.",
@@ -119,7 +119,7 @@ def test_set_clip_with_a_tenth_of_the_pairs(classics):
 
 def test_what_leaks_and_how():
     says(
-        "set_clip_beliefs",
+        "set_clip/beliefs",
         "Discrepancy and density loss each leak by themselves, and small batches leak more; "
         "nineteen kernels are not told apart from one.",
         "no added loss is told apart from none",
@@ -156,7 +156,7 @@ def test_what_leaks_and_how():
 
 def test_cae_beside_k_means():
     says(
-        "cae",
+        "cae/index",
         "is ahead of TAC without training, of TAC with training and of CAE in the mean of each "
         "of two sets, and over five seeds of these two all three are told apart from it.",
         "SIC is behind it on the drawings, ahead of it on the photographs of CIFAR-10 in four "
@@ -184,7 +184,7 @@ def test_cae_beside_k_means():
 
 def test_cae_and_its_words():
     says(
-        "cae",
+        "cae/index",
         "On the drawings nouns cost next to nothing beside the image, and captions do; alone, "
         "both do.",
         "takes TAC above k-means on the drawings",
@@ -202,7 +202,7 @@ def test_cae_and_its_words():
 
 def test_which_unknown_settings_of_cae_matter():
     says(
-        "cae",
+        "cae/index",
         "How image and words are mixed, how many words a centre keeps and the entropy of the "
         "plan move the accuracy by much more than the seeds do; the number of centres by "
         "little more, and a plan in place of a softmax by no more",
@@ -218,7 +218,7 @@ def test_which_unknown_settings_of_cae_matter():
 
 def test_ntk_beside_its_halves_and_the_mean():
     says(
-        "ntk_spectral",
+        "ntk_spectral/index",
         "On both sets the means of looks alone are above the product's, with diffusion and "
         "with one prompt; told apart are the two of one prompt.",
         "The product is above words alone on CIFAR-10; on the drawings, after the diffusion, "
@@ -258,7 +258,7 @@ def test_ntk_beside_its_halves_and_the_mean():
 
 def test_ntk_beside_its_baselines_and_under_a_shift():
     says(
-        "ntk_spectral",
+        "ntk_spectral/index",
         "k-means of the image features and spectral clustering of them are ahead of it on "
         "both sets; it is ahead of spectral clustering of TAC's features on both, and not told "
         "apart from TAC without training.",
@@ -277,7 +277,7 @@ def test_ntk_beside_its_baselines_and_under_a_shift():
 
 def test_smart_beside_view_1_and_spectral_clustering():
     says(
-        "smart_beliefs",
+        "smart/beliefs",
         "Against k-means of view 1, which uses no pair, it depends on the set, and on each set "
         "the seeds agree.",
         "A spectral clustering of view 1's neighbours by cosine, which uses no pair either, is "
@@ -300,7 +300,7 @@ def test_smart_beside_view_1_and_spectral_clustering():
 
 def test_the_authors_start_of_k_means():
     says(
-        "smart_beliefs",
+        "smart/beliefs",
         "with reduced networks it gives a lower last epoch than ours on five of seven sets, "
         "and their oracle hides most of it, in the mean over sets.",
     )
@@ -317,7 +317,7 @@ def test_the_authors_start_of_k_means():
 
 def test_smarts_oracle_on_wiki():
     says(
-        "smart_beliefs",
+        "smart/beliefs",
         "On Wiki the best of five hundred epochs is one of the first twenty in every training.",
         "with view 2 first, a reduced network's oracle loses more than twenty points in every "
         "seed.",
@@ -355,7 +355,7 @@ def test_smarts_recipes():
 
 def test_smarts_known_pairs_splits_and_views():
     says(
-        "smart_beliefs",
+        "smart/beliefs",
         "Which pairs are known matters, on both sets and in every seed:",
         "SMART's mean passes that of view 1 with a fifth of the rows aligned; with one row in "
         "a hundred it is below by more than twenty points.",

@@ -9,8 +9,7 @@ from mvlib import records
 from mvlib.book import build, build_book, stage_book
 from mvlib.records import PlannedRun, run_key
 from mvlib.records.keys import record_key
-from mvlib.records.provenance import versions
-from mvlib.records.sources import save_sources
+from mvlib.records.provenance import save_sources, versions
 
 TOC = """
 format: jb-book
@@ -63,11 +62,11 @@ def write(path, page):
 def project(tmp_path):
     root = tmp_path / "project"
     (root / "book" / "_static").mkdir(parents=True)
-    (root / "data" / "plans").mkdir(parents=True)
+    (root / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
     (root / "_config.yml").write_text("title: Toy\nonly_build_toc_files: true\n")
     (root / "_toc.yml").write_text(TOC)
     (root / "book" / "index.md").write_text("# Toy\n\nA [page](../notebooks/toy/good.ipynb).\n")
-    (root / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     write(root / "notebooks" / "toy" / "good.ipynb", notebook("committed"))
     return root
 
@@ -107,7 +106,7 @@ def test_without_a_run_the_committed_outputs_are_shown_and_said_to_be(project):
 
 def pages_of_methods(root):
     """Stage the project with a plan that runs the notebook for two methods."""
-    plan = root / "data" / "plans" / "toy.toml"
+    plan = root / "notebooks" / "toy" / "plan.toml"
     plan.write_text(PLAN.replace("x = [1, 2]", 'method = ["smart", "mvcln"]'))
     staged(root)
     folder = root / "_build" / "stage" / "notebooks" / "toy"

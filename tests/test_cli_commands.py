@@ -11,8 +11,8 @@ import pytest
 from mvlib.cli import main
 from mvlib.records import plan_runs, save_record
 from mvlib.records.keys import run_key
+from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import PROFILES
-from mvlib.records.sources import save_sources
 from mvlib.run.saving import make_record
 
 PLAN = """
@@ -36,10 +36,9 @@ SOURCE = "profile = 'quick'\ndatasett = 'handwritten'\nseeds = [5]"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
-    (tmp_path / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     notebook = tmp_path / "notebooks" / "toy" / "method.ipynb"
-    notebook.parent.mkdir(parents=True)
     cell = {
         "cell_type": "code", "id": "a", "source": SOURCE, "outputs": [],
         "execution_count": None, "metadata": {"tags": ["parameters"]},
@@ -234,9 +233,9 @@ def test_bad_input_is_one_line_and_status_2(project, capsys, arguments, message)
 
 
 def test_a_damaged_plan_is_told_with_its_name(project, capsys):
-    (project / "data" / "plans" / "toy.toml").write_text("paper = ")
+    (project / "notebooks" / "toy" / "plan.toml").write_text("paper = ")
     assert main(["status"]) == 2
-    assert "toy.toml is no TOML" in capsys.readouterr().err
+    assert "toy/plan.toml is no TOML" in capsys.readouterr().err
 
 
 def test_clean_removes_what_runs_made_and_nothing_else(project, capsys):
@@ -261,7 +260,7 @@ def test_status_lists_every_planned_run(project, capsys):
 
 
 def test_status_has_the_runs_of_every_profile_or_of_one(project, capsys):
-    plan = project / "data" / "plans" / "toy.toml"
+    plan = project / "notebooks" / "toy" / "plan.toml"
     sizes = "".join(f"\n[experiment.{name}]\nseeds = [1]\n" for name in ("reduced", "full"))
     plan.write_text(plan.read_text() + sizes)
     assert main(["status"]) == 0

@@ -7,8 +7,14 @@ from PIL import Image
 
 from mvlib.encoders import towers
 from mvlib.encoders.base import Encoder
-from mvlib.encoders.cache import FeatureCache, content_key, default_folder
-from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
+from mvlib.encoders.towers import (
+    FeatureCache,
+    Tower,
+    content_key,
+    default_folder,
+    run_on_images,
+    run_on_texts,
+)
 
 
 class Counting(Encoder):

@@ -43,8 +43,8 @@ after = ["method"]
 
 
 def project(root, plan):
-    (root / "data" / "plans").mkdir(parents=True, exist_ok=True)
-    (root / "data" / "plans" / "toy.toml").write_text(plan)
+    (root / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(plan)
     return root
 
 
@@ -187,7 +187,6 @@ def test_a_wrong_plan_says_what_is_wrong(tmp_path, old, new, message):
 def test_an_unknown_parameter_is_refused_with_the_nearest(tmp_path):
     root = project(tmp_path, PLAN)
     notebook = root / "notebooks" / "method.ipynb"
-    notebook.parent.mkdir()
     notebook.write_text(
         """{"nbformat": 4, "nbformat_minor": 5, "metadata": {
             "kernelspec": {"name": "python3", "display_name": "", "language": "python"}},

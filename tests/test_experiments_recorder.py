@@ -7,7 +7,7 @@ import pytest
 
 from mvlib.records import Recorder
 from mvlib.records.recorder import RESULTS_MIME
-from mvlib.records.scores import parameters_of
+from mvlib.records.tables import parameters_of
 from mvlib.run.executed import plain_error, results_in
 
 SCORES = {"acc": 0.9, "nmi": 0.8, "ari": -0.1, "purity": 0.9}

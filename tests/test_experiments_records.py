@@ -100,14 +100,14 @@ def test_the_schema_takes_every_rule_for_the_epoch_and_no_other():
     ],
 )
 def test_the_schema_refuses(change):
-    with pytest.raises(ValueError, match=r"record\.schema\.json"):
+    with pytest.raises(ValueError, match="^record: "):
         check_record(make_record(**change))
 
 
 def test_the_schema_refuses_scores_out_of_range_and_missing_fields():
     wrong = make_record()
     wrong["results"][0]["metrics"]["last"] = SCORES | {"acc": 90.0}
-    with pytest.raises(ValueError, match="results/0/metrics/last/acc"):
+    with pytest.raises(ValueError, match=r"results\[0\]\.metrics\.last\.acc=90"):
         check_record(wrong)
     lacking = make_record()
     del lacking["git_dirty"]

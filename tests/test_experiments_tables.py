@@ -9,12 +9,14 @@ import pytest
 from scipy import stats
 
 from mvlib.book import fill
+from mvlib.check import check_schema
 from mvlib.files import project_root, write_text
 from mvlib.records import (
     comparison_table,
     load_claims,
     load_published,
     plan_runs,
+    published,
     readme_table,
     results_frame,
     results_table,
@@ -23,7 +25,6 @@ from mvlib.records import (
     update_readme,
     verdict,
 )
-from mvlib.records.schemas import first_error
 
 SEEDS = (5, 15, 25)
 
@@ -54,13 +55,16 @@ def record(number, profile="full", dataset="bdgp", seed=5, acc=0.97, started="20
     }  # fmt: skip
 
 
+def copy_chapter(root):
+    """Put SMART's plan and published numbers into a project."""
+    for name in ("plan.toml", "published.toml"):
+        source = project_root() / "notebooks" / "smart" / name
+        write_text(root / "notebooks" / "smart" / name, source.read_text("utf-8"))
+
+
 @pytest.fixture
 def project(tmp_path):
-    for folder in ("plans", "published"):
-        target = tmp_path / "data" / folder / "smart.toml"
-        target.parent.mkdir(parents=True)
-        source = project_root() / "data" / folder / "smart.toml"
-        target.write_text(source.read_text("utf-8"), "utf-8")
+    copy_chapter(tmp_path)
     for number, (seed, acc) in enumerate(zip(SEEDS, (0.975, 0.98, 0.985), strict=True), 1):
         save_record(record(number, seed=seed, acc=acc), tmp_path)
     save_record(record(9, profile="quick", seed=5, acc=0.5), tmp_path)
@@ -274,7 +278,7 @@ def test_markdown_aligns_numbers_and_escapes_pipes():
 
 
 def published_file():
-    path = project_root() / "data" / "published" / "smart.toml"
+    path = project_root() / "notebooks" / "smart" / "published.toml"
     return tomllib.loads(path.read_text("utf-8"))
 
 
@@ -301,10 +305,11 @@ def test_published_numbers_of_smart_are_the_secondary_four():
 )
 def test_the_published_schema_refuses(change):
     content = published_file()
-    assert first_error("published", content) is None
+    check_schema("smart", content, published._SCHEMA)
     wrong = copy.deepcopy(content)
     wrong["row"][0] |= change
-    assert "row/0" in first_error("published", wrong)
+    with pytest.raises(ValueError, match=r"row\[0\]"):
+        check_schema("smart", wrong, published._SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -316,18 +321,14 @@ def test_the_published_schema_refuses(change):
     ],
 )
 def test_a_wrong_published_file_says_what_is_wrong(project, old, new, message):
-    path = project / "data" / "published" / "smart.toml"
+    path = project / "notebooks" / "smart" / "published.toml"
     path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
     with pytest.raises(ValueError, match=message):
         load_published("smart", project)
 
 
 def test_a_run_that_the_plan_dropped_gives_way_to_the_planned_one_that_repeats_it(tmp_path):
-    for folder in ("plans", "published"):
-        target = tmp_path / "data" / folder / "smart.toml"
-        target.parent.mkdir(parents=True)
-        source = project_root() / "data" / folder / "smart.toml"
-        target.write_text(source.read_text("utf-8"), "utf-8")
+    copy_chapter(tmp_path)
     save_record(record(1, acc=0.5), tmp_path)
     assert results_frame("smart", "full", root=tmp_path)["acc"].max() == 0.6
     (planned,) = plan_runs(
@@ -355,7 +356,7 @@ unknown = ["the data set"]
 
 
 def test_a_claim_of_unknown_things_is_shown_with_what_is_unknown_and_in_no_table(tmp_path):
-    path = tmp_path / "data" / "published" / "toy.toml"
+    path = tmp_path / "notebooks" / "toy" / "published.toml"
     write_text(path, CLAIM)
     assert load_published("toy", tmp_path) == []
     page = fill("<!-- mvlib: claims toy -->", tmp_path)
@@ -364,7 +365,7 @@ def test_a_claim_of_unknown_things_is_shown_with_what_is_unknown_and_in_no_table
 
 def test_a_claim_that_does_not_say_what_is_unknown_is_refused(tmp_path):
     write_text(
-        tmp_path / "data" / "published" / "toy.toml", CLAIM.replace('"the data set"', "")
+        tmp_path / "notebooks" / "toy" / "published.toml", CLAIM.replace('"the data set"', "")
     )
-    with pytest.raises(ValueError, match=r"published/toy\.toml.*unknown"):
+    with pytest.raises(ValueError, match=r"toy/published\.toml.*unknown"):
         load_claims("toy", tmp_path)

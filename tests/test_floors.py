@@ -99,7 +99,7 @@ def test_auto_encoder_floors_train_on_reconstruction_alone(problem):
     assert np.allclose(model.history_["loss"], model.history_["reconstruction"])
     assert model.embedding_.shape == (120, 8)
     matched = AutoencoderHungarian(3, settings=settings, random_state=0)
-    matched.fit(problem.Xs, problem.aligned)
+    matched.fit(problem.Xs, aligned=problem.aligned)
     assert np.array_equal(
         matched.embeddings_[1][problem.aligned], model.embeddings_[1][problem.aligned]
     )

@@ -38,13 +38,12 @@ VALUES = [
 
 
 def write_project(root):
-    for folder in ("plans", "published", "results/reduced"):
-        (root / "data" / folder).mkdir(parents=True, exist_ok=True)
+    (root / "data" / "results" / "reduced").mkdir(parents=True, exist_ok=True)
     notebooks = root / "notebooks" / "toy"
     notebooks.mkdir(parents=True, exist_ok=True)
     (root / "runs" / "records").mkdir(parents=True, exist_ok=True)
-    (root / "data" / "plans" / "toy.toml").write_text(CANNOT)
-    (root / "data" / "published" / "toy.toml").write_text(PUBLISHED)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(CANNOT)
+    (root / "notebooks" / "toy" / "published.toml").write_text(PUBLISHED)
     for name in ("method", "table"):
         (notebooks / f"{name}.ipynb").write_text(json.dumps(NOTEBOOK))
     line = json.dumps(RECORD | {"paper": "toy", "experiment": "method"}) + "\n"
@@ -101,8 +100,8 @@ def test_whatever_is_typed_ends_with_a_status_and_a_line(project, command, argum
 
 
 SPOILT = {
-    "data/plans/toy.toml": spoilt_toml(CANNOT).map(str.encode),
-    "data/published/toy.toml": spoilt_toml(PUBLISHED).map(str.encode),
+    "notebooks/toy/plan.toml": spoilt_toml(CANNOT).map(str.encode),
+    "notebooks/toy/published.toml": spoilt_toml(PUBLISHED).map(str.encode),
     "data/results/toy.jsonl": spoilt(RECORD).map(lambda r: json.dumps(r).encode() + b"\n"),
     "data/results/reduced/toy.jsonl": spoilt_bytes(json.dumps(RECORD).encode()),
     "runs/records/toy.jsonl": spoilt_bytes(json.dumps(RECORD).encode() + b"\n{}"),

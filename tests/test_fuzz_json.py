@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mvlib.book.placeholders import fill
-from mvlib.records.benchmarks import load_benchmarks
-from mvlib.records.faults import load_faults
+from mvlib.records.evidence import load_benchmarks, load_faults
 from mvlib.records.keys import code_cells, parameter_values, run_key
 from mvlib.records.plan import PlannedRun
+from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.recorder import RESULTS_MIME
-from mvlib.records.sources import sources_are_those_of
 from mvlib.records.versions import LEDGER, recorded_versions
 from mvlib.run.executed import refresh_prose, results_in
 

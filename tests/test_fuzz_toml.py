@@ -15,11 +15,10 @@ from mvlib import data
 from mvlib.book.placeholders import fill
 from mvlib.data import cards, words
 from mvlib.data.cards import check_registries
-from mvlib.records import comparison_table
+from mvlib.records import comparison_table, store
 from mvlib.records.plan import load_plan, plan_runs
 from mvlib.records.published import load_claims, load_published
 from mvlib.records.recorder import PROFILES
-from mvlib.records.schemas import _validator
 
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = """
@@ -79,7 +78,7 @@ source = "abstract"
 where = "abstract"
 unknown = ["of what"]
 """
-RELATIVE = _validator("record").schema["$defs"]["relative_path"]["pattern"]
+RELATIVE = json.loads(store._SCHEMA.read_text("utf-8"))["$defs"]["relative_path"]["pattern"]
 SHIPPED = Path(mvlib.data.__file__).parent
 FILES = ("registry.toml", "words.toml")
 
@@ -100,19 +99,19 @@ BEGINNINGS = {name: first_entries(name) for name in FILES}
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     root = tmp_path_factory.mktemp("project")
-    for folder in ("plans", "published", "results"):
-        (root / "data" / folder).mkdir(parents=True)
-    (root / "data" / "plans" / "toy.toml").write_text(PLAN)
+    for folder in ("data/results", "notebooks/toy"):
+        (root / folder).mkdir(parents=True)
+    (root / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     return root
 
 
 def check_planned(root, content):
-    path = root / "data" / "plans" / "toy.toml"
+    path = root / "notebooks" / "toy" / "plan.toml"
     path.write_bytes(content)
     try:
         load_plan("toy", root)
     except (ValueError, OSError) as error:
-        assert_clear(error, "toy.toml")
+        assert_clear(error, "toy/plan.toml")
         return
     for profile in PROFILES:
         for run in plan_runs(profile, root=root):
@@ -139,12 +138,12 @@ def test_a_plan_of_spoilt_bytes_gives_runs_or_an_error_with_its_name(project, co
 
 
 def check_claimed(root, content):
-    (root / "data" / "published" / "toy.toml").write_bytes(content)
+    (root / "notebooks" / "toy" / "published.toml").write_bytes(content)
     try:
         load_published("toy", root)
         load_claims("toy", root)
     except (ValueError, OSError) as error:
-        assert_clear(error, "toy.toml")
+        assert_clear(error, "toy/published.toml")
         return
     places = ("published toy", "published_by_set toy acc", "claims toy")
     for place in places:
@@ -156,14 +155,14 @@ def check_claimed(root, content):
 @fuzz(100)
 @given(text=spoilt_toml(PUBLISHED))
 def test_spoilt_published_numbers_are_shown_or_an_error_names_the_file(project, text):
-    (project / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (project / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     check_claimed(project, text.encode())
 
 
 @fuzz(30)
 @given(content=spoilt_bytes(PUBLISHED.encode()))
 def test_published_bytes_that_are_spoilt_give_an_error_with_the_file(project, content):
-    (project / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (project / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     check_claimed(project, content)
 
 

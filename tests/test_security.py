@@ -13,7 +13,7 @@ from mvlib.book.notebooks import _origin
 from mvlib.book.placeholders import fill
 from mvlib.book.runs import failures_page, status_page
 from mvlib.data.words import text_sources
-from mvlib.records.markdown import inert
+from mvlib.records.tables import inert
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mvlib").rglob("*.py"), *(ROOT / "data").rglob("*.py")])
@@ -145,7 +145,7 @@ def record():
 
 
 def test_what_a_record_says_stays_text_in_the_book(record, tmp_path):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
     pages = [status_page([record], tmp_path), failures_page([record], tmp_path)]
     pages.append(_origin([record, record])["source"])
     for page in pages:

@@ -87,7 +87,7 @@ def test_intervals_that_are_not_known_are_left_empty():
 
 @pytest.mark.parametrize("name", ["smart_steps", "smart_floors", "smart_parts threshold"])
 def test_without_records_pages_say_so(tmp_path, name):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
     assert fill(f"<!-- mvlib: {name} -->", tmp_path) == "*Nothing is recorded yet.*"
     assert smart_claims.oracle_gaps(root=tmp_path).empty
 

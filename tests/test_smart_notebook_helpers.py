@@ -222,7 +222,7 @@ def test_rules_are_compared_seed_by_seed(model, problem):
     recorder = smart_recorder("selection", "quick", "cpu")
     record_selection(recorder, "made", model, problem)
     again = SMART(**model.get_params() | {"random_state": 2})
-    record_selection(recorder, "made", again.fit(problem.Xs, problem.aligned), problem)
+    record_selection(recorder, "made", again.fit(problem.Xs, aligned=problem.aligned), problem)
     lines = compare_rules(recorder.frame()).splitlines()
     assert len(lines) == 9
     assert all("of 2 seeds" in line for line in lines)

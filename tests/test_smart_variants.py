@@ -30,7 +30,7 @@ def problem():
 
 def fitted(problem, rule, aligned=None, **changes):
     model = SMART(3, **SMALL | changes, threshold=rule)
-    return model.fit(problem.Xs, problem.aligned if aligned is None else aligned)
+    return model.fit(problem.Xs, aligned=problem.aligned if aligned is None else aligned)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -98,7 +98,7 @@ def inertia(X, labels):
 
 def crowded(problem, **changes):
     """Fit with so many clusters that one start is seldom the best."""
-    return SMART(12, **SMALL | changes).fit(problem.Xs, problem.aligned)
+    return SMART(12, **SMALL | changes).fit(problem.Xs, aligned=problem.aligned)
 
 
 @pytest.mark.parametrize("track", [("eval",), ("train",), ("eval", "train")])

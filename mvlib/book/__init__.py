@@ -16,8 +16,10 @@ _EXPORTS = {
     "fill": "mvlib.book.placeholders",
     "page_problems": "mvlib.book.checks",
     "stage_book": "mvlib.book.staging",
+    "contents": "mvlib.book.contents",
     "status_page": "mvlib.book.runs",
     "store_outputs": "mvlib.book.store",
+    "write_contents": "mvlib.book.contents",
 }
 
 __all__ = list(_EXPORTS)

@@ -14,15 +14,14 @@ from tqdm import tqdm
 
 from mvlib.book.checks import book_problems
 from mvlib.book.staging import stage_book
-from mvlib.files import python_path, write_text
-from mvlib.records.schemas import quick_jsonschema
+from mvlib.files import python_path, quick_jsonschema, write_text
 
 _DIGEST = ".content"
 _LOG_LINES = 40
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _FLAGS = ("-q", "-n", "-W", "--keep-going", "--path-output")
 _COMMAND = (
-    "from mvlib.records.schemas import quick_jsonschema; quick_jsonschema(); "
+    "from mvlib.files import quick_jsonschema; quick_jsonschema(); "
     "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
 )
 _BAR = "{desc} {n_fmt}/{total_fmt} {bar:20} {elapsed}{postfix}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mvlib.records.markdown import inert
+from mvlib.records.tables import inert
 
 
 def table(header: list[str], rows: list[list[str]], numeric: int = 0) -> str:

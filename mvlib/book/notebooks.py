@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.book.markdown import code, describe_parameters
-from mvlib.records.markdown import inert
+from mvlib.records.tables import inert
 
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 

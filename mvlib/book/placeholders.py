@@ -341,7 +341,7 @@ def _smart_settings(root: Path) -> str:
             about = describe(name)
             dims = {view.name: view.dim for view in about.views}
             shown = ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
-            link = f"[{about.title}](../data/cards/{name}.md)"
+            link = f"[{about.title}](../../book/data/cards/{name}.md)"
             rows.append([link, f"{about.n_samples} / {about.n_clusters}", shown])
         rows[-1] += [f"{value:g}" for value in settings.values()]
     symbols = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.book.markdown import code, describe_parameters, table
-from mvlib.records.markdown import inert
+from mvlib.records.tables import inert
 
 _TRACEBACK_LINES = 25
 _PROFILES = {

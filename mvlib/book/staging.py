@@ -30,7 +30,11 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, stage / name)
     shutil.copytree(root / "book", stage / "book")
-    for page in sorted(stage.glob("book/**/*.md")):
+    for page in sorted((root / "notebooks").glob("*/*.md")):
+        staged = stage / page.relative_to(root)
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(page, staged)
+    for page in sorted(stage.glob("**/*.md")):
         text = page.read_text(encoding="utf-8")
         filled = fill(text, root)
         if filled != text:

@@ -1,4 +1,4 @@
-"""`mvlib book`, `mvlib store` and `mvlib clean`."""
+"""`mvlib book`, `mvlib contents`, `mvlib store` and `mvlib clean`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ _MADE_BY_RUNS = ("runs", "_build")
 
 
 def add_book_parsers(commands: argparse._SubParsersAction) -> None:
-    """Add `book`, `store` and `clean` to the commands of a parser."""
+    """Add `book`, `contents`, `store` and `clean` to the commands of a parser."""
     clean = commands.add_parser("clean", help="remove runs/ and _build/, nothing else")
     clean.set_defaults(command=_clean)
 
     book = commands.add_parser("book", help="build the book")
     book.set_defaults(command=_book)
+
+    contents = commands.add_parser("contents", help="write _toc.yml from the plans")
+    contents.set_defaults(command=_contents)
 
     store = commands.add_parser(
         "store", help="put the last quick runs' outputs into the committed notebooks"
@@ -46,6 +49,14 @@ def _book(_: argparse.Namespace) -> int:
         # It ends with the lines of the log, or the problems, that say why.
         print(f"mvlib: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _contents(_: argparse.Namespace) -> int:
+    from mvlib.book import write_contents
+
+    changed = write_contents(project_root())
+    print("_toc.yml written" if changed else "_toc.yml was up to date")
     return 0
 
 

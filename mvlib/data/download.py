@@ -11,7 +11,7 @@ from typing import Any
 
 from mvlib.check import check_choice
 from mvlib.data.cards import Card, DataFile, describe
-from mvlib.data.readers.folders import folder_parts
+from mvlib.data.readers.images import folder_parts
 from mvlib.files import embedded_data, scratch_folder, sha256_of
 
 # Of an answer, and of each of its parts.

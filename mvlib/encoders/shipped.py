@@ -59,7 +59,7 @@ def training_features() -> TrainingFeatures:
     FileNotFoundError, ValueError
         If the file is missing or damaged.
     """
-    from mvlib.encoders.efficientnet import classifier_rows
+    from mvlib.encoders.offline import classifier_rows
 
     stored = _read(PAIRS_FILE)
     return TrainingFeatures(

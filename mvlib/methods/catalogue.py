@@ -48,8 +48,8 @@ class Method:
     recorded: tuple[str, ...] = ()
 
 
-_FLOOR = {"golden": "floors", "source": "pedregosa2011scikit"}
-_LINEAR, _PAIRLESS = {"golden": "alignment_baselines"}, {"golden": "alignment_without_pairs"}
+_FLOOR = {"golden": "baselines", "source": "pedregosa2011scikit"}
+_CLASSIC = {"golden": "classics"}
 _KMEANS, _SPECTRAL, _ENCODED = (
     {"recorded": (name,)} for name in ("k-means", "spectral", "auto-encoder")
 )
@@ -61,25 +61,32 @@ _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of noun
 CATALOGUE = (
     Method("smart", "SMART", "smart.SMART", VIEWS, "two or more views, some rows known to be partners", "peng2025smart"),
     Method("mvcln", "MvCLN", "mvcln.MvCLN", VIEWS, "two views, by default 34 rows known to be partners", "yang2021mvcln"),
-    Method("kmeans_view", "k-means, view 1", "floors.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
-    Method("kmeans_concatenation", "k-means, concatenation as given", "floors.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
-    Method("spectral_concatenation", "spectral, concatenation as given", "floors.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),
-    Method("autoencoder_kmeans", "auto-encoder + k-means", "autoencoder_floors.AutoencoderKMeans", VIEWS, _PAIRED, **_FLOOR, **_ENCODED),
-    Method("autoencoder_hungarian", "auto-encoder + Hungarian + k-means", "autoencoder_floors.AutoencoderHungarian", VIEWS, "some rows known to be partners", **_FLOOR, **_ENCODED),
+    Method("kmeans_view", "k-means, view 1", "baselines.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
+    Method("kmeans_concatenation", "k-means, concatenation as given", "baselines.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
+    Method("spectral_concatenation", "spectral, concatenation as given", "baselines.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),
+    Method("autoencoder_kmeans", "auto-encoder + k-means", "baselines.AutoencoderKMeans", VIEWS, _PAIRED, **_FLOOR, **_ENCODED),
+    Method("autoencoder_hungarian", "auto-encoder + Hungarian + k-means", "baselines.AutoencoderHungarian", VIEWS, "some rows known to be partners", **_FLOOR, **_ENCODED),
     Method("set_clip", "Set-CLIP", "set_clip.SetCLIP", MODALITIES, "rows of two modalities, pairs or none", "song2024setclip", **_OF_LOSSES),
-    Method("cca", "CCA", "alignment_baselines.CCA", MODALITIES, "pairs", "hotelling1936cca", **_LINEAR),
-    Method("procrustes", "Procrustes", "alignment_baselines.Procrustes", MODALITIES, "pairs", "schonemann1966procrustes", **_LINEAR),
-    Method("gromov_wasserstein", "Gromov-Wasserstein", "alignment_without_pairs.GromovWasserstein", MODALITIES, "no pair", "memoli2011gromov", **_PAIRLESS),
-    Method("chance", "chance", "alignment_without_pairs.Chance", MODALITIES, "nothing", **_PAIRLESS),
+    Method("cca", "CCA", "classics.CCA", MODALITIES, "pairs", "hotelling1936cca", **_CLASSIC),
+    Method("procrustes", "Procrustes", "classics.Procrustes", MODALITIES, "pairs", "schonemann1966procrustes", **_CLASSIC),
+    Method("gromov_wasserstein", "Gromov-Wasserstein", "classics.GromovWasserstein", MODALITIES, "no pair", "memoli2011gromov", **_CLASSIC),
+    Method("chance", "chance", "classics.Chance", MODALITIES, "nothing", **_CLASSIC),
     Method("cae", "CAE", "cae.CAE", WORDS, "features of images, and of nouns or captions", "zhu2025cae"),
     Method("tac", "TAC", "tac.TAC", WORDS, _NOUNS, "li2024tac", version=2),
     Method("tac_trained", "TAC, trained", "tac.TrainedTAC", WORDS, _NOUNS, "li2024tac", version=2),
     Method("sic", "SIC", "sic.SIC", WORDS, _NOUNS, "cai2023sic", version=2),
     Method("ntk_spectral", "NTK", "ntk_spectral.NTKSpectralClustering", WORDS, _NOUNS, "peng2026ntk"),
-    Method("clip_kmeans", "k-means of images", "image_baselines.CLIPKMeans", WORDS, "features of images", "radford2021clip", **_KMEANS),
-    Method("zero_shot", "zero-shot", "image_baselines.ZeroShot", WORDS, "features of images and of the classes' names", "radford2021clip"),
+    Method("clip_kmeans", "k-means of images", "baselines.CLIPKMeans", WORDS, "features of images", "radford2021clip", **_KMEANS),
+    Method("zero_shot", "zero-shot", "baselines.ZeroShot", WORDS, "features of images and of the classes' names", "radford2021clip"),
 )
 # fmt: on
+
+# Of the numbers in `tests/golden`, by the names of the files there: of several methods in one
+# file the highest. The naming of clusters is no method, and has numbers of its own.
+VERSIONS = {"cluster_naming": 1} | {
+    method.golden or method.name: method.version
+    for method in sorted(CATALOGUE, key=lambda method: method.version)
+}
 
 
 def find(name: str) -> Method:

@@ -29,18 +29,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
-from sklearn.base import BaseEstimator, ClusterMixin
 from torch import nn
 
-from mvlib.check import (
-    check_choice,
-    check_mask,
-    check_n_clusters,
-    check_number,
-    check_views,
+from mvlib.methods.base import (
+    ViewClustering,
+    choice,
+    each,
+    flag,
+    kmeans_labels,
+    optional,
+    real,
+    whole,
 )
-from mvlib.methods.floors import kmeans_labels
-from mvlib.methods.training import run, seeded
+from mvlib.methods.training import RandomState, run, seeded
 from mvlib.ops.device import resolve_device
 
 MATCHINGS = ("greedy", "hungarian")
@@ -227,7 +228,7 @@ def encoder(
     return nn.Sequential(*layers, last, nn.BatchNorm1d(embedding_dim), nn.ReLU())
 
 
-class MvCLN(ClusterMixin, BaseEstimator):
+class MvCLN(ViewClustering):
     """Noise-robust contrastive learning for partially view-aligned clustering.
 
     Two views of the same things, of which only some rows are known to be partners. An
@@ -305,6 +306,21 @@ class MvCLN(ClusterMixin, BaseEstimator):
     >>> labels = MvCLN(10, random_state=0).fit_predict(problem.Xs, aligned=problem.aligned)
     """
 
+    _min_views = 2
+    _bounds = {
+        **dict.fromkeys(
+            ("embedding_dim", "epochs", "n_negatives", "match_batch_size"), whole()
+        ),
+        "hidden_dims": each(whole()),
+        "batch_size": whole(2),
+        "dropout": real(0, 1),
+        "learning_rate": real(0, open_low=True),
+        "switch": real(0),
+        "margin": optional(real(0, open_low=True)),
+        "keep_pairs": flag,
+        "matching": choice(MATCHINGS),
+    }
+
     def __init__(
         self,
         n_clusters: int,
@@ -322,7 +338,7 @@ class MvCLN(ClusterMixin, BaseEstimator):
         match_batch_size: int = 1024,
         keep_pairs: bool = False,
         device: str = "auto",
-        random_state: int | None = None,
+        random_state: RandomState = None,
     ):
         self.n_clusters = n_clusters
         self.embedding_dim = embedding_dim
@@ -340,41 +356,12 @@ class MvCLN(ClusterMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
-    def fit(self, Xs: Sequence[Any], aligned: Any = None, y: None = None) -> MvCLN:
-        """Train the encoders, match the rows and cluster them.
-
-        Parameters
-        ----------
-        Xs : list of array-like, each (n_samples, n_features_v)
-            Two views of one length.
-        aligned : array-like of shape (n_samples,), bool, optional
-            True where row i of both views shows the same thing. All, by default.
-        y
-            Not read.
-
-        Returns
-        -------
-        MvCLN
-            Itself, fitted.
-
-        Raises
-        ------
-        ValueError
-            On other than two views, NaN, infinity, unequal lengths, more clusters than rows,
-            fewer aligned rows than `n_negatives`, fewer pairs than `batch_size`, or a
-            parameter out of range.
-        FloatingPointError
-            If the loss stops being finite.
-        """
-        views = check_views(Xs, minimum=2)
-        n = len(views[0])
-        flags = np.ones(n, bool) if aligned is None else check_mask(aligned, n)
-        _check_parameters(self, views, int(flags.sum()))
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+        self._check_rows(views, int(aligned.sum()))
         device = resolve_device(self.device)
         tensors = [torch.from_numpy(view).to(device) for view in views]
-        self.n_features_in_ = [view.shape[1] for view in views]
-        rows = torch.from_numpy(np.flatnonzero(flags))
-        with seeded(self.random_state, device) as generator:
+        rows = torch.from_numpy(np.flatnonzero(aligned))
+        with seeded(seed, device) as generator:
             self._train(tensors, rows, generator)
         self.network_.eval()
         with torch.no_grad():
@@ -382,15 +369,9 @@ class MvCLN(ClusterMixin, BaseEstimator):
                 torch.cat([encode(block) for block in X.split(8192)])
                 for encode, X in zip(self.network_, tensors, strict=True)
             )
-        self.matching_ = self._match(H_1, H_2, flags, generator)
+        self.matching_ = self._match(H_1, H_2, aligned, generator)
         self.embedding_ = torch.cat([H_1, H_2[self.matching_]], dim=1).cpu().numpy()
-        seed = generator.initial_seed()
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
-        return self
-
-    def fit_predict(self, Xs: Sequence[Any], aligned: Any = None, y: None = None) -> np.ndarray:
-        """Return `labels_` after `fit`, whose parameters these are."""
-        return self.fit(Xs, aligned, y).labels_
 
     def _train(
         self, Xs: Sequence[torch.Tensor], aligned: torch.Tensor, generator: torch.Generator
@@ -467,35 +448,20 @@ class MvCLN(ClusterMixin, BaseEstimator):
             matched[rows] = rows[greedy_matching(C) if greedy else linear_sum_assignment(C)[1]]
         return matched
 
-
-def _check_parameters(model: MvCLN, views: Sequence[np.ndarray], n_aligned: int) -> None:
-    """Refuse what `MvCLN.__init__` took out of range, before any work is done."""
-    if len(views) != 2:
-        raise ValueError(f"Xs has {len(views)} views: expected two, which MvCLN is made for")
-    check_n_clusters(model.n_clusters, len(views[0]))
-    for width in model.hidden_dims:
-        check_number("hidden_dims", width, low=1, integer=True)
-    for name in ("embedding_dim", "epochs", "n_negatives", "match_batch_size"):
-        check_number(name, getattr(model, name), low=1, integer=True)
-    check_number("batch_size", model.batch_size, low=2, integer=True)
-    check_number("dropout", model.dropout, low=0, high=1)
-    check_number("learning_rate", model.learning_rate, low=0, open_low=True)
-    check_number("switch", model.switch, low=0)
-    if model.margin is not None:
-        check_number("margin", model.margin, low=0, open_low=True)
-    if not isinstance(model.keep_pairs, bool):
-        raise ValueError(f"keep_pairs={model.keep_pairs!r} is unknown: expected True or False")
-    check_choice("matching", model.matching, MATCHINGS)
-    if model.random_state is not None:
-        check_number("random_state", model.random_state, low=0, high=2**32 - 1, integer=True)
-    if n_aligned < model.n_negatives:
-        raise ValueError(
-            f"aligned has {n_aligned} True: expected at least n_negatives="
-            f"{model.n_negatives}, since a row's negatives are distinct aligned rows"
-        )
-    n_pairs = n_aligned * (1 + model.n_negatives)
-    if n_pairs < model.batch_size:
-        raise ValueError(
-            f"aligned has {n_aligned} True, which make {n_pairs} pairs: expected at least "
-            f"batch_size={model.batch_size}, since a batch that is not full is left out"
-        )
+    def _check_rows(self, views: Sequence[np.ndarray], n_aligned: int) -> None:
+        """Refuse rows that the method cannot take."""
+        if len(views) != 2:
+            raise ValueError(
+                f"Xs has {len(views)} views: expected two, which MvCLN is made for"
+            )
+        if n_aligned < self.n_negatives:
+            raise ValueError(
+                f"aligned has {n_aligned} True: expected at least n_negatives="
+                f"{self.n_negatives}, since a row's negatives are distinct aligned rows"
+            )
+        n_pairs = n_aligned * (1 + self.n_negatives)
+        if n_pairs < self.batch_size:
+            raise ValueError(
+                f"aligned has {n_aligned} True, which make {n_pairs} pairs: expected at least "
+                f"batch_size={self.batch_size}, since a batch that is not full is left out"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
+
+from mvlib.check import check_number
 
 
 def run(
@@ -83,18 +86,42 @@ def run(
     return {part: np.asarray(values) for part, values in history.items()}
 
 
-@contextmanager
-def seeded(random_state: int | None, device: torch.device) -> Iterator[torch.Generator]:
-    """Seed torch's global generators, which first weights and dropout are drawn from.
+RandomState = int | np.random.Generator | np.random.RandomState | None
 
-    They are as before afterwards. Yields a generator of the same seed, on the CPU, for draws
-    that shall be the same on every device. None draws a seed.
+
+def resolve_seed(random_state: RandomState) -> int:
+    """Return a seed from 0 to 2**32 - 1: the one given, or drawn from a generator, or new.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
     """
     if random_state is None:
-        random_state = int(np.random.SeedSequence().generate_state(1)[0])
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(random_state)
-        yield torch.Generator().manual_seed(random_state)
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**32))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**32, dtype=np.uint64))
+    return int(check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True))
+
+
+# First weights and dropout come from torch's global generator, which threads share.
+_GLOBAL_GENERATOR = threading.RLock()
+
+
+@contextmanager
+def seeded(random_state: RandomState, device: torch.device) -> Iterator[torch.Generator]:
+    """Seed torch's global generators, which first weights and dropout are drawn from.
+
+    They are as before afterwards, and no other thread is in such a section meanwhile. Yields
+    a generator of the same seed, on the CPU, for draws that shall be the same on every device.
+    """
+    seed = resolve_seed(random_state)
+    devices = [device] if device.type == "cuda" else []
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
 
 
 def batches(

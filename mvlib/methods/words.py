@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.base import BaseEstimator, ClusterMixin
 from torch import nn
 
 from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.encoders import Encoder, TextBank, load
+from mvlib.methods.base import Bound, Clustering, choice, optional, real, whole
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.training import run
 from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans, resolve_device, unit_rows
@@ -28,32 +28,72 @@ KMEANS_ITERATIONS = 300
 IMAGES_PER_CENTRE = 300
 BLOCK_BYTES = 1 << 26
 
-# What a parameter of such a name must be, in every method that checks by this table.
-BOUNDS = {
-    **dict.fromkeys(
-        ("n_centers", "top", "top_k", "n_init", "max_iter", "hidden_dim", "n_neighbors")
-        + ("n_nearest", "n_texts", "epochs", "batch_size"),
-        {"low": 1, "integer": True},
-    ),
-    **dict.fromkeys(
-        ("temperature", "distillation_temperature", "epsilon", "gamma", "learning_rate"),
-        {"low": 0, "open_low": True},
-    ),
-    **dict.fromkeys(("entropy_weight", "label_weight", "weight_decay"), {"low": 0}),
-    "random_state": {"low": 0, "integer": True},
-    "confident_share": {"low": 0, "high": 1, "open_low": True},
-    "max_cosine": {"low": -1, "high": 2},
-}
-MAY_BE_NONE = ("n_centers", "hidden_dim", "random_state")
-
 Block = tuple[slice, torch.Tensor]
 
 
-class ImageClustering(ClusterMixin, BaseEstimator):
-    """`fit(images, texts, train_images)`, then `labels_`, `embedding_`, `history_`.
+class ImageClustering(Clustering):
+    """Clustering of images by their features, with words or without.
 
-    Each method has the parameters `encoder`, `precision` and `device`.
+    A method gives `_fit`; it has the parameters `encoder`, `precision` and `device`.
+
+    Parameters
+    ----------
+    encoder : Encoder or str, optional
+        For raw images and words; a name goes to `mvlib.encoders.load`.
+    precision : {"float32", "float16"}, default="float32"
+        "float16" rounds all features to half precision.
     """
+
+    # What a parameter of such a name must be, in every method that has it.
+    _bounds: ClassVar[Mapping[str, Bound]] = {
+        **dict.fromkeys(
+            ("top", "top_k", "n_init", "max_iter", "n_neighbors", "n_nearest", "n_texts")
+            + ("epochs", "batch_size"),
+            whole(),
+        ),
+        **dict.fromkeys(("n_centers", "hidden_dim"), optional(whole())),
+        **dict.fromkeys(
+            ("temperature", "distillation_temperature", "epsilon", "gamma", "learning_rate"),
+            real(0, open_low=True),
+        ),
+        **dict.fromkeys(("entropy_weight", "label_weight", "weight_decay"), real(0)),
+        "confident_share": real(0, 1, open_low=True),
+        "max_cosine": real(-1, 2),
+        "kmeans": choice(KMEANS),
+        "precision": choice(PRECISIONS),
+    }
+
+    def fit(self, images: Any, texts: Any = None, train_images: Any = None) -> ImageClustering:
+        """Cluster the images.
+
+        Parameters
+        ----------
+        images : array-like of shape (n_samples, n_features), or raw images
+            What to cluster.
+        texts : TextBank, list of str, or array-like of shape (n_words, n_features)
+            The words, in methods that read some.
+        train_images : like `images`, optional
+            What chooses the words and is learnt from. By default `images`.
+
+        Returns
+        -------
+        ImageClustering
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            On NaN, infinity, nothing to cluster, widths that differ, raw inputs without an
+            encoder, more clusters than images, or a parameter out of range.
+        FloatingPointError
+            If a loss stops being finite.
+        """
+        with self._fitting() as seed:
+            encoder = self._encoder()
+            X, train = self._images(images, train_images, encoder)
+            self.n_features_in_ = X.shape[1]
+            self._fit(X, train, texts, encoder, seed)
+        return self
 
     def fit_predict(
         self, images: Any, texts: Any = None, train_images: Any = None
@@ -61,17 +101,12 @@ class ImageClustering(ClusterMixin, BaseEstimator):
         """Return `labels_` after `fit`, whose parameters these are."""
         return self.fit(images, texts, train_images).labels_
 
-    def _check_parameters(self) -> None:
-        """Refuse what `__init__` took out of `BOUNDS`, before any work is done."""
-        for name, value in self.get_params(deep=False).items():
-            if name in BOUNDS and not (value is None and name in MAY_BE_NONE):
-                check_number(name, value, **BOUNDS[name])
-        check_choice("precision", self.precision, PRECISIONS)
-        if hasattr(self, "kmeans"):
-            check_choice("kmeans", self.kmeans, KMEANS)
+    def _fit(
+        self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
+    ) -> None:
+        raise NotImplementedError
 
     def _encoder(self) -> Encoder | None:
-        check_choice("precision", self.precision, PRECISIONS)
         if isinstance(self.encoder, str):
             return load(self.encoder, device=self.device)
         return self.encoder
@@ -83,15 +118,14 @@ class ImageClustering(ClusterMixin, BaseEstimator):
         train = X
         if train_images is not None:
             train = image_features("train_images", train_images, encoder, self.precision)
-        check_n_clusters(self.n_clusters, min(len(X), len(train)))
+        if hasattr(self, "n_clusters"):
+            check_n_clusters(self.n_clusters, min(len(X), len(train)))
         return X, train
 
-    def _kmeans(self, X: np.ndarray) -> KMeansResult:
+    def _kmeans(self, X: np.ndarray, seed: int) -> KMeansResult:
         kmeans = getattr(self, "kmeans", "k-means++")
         limits = {"n_init": self.n_init, "max_iter": KMEANS_ITERATIONS}
-        return spherical_kmeans(
-            X, self.n_clusters, kmeans, self.device, self.random_state, **limits
-        )
+        return spherical_kmeans(X, self.n_clusters, kmeans, self.device, seed, **limits)
 
 
 def spherical_kmeans(

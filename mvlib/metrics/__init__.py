@@ -3,20 +3,20 @@
 from mvlib.files import attach
 
 _EXPORTS = {
-    "central_labeling": "mvlib.metrics.consensus",
-    "pairwise_agreement": "mvlib.metrics.consensus",
+    "central_labeling": "mvlib.metrics.clustering",
+    "pairwise_agreement": "mvlib.metrics.clustering",
     "accuracy": "mvlib.metrics.clustering",
     "adjusted_rand_index": "mvlib.metrics.clustering",
     "clustering_scores": "mvlib.metrics.clustering",
     "normalized_mutual_information": "mvlib.metrics.clustering",
     "purity": "mvlib.metrics.clustering",
     "distribution_distances": "mvlib.metrics.distribution",
-    "graph_precision_recall": "mvlib.metrics.graph",
+    "graph_precision_recall": "mvlib.metrics.clustering",
     "batched_top_1": "mvlib.metrics.retrieval",
     "embedding_mmd": "mvlib.metrics.retrieval",
     "modality_gap": "mvlib.metrics.retrieval",
     "retrieval_scores": "mvlib.metrics.retrieval",
-    "mean_pairwise_cosine": "mvlib.metrics.features",
+    "mean_pairwise_cosine": "mvlib.metrics.distribution",
 }
 
 __all__ = list(_EXPORTS)

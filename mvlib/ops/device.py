@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from mvlib.check import check_choice
+from mvlib.check import check_choice, check_number
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -41,6 +41,16 @@ def resolve_device(device: str = "auto") -> torch.device:
             "device that torch sees, such as 'cuda'"
         ) from error
     return resolved
+
+
+def seeded_generator(random_state: int | None) -> torch.Generator:
+    """Return a generator on the CPU, of a seed of its own if none is given."""
+    generator = torch.Generator()
+    if random_state is None:
+        generator.seed()
+    else:
+        generator.manual_seed(check_number("random_state", random_state, low=0, integer=True))
+    return generator
 
 
 def autocast(

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from mvlib.check import check_choice, check_n_clusters, check_number
-from mvlib.ops.device import PRECISIONS, resolve_device
-from mvlib.ops.points import BlockedPoints, as_tensor
+from mvlib.ops.device import PRECISIONS, resolve_device, seeded_generator
+from mvlib.ops.rows import BlockedPoints, as_tensor
 
 INITS = ("draws", "k-means++", "authors")
 BLOCKED_INITS = ("k-means++", "random")
@@ -69,23 +69,19 @@ def cosine_kmeans(
     init : {"k-means++", "draws", "authors"}, default="k-means++"
         "draws" takes, of `n_draws` random choices of points, the one whose points are
         nearest to the points that they would serve: the smallest sum of distances to the
-        nearest chosen point. "authors" is the whole procedure of SMART's authors, see Notes;
-        its start is known to be worse, and is there to repeat their numbers.
+        nearest chosen point. "authors" repeats a published procedure, see Notes; its start
+        is known to be worse.
     n_init : int, default=1
         Number of starts; the one with the lowest inertia is kept.
     n_draws : int, default=20
         See `init`.
     max_iter : int, default=300
-        Bound on the iterations of a start. The authors' code makes 501.
+        Bound on the iterations of a start; 501 in the published procedure.
     tol : float, default=1e-4
         A start ends once the centres together move less than this: the sum of their squared
         shifts, with `init="authors"` the square of the sum of their shifts.
     random_state : int, optional
         Seed. The draws are made on the CPU, so they are the same on every device.
-
-    Returns
-    -------
-    KMeansResult
 
     Raises
     ------
@@ -96,12 +92,12 @@ def cosine_kmeans(
     -----
     A cluster that loses all its points takes the point farthest from its own centre.
 
-    `init="authors"` follows the code of SMART's authors in every rule: of `n_draws` choices
+    `init="authors"` follows the code of arXiv 2512.15396 in every rule: of `n_draws` choices
     of distinct points it takes the one with the smallest sum of distances of *all* points to
     *all* chosen ones, the first of ties, which favours choices huddled near the mean; centres
     are means of the points as given, so that longer points weigh more; the labels are those
     before the last update; a cluster that empties has a centre of NaN, which then takes every
-    point and keeps the iteration from ending, so that all points get one label. Their code
+    point and keeps the iteration from ending, so that all points get one label. That code
     makes one more choice before the first, which it does not use.
     """
     check_choice("init", init, INITS)
@@ -111,7 +107,7 @@ def cosine_kmeans(
     given = as_tensor("X", X).float()
     points = BlockedPoints(given, width=n_clusters, spherical=True, device=given.device)
     check_n_clusters(n_clusters, points.n_samples)
-    generator = _generator(random_state)
+    generator = seeded_generator(random_state)
 
     def start() -> KMeansResult:
         if init == "authors":
@@ -123,8 +119,8 @@ def cosine_kmeans(
                 points.tile,
                 torch.arange(points.n_samples),
                 n_clusters,
-                n_candidates=1,
                 block_size=points.block_size,
+                n_candidates=1,
                 generator=generator,
             )
         centers = points.tile(rows) + points.mean
@@ -181,10 +177,6 @@ def blocked_kmeans(
     random_state : int, optional
         Seed. The draws are made on the CPU, so they are the same on every device.
 
-    Returns
-    -------
-    KMeansResult
-
     Raises
     ------
     ValueError
@@ -193,13 +185,10 @@ def blocked_kmeans(
     Notes
     -----
     Memory beyond `X`: (block_size, K) scores, (block_size, n_features) points and a few
-    numbers a point; never (n_samples, K).
-
-    Points and centres are scored after the mean of the points is taken off both. Distances
-    stay as they are, and rounding (in bfloat16 above all) no longer hides small differences
-    between large similarities.
-
-    A cluster that loses all its points takes the point farthest from its own centre.
+    numbers a point; never (n_samples, K). The mean of the points is taken off points and
+    centres first: distances stay as they are, and rounding (in bfloat16 above all) no longer
+    hides small differences between large similarities. A cluster that loses all its points
+    takes the point farthest from its own centre.
 
     Source: Lloyd 1982; first centres by Arthur and Vassilvitskii 2007; spherical k-means by
     Dhillon and Modha 2001.
@@ -222,7 +211,7 @@ def blocked_kmeans(
         check_choice("init", init, BLOCKED_INITS)
     else:
         n_init = 1
-    generator = _generator(random_state)
+    generator = seeded_generator(random_state)
     rules = {
         "threshold": tol * points.variance,
         "unit": spherical,
@@ -284,9 +273,9 @@ def faiss_kmeans(
 
     Notes
     -----
-    Source: as in faiss's code (`Clustering`), which TAC's authors call. The objective of a
-    start is that of its last assignment, taken before its last update. An empty cluster takes
-    a copy of one drawn by size, the two pushed apart by 1/1024 of each coordinate.
+    Source: faiss's code (`Clustering`). The objective of a start is that of its last
+    assignment, taken before its last update. An empty cluster takes a copy of one drawn by
+    size, the two pushed apart by 1/1024 of each coordinate.
     """
     _check_counts(
         n_init=n_init, max_iter=max_iter, max_points=max_points, n_clusters=n_clusters
@@ -322,15 +311,6 @@ def _check_counts(**counts: int) -> None:
         check_number(argument, value, low=1, integer=True)
 
 
-def _generator(random_state: int | None) -> torch.Generator:
-    generator = torch.Generator()
-    if random_state is None:
-        generator.seed()
-    else:
-        generator.manual_seed(check_number("random_state", random_state, low=0, integer=True))
-    return generator
-
-
 def _best(starts: Iterable[KMeansResult]) -> KMeansResult:
     return min(starts, key=lambda found: (math.isnan(found.inertia), found.inertia))
 
@@ -355,23 +335,26 @@ def _lloyd(
     for n_iter in range(1, max_iter + 1):  # noqa: B007
         before, labels = labels, _nearest(points, centers, precision)
         counts = torch.bincount(labels, minlength=len(centers))
-        if not split:
-            centers = _fill(points, labels, centers, counts)
+        full = bool(counts.all())
+        if not full and not split:
+            centers, full = _fill(points, labels, centers, counts), True
         assigned, moved = centers, points.means(labels, counts)
-        if not counts.all():
+        if not full:
             _split(moved, counts.tolist(), points.n_samples)
         if unit:
             lengths = torch.linalg.vector_norm(moved, dim=1, keepdim=True)
             # A mean of length zero, as of two opposite points, has no direction.
             moved = torch.where(lengths > 0, moved / lengths, centers)
         centers = moved
-        stable = before is not None and counts.all() and torch.equal(before, labels)
+        stable = before is not None and full and torch.equal(before, labels)
         if stable or float((moved - assigned).square_().sum()) <= threshold:
             break
     if not split:
         labels = _nearest(points, centers)
         counts = torch.bincount(labels, minlength=len(centers))
-        assigned = centers = _fill(points, labels, centers, counts)
+        if not counts.all():
+            centers = _fill(points, labels, centers, counts)
+        assigned = centers
     inertia = float(_squared_distances(points, labels, assigned).sum())
     return KMeansResult(
         labels.cpu().numpy(),
@@ -400,35 +383,26 @@ def _nearest(
             scores = torch.mm(tile.bfloat16(), factor).float().add_(bias)
         else:
             scores = torch.addmm(bias, tile, factor)
-        labels[block] = _argmax(scores)
+        # On the CPU NumPy's argmax takes a seventh of the time of torch's.
+        on_cpu = scores.device.type == "cpu"
+        found = scores.numpy().argmax(axis=1) if on_cpu else scores.argmax(dim=1)
+        labels[block] = torch.as_tensor(found)
     return labels
 
 
 def _fill(
     points: BlockedPoints, labels: torch.Tensor, centers: torch.Tensor, counts: torch.Tensor
 ) -> torch.Tensor:
-    """Let each empty cluster take the point farthest from its own centre; return the centres.
-
-    Labels and counts are changed in place.
-    """
-    empty = (counts == 0).nonzero().flatten().tolist()
-    if empty:
-        centers = centers.clone()
-        distances = _squared_distances(points, labels, centers)
-        for cluster in empty:
-            # A cluster of one point would only swap its emptiness with this one.
-            row = int(distances.masked_fill(counts[labels] == 1, -1).argmax())
-            counts[labels[row]] -= 1
-            labels[row], counts[cluster], distances[row] = cluster, 1, -1
-            centers[cluster] = points.tile(slice(row, row + 1))[0] + points.mean
+    """Give each empty cluster, in labels and counts too, the point farthest from its centre."""
+    centers = centers.clone()
+    distances = _squared_distances(points, labels, centers)
+    for cluster in (counts == 0).nonzero().flatten().tolist():
+        # A cluster of one point would only swap its emptiness with this one.
+        row = int(distances.masked_fill(counts[labels] == 1, -1).argmax())
+        counts[labels[row]] -= 1
+        labels[row], counts[cluster], distances[row] = cluster, 1, -1
+        centers[cluster] = points.tile(slice(row, row + 1))[0] + points.mean
     return centers
-
-
-def _argmax(scores: torch.Tensor) -> torch.Tensor:
-    # On the CPU NumPy's argmax takes a seventh of the time of torch's.
-    if scores.device.type == "cpu":
-        return torch.from_numpy(scores.numpy().argmax(axis=1))
-    return scores.argmax(dim=1)
 
 
 def _squared_distances(
@@ -437,8 +411,8 @@ def _squared_distances(
     centred = _directions(points, centers) - points.mean
     distances = torch.empty(points.n_samples, dtype=torch.float64, device=points.device)
     for block in points.blocks:
-        tile = points.tile(block).sub_(centred[labels[block]])
-        distances[block] = tile.square_().sum(dim=1).double()
+        shifts = points.tile(block) - centred[labels[block]]
+        distances[block] = shifts.square_().sum(dim=1).double()
     return distances
 
 
@@ -479,8 +453,8 @@ def plus_plus_rows(
     rows: torch.Tensor,
     n_clusters: int,
     *,
-    n_candidates: int | None = None,
     block_size: int,
+    n_candidates: int | None = None,
     generator: torch.Generator,
 ) -> torch.Tensor:
     """Draw centres by k-means++, many at a time, from exactly its distribution.
@@ -522,6 +496,9 @@ def plus_plus_rows(
         draw = torch.rand(shape, generator=generator, dtype=torch.float64).numpy()
         found = np.searchsorted(total, draw[0] * total[-1], side="right")
         found = found.clip(max=len(rows) - 1)
+        if n_candidates == 1:
+            kept += found[distance[found] > 0].tolist()
+            continue
         points = tile(rows[torch.from_numpy(found)])
         between = _pairwise(points, points).cpu().numpy()
         now = distance[found]
@@ -533,12 +510,8 @@ def plus_plus_rows(
 
 
 def _pairwise(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    norms = (
-        torch.linalg.vector_norm(a, dim=1).square_(),
-        torch.linalg.vector_norm(b, dim=1).square_(),
-    )
-    product = torch.addmm(norms[1], a, b.T, alpha=-2)
-    return product.add_(norms[0].unsqueeze(1)).clamp_min_(0)
+    of_a, of_b = (torch.linalg.vector_norm(x, dim=1).square_() for x in (a, b))
+    return torch.addmm(of_b, a, b.T, alpha=-2).add_(of_a.unsqueeze(1)).clamp_min_(0)
 
 
 def _draws(n: int, size: int, n_draws: int, generator: torch.Generator) -> torch.Tensor:
@@ -567,7 +540,7 @@ def _authors(
     tol: float,
     generator: torch.Generator,
 ) -> KMeansResult:
-    """Follow the code of SMART's authors, whose rules are none of the others'."""
+    """Follow the published code of `init="authors"`, whose rules are none of the others'."""
     points = F.normalize(given, dim=1)
     rows = _draws(len(points), n_clusters, n_draws, generator).to(points.device)
     # Cosines add up: those of all points with a row are the row's product with their sum.

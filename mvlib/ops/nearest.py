@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from mvlib.check import check_choice, check_number
 from mvlib.ops.device import PRECISIONS, resolve_device
-from mvlib.ops.points import as_tensor
+from mvlib.ops.rows import as_tensor
 
 # Queries and bank rows of a block: 33 MB of scores on a CPU, 1 GB on a GPU.
 BLOCKS = {"cpu": (2**8, 2**15), "cuda": (2**12, 2**16)}

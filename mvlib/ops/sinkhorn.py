@@ -10,7 +10,7 @@ import torch
 
 from mvlib.check import check_choice, check_number
 from mvlib.ops.device import resolve_device
-from mvlib.ops.points import as_tensor
+from mvlib.ops.rows import as_tensor
 
 METHODS = ("auto", "scaling", "log")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}

@@ -11,9 +11,8 @@ import pandas as pd
 import torch
 
 from mvlib.check import check_choice, check_number
-from mvlib.records.scores import spread
 from mvlib.records.statistics import paired_comparisons
-from mvlib.records.tables import results_frame
+from mvlib.records.tables import results_frame, spread
 
 CHANCE = "chance level"
 _BATCH = 50

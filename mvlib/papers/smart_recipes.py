@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from sklearn.preprocessing import minmax_scale, scale
-from torch import nn
 
 from mvlib.check import check_choice
 from mvlib.data import Dataset, PartialAlignment, min_max_scale, partially_align
@@ -27,11 +25,13 @@ _VIEWS: Mapping[str, Callable[[Sequence[np.ndarray]], list[np.ndarray]]] = Mappi
     }
 )
 _SETTINGS: Mapping[str, dict[str, Any]] = MappingProxyType(
-    {"float32 products": {"precision": "float32"}}
+    {
+        "Xavier's first weights": {"weight_init": "xavier"},
+        "float32 products": {"precision": "float32"},
+    }
 )
-_XAVIER = "Xavier's first weights"
 
-RECIPES = (PAPER_RECIPE, *_VIEWS, _XAVIER, *_SETTINGS)
+RECIPES = (PAPER_RECIPE, *_VIEWS, *_SETTINGS)
 
 
 def fit_recipe(
@@ -46,24 +46,4 @@ def fit_recipe(
     views = _VIEWS.get(recipe, min_max_scale)(data_set.Xs)
     problem = partially_align(views, data_set.y, aligned_ratio, split)
     model = SMART(data_set.n_clusters, **(dict(settings) | _SETTINGS.get(recipe, {})))
-    if recipe == _XAVIER:
-        with _linear_layers_start(_xavier):
-            model.fit(problem.Xs, aligned=problem.aligned)
-    else:
-        model.fit(problem.Xs, aligned=problem.aligned)
-    return model, problem
-
-
-@contextmanager
-def _linear_layers_start(draw: Callable[[nn.Linear], None]) -> Iterator[None]:
-    kept = nn.Linear.reset_parameters
-    nn.Linear.reset_parameters = draw
-    try:
-        yield
-    finally:
-        nn.Linear.reset_parameters = kept
-
-
-def _xavier(layer: nn.Linear) -> None:
-    nn.init.xavier_uniform_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    return model.fit(problem.Xs, aligned=problem.aligned), problem

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 
 from mvlib.check import check_choice
 from mvlib.plots.style import WIDTH
-from mvlib.records.cells import mean_scores
-from mvlib.records.statistics import UNDECIDED, paired_comparisons, rank_table
+from mvlib.records.statistics import UNDECIDED, mean_scores, paired_comparisons, rank_table
 
 _ALPHA = 0.05
 _LINE = 32

@@ -12,7 +12,7 @@ from typing import Any
 from mvlib.files import check_list, check_table, check_text, project_root, read_json, sha256_of
 from mvlib.records import provenance
 from mvlib.records.plan import PlannedRun, load_plan, plan_papers
-from mvlib.records.sources import sources_are_those_of
+from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.store import Record, load_records
 from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
 
@@ -29,26 +29,8 @@ def run_key(
     (those of the run, else the notebook's; not the device and the number of threads), the
     checksums of the data, and the versions of Python (minor), torch, numpy, scipy and
     scikit-learn; for a run that reads records, also which records there are and the published
-    numbers.
-
-    Parameters
-    ----------
-    run : PlannedRun
-        What is to run.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-    versions : mapping, optional
-        Versions of packages in place of those installed here.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Raises
-    ------
-    ValueError
-        If the notebook is missing, is no notebook, or its parameters are no plain values.
+    numbers. A notebook that is missing, or whose parameters are no plain values, is a
+    ValueError.
     """
     root = root or project_root()
     cells, defaults = code_cells(root / run.notebook)
@@ -77,22 +59,12 @@ def record_key(key: str, method_versions: Mapping[str, int]) -> str:
 
 
 def staleness(record: Record, root: Path | None = None) -> str:
-    """Return whether a record is of today's versions.
+    """Return whether a record is of today's versions: "current" or "earlier version".
 
-    Parameters
-    ----------
-    record : dict
-        As `load_records` gives it.
-    root : Path, optional
-        The project; the one that the caller works in by default.
-
-    Returns
-    -------
-    {"current", "earlier version"}
-        "earlier version" if one of its methods has a higher version today, or if its notebook
-        or the data have changed since and the ledger of versions does not vouch for it; for a
-        quick run also if a module that it loaded has changed. Other versions of Python or
-        packages on this machine do not count: the record says which ones made it.
+    It is earlier if one of its methods has a higher version today, or if its notebook or the
+    data have changed since and the ledger of versions does not vouch for it; for a quick run
+    also if a module that it loaded has changed. Other versions of Python or packages on this
+    machine do not count: the record says which ones made it.
     """
     root = root or project_root()
     plan = load_plan(record["paper"], root) if record["paper"] in plan_papers(root) else {}
@@ -191,7 +163,7 @@ def _read_by(run: PlannedRun, root: Path) -> list[Any]:
         for record in load_records(run.paper, root=root)
         if record["experiment"] in run.after
     ]
-    published = root / "data" / "published" / f"{run.paper}.toml"
+    published = root / "notebooks" / run.paper / "published.toml"
     return [sorted(read), sha256_of(published) if published.is_file() else None]
 
 

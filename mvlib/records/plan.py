@@ -75,17 +75,20 @@ class PlannedRun:
 
 def plan_papers(root: Path | None = None) -> list[str]:
     """Return the papers that have a plan, sorted."""
-    folder = (root or project_root()) / "data" / "plans"
-    return sorted(path.stem for path in folder.glob("*.toml"))
+    return papers_with("plan.toml", root or project_root())
+
+
+def papers_with(name: str, root: Path) -> list[str]:
+    """Return the papers whose folder below `notebooks/` has a file of this name, sorted."""
+    return sorted(path.parent.name for path in (root / "notebooks").glob(f"*/{name}"))
 
 
 def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
-    """Return a paper's plan, `data/plans/<paper>.toml`, checked."""
+    """Return a paper's plan, `notebooks/<paper>/plan.toml`, checked."""
     root = root or project_root()
     check_choice("paper", paper, plan_papers(root))
-    path = root / "data" / "plans" / f"{paper}.toml"
-    plan = read_toml(path)
-    where = f"plan {path.name}"
+    where = f"notebooks/{paper}/plan.toml"
+    plan = read_toml(root / where, where)
     check_schema(where, plan, _SCHEMA)
     if plan["paper"] != paper:
         raise ValueError(f"{where}: paper={plan['paper']!r}: expected {paper!r}")

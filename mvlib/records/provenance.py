@@ -1,21 +1,29 @@
-"""What a number depends on besides the sources: versions, threads, device."""
+"""What a number depends on: versions, threads, device, and the files of mvlib."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 
-from mvlib import __version__
+import mvlib
+from mvlib.files import check_table, check_text, read_json, sha256_of, write_text
 
 # The packages whose version can move a number; they are part of a run's key.
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
+_PACKAGE = Path(mvlib.__file__).resolve().parent
+# A file's own number, size and times: the last of them cannot be set back.
+Stamp = tuple[int, int, int, int]
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, mvlib and the packages that can move a number."""
-    found = {"python": platform.python_version(), "mvlib": __version__}
+    found = {"python": platform.python_version(), "mvlib": mvlib.__version__}
     for package in PACKAGES:
         try:
             # A build's local part ("+cpu") is not another version.
@@ -54,3 +62,71 @@ def gpu_peak_memory() -> int | None:
     if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
         return None
     return int(torch.cuda.max_memory_allocated())
+
+
+def stamps() -> dict[str, Stamp | None]:
+    """Return mvlib's files, named from its folder, each with what any change of it changes."""
+    found: dict[str, Stamp | None] = {}
+    for folder, _, names in os.walk(_PACKAGE):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.relpath(os.path.join(folder, name), _PACKAGE)
+                found[path] = stamp_of(path)
+    return found
+
+
+def stamp_of(name: str) -> Stamp | None:
+    """Return what any change of one of mvlib's files changes, None where it is gone."""
+    try:
+        status = os.stat(_PACKAGE / name)
+    except (OSError, ValueError):
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def checksum_of(name: str) -> str | None:
+    """Return the sha256 of one of mvlib's files, None where it is gone."""
+    stamp = stamp_of(name)
+    return None if stamp is None else _read(str(_PACKAGE / name), stamp)
+
+
+def checksums(names: Iterable[str]) -> dict[str, str | None]:
+    """Return the sha256 of some of mvlib's files, None for one that is gone."""
+    return {name: checksum_of(name) for name in sorted(names)}
+
+
+def package_files(paths: Iterable[str]) -> list[str]:
+    """Return mvlib's files among some paths, named from its folder."""
+    places = [Path(path).resolve() for path in paths]
+    return [
+        str(place.relative_to(_PACKAGE)) for place in places if place.is_relative_to(_PACKAGE)
+    ]
+
+
+def save_sources(executed: str, sources: Mapping[str, str | None], root: Path) -> None:
+    """Keep the checksums of the modules that a run has loaded beside its notebook."""
+    write_text(_beside(executed, root), json.dumps(sources, indent=1) + "\n")
+
+
+def sources_are_those_of(executed: str, root: Path) -> bool:
+    """Return whether the modules that an executed notebook has used are today's."""
+    try:
+        path = _beside(executed, root)
+        kept = check_table(path.name, read_json(path))
+        for name, checksum in kept.items():
+            check_text(f"{path.name}: {name}", checksum)
+    except (OSError, ValueError):
+        return False
+    return kept == checksums(kept)
+
+
+def _beside(executed: str, root: Path) -> Path:
+    return (root / executed).with_suffix(".sources.json")
+
+
+@lru_cache(maxsize=4096)
+def _read(path: str, stamp: Stamp) -> str | None:
+    try:
+        return sha256_of(path)
+    except (OSError, ValueError):
+        return None

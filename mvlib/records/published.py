@@ -7,9 +7,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mvlib.check import check_choice
+from mvlib.check import check_choice, check_schema
 from mvlib.files import project_root, read_toml
-from mvlib.records.schemas import first_error
+from mvlib.records.plan import papers_with
+
+_SCHEMA = Path(__file__).with_name("published.schema.json")
 
 
 def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
@@ -64,12 +66,11 @@ def _single(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _read(paper: str, root: Path | None) -> tuple[str, dict[str, Any]]:
-    folder = (root or project_root()) / "data" / "published"
-    check_choice("paper", paper, sorted(path.stem for path in folder.glob("*.toml")))
-    name = f"published/{paper}.toml"
-    content = read_toml(folder / f"{paper}.toml", name)
-    if problem := first_error("published", content):
-        raise ValueError(f"{name}: {problem}")
+    root = root or project_root()
+    check_choice("paper", paper, papers_with("published.toml", root))
+    name = f"notebooks/{paper}/published.toml"
+    content = read_toml(root / name, name)
+    check_schema(name, content, _SCHEMA)
     if content["paper"] != paper:
         raise ValueError(f"{name}: paper={content['paper']!r}: expected {paper!r}")
     return name, content

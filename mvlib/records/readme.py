@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.files import project_root, write_text
-from mvlib.records.markdown import to_markdown
-from mvlib.records.plan import load_plan, plan_papers, plan_runs
+from mvlib.records.plan import load_plan, papers_with, plan_papers, plan_runs
 from mvlib.records.published import load_published, published_text
-from mvlib.records.scores import spread
-from mvlib.records.tables import compare, results_frame, select
+from mvlib.records.tables import compare, results_frame, select, spread, to_markdown
 
 BEGIN = "<!-- table: begin -->"
 END = "<!-- table: end -->"
@@ -22,7 +20,7 @@ def readme_table(root: Path | None = None) -> str:
     import pandas as pd
 
     root = root or project_root()
-    published = {path.stem for path in (root / "data" / "published").glob("*.toml")}
+    published = papers_with("published.toml", root)
     papers = [paper for paper in plan_papers(root) if paper in published]
     rows = [row for paper in papers for row in _rows(paper, root)]
     columns = [

@@ -31,23 +31,9 @@ class Recorder:
     """Collect the results of a notebook and leave them in its output.
 
     It works the same in a notebook that a reader opens and in one that `mvlib run` executes:
-    the runner reads the results from the executed notebook.
-
-    Parameters
-    ----------
-    paper : str
-        The plan's name of the paper, as in `data/plans/<paper>.toml`.
-    experiment : str
-        The experiment's name in that plan.
-    profile : {"quick", "reduced", "full"}
-        The notebook's parameter.
-    device : str
-        Where the work ran, resolved: "cpu" or "cuda", not "auto".
-
-    Attributes
-    ----------
-    results : list of dict
-        What was added so far.
+    the runner reads the results from the executed notebook. `paper` and `experiment` are the
+    names of `notebooks/<paper>/plan.toml`; `device` is where the work ran, resolved: "cpu" or
+    "cuda", not "auto".
 
     Examples
     --------
@@ -81,7 +67,7 @@ class Recorder:
         curves: Mapping[str, Sequence[float]] | None = None,
         labels: Sequence[int] | None = None,
     ) -> None:
-        """Add one result: one method, fitted once.
+        """Add one result: one method, fitted once; what is wrong is a ValueError, not added.
 
         Parameters
         ----------
@@ -92,30 +78,22 @@ class Recorder:
         seed : int, optional
             Of the method's own random numbers; None if it draws none.
         parameters : mapping, optional
-            What distinguishes this result from others of the notebook, such as
-            `aligned_ratio`. Text, numbers, booleans and None. `variant` (any value) marks a
-            result that stands beside the method's own, such as another clustering of the
-            same training: tables and comparisons with published numbers leave it out.
+            What distinguishes this result from others of the notebook, such as `aligned_ratio`:
+            text, numbers, booleans and None. `variant` (any value) marks a result that stands
+            beside the method's own, such as another clustering of the same training: tables and
+            comparisons with published numbers leave it out.
         metrics : mapping of str to mapping
             Rule that chose the epoch ("last", "loss", "central", "oracle") to `acc`, `nmi`,
-            `purity` in [0, 1] and `ari` in [-1, 1]. A method without such a choice uses
-            "last".
+            `purity` in [0, 1] and `ari` in [-1, 1]. A method without such a choice uses "last".
+            With measures, it may be left out.
         seconds : float, optional
             How long the fit took.
         measures : mapping of str to float, optional
-            What else was measured, such as `mmd`: a name in lower case to a finite number.
-            In tables its column is `measure_<name>`. With measures, `metrics` may be left
-            out.
+            What else was measured, such as `mmd`; in tables its column is `measure_<name>`.
         curves : mapping of str to sequence of float, optional
             A score after every epoch, under the names of `metrics`.
         labels : sequence of int, (n_samples,), optional
             The clustering that `metrics`' rule "last" scored, for scoring it anew.
-
-        Raises
-        ------
-        ValueError
-            If a name is empty, a rule or metric is unknown or missing, or a value is not
-            finite or out of range. Nothing is added then.
         """
         if not metrics and not measures:
             raise ValueError(f"metrics={metrics!r} is empty: expected rule to scores")

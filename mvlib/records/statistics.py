@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mvlib.check import check_choice, check_number
-from mvlib.records.cells import (
-    DECIMALS,
-    check_cells,
-    check_columns,
-    check_metric,
-    mean_scores,
-    name_cell,
-)
+from mvlib.records.recorder import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# Two results that differ by less, in points, are equal: a float's last bit makes no rank.
+_DECIMALS = 9
 UNDECIDED = "not told apart"
 # Of fewer data sets the smallest p of all flips of signs is above 0.05.
 FEWEST_SETS = 6
@@ -38,74 +33,39 @@ def paired_comparisons(
 ) -> pd.DataFrame:
     r"""Say for each pair of methods how far apart they are, and what that is worth.
 
-    A difference is taken in each cell that both have. The unit is the data set: its mean
-    difference counts once, however many seeds and splits it has, and the difference of a
-    pair is the mean over data sets.
+    A difference is taken in each cell of `by` that both A and B, two names in `column`, have; a
+    column that is empty in all rows of a name, such as the split of a floor that ignores it,
+    counts for every value. The unit is the data set: its mean difference counts once, however
+    many seeds and splits it has, and the difference of a pair is the mean over data sets.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `results_frame` or `Recorder.frame` gives it, of one setting and rule.
-    pairs : sequence of (str, str)
-        Names A and B in `column`.
-    by : sequence of str
-        What a cell is; columns that the frame lacks do not count. Where a column is empty in
-        all rows of a name, such as the split of a floor that ignores it, its rows count for
-        every value of that column. Without "dataset", all cells are of one data set.
-    metric : {"acc", "nmi", "ari", "purity"}, default="acc"
-        Or a column of measures that are shares, such as "measure_r10".
-    alpha : float, default=0.05
-        In (0, 1].
-    column : str, default="method"
-        The column of text that A and B are in.
+    Each row has A, B, sets, n (cells), sets_ahead and ahead (in how many of them A is ahead);
+    difference (A minus B) with its 95 % interval, ci_low to ci_high, in points; p, and p_holm,
+    corrected by Holm's method over the table; verdict, detail, and told: whether it tells A and
+    B apart. A missing value, two rows in a cell, or no cell in common are a ValueError.
 
-    Returns
-    -------
-    DataFrame
-        A row a pair. Columns:
+    *Six data sets or more* are taken as a sample of data sets. p is that of all flips of the
+    signs of the sets' means (Fisher, 1935, The Design of Experiments, section 21; 65,536 random
+    ones beyond 16 sets), two-sided; the interval is Student's t over the sets' means. The
+    verdict is "A beats B" or "B beats A", with their names, where p_holm < alpha.
 
-        - A, B, sets (data sets), n (cells), sets_ahead and ahead: in how many of them A is
-          ahead;
-        - difference (A minus B), ci_low, ci_high: the mean and its 95 % interval, in points;
-        - p, p_holm: p, and p corrected by Holm's method over the rows of the table;
-        - verdict, detail; told: whether the verdict tells A and B apart.
-
-    Raises
-    ------
-    ValueError
-        If a name, column or metric is unknown, a name has two rows in a cell or a value is
-        missing, or a pair has no cell in common.
-
-    Notes
-    -----
-    *Six data sets or more.* They are taken as a sample of data sets. p is that of all flips
-    of the signs of the sets' means [1]_ (65,536 random ones beyond 16 sets), two-sided; the
-    interval is Student's t over the sets' means. The verdict is "A beats B" or "B beats A",
-    with their names, where p_holm < alpha.
-
-    *Fewer.* Nothing can be said of other data sets, and nothing beats anything. The
-    statement is on the named sets and splits alone, over new seeds, by the model
-    :math:`y_{ks} = \mu_k + b_s + e_{ks}` for set and split k, fixed, and seed s, random:
-    a seed's differences are averaged over k, and p and the interval are Student's t over the
-    seeds that all k share. The verdict is "A ahead here" or "B ahead here", where p_holm <
-    alpha. Of one seed there is neither p nor interval.
+    *Fewer*: nothing can be said of other data sets, and nothing beats anything. The statement
+    is on the named sets and splits alone, over new seeds, by the model :math:`y_{ks} = \mu_k +
+    b_s + e_{ks}` for set and split k, fixed, and seed s, random: a seed's differences are
+    averaged over k, and p and the interval are Student's t over the seeds that all k share. The
+    verdict is "A ahead here" or "B ahead here", where p_holm < alpha. Of one seed there is
+    neither p nor interval.
 
     Where not even the most extreme outcome would reach alpha after Holm's correction, the
     verdict is "cannot be decided with n = " and the number of data sets (or of seeds), and
-    `detail` says why. Else it is "not told apart".
-
-    Cells are never units: over data sets as a population, a test over seeds of all sets
-    together finds differences that are not there many times too often.
-
-    References
-    ----------
-    .. [1] Fisher, R. A. (1935). The Design of Experiments. Section 21.
+    `detail` says why. Else it is "not told apart". Cells are never units: over data sets as a
+    population, a test over seeds of all sets together finds differences that are not there many
+    times too often.
     """
     import pandas as pd
     from statsmodels.stats.multitest import multipletests
 
     check_choice("column", column, frame.columns)
-    check_metric(frame, metric)
+    _check_metric(frame, metric)
     check_number("alpha", alpha, low=0, high=1, open_low=True)
     rows = []
     for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
@@ -131,27 +91,14 @@ def differences_by_set(
 ) -> pd.DataFrame:
     """Return each pair's mean difference on each data set, and in how many cells A is ahead.
 
-    Parameters
-    ----------
-    frame, pairs, by, metric, column
-        As for `paired_comparisons`; "dataset" is in `by`.
-
-    Returns
-    -------
-    DataFrame
-        A row a pair: A, B, and a column a data set, with text such as "-16.6 (0 of 3)":
-        points, and the cells with A ahead of all. Empty text where they share no cell.
-
-    Raises
-    ------
-    ValueError
-        As for `paired_comparisons`.
+    The text is such as "-16.6 (0 of 3)": points, and the cells with A ahead of all; it is empty
+    where they share no cell. Arguments and errors are those of `paired_comparisons`.
     """
     import pandas as pd
 
     check_choice("column", column, frame.columns)
-    check_metric(frame, metric)
-    check_columns(frame, ("dataset",))
+    _check_metric(frame, metric)
+    _check_columns(frame, ("dataset",))
     keys = _keys(frame, by, column)
     rows = []
     for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
@@ -168,60 +115,59 @@ def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     r"""Return how much of the spread of results comes from seeds, and how much from splits.
 
     Each seed must have run on each split. The model has two crossed random effects,
-    :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for split i of I and seed j of J, estimated by
-    the analysis of variance [1]_.
+    :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for split i of I and seed j of J, estimated by the
+    analysis of variance (Searle, Casella and McCulloch, 1992, Variance Components, chapter 4).
 
-    Parameters
-    ----------
-    frame : DataFrame
-        As `results_frame` gives it, with the columns `split` and `seed`.
-    metric : {"acc", "nmi", "ari", "purity"}, default="acc"
+    A row for each data set, aligned ratio, method and rule has n_splits, n_seeds, and in points
 
-    Returns
-    -------
-    DataFrame
-        A row for each data set, aligned ratio, method and rule, as far as the frame has these
-        columns; then n_splits, n_seeds, and in points
+    - seed_sd: the spread of seeds on one split, the root of the mean over splits of the
+      variance within a split. It estimates :math:`\sigma_b^2 + \sigma_e^2`, so that what a seed
+      does on one split alone is in it;
+    - split_sd: the root of the component of splits, :math:`\hat\sigma_a^2`, which is the
+      variance of the I split means less :math:`MS_e / J`, clipped at 0;
+    - total_sd: the root of the sum of both, the spread of a run with a new seed on a new split;
 
-        - seed_sd: the spread of seeds on one split, the root of the mean over splits of the
-          variance within a split. It estimates :math:`\sigma_b^2 + \sigma_e^2`, so that what
-          a seed does on one split alone is in it;
-        - split_sd: the root of the component of splits, :math:`\hat\sigma_a^2`, which is the
-          variance of the I split means less :math:`MS_e / J`, clipped at 0;
-        - total_sd: the root of the sum of both, the spread of a run with a new seed on a new
-          split;
-
-        and split_share, the splits' part of the total variance, 0 to 1, missing where nothing
-        varies.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing, a group has fewer than two splits or two seeds, or a cell has
-        no row, more than one, or no value.
-
-    References
-    ----------
-    .. [1] Searle, S. R., Casella, G., McCulloch, C. E. (1992). Variance Components. Chapter 4.
+    and split_share, the splits' part of the total variance, 0 to 1, missing where nothing
+    varies.
     """
     import pandas as pd
 
-    check_columns(frame, ("dataset", "method", "split", "seed"))
-    check_metric(frame, metric)
+    _check_columns(frame, ("dataset", "method", "split", "seed"))
+    _check_metric(frame, metric)
     by = [name for name in ("dataset", "aligned_ratio", "method", "rule") if name in frame]
     rows = []
     for group, cells in frame.groupby(by, sort=False, dropna=False):
         known = dict(zip(by, group, strict=True))
-        check_cells(cells, ["split", "seed"], metric, f" of {name_cell(known)}")
+        _check_cells(cells, ["split", "seed"], metric, f" of {_name_cell(known)}")
         grid = cells.pivot(index="split", columns="seed", values=metric)
         if min(grid.shape) < 2 or grid.isna().to_numpy().any():
             raise ValueError(
-                f"frame has {len(cells)} results of {name_cell(known)}, on {grid.shape[0]} "
+                f"frame has {len(cells)} results of {_name_cell(known)}, on {grid.shape[0]} "
                 f"splits and {grid.shape[1]} seeds: expected at least 2 of each, every seed "
                 "on every split"
             )
         rows.append(known | _components(100 * grid.to_numpy(dtype=float)))
     return pd.DataFrame(rows)
+
+
+def mean_scores(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
+    """Return the means over seeds and splits in points, a row a data set, a column a method."""
+    _check_columns(frame, ("dataset", "method"))
+    _check_metric(frame, metric)
+    keys = [name for name in ("dataset", "method", "split", "seed") if name in frame]
+    _check_cells(frame, keys, metric)
+    points = 100 * frame[metric].astype(float)
+    means = points.groupby([frame["dataset"], frame["method"]]).mean().round(_DECIMALS)
+    table = means.unstack()
+    table = table.reindex(index=frame["dataset"].unique(), columns=frame["method"].unique())
+    missing = np.argwhere(table.isna())
+    if len(missing):
+        row, column = missing[0]
+        raise ValueError(
+            f"frame has no {metric} of {table.columns[column]!r} on {table.index[row]!r}: "
+            "expected every method on every data set"
+        )
+    return table
 
 
 def rank_table(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
@@ -251,7 +197,7 @@ def _differences(
     for name, side in zip(pair, "AB", strict=True):
         rows = frame[frame[column] == name]
         own = [key for key in keys if rows[key].notna().any()]
-        check_cells(rows, own, metric, f" of {column} {name!r}")
+        _check_cells(rows, own, metric, f" of {column} {name!r}")
         sides.append(rows[own].assign(**{side: 100 * rows[metric].astype(float)}))
         known.append(set(own))
     shared = [key for key in keys if key in known[0] & known[1]]
@@ -263,7 +209,7 @@ def _differences(
             f"pairs={pair!r} have no cell in common: expected both with some of the same "
             f"{', '.join(keys)}"
         )
-    difference = (cells["A"] - cells["B"]).round(DECIMALS)
+    difference = (cells["A"] - cells["B"]).round(_DECIMALS)
     return cells.drop(columns=["A", "B"]).assign(difference=difference)
 
 
@@ -365,3 +311,39 @@ def _check_pairs(pairs: Sequence[Any], names: Sequence[str]) -> list[tuple[str, 
         for name in pair:
             check_choice("pairs' name", name, names)
     return [tuple(pair) for pair in pairs]
+
+
+def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    """Raise a ValueError if a results frame lacks one of these columns."""
+    for name in names:
+        if name not in frame:
+            raise ValueError(
+                f"frame has no column {name!r}: expected {', '.join(names)}; "
+                f"it has {', '.join(frame.columns)}"
+            )
+
+
+def _check_metric(frame: pd.DataFrame, metric: str) -> None:
+    """Raise a ValueError if there is no such metric, or the frame lacks it."""
+    if not metric.startswith("measure_"):
+        check_choice("metric", metric, METRICS)
+    _check_columns(frame, (metric,))
+
+
+def _check_cells(frame: pd.DataFrame, keys: Sequence[str], metric: str, of: str = "") -> None:
+    """Raise a ValueError if a row has no value, or the same `keys` as another row."""
+    empty = frame[frame[metric].isna()]
+    if len(empty):
+        where = _name_cell(empty.iloc[0][list(keys)])
+        raise ValueError(f"frame has a row{of} without {metric} at {where}: expected a number")
+    again = frame[frame.duplicated(list(keys))] if keys else frame.iloc[1:]
+    if len(again):
+        where = _name_cell(again.iloc[0][list(keys)])
+        raise ValueError(
+            f"frame has two rows{of} at {where}: expected one a cell; keep one setting and rule"
+        )
+
+
+def _name_cell(known: Mapping[str, Any]) -> str:
+    """Return "dataset=wiki, seed=5"."""
+    return ", ".join(f"{name}={value}" for name, value in known.items())

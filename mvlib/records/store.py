@@ -6,19 +6,26 @@ import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvlib.check import check_choice
-from mvlib.files import NotJSON, check_plain, open_regular, project_root, write_text
-from mvlib.records.record_lines import parse_record
+from mvlib.check import check_choice, check_schema
+from mvlib.files import (
+    NotJSON,
+    check_plain,
+    open_regular,
+    parse_json,
+    project_root,
+    write_text,
+)
 from mvlib.records.recorder import METRICS, PROFILES, measure_columns, result_rows
-from mvlib.records.schemas import first_error
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
+_SCHEMA = Path(__file__).with_name("record.schema.json")
 _FOLDERS = {
     "full": "data/results",
     "reduced": "data/results/reduced",
@@ -137,8 +144,7 @@ def drop_records(
 def check_record(record: Mapping[str, Any]) -> None:
     """Check a record against `record.schema.json`."""
     check_plain(record, "record")
-    if problem := first_error("record", record):
-        raise ValueError(problem)
+    check_schema("record", record, _SCHEMA)
 
 
 def _scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,3 +207,19 @@ def _read(path: Path) -> list[Record]:
                 stacklevel=2,
             )
     return records
+
+
+def parse_record(line: bytes) -> dict[str, Any]:
+    """Return the record that a line of a record file holds."""
+    _check(line)
+    return json.loads(line)
+
+
+# A runner reads the same lines again before each run; only good ones are kept here.
+@lru_cache(maxsize=4096)
+def _check(line: bytes) -> None:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotJSON(f"it is not JSON: byte {line[error.start]:#04x} is no UTF-8") from error
+    check_schema("it", parse_json(text, "it"), _SCHEMA)

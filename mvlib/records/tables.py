@@ -1,7 +1,9 @@
-"""Tables of recorded results, alone and beside the published ones."""
+"""Tables of recorded results, alone and beside the published ones, and as markdown."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +14,23 @@ from mvlib.records.keys import EARLIER, staleness
 from mvlib.records.plan import load_plan, plan_runs
 from mvlib.records.published import load_published
 from mvlib.records.recorder import METRICS, PROFILES
-from mvlib.records.scores import parameters_of, score_table
 from mvlib.records.store import Record, latest_records, load_records, records_frame
 from mvlib.records.verdicts import Verdict, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FIXED = {
+    "paper", "experiment", "profile", "method", "dataset", "seed", "rule", *METRICS,
+    "seconds", "device", "started", "cell", "key",
+}  # fmt: skip
+# What Markdown would take for HTML, a link, a role or a template.
+_ACTIVE = (
+    (re.compile(r"<(?=[A-Za-z/!?])"), "&lt;"),
+    (re.compile(r"\](?=[(\[])"), r"\\]"),
+    (re.compile(r"\}(?=`)"), r"\\}"),
+    (re.compile(r"\{(?=\{)"), r"\\{"),
+)
 
 
 def results_frame(
@@ -207,3 +220,94 @@ def no_public_link(dataset: str) -> str | None:
     if card.embedded or all(file.url and file.sha256 for file in card.files):
         return None
     return f"the data have no public link: {card.how_to_get}"
+
+
+def parameters_of(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of a results frame that are parameters, such as `aligned_ratio`."""
+    return [
+        name for name in frame.columns if name not in _FIXED and not name.startswith("measure_")
+    ]
+
+
+def summarise(frame: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return mean and standard deviation over seeds, in points (per cent)."""
+    if by is None:
+        experiment = ["experiment"] if "experiment" in frame else []
+        by = [*experiment, "dataset", *parameters_of(frame), "method", "rule"]
+    points = frame.assign(**{metric: 100 * frame[metric].astype(float) for metric in METRICS})
+    points = points.assign(**{name: _whole(points[name]) for name in by})
+    groups = points.groupby(list(by), sort=False, dropna=False)
+    table = groups.size().rename("n").to_frame()
+    for metric in METRICS:
+        table[metric] = groups[metric].mean()
+        table[f"{metric}_sd"] = groups[metric].std(ddof=1)
+    return table.reset_index()
+
+
+def _whole(column: pd.Series) -> pd.Series:
+    """Return a column of counts as integers, which missing ones made floats."""
+    known = column.dropna()
+    if column.dtype.kind != "f" or not (known == known.round()).all():
+        return column
+    return column.astype("Int64")
+
+
+def score_table(
+    frame: pd.DataFrame, by: Sequence[str] | None = None, metrics: Sequence[str] = METRICS
+) -> pd.DataFrame:
+    """Return results for reading: mean and spread over seeds, as text."""
+    for metric in metrics:
+        check_choice("metrics", metric, METRICS)
+    table = summarise(frame, by)
+    for metric in metrics:
+        pairs = zip(table[metric], table[f"{metric}_sd"], strict=True)
+        table[metric] = [spread(mean, sd) for mean, sd in pairs]
+    hidden = [name for m in METRICS for name in (m, f"{m}_sd") if name not in metrics]
+    return table.drop(columns=hidden)
+
+
+def spread(mean: float, sd: float | None) -> str:
+    """Return "93.2 ± 0.4", without the spread where there is none."""
+    return f"{mean:.1f}" if sd is None or sd != sd else f"{mean:.1f} ± {sd:.1f}"
+
+
+def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
+    """Return a table as pipe-separated markdown."""
+    if df.empty:
+        return "*Nothing is recorded yet.*"
+
+    def line(cells: list[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    numeric = [df[name].map(_is_number_or_missing).all() for name in df.columns]
+    lines = [line([_text(name, decimals) for name in df.columns])]
+    lines.append(line(["---:" if right else "---" for right in numeric]))
+    for row in df.itertuples(index=False, name=None):
+        lines.append(line([_text(value, decimals) for value in row]))
+    return "\n".join(lines)
+
+
+def _is_missing(value: Any) -> bool:
+    # pandas' NA does not compare, and is no float.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
+
+
+def _is_number_or_missing(value: Any) -> bool:
+    if _is_missing(value):
+        return True
+    return hasattr(value, "__float__") and not isinstance(value, str | bool)
+
+
+def _text(value: Any, decimals: int) -> str:
+    if _is_missing(value):
+        return ""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.{decimals}f}"
+    return inert(" ".join(str(value).split())).replace("|", "\\|")
+
+
+def inert(text: str) -> str:
+    """Return text from a record in which Markdown finds no HTML, link, role or template."""
+    for pattern, instead in _ACTIVE:
+        text = pattern.sub(instead, text)
+    return text

@@ -56,44 +56,18 @@ class Verdict:
 def verdict(
     values: Sequence[float], published: float, digits: int = 2, cannot: str | None = None
 ) -> Verdict:
-    r"""Compare our values over seeds with a published one; `VERDICT_RULES` says how.
+    r"""Compare our values over seeds, in points, with a published one, by `VERDICT_RULES`.
 
-    With mean :math:`m`, sample standard deviation :math:`s`, :math:`n` seeds, published
-    value :math:`p` and :math:`u` half a unit of its last printed digit, the interval is
-    :math:`m - p \pm (t_{0.95, n-1} s / \sqrt{n} + u)`: what holds for it holds for every
-    value that rounds to :math:`p`. Inside :math:`[-\delta, \delta]` it shows equivalence by
-    two one-sided tests [1]_, for :math:`\delta` of 1 and 2.
+    With mean :math:`m`, sample standard deviation :math:`s`, :math:`n` seeds, published value
+    :math:`p` and :math:`u` half a unit of its last printed digit, of which it has `digits`
+    after the point, the interval is :math:`m - p \pm (t_{0.95, n-1} s / \sqrt{n} + u)`: what
+    holds for it holds for every value that rounds to :math:`p`. Inside :math:`[-\delta,
+    \delta]` it shows equivalence by two one-sided tests, for :math:`\delta` of 1 and 2
+    (Schuirmann, 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680).
 
-    Parameters
-    ----------
-    values : sequence of float, (n_seeds,)
-        In points, such as 93.2.
-    published : float
-        In points.
-    digits : int, default=2
-        How many decimals the published value was printed with.
-    cannot : str, optional
-        Why no comparison is possible; only counts where there are too few values.
-
-    Returns
-    -------
-    Verdict
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite.
-
-    Notes
-    -----
     The published value's own spread over seeds is not known: it counts as exact, but for its
-    rounding. Each cell is tested by itself, without a correction for their number.
-
-    References
-    ----------
-    .. [1] Schuirmann, D. J. (1987). A comparison of the two one-sided tests procedure and the
-       power approach for assessing the equivalence of average bioavailability. Journal of
-       Pharmacokinetics and Biopharmaceutics, 15, 657-680.
+    rounding. Each cell is tested by itself, without a correction for their number. `cannot`
+    says why no comparison is possible, and only counts where there are no values.
     """
     check_number("published", published)
     check_number("digits", digits, low=0, integer=True)

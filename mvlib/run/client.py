@@ -22,8 +22,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from mvlib.records.schemas import quick_jsonschema
-from mvlib.records.sources import Stamp, checksum_of, package_files, stamp_of
+from mvlib.files import quick_jsonschema
+from mvlib.records.provenance import Stamp, checksum_of, package_files, stamp_of
 
 quick_jsonschema()
 

@@ -26,7 +26,7 @@ from distributed.core import Status
 
 from mvlib.check import check_number
 from mvlib.files import project_root
-from mvlib.records import provenance, sources
+from mvlib.records import provenance
 from mvlib.records.keys import run_key
 from mvlib.records.plan import PlannedRun
 from mvlib.run.engines import EngineLost, RunLostError
@@ -110,7 +110,7 @@ class DaskEngine:
             "stamps": None,
             "gpu": gpu,
             "versions": provenance.versions(),
-            "all_sources": sources.checksums(sources.stamps()),
+            "all_sources": provenance.checksums(provenance.stamps()),
             "slots": hosts,
         }
         run = self.client.submit(
@@ -245,7 +245,7 @@ def run_task(function: str, task: dict[str, Any]) -> dict[str, Any]:
         return alive and state is not None and state.state in _WANTED
 
     # From before they are looked at: what is changed from here on is seen.
-    stamps = sources.stamps()
+    stamps = provenance.stamps()
     run, root, versions = PlannedRun(**task["run"]), project_root(), provenance.versions()
     if reason := _why_cannot(run.datasets):
         return {**lost(run, reason), "cannot": f"{named}: {reason}"}
@@ -355,7 +355,7 @@ def _why_other(
     ]
     if others:
         return f"has other versions than the runner: {', '.join(others)}"
-    theirs, mine = task["all_sources"], sources.checksums(sources.stamps())
+    theirs, mine = task["all_sources"], provenance.checksums(provenance.stamps())
     differing = [
         f"mvlib/{name}" for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)
     ]

@@ -19,10 +19,9 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from mvlib.files import python_path
-from mvlib.records import sources
+from mvlib.files import python_path, quick_jsonschema
+from mvlib.records import provenance
 from mvlib.records.keys import code_digest, code_in
-from mvlib.records.schemas import quick_jsonschema
 from mvlib.run.engines import RunLostError
 from mvlib.run.executed import plain_error, results_in
 
@@ -67,7 +66,7 @@ _ENVIRONMENT = {
 def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
     """Execute a notebook in a process group of its own, for as long as it is `wanted`."""
     root = Path(task["root"])
-    before = task.get("stamps") or sources.stamps()
+    before = task.get("stamps") or provenance.stamps()
     started, begun = datetime.now(UTC), time.monotonic()
     with run_folder() as folder:
         _give(task, root, folder)
@@ -302,7 +301,7 @@ def _environment(task: dict[str, Any], root: Path, folder: Path, mark: str) -> d
 
 
 def _what_changed(
-    used: dict[str, tuple[list[int] | None, str]], before: dict[str, sources.Stamp | None]
+    used: dict[str, tuple[list[int] | None, str]], before: dict[str, provenance.Stamp | None]
 ) -> str | None:
     """Return that a file was touched between the start and its loading, or None."""
     changed = [

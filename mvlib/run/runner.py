@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from mvlib.check import check_number
 from mvlib.files import project_root
-from mvlib.records import provenance, sources
+from mvlib.records import provenance
 from mvlib.records.keys import code_cells, code_digest
 from mvlib.records.plan import PlannedRun
 from mvlib.run.engines import Engine, EngineLost, LocalEngine, RunLostError
@@ -209,7 +209,7 @@ class _Batch:
             if room[remote] <= 0 or self._comes_later(run):
                 continue
             # From before its key is known: what is changed from here on is seen.
-            stamps = sources.stamps()
+            stamps = provenance.stamps()
             try:
                 if not self.locks.take(run):
                     self.locked.add(run.cell)
@@ -238,7 +238,7 @@ class _Batch:
         return any(o.paper == run.paper and o.experiment in run.after for o in others)
 
     def _task(
-        self, run: PlannedRun, state: State, stamps: dict[str, sources.Stamp | None]
+        self, run: PlannedRun, state: State, stamps: dict[str, provenance.Stamp | None]
     ) -> dict[str, Any]:
         """Return what `Engine.submit` takes: plain values, no paths but text."""
         parameters = dict(run.parameters)

@@ -13,7 +13,7 @@ from mvlib.files import replacing
 from mvlib.records import provenance
 from mvlib.records.keys import data_checksums, record_key, run_key
 from mvlib.records.plan import PlannedRun
-from mvlib.records.sources import save_sources
+from mvlib.records.provenance import save_sources
 from mvlib.records.store import (
     Record,
     check_record,

@@ -19,8 +19,8 @@ from mvlib.records.keys import (
     staleness,
 )
 from mvlib.records.plan import PlannedRun
+from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.recorder import COMMITTED_PROFILES
-from mvlib.records.sources import sources_are_those_of
 from mvlib.records.store import Record, latest_records, load_records
 from mvlib.records.versions import is_earlier
 

@@ -13,7 +13,7 @@ import numpy as np
 from mvlib import data, encoders
 from mvlib.check import check_choice, check_number, check_views
 from mvlib.data.readers.images import first_of_each_class
-from mvlib.encoders.ridge import imagenet_ridge_map
+from mvlib.encoders.heads import imagenet_ridge_map
 from mvlib.methods import CLIPKMeans, SpectralConcatenation, ZeroShot
 from mvlib.methods.catalogue import WORDS, find
 from mvlib.metrics import clustering_scores

@@ -48,11 +48,10 @@ print(usage.ru_utime + usage.ru_stime)
 
 
 def make_project(root, code, runs):
-    for folder in ("data/plans", "notebooks/toy"):
-        (root / folder).mkdir(parents=True)
+    (root / "notebooks" / "toy").mkdir(parents=True)
     (root / "_config.yml").write_text("title: Toy\n")
     plan = PLAN.format(numbers=list(range(runs)))
-    (root / "data/plans/toy.toml").write_text(plan)
+    (root / "notebooks/toy/plan.toml").write_text(plan)
     cells = [nbformat.v4.new_code_cell(source) for source in ('profile = "quick"\nx = 0', code)]
     cells[0].metadata["tags"] = ["parameters"]
     notebook = nbformat.v4.new_notebook(cells=cells)

@@ -136,8 +136,8 @@ def test_the_runner_knows_which_images_it_can_get():
 
 
 def test_a_run_on_images_is_planned_keyed_and_chosen_by_name(tmp_path):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
-    (tmp_path / "data" / "plans" / "toy.toml").write_text(PLAN)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
     (run,) = plan_runs("quick", datasets=["CIFAR_10"], root=tmp_path)
     assert run.datasets == ("cifar-10",)
     assert data_checksums(run.datasets) == {"cifar-10": fingerprint_of("cifar-10")}
@@ -150,13 +150,13 @@ def test_the_checksums_of_views_are_those_of_their_registry():
 
 
 def test_a_published_number_may_be_of_images(tmp_path):
-    (tmp_path / "data" / "published").mkdir(parents=True)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True)
     row = (
         'paper = "toy"\n[[row]]\ntable = "t"\nid = "a"\ndataset = "NAME"\nmethod = "A"\n'
         'setting = {}\nrule = "last"\nvalues = { acc = 90.1 }\ndigits = 1\n'
         'source = "code"\nwhere = "w"\ncaveat = ""\ncomparable = true\n'
     )
-    path = tmp_path / "data" / "published" / "toy.toml"
+    path = tmp_path / "notebooks" / "toy" / "published.toml"
     path.write_text(row.replace("NAME", "stl-10"))
     assert load_published("toy", tmp_path)[0]["dataset"] == "stl-10"
     path.write_text(row.replace("NAME", "stl10"))

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 from image_stand_ins import empty_data_folder, tar_of
 
-from mvlib.data.readers.archives import read_members, unpack
+from mvlib.data.readers.images import read_members, unpack
 
 
 @pytest.fixture(autouse=True)

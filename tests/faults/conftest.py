@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mvlib.records import Fault, save_faults
-from mvlib.records.faults import FAILED, NOT_TRIED, PASSED
+from mvlib.records.evidence import FAILED, NOT_TRIED, PASSED
 from mvlib.records.provenance import versions
 
 KEPT: dict[str, Fault] = {}

@@ -254,8 +254,8 @@ def test_what_never_ends_is_refused_in_place_of_a_file(tmp_path, fault):
 def refused(root, place, kind):
     paths = {
         "record": root / "data" / "results" / "toy.jsonl",
-        "plan": root / "data" / "plans" / "toy.toml",
-        "published": root / "data" / "published" / "toy.toml",
+        "plan": root / "notebooks" / "toy" / "plan.toml",
+        "published": root / "notebooks" / "toy" / "published.toml",
         "words": root / "words.txt",
         "ledger": root / "data" / "results" / "versions.json",
     }

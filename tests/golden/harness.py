@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from mvlib.methods.versions import VERSIONS
+from mvlib.methods.catalogue import VERSIONS
 
 FOLDER = Path(__file__).parent
 METHODS = sorted(path.stem for path in (FOLDER / "cases").glob("[!_]*.py"))

@@ -6,7 +6,7 @@ import pytest
 from golden import harness
 from golden.harness import METHODS, RELATIVE, Case, cases, differences, numbers_of, read
 
-from mvlib.methods.versions import VERSIONS
+from mvlib.methods.catalogue import VERSIONS
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import pytest
 
 from mvlib import methods
 from mvlib.methods import MvCLN
-from mvlib.methods.catalogue import CATALOGUE, TASKS, VIEWS, find, load
-from mvlib.methods.versions import VERSIONS
+from mvlib.methods.catalogue import CATALOGUE, TASKS, VERSIONS, VIEWS, find, load
 from mvlib.records import versions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +34,7 @@ SEEN = """
 from pathlib import Path
 import mvlib
 from mvlib.book.placeholders import fill
-from mvlib.methods.versions import VERSIONS
+from mvlib.methods.catalogue import VERSIONS
 from mvlib.records import versions
 root = Path.cwd()
 assert Path(mvlib.__file__).is_relative_to(root)
@@ -95,7 +94,7 @@ def test_the_rows_that_mvcln_is_said_to_need_are_those_that_it_asks_for():
 
 
 def test_a_new_method_costs_a_file_a_line_and_a_word(tmp_path):
-    for name in ("mvlib", "data/plans", "data/published", "notebooks/lineup"):
+    for name in ("mvlib", "notebooks/lineup"):
         shutil.copytree(ROOT / name, tmp_path / name)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
@@ -105,7 +104,7 @@ def test_a_new_method_costs_a_file_a_line_and_a_word(tmp_path):
             "CATALOGUE = (\n"
             'Method("toy", "Toy method", "toy.Toy", VIEWS, "any view", "duin1998multiple"),\n',
         ),
-        "data/plans/lineup.toml": ('method = ["mvcln"', 'method = ["toy", "mvcln"'),
+        "notebooks/lineup/plan.toml": ('method = ["mvcln"', 'method = ["toy", "mvcln"'),
     }
     (tmp_path / "mvlib" / "methods" / "toy.py").write_text(TOY)
     for name, (before, after) in changed.items():

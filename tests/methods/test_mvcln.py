@@ -226,7 +226,7 @@ def plain_training(Xs, aligned, settings, switch):
 @pytest.mark.parametrize(("switch", "n_robust"), [(1.0, 0), (0.53, 2), (0.0, 3)])
 def test_training_is_that_of_the_plain_transcription(problem, switch, n_robust):
     settings = SMALL | {"epochs": 4}
-    model = MvCLN(3, **settings, switch=switch).fit(problem.Xs, problem.aligned)
+    model = MvCLN(3, **settings, switch=switch).fit(problem.Xs, aligned=problem.aligned)
     encoders, m, history = plain_training(problem.Xs, problem.aligned, settings, switch)
     assert model.margin_ == m
     assert sum(history["robust"]) == n_robust
@@ -242,7 +242,7 @@ def test_training_is_that_of_the_plain_transcription(problem, switch, n_robust):
 
 
 def negative_distances(problem, switch, **settings):
-    model = MvCLN(3, **SMALL | settings, switch=switch).fit(problem.Xs, problem.aligned)
+    model = MvCLN(3, **SMALL | settings, switch=switch).fit(problem.Xs, aligned=problem.aligned)
     return model.history_["negative_distance"], model.history_["robust"].tolist()
 
 
@@ -261,7 +261,7 @@ def test_the_switch_is_for_good(problem):
 
 
 def test_a_given_margin_is_kept_and_the_first_pass_still_moves_batch_normalisation(problem):
-    model = MvCLN(3, **SMALL, margin=2.5).fit(problem.Xs, problem.aligned)
+    model = MvCLN(3, **SMALL, margin=2.5).fit(problem.Xs, aligned=problem.aligned)
     assert model.margin_ == 2.5
     n_batches = 31 * 7 // 64
     assert int(model.network_[0][1].num_batches_tracked) == 6 * n_batches
@@ -275,7 +275,7 @@ def test_an_epoch_has_the_full_batches_of_the_pairs_of_the_aligned_rows(
     problem = data.partially_align(*blobs(n), ratio, protocol="mvcln")
     assert problem.aligned.sum() == n_aligned == np.ceil(ratio * n)
     settings = SMALL | {"epochs": 2, "n_negatives": 4, "batch_size": batch_size}
-    model = MvCLN(3, **settings).fit(problem.Xs, problem.aligned)
+    model = MvCLN(3, **settings).fit(problem.Xs, aligned=problem.aligned)
     assert int(model.network_[0][1].num_batches_tracked) == 3 * (5 * n_aligned // batch_size)
 
 
@@ -283,7 +283,7 @@ def test_only_aligned_rows_train(problem, fitted):
     Xs = [X.copy() for X in problem.Xs]
     for X in Xs:
         X[~problem.aligned] *= -3
-    model = MvCLN(3, **SMALL).fit(Xs, problem.aligned)
+    model = MvCLN(3, **SMALL).fit(Xs, aligned=problem.aligned)
     np.testing.assert_array_equal(model.history_["loss"], fitted.history_["loss"])
     assert not np.array_equal(model.embedding_, fitted.embedding_)
 
@@ -396,7 +396,7 @@ def test_the_hungarian_matching_has_the_least_sum_of_distances():
 def test_aligned_rows_are_matched_anew_unless_pairs_are_kept(problem, fitted):
     aligned = problem.aligned
     assert (fitted.matching_[aligned] != np.flatnonzero(aligned)).any()
-    kept = MvCLN(3, **SMALL, keep_pairs=True).fit(problem.Xs, aligned)
+    kept = MvCLN(3, **SMALL, keep_pairs=True).fit(problem.Xs, aligned=aligned)
     assert (kept.matching_[aligned] == np.flatnonzero(aligned)).all()
     np.testing.assert_array_equal(kept.history_["loss"], fitted.history_["loss"])
     kept.fit(problem.Xs)
@@ -423,7 +423,7 @@ def test_embedding_joins_each_row_of_view_1_with_its_match_in_evaluation_mode(pr
 def test_training_clusters_the_rows_of_view_1():
     problem = data.partially_align(*blobs(200), 0.5, protocol="mvcln")
     model = MvCLN(3, **SMALL | {"epochs": 20, "match_batch_size": 1024})
-    labels = model.fit_predict(problem.Xs, problem.aligned)
+    labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
     assert accuracy(problem.y, labels) > 0.95
     assert accuracy(problem.labels_of_view(1), labels) < 0.9
     classes = problem.labels_of_view(1)[model.matching_]
@@ -436,10 +436,10 @@ def test_same_seed_gives_the_same_numbers_another_seed_others_and_labels_are_not
     problem, fitted
 ):
     again = MvCLN(3, **SMALL)
-    labels = again.fit_predict(problem.Xs, problem.aligned, np.zeros(61))
+    labels = again.fit_predict(problem.Xs, np.zeros(61), aligned=problem.aligned)
     assert np.array_equal(labels, fitted.labels_)
     assert np.array_equal(again.embedding_, fitted.embedding_)
-    other = MvCLN(3, **SMALL | {"random_state": 1}).fit(problem.Xs, problem.aligned)
+    other = MvCLN(3, **SMALL | {"random_state": 1}).fit(problem.Xs, aligned=problem.aligned)
     assert not np.array_equal(other.history_["loss"], fitted.history_["loss"])
 
 
@@ -457,7 +457,7 @@ def test_fitting_leaves_the_global_random_generators_alone(problem, random_state
     expected = draws()
     seed()
     settings = SMALL | {"epochs": 1, "random_state": random_state}
-    MvCLN(3, **settings).fit(problem.Xs, problem.aligned)
+    MvCLN(3, **settings).fit(problem.Xs, aligned=problem.aligned)
     assert draws() == expected
 
 
@@ -465,7 +465,7 @@ def test_fitting_leaves_views_and_parameters_as_they_were(problem):
     Xs = [X.copy() for X in problem.Xs]
     model = MvCLN(3, **SMALL)
     before = clone(model).get_params()
-    model.fit(Xs, problem.aligned)
+    model.fit(Xs, aligned=problem.aligned)
     assert model.get_params() == before
     assert all(np.array_equal(X, Y) for X, Y in zip(Xs, problem.Xs, strict=True))
 
@@ -503,7 +503,7 @@ def test_the_method_is_found_by_its_name():
 def test_a_parameter_out_of_range_is_refused_by_its_name(problem, settings, message):
     model = MvCLN(**{"n_clusters": 3} | SMALL | settings)
     with pytest.raises(ValueError, match=message):
-        model.fit(problem.Xs, problem.aligned)
+        model.fit(problem.Xs, aligned=problem.aligned)
 
 
 def with_nan(Xs):
@@ -524,9 +524,9 @@ def with_nan(Xs):
 )
 def test_views_and_flags_that_do_not_fit_are_refused(problem, change, aligned, message):
     with pytest.raises(ValueError, match=message):
-        MvCLN(3, **SMALL).fit(change(problem.Xs), aligned)
+        MvCLN(3, **SMALL).fit(change(problem.Xs), aligned=aligned)
 
 
 def test_pairs_that_just_fill_one_batch_train(problem):
-    model = MvCLN(3, **SMALL | {"batch_size": 217}).fit(problem.Xs, problem.aligned)
+    model = MvCLN(3, **SMALL | {"batch_size": 217}).fit(problem.Xs, aligned=problem.aligned)
     assert np.isfinite(model.history_["loss"]).all()

@@ -64,7 +64,7 @@ def test_neighbors_are_sorted_and_leave_the_image_itself_out(lists):
 @pytest.mark.parametrize("affinity", ["ntk", "visual", "semantic", "rbf"])
 def test_blocks_find_what_the_full_matrix_holds(problem, affinity, monkeypatch):
     Z, (W, *_), _ = problem
-    monkeypatch.setattr("mvlib.methods.ntk_spectral.graph.BLOCK_BYTES", 4 * 120 * 7)
+    monkeypatch.setattr("mvlib.methods.ntk_spectral.scale.SEARCH_BYTES", 4 * 120 * 7)
     found = nearest_neighbors(Z, W, Q, temperature=TAU, affinity=affinity)
     A = ntk_affinity(Z, W, TAU, affinity=affinity)
     np.fill_diagonal(A, -np.inf)

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from mvlib.ops import blocked_kmeans, cosine_kmeans, faiss_kmeans, kmeans
 from mvlib.ops.kmeans import plus_plus_rows
-from mvlib.ops.points import BlockedPoints
+from mvlib.ops.rows import BlockedPoints
 
 
 def clustered(n_clusters=5, per_cluster=40, n_features=8, noise=0.3, seed=0):

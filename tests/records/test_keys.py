@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from mvlib.records import provenance, sources, versions
+from mvlib.records import provenance, versions
 from mvlib.records.keys import record_key, run_key, staleness
 from mvlib.records.plan import PlannedRun
-from mvlib.records.sources import save_sources
+from mvlib.records.provenance import save_sources
 from mvlib.run.saving import lost, make_record
 
 GIT = {"git_commit": None, "git_dirty": None}
@@ -174,13 +174,13 @@ def test_a_quick_record_is_old_once_a_module_that_it_loaded_has_changed(
     package.mkdir()
     (package / "used.py").write_text("x = 1")
     (package / "other.py").write_text("x = 1")
-    monkeypatch.setattr(sources, "_PACKAGE", package)
+    monkeypatch.setattr(provenance, "_PACKAGE", package)
     run = planned(profile="quick")
     record = recorded(project, run)
     assert staleness(record, project) == "earlier version"
-    used = sources.package_files([str(package / "used.py"), "/os.py"])
+    used = provenance.package_files([str(package / "used.py"), "/os.py"])
     assert used == ["used.py"]
-    save_sources(run.executed, sources.checksums(used), project)
+    save_sources(run.executed, provenance.checksums(used), project)
     assert staleness(record, project) == "current"
     (package / "other.py").write_text("x = 2")
     assert staleness(record, project) == "current"

@@ -8,7 +8,7 @@ import nbformat
 import psutil
 import pytest
 
-from mvlib.records import sources
+from mvlib.records import provenance
 from mvlib.run import client as client_module
 from mvlib.run.client import PrintedText, RunClient, shorten
 from mvlib.run.executed import plain_error
@@ -50,7 +50,7 @@ def test_a_kernel_says_which_modules_it_has_loaded(tmp_path):
     assert {"files.py", "ops/contingency.py"} <= set(client.sources)
     assert "ops/sinkhorn.py" not in client.sources
     name = "ops/contingency.py"
-    assert client.sources[name] == (sources.stamp_of(name), sources.checksum_of(name))
+    assert client.sources[name] == (provenance.stamp_of(name), provenance.checksum_of(name))
 
 
 def test_a_kernel_listens_at_one_port_of_this_machine_and_at_no_other(tmp_path):

@@ -23,7 +23,7 @@ from runner_projects import (
     without_times,
 )
 
-from mvlib.records import load_records, plan_runs, sources
+from mvlib.records import load_records, plan_runs, provenance
 from mvlib.records.provenance import available_cores
 from mvlib.run import RunLostError, run_all
 from mvlib.run.dask import (
@@ -103,7 +103,7 @@ def task_of(root, device="cpu", **changes):
     run = dataclasses.replace(plan_runs(root=root)[0], **changes)
     batch = _Batch(1, device, root, Standing(root, False, False), None)
     batch.known, batch.limit_minutes = {run.notebook: {"device"}}, None
-    return batch._task(run, State(TO_RUN, key=run_key(run, root)), sources.stamps())
+    return batch._task(run, State(TO_RUN, key=run_key(run, root)), provenance.stamps())
 
 
 def submit(engine, function, task):
@@ -163,8 +163,8 @@ def test_other_sources_are_refused_with_the_name_of_the_worker(
     if differing == "notebook":
         notebook.write_text(before.replace("recorder.finish()", "recorder.finish() "))
     else:
-        theirs = sources.checksums(sources.stamps()) | {"ops/kmeans.py": "0" * 64}
-        monkeypatch.setattr(sources, "checksums", lambda _: theirs)
+        theirs = provenance.checksums(provenance.stamps()) | {"ops/kmeans.py": "0" * 64}
+        monkeypatch.setattr(provenance, "checksums", lambda _: theirs)
     try:
         outcome = submit(engine, "look_around", task).result(SECONDS)
     finally:

@@ -171,8 +171,8 @@ def test_of_an_error_other_controls_and_half_characters_are_marked(tmp_path):
     ("size", "limit"), [("", None), ("limit_memory_gb = 1.5", 1.5), ("limit_memory_gb = 2", 2)]
 )
 def test_the_plan_says_how_much_memory_a_run_may_take(tmp_path, size, limit):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
-    (tmp_path / "data" / "plans" / "toy.toml").write_text(f"{PLAN}quick = {{ {size} }}\n")
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "notebooks" / "toy" / "plan.toml").write_text(f"{PLAN}quick = {{ {size} }}\n")
     (run,) = plan_runs("quick", root=tmp_path)
     assert run.limit_memory_gb == limit
 
@@ -180,8 +180,8 @@ def test_the_plan_says_how_much_memory_a_run_may_take(tmp_path, size, limit):
 @pytest.mark.parametrize("entry", ["limit_memory_gb", "limit_minutes"])
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "'much'", "true"])
 def test_a_limit_that_is_no_positive_number_is_refused(tmp_path, entry, value):
-    (tmp_path / "data" / "plans").mkdir(parents=True)
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
     plan = f"{PLAN}quick = {{ {entry} = {value} }}\n"
-    (tmp_path / "data" / "plans" / "toy.toml").write_text(plan)
+    (tmp_path / "notebooks" / "toy" / "plan.toml").write_text(plan)
     with pytest.raises(ValueError, match=entry):
         plan_runs("quick", root=tmp_path)

@@ -3,21 +3,25 @@
 Each takes the card, the split and the first file or the folder on disk, and returns the
 images, uint8 `(n, height, width, 3)` or paths, and the labels. Binary archives are read where
 they are, by the names of their members. Archives with lists of images are unpacked beside
-themselves once, into the folders that torchvision uses, too.
+themselves once, into the folders that torchvision uses, too. Folders are a user's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import gzip
+import lzma
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from mvlib.data.cards import Card
-from mvlib.data.readers.archives import read_members, unpack
-from mvlib.data.readers.folders import lines_of, read_cars, read_imagenet, read_ucf101
+from mvlib.data.readers.apart import read_apart
 from mvlib.data.readers.views import read_mat
-from mvlib.files import reading
+from mvlib.files import read_text, reading, scratch_folder
 
 Images = np.ndarray | list[Path]
 
@@ -148,6 +152,168 @@ _LISTS: dict[str, tuple[str, Callable[[str], tuple[str, str]]]] = {
     "aircraft": ("data", _aircraft),
     "pets": ("", _pet),
 }
+
+
+_IMAGENET_SUFFIXES = (".jpeg", ".jpg")
+_FRAME_SUFFIXES = (".jpg", ".png")
+
+
+def folder_parts(card: Card, split: str) -> list[str]:
+    """Return what a user's folder must hold for a split: lists, then folders of images."""
+    if card.reader == "imagenet":
+        place, synsets = card.layout[split], card.layout["synsets"]
+        # Numbers, not strings: sorted as strings, 10 goes before 2.
+        names = range(len(synsets)) if card.layout.get("numbered") else synsets
+        return [f"{place}/{name}" for name in names]
+    if card.reader == "cars":
+        return list(card.layout[split])
+    lists = [f"{card.layout['lists']}/{name}" for name in card.layout[split]]
+    return lists + [f"{card.layout['frames']}/{name}" for name in card.class_names]
+
+
+def read_imagenet(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndarray]:
+    """Read a folder a class, in the order of the synsets; files in the order of their names.
+
+    ImageNet-V2's folders are numbered by the order of the thousand synsets.
+    """
+    images, y = [], []
+    for label, part in enumerate(folder_parts(card, split)):
+        with os.scandir(path / part) as entries:
+            names = sorted(
+                entry.name
+                for entry in entries
+                if entry.name.lower().endswith(_IMAGENET_SUFFIXES)
+            )
+        images += [path / part / name for name in names]
+        y += [label] * len(names)
+    return images, np.array(y)
+
+
+def read_ucf101(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndarray]:
+    """Read the frames that the authors' lists name, in the order of the lists."""
+    lists = [path / card.layout["lists"] / name for name in card.layout[split]]
+    labels = {name: label for label, name in enumerate(card.class_names)}
+    frames = path / card.layout["frames"]
+    images, y = [], []
+    for line in (line for each in lists for line in lines_of(each)):
+        # A train list has the label after the video.
+        video = Path(line.split()[0])
+        if video.parent.name not in labels:
+            raise ValueError(f"{path}: a list names {line!r}, which is of no known class")
+        candidates = [frames / video.with_suffix(suffix) for suffix in _FRAME_SUFFIXES]
+        found = next((each for each in candidates if each.is_file()), None)
+        images.append(found or candidates[0])
+        y.append(labels[video.parent.name])
+    return _all_there(card, images), np.array(y)
+
+
+def read_cars(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndarray]:
+    """Read the images that the authors' annotations name, with their labels, from 1."""
+    annotations, folder = (path / part for part in card.layout[split])
+    names, labels = read_apart(f"{__name__}:_annotations", annotations)
+    return _all_there(card, [folder / name for name in names.tolist()]), labels - 1
+
+
+def _annotations(path: Path) -> list[np.ndarray]:
+    with reading(path, "list of annotations with classes"):
+        rows = np.atleast_1d(read_mat(path, ["annotations"], squeeze=True)["annotations"])
+        return [np.array(rows["fname"].tolist(), dtype=str), rows["class"].astype(np.int64)]
+
+
+def _all_there(card: Card, images: list[Path]) -> list[Path]:
+    if missing := [image for image in images if not image.is_file()]:
+        raise FileNotFoundError(f"{card.title}: {missing[0]} is missing. {card.how_to_get}")
+    return images
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a list, stripped, without those that are empty."""
+    lines = (line.strip() for line in read_text(path, str(path)).splitlines())
+    return [line for line in lines if line]
+
+
+_DAMAGED = (
+    tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, KeyError,
+)  # fmt: skip
+
+
+def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
+    """Return the contents of members of a tar archive, which is read up to the last of them.
+
+    Raises
+    ------
+    ValueError
+        If it is no tar archive, is cut short or lacks one.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                if member.name in names and member.isfile():
+                    found[member.name] = archive.extractfile(member).read()
+                if len(found) == len(names):
+                    break
+    except _DAMAGED as error:
+        raise ValueError(f"{path} is not a readable tar archive: {error}") from error
+    if missing := [name for name in names if name not in found]:
+        raise ValueError(f"{path} has no member {missing[0]!r}: expected {', '.join(names)}")
+    return [found[name] for name in names]
+
+
+def unpack(archive: Path, name: str) -> Path:
+    """Return the folder `name` of an archive, unpacked beside it, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If the archive is cut short or not readable, or a member or a link leads outside.
+    """
+    folder = archive.parent / name
+    if folder.is_dir():
+        return folder
+    with scratch_folder(archive.parent) as temporary:
+        try:
+            with tarfile.open(archive) as opened:
+                opened.extractall(temporary, _inside(opened), filter="data")
+                _check_end(opened)
+        except _DAMAGED as error:
+            raise ValueError(f"{archive} cannot be unpacked: {error}") from error
+        if not (temporary / name).is_dir():
+            raise ValueError(f"{archive} holds no folder {name!r}: expected one")
+        try:
+            (temporary / name).rename(folder)
+        except OSError:
+            # Another process may have unpacked it in the meantime.
+            if not folder.is_dir():
+                raise
+    return folder
+
+
+def _inside(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Give the members, refusing one that leads out by its name or by what it links to.
+
+    Python's own filter asks the disk where links lead, and could be misled by long ones
+    (CVE-2025-4517). Links that only lead down cannot leave, however they are chained.
+    """
+    for member in archive:
+        for path in (member.name, member.linkname if member.issym() or member.islnk() else ""):
+            parts = PurePosixPath(path)
+            if parts.is_absolute() or ".." in parts.parts or "\\" in path:
+                raise tarfile.TarError(f"{member.name!r} leads outside, to {path!r}")
+        yield member
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Read on to the end, for tarfile takes a cut archive, and a bad header, for its end."""
+    stream = archive.fileobj
+    stream.seek(archive.offset)
+    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.TarError("it is cut short or damaged: it has no end")
+    # Only at its end does a compressed stream compare its checksum.
+    while stream.read(1 << 20):
+        pass
+
+
 _READERS: dict[str, Callable[[Card, str, Path], tuple[Images, np.ndarray]]] = {
     "cifar": read_cifar,
     "stl10": read_stl10,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mvlib.check import check_labels, check_views
 from mvlib.data.cards import Card
-from mvlib.data.readers.folders import lines_of
+from mvlib.data.readers.images import lines_of
 from mvlib.files import NotJSON, check_file, read_json, reading
 
 

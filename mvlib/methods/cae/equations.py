@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,12 +86,7 @@ def optimal_transport_plan(
     column_marginals: np.ndarray | None = None,
     cost: str = "cosine",
     epsilon: float = 0.01,
-    max_iter: int = 1000,
-    tol: float = 1e-6,
-    method: str = "auto",
-    precision: str = "float32",
-    marginal_tol: float | None = 1e-2,
-    device: str = "auto",
+    **solver: Any,
 ) -> TransportResult:
     """Return the entropic optimal transport of images to words: step 2 of CAE.
 
@@ -110,10 +106,9 @@ def optimal_transport_plan(
     epsilon : float, default=0.01
         Weight of the entropy. Under the cosine cost and free column marginals the plan's
         rows would be a softmax of temperature epsilon.
-    max_iter, tol, method, precision, marginal_tol
-        As in `mvlib.ops.transport_plan`.
-    device : str, default="auto"
-        Where to compute.
+    **solver
+        max_iter, tol, method, precision, marginal_tol and device, as in
+        `mvlib.ops.transport_plan`.
 
     Returns
     -------
@@ -142,18 +137,7 @@ def optimal_transport_plan(
         np.subtract(1, unit_rows(X[rows]) @ columns, out=costs[rows])
         if cost == "euclidean":
             costs[rows] = np.sqrt(np.maximum(2 * costs[rows], 0))
-    return transport_plan(
-        costs,
-        row_marginals,
-        column_marginals,
-        epsilon=epsilon,
-        max_iter=max_iter,
-        tol=tol,
-        method=method,
-        precision=precision,
-        marginal_tol=marginal_tol,
-        device=device,
-    )
+    return transport_plan(costs, row_marginals, column_marginals, epsilon=epsilon, **solver)
 
 
 def word_marginals(
@@ -203,10 +187,8 @@ def counterpart(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Image features.
-    words : array-like of shape (n_words, n_features)
-        Text features of one semantic space.
+    X, words
+        As in `optimal_transport_plan`.
     plan : ndarray of shape (n_samples, n_words)
         t, an optimal transport plan. Its rows are divided by their sums.
     similarity : bool, default=True
@@ -233,7 +215,15 @@ def counterpart(
     sum to one and the L2 norm are our choice (under the L2 norm, the former changes nothing).
     """
     X, words = check_pair(X, words)
-    plan = _check_plan(plan, len(X), len(words))
+    plan = np.asarray(plan)
+    if plan.shape != (len(X), len(words)):
+        raise ValueError(f"plan has shape {plan.shape}: expected ({len(X)}, {len(words)})")
+    sums = plan.sum(axis=1)
+    if not np.isfinite(sums).all() or plan.min() < 0 or not (sums > 0).all():
+        raise ValueError(
+            "plan holds NaN, infinity, negative mass or an empty row: expected mass in "
+            "every row"
+        )
     blocks = plan_blocks(X, words, plan, similarity, device)
     return weighted_sums(blocks, words, len(X), normalize)
 
@@ -250,20 +240,6 @@ def plan_blocks(
         block = torch.as_tensor(plan[rows], dtype=torch.float32, device=cosines.device)
         block = block / block.sum(dim=1, keepdim=True).clamp_min(torch.finfo(block.dtype).tiny)
         yield rows, block * cosines if similarity else block
-
-
-def _check_plan(plan: np.ndarray, n_samples: int, n_words: int) -> np.ndarray:
-    """Return a plan if it fits, is finite and has mass in every row."""
-    plan = np.asarray(plan)
-    if plan.shape != (n_samples, n_words):
-        raise ValueError(f"plan has shape {plan.shape}: expected ({n_samples}, {n_words})")
-    sums = plan.sum(axis=1)
-    if not np.isfinite(sums).all() or plan.min() < 0 or not (sums > 0).all():
-        raise ValueError(
-            "plan holds NaN, infinity, negative mass or an empty row: expected mass in "
-            "every row"
-        )
-    return plan
 
 
 def adaptive_fusion(
@@ -385,10 +361,8 @@ def theorem_1_quantities(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Image features.
-    words : array-like of shape (n_words, n_features)
-        Text features of the space.
+    X, words
+        As in `optimal_transport_plan`.
     targets : array-like of shape (n_samples, n_features), optional
         What each counterpart should say, such as the embedding of the image's own caption
         or of its class name. Labels in disguise: for measuring, never for clustering.
@@ -396,10 +370,8 @@ def theorem_1_quantities(
         b, the mass asked for. Uniform, by default.
     temperature : float, default=0.005
         tau of the softmax.
-    epsilon : float, default=0.01
+    epsilon, max_iter
         Of the transport. With epsilon = tau the plan is the softmax, rescaled to fit b.
-    max_iter : int, default=1000
-        Bound on Sinkhorn's iterations.
     similarity : bool, default=True
         Whether the counterparts of the plans are weighed by s_ij (`target_errors` alone
         depend on it).
@@ -438,47 +410,26 @@ def theorem_1_quantities(
         targets = check_features("targets", targets)
         if targets.shape != X.shape:
             raise ValueError(f"targets has shape {targets.shape}: expected {X.shape}, as X")
-    found = optimal_transport_plan(
-        X,
-        words,
-        column_marginals=column_marginals,
-        epsilon=epsilon,
-        max_iter=max_iter,
-        device=device,
-    )
-    if column_marginals is None:
-        asked = np.full(len(words), 1 / len(words))
-    else:
-        asked = np.asarray(column_marginals, dtype=np.float64)
-        asked = asked / asked.sum()
-    plans = {
-        "transport": found.plan,
-        "blind": np.tile(asked.astype(np.float32), (len(X), 1)),
-    }
+    settings = {"epsilon": epsilon, "max_iter": max_iter, "device": device}
+    found = optimal_transport_plan(X, words, column_marginals=column_marginals, **settings)
+    asked = np.ones(len(words)) if column_marginals is None else np.asarray(column_marginals)
+    asked = asked.astype(np.float64) / asked.sum()
+    blind = np.tile(asked.astype(np.float32), (len(X), 1))
     told = {"softmax": softmax_counterpart(X, words, temperature, device=device)}
     marginals = {"softmax": softmax_marginals(X, words, temperature, device)}
-    for kind, plan in plans.items():
+    for kind, plan in (("transport", found.plan), ("blind", blind)):
         told[kind] = counterpart(X, words, plan, similarity=similarity, device=device)
         mass = plan.sum(axis=0, dtype=np.float64)
         marginals[kind] = mass / mass.sum()
-    return {kind: _measure(marginals[kind], asked, words, told[kind], targets) for kind in told}
-
-
-def _measure(
-    marginals: np.ndarray,
-    asked: np.ndarray,
-    words: np.ndarray,
-    told: np.ndarray,
-    targets: np.ndarray | None,
-) -> CounterpartQuantities:
-    shift = (marginals - asked) @ unit_rows(words.astype(np.float64))
-    target_errors = None
-    if targets is not None:
-        cosines = (unit_rows(told) * unit_rows(targets)).sum(axis=1, dtype=np.float64)
-        target_errors = 1 - cosines
-    return CounterpartQuantities(
-        marginals,
-        float(np.abs(marginals - asked).sum()),
-        float(np.linalg.norm(shift)),
-        target_errors,
-    )
+    unit, measured = unit_rows(words.astype(np.float64)), {}
+    for kind, shares in marginals.items():
+        errors = None
+        if targets is not None:
+            cosines = unit_rows(told[kind]) * unit_rows(targets)
+            errors = 1 - cosines.sum(axis=1, dtype=np.float64)
+        off = shares - asked
+        column_error, semantic_error = np.abs(off).sum(), np.linalg.norm(off @ unit)
+        measured[kind] = CounterpartQuantities(
+            shares, float(column_error), float(semantic_error), errors
+        )
+    return measured

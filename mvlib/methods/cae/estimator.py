@@ -244,7 +244,7 @@ class CAE(ImageClustering):
         self.embedding_, weights = adaptive_fusion(
             X, list(self.counterparts_.values()), gamma=self.gamma, fusion=self.fusion
         )
-        found = self._kmeans(self.embedding_)
+        found = self._kmeans(self.embedding_, self.random_state)
         self.labels_ = found.labels
         self.cluster_names_ = self._names(X, spaces)
         self.history_ = {

@@ -1,4 +1,4 @@
-"""The equations of NTK spectral clustering: affinity, objective, diffusion, weights.
+"""The equations of NTK spectral clustering: affinity, graph, objective, diffusion, weights.
 
 Source: Peng et al., "Delving into Spectral Clustering with Vision-Language
 Representations", arXiv 2602.09586 (ICLR 2026). The paper's full text was not at hand; the
@@ -7,8 +7,9 @@ equations are those of its co-author's benchmark code (arXiv 2609.36648, "as cod
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from mvlib.ops import resolve_device
 
 AFFINITIES = ("ntk", "visual", "semantic", "rbf")
 SEMANTIC = ("ntk", "semantic")
+GRAPHS = ("mutual", "union")
+NORMALIZATIONS = ("symmetric", "row")
 RULES = ("exact", "coordinate")
 PASSES = 4
 COLUMNS = 128
@@ -59,11 +62,8 @@ def noun_assignments(
     -----
     Rows of `Z` and `W` are L2-normalised first, as in the authors' code.
     """
-    Z, W = check_features("Z", Z), check_features("W", W)
-    check_same_space(images=Z, nouns=W)
-    check_number("temperature", temperature, low=0, open_low=True)
-    on = resolve_device(device)
-    return assignments(torch.as_tensor(Z, device=on), [W], temperature).cpu().numpy()
+    kernel = Kernel({"W": W}, temperature, "semantic", device)
+    return kernel.side("Z", Z).shares.cpu().numpy()
 
 
 def ntk_affinity(
@@ -117,111 +117,223 @@ def ntk_affinity(
     `nearest_neighbors` is for what does not fit. The factor tau^-2 of the halves changes no
     neighbour; it keeps their degrees comparable with those of the kernel.
     """
-    check_choice("affinity", affinity, AFFINITIES)
-    check_number("temperature", temperature, low=0, open_low=True)
-    Z = check_features("Z", Z)
-    others = Z if others is None else check_features("others", others)
-    check_same_space(Z=Z, others=others)
-    on = resolve_device(device)
-    sides = []
-    for X in (Z, others):
-        points = F.normalize(torch.as_tensor(X, device=on), dim=1)
-        shares = None
-        if affinity in SEMANTIC:
+    kernel = Kernel({"W": W}, temperature, affinity, device)
+    rows = kernel.side("Z", Z)
+    columns = rows if others is None else kernel.side("others", others)
+    check_same_space(Z=rows.points, others=columns.points)
+    return kernel(rows, columns).cpu().numpy()
+
+
+class Side(NamedTuple):
+    """Images of unit length, and what they spread over the nouns, if that is read."""
+
+    points: torch.Tensor
+    shares: torch.Tensor | None
+
+    def take(self, rows: torch.Tensor | slice) -> Side:
+        """Return some of the images."""
+        return Side(self.points[rows], None if self.shares is None else self.shares[rows])
+
+
+class Kernel:
+    """An affinity of `ntk_affinity`, its mean over the nouns of several prompts.
+
+    `nouns` maps the caller's name of each prompt's features to them.
+    """
+
+    def __init__(
+        self, nouns: Mapping[str, Any], temperature: float, affinity: str, device: str
+    ):
+        check_choice("affinity", affinity, AFFINITIES)
+        check_number("temperature", temperature, low=0, open_low=True)
+        self.temperature, self.affinity = temperature, affinity
+        self.device = resolve_device(device)
+        self.nouns: dict[str, torch.Tensor] = {}
+        for name, W in nouns.items() if affinity in SEMANTIC else ():
             if W is None:
-                raise ValueError(f"affinity={affinity!r} needs W, the nouns' text features")
-            nouns = check_features("W", W)
-            check_same_space(images=X, nouns=nouns)
-            shares = assignments(points, [nouns], temperature)
-        sides.append((points, shares))
-    return kernel_block(*sides[0], *sides[1], affinity, temperature).cpu().numpy()
+                raise ValueError(f"affinity={affinity!r} needs {name}, the nouns' features")
+            unit = torch.as_tensor(check_features(name, W), device=self.device)
+            self.nouns[name] = F.normalize(unit, dim=1)
+
+    def side(self, argument: str, Z: Any) -> Side:
+        """Return images as the kernel reads them."""
+        Z = check_features(argument, Z)
+        check_same_space(**{argument: Z}, **self.nouns)
+        points = F.normalize(torch.as_tensor(Z, device=self.device), dim=1)
+        if not self.nouns:
+            return Side(points, None)
+        parts = [
+            torch.softmax(points @ W.T / self.temperature, dim=1) for W in self.nouns.values()
+        ]
+        # Of such rows an inner product is the mean over the prompts of sum_k s_i[k] s_j[k].
+        shares = torch.cat(parts, dim=1) / len(parts) ** 0.5 if len(parts) > 1 else parts[0]
+        return Side(points, shares)
+
+    def __call__(self, rows: Side, columns: Side) -> torch.Tensor:
+        """Return the affinity of some images with some images."""
+        if self.affinity == "semantic":
+            return (rows.shares @ columns.shares.T).div_(self.temperature**2)
+        block = rows.points @ columns.points.T
+        if self.affinity == "rbf":
+            return block.mul_(2).sub_(2).clamp_max_(0).div_(self.temperature).exp_()
+        if self.affinity == "ntk":
+            block.mul_(rows.shares @ columns.shares.T)
+        return block.div_(self.temperature**2)
 
 
-def assignments(
-    points: torch.Tensor, banks: list[np.ndarray], temperature: float
-) -> torch.Tensor:
-    """Return the assignments to the nouns of several prompts side by side.
+@dataclass(frozen=True)
+class Neighbors:
+    """The nearest others of each image.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples, n_neighbors), float32
+        Affinities, from the largest.
+    indices : ndarray of shape (n_samples, n_neighbors), int64
+        Whose they are. An image is not its own neighbour.
+    """
+
+    values: np.ndarray
+    indices: np.ndarray
+
+
+def sparsify(
+    affinity: np.ndarray | Neighbors,
+    n_neighbors: int = 30,
+    graph: str = "mutual",
+    *,
+    clip_negatives: bool = False,
+) -> sparse.csr_array:
+    """Keep the edges of nearest neighbours.
+
+        A_ij = K_ij where i is among the q nearest of j and j of i, else 0  (NTK, paper)
 
     Parameters
     ----------
-    points : Tensor of shape (n_samples, n_features), float32
-        Images.
-    banks : list of ndarray, each (n_nouns, n_features)
-        Nouns, one array a prompt.
-    temperature : float
-        tau.
+    affinity : ndarray of shape (n_samples, n_samples), or Neighbors
+        All affinities, symmetric, the diagonal not read; or what `nearest_neighbors` gives.
+    n_neighbors : int, default=30
+        q. Of `Neighbors`, so many of each list.
+    graph : {"mutual", "union"}, default="mutual"
+        "mutual" keeps an edge if each end is among the q nearest of the other (the paper);
+        "union" if one is (the authors' later code, which takes the larger of both entries and
+        therefore has no negative edge that one end alone lists; nor has this with
+        `clip_negatives`).
+    clip_negatives : bool, default=False
+        Whether to drop edges of negative affinity (as in the code).
 
     Returns
     -------
-    Tensor of shape (n_samples, len(banks) * n_nouns), float32
-        Divided by the root of the number of prompts, so that an inner product of two rows
-        is the mean over the prompts of sum_k s_i[k] s_j[k].
+    csr_array of shape (n_samples, n_samples), float32
+        Symmetric, with an empty diagonal.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square and finite, q is out of range, or the rule is unknown.
     """
-    points = F.normalize(points, dim=1)
-    parts = []
-    for W in banks:
-        nouns = F.normalize(torch.as_tensor(W, device=points.device), dim=1)
-        parts.append(torch.softmax(points @ nouns.T / temperature, dim=1))
-    return torch.cat(parts, dim=1) / len(banks) ** 0.5 if len(parts) > 1 else parts[0]
+    check_choice("graph", graph, GRAPHS)
+    check_number("n_neighbors", n_neighbors, low=1, integer=True)
+    if isinstance(affinity, Neighbors):
+        if n_neighbors > affinity.values.shape[1]:
+            raise ValueError(
+                f"n_neighbors={n_neighbors} is more than the {affinity.values.shape[1]} of "
+                "each list: expected at most as many"
+            )
+        values = affinity.values[:, :n_neighbors]
+        indices = affinity.indices[:, :n_neighbors]
+    else:
+        values, indices = _largest(affinity, n_neighbors)
+    n, q = values.shape
+    # Indices of 32 bits, the only ones that scikit-learn and multigrid take.
+    pattern = indices.ravel().astype(np.int32), np.arange(0, n * q + 1, q, dtype=np.int32)
+    kept = sparse.csr_array((np.ones(n * q, np.float32), *pattern), shape=(n, n))
+    weights = sparse.csr_array((values.ravel().astype(np.float32), *pattern), shape=(n, n))
+    both = kept.multiply(kept.T)
+    if graph == "mutual":
+        # The two ends differ by rounding alone.
+        result = (weights + weights.T).multiply(both) / 2
+    else:
+        result = weights + weights.T - (weights + weights.T).multiply(both) / 2
+    result = sparse.csr_array(result, dtype=np.float32)
+    if clip_negatives:
+        result.data[result.data < 0] = 0
+    result.eliminate_zeros()
+    result.sort_indices()
+    return result
 
 
-def kernel_block(
-    rows: torch.Tensor,
-    row_shares: torch.Tensor | None,
-    columns: torch.Tensor,
-    column_shares: torch.Tensor | None,
-    affinity: str,
-    temperature: float,
-) -> torch.Tensor:
-    """Return the affinity of some images with some images.
+def _largest(affinity: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    affinity = np.array(affinity, dtype=np.float32)
+    n = len(affinity)
+    if affinity.shape != (n, n) or not np.isfinite(affinity).all():
+        raise ValueError(
+            f"affinity of shape {affinity.shape} is not usable: expected a square matrix of "
+            "finite numbers"
+        )
+    if n_neighbors >= n:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} is too many for {n} images: expected at most {n - 1}"
+        )
+    np.fill_diagonal(affinity, -np.inf)
+    indices = np.argsort(-affinity, axis=1, kind="stable")[:, :n_neighbors]
+    return np.take_along_axis(affinity, indices, axis=1), indices
+
+
+def normalize_graph(
+    graph: sparse.csr_array,
+    normalization: str = "symmetric",
+    *,
+    degree_floor: float = 0.0,
+) -> sparse.csr_array:
+    """Return the transitions S of a graph A with degrees D.
+
+        S = D^-1/2 A D^-1/2  (NTK, as coded)
 
     Parameters
     ----------
-    rows, columns : Tensor of shape (n_rows, n_features), (n_columns, n_features)
-        Images, of unit length.
-    row_shares, column_shares : Tensor of shape (n_rows, n_nouns), (n_columns, n_nouns)
-        Their assignments; None where the affinity reads none.
-    affinity : {"ntk", "visual", "semantic", "rbf"}
-        Which.
-    temperature : float
-        tau.
+    graph : csr_array of shape (n_samples, n_samples)
+        A.
+    normalization : {"symmetric", "row"}, default="symmetric"
+        S = D^-1/2 A D^-1/2, or S = D^-1 A.
+    degree_floor : float, default=0.0
+        Degrees below count as this. The authors' later code has 1.
 
     Returns
     -------
-    Tensor of shape (n_rows, n_columns)
+    csr_array of shape (n_samples, n_samples), of the dtype of `graph`
+        A row whose degree is not positive stays empty.
+
+    Raises
+    ------
+    ValueError
+        If the normalisation is unknown or the floor negative.
+
+    Notes
+    -----
+    The code is symmetric. Of the paper, the update A <- sum_b beta_b S_b A S_b^T / (1 + mu) +
+    ... and H_b = |A|^2 - <A, S_b A S_b^T> are known: they belong to one objective only if S_b
+    is symmetric, hence the default. Under "row" the update is no step of descent.
     """
-    if affinity == "semantic":
-        return (row_shares @ column_shares.T).div_(temperature**2)
-    block = rows @ columns.T
-    if affinity == "rbf":
-        return block.mul_(2).sub_(2).clamp_max_(0).div_(temperature).exp_()
-    if affinity == "ntk":
-        block.mul_(row_shares @ column_shares.T)
-    return block.div_(temperature**2)
+    check_choice("normalization", normalization, NORMALIZATIONS)
+    check_number("degree_floor", degree_floor, low=0)
+    degrees = np.maximum(graph.sum(axis=1, dtype=np.float64), degree_floor)
+    scale = np.divide(1, degrees, out=np.zeros_like(degrees), where=degrees > 0)
+    if normalization == "symmetric":
+        root = sparse.diags_array(np.sqrt(scale))
+        result = root @ graph @ root
+    else:
+        result = sparse.diags_array(scale) @ graph
+    return sparse.csr_array(result, dtype=graph.dtype)
 
 
 def objective(
     smoothness: np.ndarray, distance: float, beta: np.ndarray, mu: float, regularization: float
 ) -> float:
-    """Return what diffusion and weights minimise.
+    """Return what diffusion and weights minimise, `distance` being |A - I|_F^2.
 
-        J(A, beta) = sum_b beta_b H_b(A) + mu |A - I|_F^2 + (lambda/2) |beta|^2  (NTK, as coded)
-        H_b(A) = |A|_F^2 - <A, S_b A S_b^T>
-
-    Parameters
-    ----------
-    smoothness : ndarray of shape (n_prompts,)
-        H_b.
-    distance : float
-        |A - I|_F^2.
-    beta : ndarray of shape (n_prompts,)
-        Weights of the prompts.
-    mu, regularization : float
-        mu and lambda.
-
-    Returns
-    -------
-    float
+    J(A, beta) = sum_b beta_b H_b(A) + mu |A - I|_F^2 + (lambda/2) |beta|^2  (NTK, as coded)
+    H_b(A) = |A|_F^2 - <A, S_b A S_b^T>
     """
     return beta @ smoothness + mu * distance + regularization / 2 * beta @ beta
 
@@ -249,7 +361,9 @@ class Diffusion:
 
 
 class State(Protocol):
-    """An affinity A that a diffusion can move, however it is held."""
+    """An affinity A that a diffusion can move, from the identity, however it is held."""
+
+    affinity: Any
 
     def smoothness(self) -> np.ndarray:
         """Return H_b = |A|^2 - <A, S_b A S_b^T> of each graph."""
@@ -270,8 +384,9 @@ def diffuse_affinities(
     n_steps: int = 8,
     tol: float = 1e-4,
     weights: str = "exact",
+    state: State | None = None,
 ) -> Diffusion:
-    """Diffuse and weigh the graphs of several prompts, with A in full.
+    """Diffuse and weigh the graphs of several prompts.
 
     Lowers J of `objective` in turn over A, by the diffusion steps
 
@@ -295,6 +410,8 @@ def diffuse_affinities(
         A round's steps end once A changes by less than this share of its norm.
     weights : {"exact", "coordinate"}, default="exact"
         The minimiser, or the code's rule, with which J can rise: `coordinate_weights`.
+    state : State, optional
+        How A is held; by default in full.
 
     Returns
     -------
@@ -318,56 +435,14 @@ def diffuse_affinities(
     of n x n numbers; in float64 if the transitions are.
     """
     check_transitions(transitions)
-    return alternate(
-        _FullState(transitions),
-        len(transitions),
-        mu=mu,
-        regularization=regularization,
-        n_rounds=n_rounds,
-        n_steps=n_steps,
-        tol=tol,
-        weights=weights,
-    )
-
-
-def alternate(
-    state: State,
-    n_prompts: int,
-    *,
-    mu: float,
-    regularization: float,
-    n_rounds: int,
-    n_steps: int,
-    tol: float,
-    weights: str,
-) -> Diffusion:
-    """Run the rounds of `diffuse_affinities` on an affinity, however it is held.
-
-    Parameters
-    ----------
-    state : State
-        The identity, to be moved in place. Its `affinity` is returned.
-    n_prompts : int
-        Number of graphs.
-    mu, regularization, n_rounds, n_steps, tol, weights
-        As in `diffuse_affinities`.
-
-    Returns
-    -------
-    Diffusion
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of range.
-    """
     check_number("mu", mu, low=0, open_low=True)
     check_number("regularization", regularization, low=0, open_low=True)
     check_number("n_rounds", n_rounds, low=1, integer=True)
     check_number("n_steps", n_steps, low=1, integer=True)
     check_number("tol", tol, low=0)
     check_choice("weights", weights, RULES)
-    beta = np.full(n_prompts, 1 / n_prompts)
+    state = _FullState(transitions) if state is None else state
+    beta = np.full(len(transitions), 1 / len(transitions))
     values: list[float] = []
     steps: list[str] = []
 
@@ -395,13 +470,7 @@ def alternate(
 
 
 def check_transitions(transitions: list[sparse.csr_array]) -> None:
-    """Raise unless these are square sparse arrays of one shape with finite entries.
-
-    Raises
-    ------
-    ValueError
-        Otherwise.
-    """
+    """Raise unless these are square sparse arrays of one shape with finite entries."""
     if not len(transitions):
         raise ValueError("transitions is empty: expected one graph a prompt")
     shapes = [S.shape for S in transitions]
@@ -420,30 +489,30 @@ class _FullState:
         self.affinity = np.eye(transitions[0].shape[0], dtype=transitions[0].dtype)
 
     def smoothness(self) -> np.ndarray:
-        norm = float(np.vdot(self.affinity, self.affinity))
-        return np.array(
-            [norm - np.vdot(self.affinity, self._moved(S)) for S in self.transitions]
-        )
+        return np.array([self._smooth(self._moved(S)) for S in self.transitions])
 
     def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
         old = self.affinity
-        norm = float(np.vdot(old, old))
         new = np.zeros_like(old)
         smoothness = np.empty(len(weights))
         for b, (S, weight) in enumerate(zip(self.transitions, weights, strict=True)):
             moved = self._moved(S)
-            smoothness[b] = norm - np.vdot(old, moved)
+            smoothness[b] = self._smooth(moved)
             moved *= weight / (1 + mu)
             new += moved
         new[np.diag_indices_from(new)] += mu / (1 + mu)
         # The two triangles differ by rounding alone.
-        new = (new + new.T) / 2
-        self.affinity = new
-        return smoothness, float(np.linalg.norm(new - old) / norm**0.5)
+        self.affinity = (new + new.T) / 2
+        change = np.linalg.norm(self.affinity - old) / np.linalg.norm(old)
+        return smoothness, float(change)
 
     def distance_to_identity(self) -> float:
         A = self.affinity
         return float(np.vdot(A, A) - 2 * np.trace(A) + len(A))
+
+    def _smooth(self, moved: np.ndarray) -> float:
+        """Return |A|^2 - <A, S A S^T>."""
+        return np.vdot(self.affinity, self.affinity) - np.vdot(self.affinity, moved)
 
     def _moved(self, S: sparse.csr_array) -> np.ndarray:
         """Return S A S^T, as S (S A)^T, for A is symmetric."""
@@ -534,17 +603,7 @@ def coordinate_weights(
 
 
 def project_to_simplex(point: np.ndarray) -> np.ndarray:
-    """Return the nearest point with no negative entry and sum one.
-
-    Parameters
-    ----------
-    point : ndarray of shape (n,)
-        Any vector.
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-    """
+    """Return the nearest point with no negative entry and sum one."""
     ordered = np.sort(point)[::-1]
     excess = (np.cumsum(ordered) - 1) / np.arange(1, len(point) + 1)
     shift = excess[np.flatnonzero(ordered > excess)[-1]]

@@ -17,26 +17,24 @@ from mvlib.encoders import Encoder, TextBank
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
+    GRAPHS,
+    NORMALIZATIONS,
     RULES,
     SEMANTIC,
     Diffusion,
     diffuse_affinities,
-)
-from mvlib.methods.ntk_spectral.graph import (
-    EXACT_ROWS,
-    GRAPHS,
-    NORMALIZATIONS,
-    SEARCHES,
-    connect_fragments,
-    nearest_neighbors,
     normalize_graph,
     sparsify,
 )
 from mvlib.methods.ntk_spectral.scale import (
+    SEARCHES,
+    connect_fragments,
     diffuse_in_subspace,
     explicit_features,
     feature_embedding,
+    nearest_neighbors,
     partition,
+    search_in_cells,
 )
 from mvlib.methods.tac.equations import filter_nouns
 from mvlib.methods.words import (
@@ -339,7 +337,7 @@ class NTKSpectralClustering(ImageClustering):
             "random_state": self.random_state,
         }
         cells = None
-        if self.search == "cells" or (self.search == "auto" and len(X) > EXACT_ROWS):
+        if search_in_cells(self.search, len(X)):
             cells = partition(X, nouns, **shared)
         graphs, tied = [], np.zeros(len(X), dtype=bool)
         for W in [None] if nouns is None else nouns:

@@ -1,28 +1,35 @@
-"""Ours, for many images: explicit features, a diffusion in a subspace, a search in cells."""
+"""Ours, for many images: search in cells, explicit features, diffusion in a subspace."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import linalg, sparse
+from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.methods.ntk_spectral.equations import (
-    AFFINITIES,
-    SEMANTIC,
     Diffusion,
-    alternate,
-    assignments,
+    Kernel,
+    Neighbors,
+    Side,
     check_transitions,
-    kernel_block,
+    diffuse_affinities,
 )
-from mvlib.methods.words import check_features, check_same_space
-from mvlib.ops import blocked_kmeans, resolve_device
+from mvlib.methods.words import check_features
+from mvlib.ops import blocked_kmeans, nearest_others
 
+SEARCHES = ("auto", "exact", "cells")
 SKETCHES = ("nystrom", "tensorsketch")
+# Up to so many images, all pairs are compared; the cells cost more than they save.
+EXACT_ROWS = 15_000
 BLOCK_BYTES = 1 << 26
+SEARCH_BYTES = 1 << 23
 # Directions of the landmarks' kernel below this share of its largest are noise.
 RANK_TOLERANCE = 1e-6
 # Cells of the search: images of one, those compared with one, and landmarks to make them by.
@@ -31,6 +38,192 @@ CANDIDATES = 4096
 LANDMARKS = 256
 # Sparse products of the search for the basis, so many between two orthogonalisations.
 SWEEPS, PRODUCTS = 8, 4
+
+
+def nearest_neighbors(
+    Z: np.ndarray,
+    W: np.ndarray | None = None,
+    n_neighbors: int = 30,
+    *,
+    temperature: float = 0.04,
+    affinity: str = "ntk",
+    search: str = "auto",
+    cells: np.ndarray | None = None,
+    device: str = "auto",
+    random_state: int | None = None,
+) -> Neighbors:
+    """Return the images of largest affinity with each image.
+
+    Parameters
+    ----------
+    Z, W, temperature, affinity, device
+        As in `ntk_affinity`.
+    n_neighbors : int, default=30
+        q.
+    search : {"auto", "exact", "cells"}, default="auto"
+        "exact" compares all pairs, at a cost of n^2. "cells" compares an image with the
+        some 4,096 of the cells that its own cell has the largest affinity with, at a cost
+        linear in n; it misses neighbours in cells farther off. "auto" is exact up to 15,000
+        images.
+    cells : ndarray of shape (n_samples,), int64, optional
+        A partition for "cells", as `partition` makes it, to be used for several prompts.
+    random_state : int, optional
+        Seed of the cells.
+
+    Returns
+    -------
+    Neighbors
+
+    Raises
+    ------
+    ValueError
+        If there are not more images than `n_neighbors`, nouns are missing, widths differ,
+        values are not finite, or a parameter is out of range.
+
+    Notes
+    -----
+    Memory beyond the features: the assignments, (n_samples, n_nouns) in float32, one block
+    of 8 MB, and the lists.
+    """
+    check_choice("search", search, SEARCHES)
+    Z = check_features("Z", Z)
+    n = len(Z)
+    check_number("n_neighbors", n_neighbors, low=1, integer=True)
+    if n_neighbors >= n:
+        raise ValueError(
+            f"n_neighbors={n_neighbors} is too many for {n} images: expected at most {n - 1}"
+        )
+    kernel = Kernel({"W": W}, temperature, affinity, device)
+    side = kernel.side("Z", Z)
+    if search_in_cells(search, n):
+        if cells is None:
+            banks = None if W is None else [W]
+            cells = partition(Z, banks, temperature, affinity, device, random_state)
+        blocks = _blocks_of_cells(side, kernel, cells, n_neighbors)
+    else:
+        step = max(1, SEARCH_BYTES // (4 * n))
+        blocks = [(rows, slice(None)) for rows in torch.arange(n).split(step)]
+
+    def score(rows: torch.Tensor, columns: torch.Tensor | slice) -> torch.Tensor:
+        return kernel(side.take(rows), side.take(columns))
+
+    return Neighbors(*nearest_others(n, n_neighbors, score, blocks, device=kernel.device))
+
+
+def search_in_cells(search: str, n_samples: int) -> bool:
+    """Return whether neighbours are searched in cells."""
+    return search == "cells" or (search == "auto" and n_samples > EXACT_ROWS)
+
+
+def partition(
+    Z: np.ndarray,
+    banks: list[np.ndarray] | None,
+    temperature: float,
+    affinity: str,
+    device: str = "auto",
+    random_state: Any = None,
+) -> np.ndarray:
+    """Return cells of some 256 images each, near to one another by affinity.
+
+    By k-means of Nystrom features on 256 landmarks. Their lengths stay as they are: the kernel
+    is not a cosine, and images of large norm are near to many, so they get cells of their own.
+    """
+    common = {"device": device, "random_state": random_state}
+    settings = {"temperature": temperature, "affinity": affinity}
+    features = explicit_features(Z, banks, min(LANDMARKS, len(Z)), **settings, **common)
+    n_cells = max(1, len(Z) // CELL_ROWS)
+    return blocked_kmeans(features, n_cells, max_iter=10, **common).labels
+
+
+def _blocks_of_cells(
+    side: Side, kernel: Kernel, cells: np.ndarray, n_neighbors: int
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Return rows of each cell, and the rows of the cells nearest to it."""
+    numbers = torch.as_tensor(cells, device=kernel.device)
+    sizes = torch.bincount(numbers)
+    members = torch.argsort(numbers, stable=True).cpu().split(sizes.tolist())
+
+    def mean(X: torch.Tensor) -> torch.Tensor:
+        sums = X.new_zeros(len(sizes), X.shape[1]).index_add_(0, numbers, X)
+        return sums / sizes.clamp_min(1).unsqueeze(1)
+
+    means = Side(*(None if X is None else mean(X) for X in side))
+    between = kernel(means, means)
+    between.fill_diagonal_(torch.inf)
+    order = between.argsort(dim=1, descending=True).cpu()
+    wanted = max(CANDIDATES, 2 * (n_neighbors + 1))
+    reached = sizes.cpu()[order].cumsum(dim=1)
+    blocks = []
+    for cell, rows in enumerate(members):
+        if len(rows):
+            last = int((reached[cell] < wanted).sum()) + 1
+            columns = torch.cat([members[c] for c in order[cell, :last].tolist()])
+            blocks += [(part, columns) for part in rows.split(4 * CELL_ROWS)]
+    return blocks
+
+
+def connect_fragments(
+    graph: sparse.csr_array, neighbors: Neighbors, n_neighbors: int = 30
+) -> tuple[sparse.csr_array, np.ndarray]:
+    """Tie pieces too small to be a cluster to the rest, each by its strongest edge.
+
+    A piece is a connected component. While there is one of at most `n_neighbors` images,
+    each such piece gets the edge of largest affinity that leaves it.
+
+    Parameters
+    ----------
+    graph : csr_array of shape (n_samples, n_samples)
+        Of one prompt.
+    neighbors : Neighbors
+        The lists the graph was made of.
+    n_neighbors : int, default=30
+        q. A piece no larger has, in every list, neighbours outside.
+
+    Returns
+    -------
+    graph : csr_array of shape (n_samples, n_samples)
+        With the edges added.
+    tied : ndarray of shape (n_samples,), bool
+        The images that were in a small piece at first.
+
+    Notes
+    -----
+    Not the paper's: nothing is known of what it does with images without a mutual
+    neighbour. The kernel is no cosine: images with a sharp assignment are near to all of
+    their kind, so others have neighbours that do not have them, and the mutual rule leaves
+    many alone. Every such image would be an eigenvector of its own. Each graph is tied by
+    itself, for the weights of the prompts may come to choose one of them.
+    """
+    tied = np.zeros(graph.shape[0], dtype=bool)
+    while True:
+        count, pieces = connected_components(graph, directed=False)
+        small = np.bincount(pieces)[pieces] <= n_neighbors
+        tied |= small
+        edges = _strongest_edges(neighbors, pieces, small, graph.dtype)
+        if count == 1 or not edges.nnz:
+            return graph, tied
+        # Summed, since none is in the graph.
+        graph = sparse.csr_array(graph + edges)
+
+
+def _strongest_edges(
+    lists: Neighbors, pieces: np.ndarray, small: np.ndarray, dtype: np.dtype
+) -> sparse.csr_array:
+    """Return the strongest edge out of each small piece."""
+    rows = np.flatnonzero(small)
+    outside = pieces[lists.indices[rows]] != pieces[rows, None]
+    weights = np.where(outside, lists.values[rows], -np.inf)
+    best = weights.argmax(axis=1)[:, None]
+    columns = np.take_along_axis(lists.indices[rows], best, axis=1)[:, 0]
+    weights = np.take_along_axis(weights, best, axis=1)[:, 0]
+    order = np.lexsort((-weights, pieces[rows]))
+    first = order[np.unique(pieces[rows][order], return_index=True)[1]]
+    # An affinity that is not positive is no edge.
+    first = first[weights[first] > 0]
+    ends = rows[first].astype(np.int32), columns[first].astype(np.int32)
+    edges = sparse.csr_array((weights[first].astype(dtype), ends), (len(pieces),) * 2)
+    # By maximum, since two pieces may choose one edge.
+    return edges.maximum(edges.T)
 
 
 def explicit_features(
@@ -63,14 +256,10 @@ def explicit_features(
     n_features : int, default=1024
         Width of what is returned; less for "nystrom" where the landmarks' kernel has a
         smaller rank.
-    temperature : float, default=0.04
-        tau.
-    affinity : {"ntk", "visual", "semantic", "rbf"}, default="ntk"
+    temperature, affinity, device
         As in `ntk_affinity`.
     sketch : {"nystrom", "tensorsketch"}, default="nystrom"
         Which.
-    device : str, default="auto"
-        Where to compute.
     random_state : int, optional
         Seed of the landmarks or of the hashes.
 
@@ -90,35 +279,64 @@ def explicit_features(
     kernels via explicit feature maps", KDD 2013; Williams and Seeger, "Using the Nystrom
     method to speed up kernel machines", NIPS 2000. Reads the images once, in blocks of 64 MB.
     """
-    check_choice("affinity", affinity, AFFINITIES)
     check_choice("sketch", sketch, SKETCHES)
-    check_number("temperature", temperature, low=0, open_low=True)
-    Z = check_features("Z", Z)
     check_number("n_features", n_features, low=1, integer=True)
-    if affinity in SEMANTIC:
-        if not banks:
-            raise ValueError(f"affinity={affinity!r} needs banks, the nouns of each prompt")
-        banks = [check_features(f"banks[{b}]", W) for b, W in enumerate(banks)]
-        check_same_space(images=Z, **{f"banks[{b}]": W for b, W in enumerate(banks)})
-    else:
-        banks = None
-    on = resolve_device(device)
+    Z = check_features("Z", Z)
+    named = {f"banks[{b}]": W for b, W in enumerate(banks)} if banks else {"banks": None}
+    kernel = Kernel(named, temperature, affinity, device)
     rng = np.random.default_rng(random_state)
-    if sketch == "tensorsketch":
-        if affinity != "ntk":
-            raise ValueError(f"affinity={affinity!r} is no product: expected 'ntk' to sketch")
-        mapped = _tensor_sketch(Z, banks, n_features, temperature, rng, on)
-        width = n_features
-    else:
-        mapped, width = _nystrom(Z, banks, n_features, temperature, affinity, rng, on)
+    make = _tensor_sketch if sketch == "tensorsketch" else _nystrom
+    mapped, width = make(Z, kernel, n_features, rng)
     result = np.empty((len(Z), width), dtype=np.float32)
-    nouns = sum(len(W) for W in banks) if banks else 0
-    step = max(1, BLOCK_BYTES // (4 * (Z.shape[1] + 2 * nouns + 2 * n_features)))
+    n_nouns = sum(map(len, kernel.nouns.values()))
+    step = max(1, BLOCK_BYTES // (4 * (Z.shape[1] + 2 * n_nouns + 2 * n_features)))
     for start in tqdm(range(0, len(Z), step), desc="features", leave=False, disable=None):
         rows = slice(start, start + step)
-        points = F.normalize(torch.as_tensor(Z[rows], device=on), dim=1)
-        result[rows] = mapped(points).cpu().numpy()
+        result[rows] = mapped(kernel.side("Z", Z[rows])).cpu().numpy()
     return result
+
+
+def _nystrom(
+    Z: np.ndarray, kernel: Kernel, n_features: int, rng: np.random.Generator
+) -> tuple[Callable[[Side], torch.Tensor], int]:
+    """Return the map z -> K(z, L) V l^-1/2, with K(L, L) = V l V^T, and its width."""
+    if n_features > len(Z):
+        raise ValueError(
+            f"n_features={n_features} is more than the {len(Z)} images: expected at most one "
+            "landmark an image"
+        )
+    landmarks = kernel.side("Z", Z[np.sort(rng.choice(len(Z), n_features, replace=False))])
+    values, vectors = torch.linalg.eigh(kernel(landmarks, landmarks).double())
+    kept = values > RANK_TOLERANCE * values[-1]
+    root = (vectors[:, kept] / values[kept].sqrt()).float()
+    return lambda side: kernel(side, landmarks) @ root, root.shape[1]
+
+
+def _tensor_sketch(
+    Z: np.ndarray, kernel: Kernel, n_features: int, rng: np.random.Generator
+) -> tuple[Callable[[Side], torch.Tensor], int]:
+    """Return the map z -> ifft(fft(count sketch of z) fft(count sketch of s)) / tau."""
+    if kernel.affinity != "ntk":
+        raise ValueError(
+            f"affinity={kernel.affinity!r} is no product: expected 'ntk' to sketch"
+        )
+    hashes = []
+    for width in (Z.shape[1], sum(map(len, kernel.nouns.values()))):
+        column = torch.as_tensor(rng.integers(0, n_features, width), device=kernel.device)
+        sign = torch.as_tensor(rng.choice(np.float32([-1, 1]), width), device=kernel.device)
+        hashes.append((column, sign))
+
+    def spectrum(X: torch.Tensor, column: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:
+        counted = X.new_zeros(len(X), n_features).index_add_(1, column, X * sign)
+        return torch.fft.rfft(counted, dim=1)
+
+    def mapped(side: Side) -> torch.Tensor:
+        of_points, of_shares = (
+            spectrum(X, *pair) for X, pair in zip(side, hashes, strict=True)
+        )
+        return torch.fft.irfft(of_points * of_shares, n_features, dim=1) / kernel.temperature
+
+    return mapped, n_features
 
 
 def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray, np.ndarray]:
@@ -156,139 +374,86 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
             f"features of shape {F_.shape} are not usable: expected a finite matrix"
         )
     check_n_clusters(n_clusters, len(F_))
-    if F_.shape[1] < n_clusters:
+    width = F_.shape[1]
+    if width < n_clusters:
         raise ValueError(
-            f"features have width {F_.shape[1]}: expected at least n_clusters={n_clusters}"
+            f"features have width {width}: expected at least n_clusters={n_clusters}"
         )
     total = F_.sum(axis=0, dtype=np.float64)
-    step = max(1, BLOCK_BYTES // (8 * F_.shape[1]))
+    step = max(1, BLOCK_BYTES // (8 * width))
     blocks = [slice(start, start + step) for start in range(0, len(F_), step)]
-    degrees = np.concatenate([F_[rows] @ total for rows in blocks])
+    degrees = np.concatenate([F_[rows] @ total for rows in blocks])[:, None]
     if not (degrees > 0).all():
         row = int(degrees.argmin())
         raise ValueError(
-            f"features give row {row} the degree {degrees[row]:.3g}: expected positive "
+            f"features give row {row} the degree {degrees[row, 0]:.3g}: expected positive "
             "degrees; take more features"
         )
-    scale = 1 / np.sqrt(degrees)
-    gram = np.zeros((F_.shape[1], F_.shape[1]))
+    scale = (1 / np.sqrt(degrees)).astype(np.float32)
+    gram = np.zeros((width, width))
     for rows in blocks:
-        block = torch.from_numpy(F_[rows] * scale[rows, None].astype(np.float32))
+        block = torch.from_numpy(F_[rows] * scale[rows])
         gram += (block.T @ block).numpy()
-    last = [len(gram) - n_clusters, len(gram) - 1]
-    values, vectors = linalg.eigh(gram, subset_by_index=last)
+    values, vectors = linalg.eigh(gram, subset_by_index=[width - n_clusters, width - 1])
     values, vectors = values[::-1], vectors[:, ::-1]
-    embedding = np.empty((len(F_), n_clusters))
     turned = vectors.astype(np.float32) / np.sqrt(np.maximum(values, 1e-30)).astype(np.float32)
-    for rows in blocks:
-        # Once by D^-1/2 for the features, once for the embedding.
-        embedding[rows] = (F_[rows] @ turned) / degrees[rows, None]
+    # Once by D^-1/2 for the features, once for the embedding.
+    embedding = np.concatenate([(F_[rows] @ turned) / degrees[rows] for rows in blocks])
     return embedding, values
 
 
-def _nystrom(Z, banks, n_features, temperature, affinity, rng, on):
-    if n_features > len(Z):
-        raise ValueError(
-            f"n_features={n_features} is more than the {len(Z)} images: expected at most one "
-            "landmark an image"
-        )
-    chosen = np.sort(rng.choice(len(Z), n_features, replace=False))
-    landmarks = F.normalize(torch.as_tensor(Z[chosen], device=on), dim=1)
-    shares = assignments(landmarks, banks, temperature) if banks else None
-    inner = kernel_block(landmarks, shares, landmarks, shares, affinity, temperature)
-    values, vectors = torch.linalg.eigh(inner.double())
-    kept = values > RANK_TOLERANCE * values[-1]
-    root = (vectors[:, kept] / values[kept].sqrt()).float()
-
-    def mapped(points: torch.Tensor) -> torch.Tensor:
-        own = assignments(points, banks, temperature) if banks else None
-        return kernel_block(points, own, landmarks, shares, affinity, temperature) @ root
-
-    return mapped, root.shape[1]
-
-
-def _tensor_sketch(Z, banks, n_features, temperature, rng, on):
-    hashes = []
-    for width in (Z.shape[1], sum(len(W) for W in banks)):
-        column = torch.as_tensor(rng.integers(0, n_features, width), device=on)
-        sign = torch.as_tensor(rng.choice(np.float32([-1, 1]), width), device=on)
-        hashes.append((column, sign))
-
-    def counted(X: torch.Tensor, column: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:
-        return X.new_zeros(len(X), n_features).index_add_(1, column, X * sign)
-
-    def mapped(points: torch.Tensor) -> torch.Tensor:
-        own = assignments(points, banks, temperature)
-        spectra = [
-            torch.fft.rfft(counted(X, *pair), dim=1)
-            for X, pair in zip((points, own), hashes, strict=True)
-        ]
-        return torch.fft.irfft(spectra[0] * spectra[1], n=n_features, dim=1) / temperature
-
-    return mapped
-
-
+@dataclass(frozen=True, eq=False)
 class SubspaceAffinity:
-    """An affinity A that is known through its products.
+    """An affinity A of n x n that is known through its products.
 
     A = sum_b alpha_b S_b (Q M Q^T + gamma I) S_b^T + alpha_0 I: one exact diffusion step from
     a matrix that is full on a subspace and a multiple of the identity off it.
 
-    Parameters
+    Attributes
     ----------
     transitions : list of csr_array, each (n_samples, n_samples)
         S_b.
     weights : ndarray of shape (n_prompts,)
         alpha_b.
-    identity : float
-        alpha_0.
+    identity, level : float
+        alpha_0 and gamma.
     basis : ndarray of shape (n_samples, rank), float32
         Q, of orthonormal columns.
     core : ndarray of shape (rank, rank), float64
         M, symmetric.
-    level : float
-        gamma.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (n_samples, n_samples).
     """
 
-    def __init__(
-        self,
-        transitions: list[sparse.csr_array],
-        weights: np.ndarray,
-        identity: float,
-        basis: np.ndarray,
-        core: np.ndarray,
-        level: float,
-    ):
-        self.transitions, self.weights, self.identity = transitions, weights, identity
-        self.basis, self.core, self.level = basis, core, level
-        self.shape = (len(basis), len(basis))
+    transitions: list[sparse.csr_array]
+    weights: np.ndarray
+    identity: float
+    basis: np.ndarray
+    core: np.ndarray
+    level: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_samples)."""
+        return len(self.basis), len(self.basis)
 
     def __matmul__(self, X: np.ndarray) -> np.ndarray:
         """Return A X, for X of shape (n_samples,) or (n_samples, n_columns)."""
         X = np.asarray(X, dtype=np.float32)
-        result = np.float32(self.identity) * X
         core = self.core.astype(np.float32)
-        for S, weight in zip(self.transitions, self.weights, strict=True):
-            if weight:
-                inner = S.T @ X
-                inner = self.basis @ (core @ (self.basis.T @ inner)) + self.level * inner
-                result += np.float32(weight) * (S @ inner)
+        result = np.float32(self.identity) * X
+        for S, weight in self._weighed():
+            inner = S.T @ X
+            inner = self.basis @ (core @ (self.basis.T @ inner)) + self.level * inner
+            result += np.float32(weight) * (S @ inner)
         return result
 
     def diagonal(self) -> np.ndarray:
         """Return the diagonal of A, of shape (n_samples,), float64."""
-        result = np.full(len(self.basis), self.identity)
         core = self.core.astype(np.float32)
-        for S, weight in zip(self.transitions, self.weights, strict=True):
-            if weight:
-                moved = S @ self.basis
-                result += weight * np.einsum("ij,ij->i", moved @ core, moved)
-                result += weight * self.level * S.power(2).sum(axis=1)
+        result = np.full(len(self.basis), self.identity)
+        for S, weight in self._weighed():
+            moved = S @ self.basis
+            result += weight * np.einsum("ij,ij->i", moved @ core, moved)
+            result += weight * self.level * S.power(2).sum(axis=1)
         return result
 
     def degrees(self) -> np.ndarray:
@@ -301,28 +466,13 @@ class SubspaceAffinity:
         found = np.asarray(self @ ones, dtype=np.float64) - self.diagonal()
         if any(S.data.min(initial=0) < 0 for S in self.transitions):
             return found
-        least = np.zeros_like(found)
-        for S, weight in zip(self.transitions, self.weights, strict=True):
-            if weight:
-                off = S @ (S.T @ ones) - S.power(2).sum(axis=1)
-                least += weight * self.identity * off
-        return np.maximum(found, least)
+        off = [w * (S @ (S.T @ ones) - S.power(2).sum(axis=1)) for S, w in self._weighed()]
+        return np.maximum(found, self.identity * sum(off))
 
     def rows(self, indices: np.ndarray) -> np.ndarray:
-        """Return rows of A.
-
-        Parameters
-        ----------
-        indices : array-like of shape (n_rows,), int
-            Which.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_samples), float32
-        """
-        indices = np.asarray(indices)
+        """Return rows of A by their numbers, of shape (n_rows, n_samples), float32."""
         columns = np.zeros((len(self.basis), len(indices)), dtype=np.float32)
-        columns[indices, np.arange(len(indices))] = 1
+        columns[np.asarray(indices), np.arange(len(indices))] = 1
         return (self @ columns).T
 
     def leading(self, n_vectors: int) -> np.ndarray:
@@ -333,18 +483,17 @@ class SubspaceAffinity:
         """Return A in full, of shape (n_samples, n_samples), float32."""
         return self.rows(np.arange(len(self.basis)))
 
+    def _weighed(self) -> list[tuple[sparse.csr_array, float]]:
+        pairs = zip(self.transitions, self.weights, strict=True)
+        return [(S, weight) for S, weight in pairs if weight]
+
 
 def diffuse_in_subspace(
     transitions: list[sparse.csr_array],
     rank: int,
     *,
-    mu: float = 0.1,
-    regularization: float = 10.0,
-    n_rounds: int = 5,
-    n_steps: int = 8,
-    tol: float = 1e-4,
-    weights: str = "exact",
-    random_state: int | None = None,
+    random_state: Any = None,
+    **schedule: Any,
 ) -> Diffusion:
     """Diffuse and weigh the graphs of several prompts with matrices of rank x rank.
 
@@ -359,10 +508,10 @@ def diffuse_in_subspace(
         S_b, one a prompt.
     rank : int
         Columns of Q; at most n_samples, where nothing is lost.
-    mu, regularization, n_rounds, n_steps, tol, weights
-        As in `diffuse_affinities`.
     random_state : int, optional
         Seed of the first basis.
+    schedule
+        mu, regularization, n_rounds, n_steps, tol, weights: as in `diffuse_affinities`.
 
     Returns
     -------
@@ -382,230 +531,88 @@ def diffuse_in_subspace(
     and 4 n_prompts rank^3 operations a step.
     """
     check_transitions(transitions)
-    n = transitions[0].shape[0]
-    check_number("rank", rank, low=1, high=n, integer=True)
-    basis = slow_basis(transitions, rank, random_state)
-    return alternate(
-        _SubspaceState(transitions, basis),
-        len(transitions),
-        mu=mu,
-        regularization=regularization,
-        n_rounds=n_rounds,
-        n_steps=n_steps,
-        tol=tol,
-        weights=weights,
-    )
+    check_number("rank", rank, low=1, high=transitions[0].shape[0], integer=True)
+    state = _SubspaceState(transitions, _slow_basis(transitions, rank, random_state))
+    return diffuse_affinities(transitions, state=state, **schedule)
 
 
-def slow_basis(
-    transitions: list[sparse.csr_array], rank: int, random_state: int | None = None
+def _slow_basis(
+    transitions: list[sparse.csr_array], rank: int, random_state: Any
 ) -> np.ndarray:
-    """Return a basis of the directions that the mean of the graphs changes least.
+    """Return an orthonormal basis of the directions that the mean graph S changes least.
 
-    Parameters
-    ----------
-    transitions : list of csr_array, each (n_samples, n_samples)
-        S_b.
-    rank : int
-        Number of directions.
-    random_state : int, optional
-        Seed.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, rank), float32
-        Orthonormal columns.
-
-    Notes
-    -----
     Orthogonal iteration with (S + I) / 2, a block method, so that as many components as
     there are come out. It need not converge: what it misses of a slow direction, the exact
     last step of the diffusion returns.
     """
     n = transitions[0].shape[0]
     mean = sparse.csr_array(sum(transitions) / np.float32(len(transitions)), dtype=np.float32)
-    rng = np.random.default_rng(random_state)
-    Q = rng.standard_normal((n, rank), dtype=np.float32)
-    if rank == n:
-        return _orthonormal(Q)
-    for _ in range(SWEEPS):
-        for _ in range(PRODUCTS):
+    Q = np.random.default_rng(random_state).standard_normal((n, rank), dtype=np.float32)
+    # A basis of all directions needs no search.
+    sweeps, products = (SWEEPS, PRODUCTS) if rank < n else (1, 0)
+    for _ in range(sweeps):
+        for _ in range(products):
             Q = (mean @ Q + Q) / 2
-        Q = _orthonormal(Q)
+        Q = torch.linalg.qr(torch.from_numpy(np.ascontiguousarray(Q))).Q.numpy()
     return Q
 
 
-def _orthonormal(Q: np.ndarray) -> np.ndarray:
-    return torch.linalg.qr(torch.from_numpy(np.ascontiguousarray(Q))).Q.numpy()
-
-
 class _SubspaceState:
-    """A = Q M Q^T + gamma (I - Q Q^T), by M and gamma: n x n is never held.
+    """A = Q M Q^T + gamma (I - Q Q^T), held as the vector a = [M, (n - r)^1/2 gamma].
 
-    With G = Q^T S Q and N = M - gamma I, A = Q N Q^T + gamma I and
+    The inner product of two such matrices is that of their vectors. With N = M - gamma I, A is
+    Q N Q^T + gamma I, and the nearest such matrix to S A S^T has
 
-        Q^T S A S^T Q = G N G^T + gamma Q^T S S^T Q,
-        tr(S A S^T) = <N, Q^T S^T S Q> + gamma |S|_F^2,
+        M' = G N G^T + gamma Q^T S S^T Q,  G = Q^T S Q,
+        gamma' = (<N, Q^T S^T S Q> + gamma |S|_F^2 - tr M') / (n - r),
 
-    so the nearest matrix of A's form to S A S^T has the first as its core, and as its level
-    what the trace leaves over, spread over the n - r directions off Q. The inner product of two
-    such matrices is <M, M'> + gamma gamma' (n - r).
+    the latter since tr M' + (n - r) gamma' is the trace of S A S^T.
     """
 
     def __init__(self, transitions: list[sparse.csr_array], basis: np.ndarray):
         self.transitions, self.basis = transitions, basis
-        self.n, self.rank = basis.shape
-        self.rest = max(self.n - self.rank, 1)
-        self.between, self.outer, self.inner, self.norms = [], [], [], []
+        n, rank = basis.shape
+        self.ones = np.eye(rank)
+        self.root = (n - rank) ** 0.5
+        self.products = []
         for S in transitions:
-            moved, back = S @ basis, S.T @ basis
-            self.between.append((basis.T @ moved).astype(np.float64))
-            self.inner.append((moved.T @ moved).astype(np.float64))
-            self.outer.append((back.T @ back).astype(np.float64))
-            self.norms.append(float(S.power(2).sum(dtype=np.float64)))
-        self.core, self.level = np.eye(self.rank), 1.0
-        self._before: tuple | None = None
+            right, left = S @ basis, S.T @ basis
+            products = (basis.T @ right, left.T @ left, right.T @ right)
+            norm = float(S.power(2).sum(dtype=np.float64))
+            self.products.append((*(P.astype(np.float64) for P in products), norm))
+        self.a = self.identity = np.append(self.ones, self.root)
 
     @property
     def affinity(self) -> SubspaceAffinity:
-        core, level, weights, mu = self._before
-        return SubspaceAffinity(
-            self.transitions,
-            weights / (1 + mu),
-            mu / (1 + mu),
-            self.basis,
-            core - level * np.eye(self.rank),
-            level,
-        )
+        a, weights, mu = self.before
+        N, level = self._parts(a)
+        shares = weights / (1 + mu), mu / (1 + mu)
+        return SubspaceAffinity(self.transitions, *shares, self.basis, N, level)
 
     def smoothness(self) -> np.ndarray:
-        return self._smoothness(self._products())
+        return self.a @ self.a - self._moved() @ self.a
 
     def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
-        products = self._products()
-        smoothness = self._smoothness(products)
-        self._before = self.core, self.level, weights, mu
-        old, old_level = self.core, self.level
-        moved = sum(w * core for w, (core, _) in zip(weights, products, strict=True))
-        moved_level = sum(w * level for w, (_, level) in zip(weights, products, strict=True))
-        self.core = (moved + mu * np.eye(self.rank)) / (1 + mu)
-        self.level = (moved_level + mu) / (1 + mu)
-        change = self._norm(self.core - old, self.level - old_level) / self._norm(
-            old, old_level
-        )
-        return smoothness, change**0.5
+        a, moved = self.a, self._moved()
+        self.before = a, weights, mu
+        self.a = (weights @ moved + mu * self.identity) / (1 + mu)
+        change = np.linalg.norm(self.a - a) / np.linalg.norm(a)
+        return a @ a - moved @ a, float(change)
 
     def distance_to_identity(self) -> float:
-        return self._norm(self.core - np.eye(self.rank), self.level - 1)
+        return float(np.sum((self.a - self.identity) ** 2))
 
-    def _norm(self, core: np.ndarray, level: float) -> float:
-        """Return the squared Frobenius norm of Q core Q^T + level (I - Q Q^T)."""
-        return float(np.vdot(core, core) + level**2 * (self.n - self.rank))
+    def _parts(self, a: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return N and gamma, which is 0 where the subspace is the whole space."""
+        level = a[-1] / self.root if self.root else 0.0
+        return a[:-1].reshape(self.ones.shape) - level * self.ones, level
 
-    def _products(self) -> list[tuple[np.ndarray, float]]:
-        """Return each S_b A S_b^T, projected onto matrices of A's form."""
-        above = self.core - self.level * np.eye(self.rank)
+    def _moved(self) -> np.ndarray:
+        """Return the vector of each S_b A S_b^T."""
+        N, level = self._parts(self.a)
         found = []
-        for G, outer, inner, norm in zip(
-            self.between, self.outer, self.inner, self.norms, strict=True
-        ):
-            core = G @ above @ G.T + self.level * outer
-            trace = np.vdot(above, inner) + self.level * norm
-            found.append((core, (trace - np.trace(core)) / self.rest))
-        return found
-
-    def _smoothness(self, products: list[tuple[np.ndarray, float]]) -> np.ndarray:
-        norm = self._norm(self.core, self.level)
-        off = self.level * (self.n - self.rank)
-        return np.array([norm - np.vdot(self.core, C) - off * level for C, level in products])
-
-
-def partition(
-    Z: np.ndarray,
-    banks: list[np.ndarray] | None,
-    temperature: float,
-    affinity: str,
-    device: str = "auto",
-    random_state: int | None = None,
-) -> np.ndarray:
-    """Return cells of some 256 images each, near to one another by affinity.
-
-    Parameters
-    ----------
-    Z : ndarray of shape (n_samples, n_features), float32
-        Image features.
-    banks : list of ndarray, each (n_nouns, n_features), optional
-        Nouns, one array a prompt; the affinity is averaged over them.
-    temperature : float
-        tau.
-    affinity : {"ntk", "visual", "semantic", "rbf"}
-        Which.
-    device : str, default="auto"
-        Where to compute.
-    random_state : int, optional
-        Seed of the landmarks and of k-means.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), int64
-
-    Notes
-    -----
-    k-means of Nystrom features on 256 landmarks. Their lengths stay as they are: the kernel
-    is not a cosine, and images of large norm are near to many, so they get cells of their
-    own.
-    """
-    features = explicit_features(
-        Z,
-        banks,
-        min(LANDMARKS, len(Z)),
-        temperature=temperature,
-        affinity=affinity,
-        device=device,
-        random_state=random_state,
-    )
-    n_cells = max(1, len(Z) // CELL_ROWS)
-    return blocked_kmeans(
-        features, n_cells, max_iter=10, device=device, random_state=random_state
-    ).labels
-
-
-def blocks_of_cells(
-    points: torch.Tensor,
-    shares: torch.Tensor | None,
-    cells: np.ndarray,
-    affinity: str,
-    temperature: float,
-    n_neighbors: int,
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return rows of each cell, and the rows of the cells nearest to it."""
-    on = points.device
-    numbers = torch.as_tensor(cells, device=on)
-    sizes = torch.bincount(numbers)
-    members = torch.argsort(numbers, stable=True).cpu().split(sizes.tolist())
-    inverse = 1 / sizes.clamp_min(1).unsqueeze(1)
-    means = [
-        None
-        if X is None
-        else inverse * X.new_zeros(len(sizes), X.shape[1]).index_add_(0, numbers, X)
-        for X in (points, shares)
-    ]
-    between = kernel_block(*means, *means, affinity, temperature)
-    between.fill_diagonal_(torch.inf)
-    order = between.argsort(dim=1, descending=True).cpu()
-    wanted = max(CANDIDATES, 2 * (n_neighbors + 1))
-    reached = sizes.cpu()[order].cumsum(dim=1)
-    blocks = []
-    for cell, rows in enumerate(members):
-        if len(rows):
-            last = int((reached[cell] < wanted).sum()) + 1
-            columns = torch.cat([members[c] for c in order[cell, :last].tolist()])
-            blocks += [(part, columns) for part in rows.split(4 * CELL_ROWS)]
-    return blocks
-
-
-def taken(
-    points: torch.Tensor, shares: torch.Tensor | None, rows: torch.Tensor | slice
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return images and assignments of some rows."""
-    return points[rows], None if shares is None else shares[rows]
+        for G, outer, inner, norm in self.products:
+            M = G @ N @ G.T + level * outer
+            off = np.vdot(N, inner) + level * norm - np.trace(M)
+            found.append(np.append(M, off / self.root if self.root else 0.0))
+        return np.stack(found)

@@ -14,7 +14,13 @@ from torch import nn
 
 from mvlib.check import check_choice, check_number
 from mvlib.methods import training
-from mvlib.methods.alignment_frame import AlignmentMethod
+from mvlib.methods.base import (
+    ModalityAlignment,
+    choice,
+    optional,
+    real,
+    whole,
+)
 from mvlib.methods.set_clip.equations import (
     BANDWIDTH,
     NINETEEN_BANDWIDTHS,
@@ -27,6 +33,7 @@ from mvlib.methods.set_clip.network import AUGMENTATIONS, HEADS, Augmentation, B
 from mvlib.ops.device import resolve_device
 
 SAMPLINGS = ("independent", "same_instances")
+PLATEAUS = ("epoch", "last_batch")
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -45,7 +52,7 @@ PAPER_SETTINGS = MappingProxyType(
 )
 
 
-class SetCLIP(AlignmentMethod):
+class SetCLIP(ModalityAlignment):
     """Semi-supervised alignment of two modalities by matching their distributions.
 
     A projection head a modality into one space of unit vectors. Known pairs are contrasted
@@ -168,6 +175,22 @@ class SetCLIP(AlignmentMethod):
     >>> rows, cosines = model.retrieve(problem.Xs[0][:5], problem.Xs[1], k=10)
     """
 
+    _bounds = {
+        "batch_size": whole(4),
+        **dict.fromkeys(("n_epochs", "embedding_dim"), whole()),
+        "patience": whole(0),
+        "pairs_per_batch": optional(whole()),
+        **dict.fromkeys(
+            ("temperature", "learning_rate", "encoder_learning_rate", "density_bandwidth"),
+            real(0, open_low=True),
+        ),
+        **dict.fromkeys(("weight_decay", "augmentation_strength"), real(0)),
+        "factor": real(0, 1, open_low=True),
+        "dropout": real(0, 0.99),
+        "sampling": choice(SAMPLINGS),
+        "plateau": choice(PLATEAUS),
+    }
+
     def __init__(
         self,
         n_clusters: int | None = None,
@@ -195,7 +218,7 @@ class SetCLIP(AlignmentMethod):
         factor: float = 0.8,
         plateau: str = "epoch",
         device: str = "auto",
-        random_state: int | None = None,
+        random_state: training.RandomState = None,
     ):
         self.n_clusters = n_clusters
         self.weights = weights
@@ -287,7 +310,7 @@ class SetCLIP(AlignmentMethod):
         """
         return cls(n_clusters, **({"weights": {"clip": 1.0, "pseudo_label": 1.0}} | parameters))
 
-    def _fit(self, views: list[np.ndarray], pairs: np.ndarray) -> None:
+    def _fit(self, views: list[np.ndarray], pairs: np.ndarray, seed: int) -> None:
         device = resolve_device(self.device)
         # Raw input, which may be large, goes to the device a batch at a time.
         tensors = [
@@ -304,7 +327,7 @@ class SetCLIP(AlignmentMethod):
         )
         drawn: list[Batch] = []
         last: dict[str, torch.Tensor] = {}
-        with training.seeded(self.random_state, device) as generator:
+        with training.seeded(seed, device) as generator:
             branches = self._branches(tensors).to(device)
             optimizer = torch.optim.Adam(
                 self._groups(branches),
@@ -404,25 +427,7 @@ class SetCLIP(AlignmentMethod):
         return _raw_rows(X, f"Xs[{v}]")
 
     def _check_parameters(self) -> None:
-        check_number("batch_size", self.batch_size, low=4, integer=True)
-        for name in ("n_epochs", "embedding_dim"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        check_number("patience", self.patience, low=0, integer=True)
-        if self.pairs_per_batch is not None:
-            check_number("pairs_per_batch", self.pairs_per_batch, low=1, integer=True)
-        for name in (
-            "temperature",
-            "learning_rate",
-            "encoder_learning_rate",
-            "density_bandwidth",
-        ):
-            check_number(name, getattr(self, name), low=0, open_low=True)
-        for name in ("weight_decay", "augmentation_strength"):
-            check_number(name, getattr(self, name), low=0)
-        check_number("factor", self.factor, low=0, high=1, open_low=True)
-        check_number("dropout", self.dropout, low=0, high=0.99)
-        check_choice("sampling", self.sampling, SAMPLINGS)
-        check_choice("plateau", self.plateau, ("epoch", "last_batch"))
+        super()._check_parameters()
         for head in by_modality("heads", self.heads):
             if not isinstance(head, nn.Module):
                 check_choice("heads", head, HEADS)

@@ -11,18 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.utils.validation import check_is_fitted
 
-from mvlib.check import (
-    check_choice,
-    check_labels,
-    check_mask,
-    check_n_clusters,
-    check_number,
-    check_views,
-)
+from mvlib.check import check_choice, check_labels, check_number, check_views
+from mvlib.methods.base import ViewClustering, choice, each, optional, real, whole
 from mvlib.methods.smart.equations import (
     FLOOR,
     VDA_TERMS,
@@ -32,8 +25,8 @@ from mvlib.methods.smart.equations import (
     objective_step,
     threshold_rule,
 )
-from mvlib.methods.smart.network import SMARTNetwork, embed_rows
-from mvlib.methods.training import batches, run, seeded
+from mvlib.methods.smart.network import LINEAR, SMARTNetwork, embed_rows
+from mvlib.methods.training import RandomState, batches, run, seeded
 from mvlib.ops.contingency import contingency_table, matched_accuracy
 from mvlib.ops.device import PRECISIONS, resolve_device
 from mvlib.ops.kmeans import INITS, cosine_kmeans
@@ -73,7 +66,17 @@ PAPER_SETTINGS = MappingProxyType(
 )
 
 
-class SMART(ClusterMixin, BaseEstimator):
+def _check_start(name: str, start: Any) -> None:
+    if isinstance(start, str) or len(start) != 2:
+        raise ValueError(
+            f"{name} holds {start!r}: expected pairs of an init and an n_init, such as "
+            "('draws', 20)"
+        )
+    check_choice(f"{name}' init", start[0], INITS)
+    check_number(f"{name}' n_init", start[1], low=1, integer=True)
+
+
+class SMART(ViewClustering):
     """Semantic matching contrastive learning for partially view-aligned clustering.
 
     Two or more views of the same things, of which only some rows are known to be partners.
@@ -129,6 +132,9 @@ class SMART(ClusterMixin, BaseEstimator):
         Among how many rows a row looks for partners when features are made in evaluation
         mode. By default all of them up to 20,000 samples, `batch_size` beyond. The graph is
         made in blocks of at most 64 MB, whatever this is.
+    weight_init : {"torch", "xavier"}, default="torch"
+        First weights of the linear layers: as torch draws them (the authors', too), or
+        Xavier's uniform ones with biases of 0.
     precision : {"float32", "bfloat16"}, default="float32"
         Of the networks' matrix products in training.
     device : str, default="auto"
@@ -182,6 +188,25 @@ class SMART(ClusterMixin, BaseEstimator):
     >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
     """
 
+    _min_views = 2
+    _bounds = {
+        **dict.fromkeys(("epochs", "n_init"), whole()),
+        **dict.fromkeys(("embedding_dim", "batch_size"), whole(2)),
+        "hidden_dims": each(whole()),
+        **dict.fromkeys(("learning_rate", "temperature"), real(0, open_low=True)),
+        **dict.fromkeys(("weight_decay", "lambda1", "lambda2"), real(0)),
+        "threshold": lambda name, value: threshold_rule(value),
+        "vda_terms": each(choice(VDA_TERMS)),
+        "selection": choice(SELECTIONS),
+        "features": choice(MODES),
+        "track": each(choice(MODES)),
+        "track_starts": each(_check_start),
+        "init": choice(INITS),
+        "graph_batch_size": optional(whole()),
+        "weight_init": choice(LINEAR),
+        "precision": choice(PRECISIONS),
+    }
+
     def __init__(
         self,
         n_clusters: int,
@@ -204,9 +229,10 @@ class SMART(ClusterMixin, BaseEstimator):
         init: str = "draws",
         n_init: int = 1,
         graph_batch_size: int | None = None,
+        weight_init: str = "torch",
         precision: str = "float32",
         device: str = "auto",
-        random_state: int | None = None,
+        random_state: RandomState = None,
     ):
         self.n_clusters = n_clusters
         self.embedding_dim = embedding_dim
@@ -227,6 +253,7 @@ class SMART(ClusterMixin, BaseEstimator):
         self.init = init
         self.n_init = n_init
         self.graph_batch_size = graph_batch_size
+        self.weight_init = weight_init
         self.precision = precision
         self.device = device
         self.random_state = random_state
@@ -248,55 +275,37 @@ class SMART(ClusterMixin, BaseEstimator):
         name = str(dataset).lower().replace("_", "-")
         return dict(PAPER_SETTINGS[check_choice("dataset", name, PAPER_SETTINGS)])
 
-    def fit(self, Xs: Sequence[Any], aligned: Any = None, y: Any = None) -> SMART:
-        """Train the networks and cluster the rows.
-
-        Parameters
-        ----------
-        Xs : list of array-like, each (n_samples, n_features_v)
-            Two views or more, of one length. The paper scales each to [0, 1] as one block
-            (`mvlib.data.min_max_scale`).
-        aligned : array-like of shape (n_samples,), bool, optional
-            True where row i of every view shows the same thing. All, by default.
-        y : array-like of shape (n_samples,), optional
-            Labels of view 1, read by `selection="oracle"` alone.
-
-        Returns
-        -------
-        SMART
-            Itself, fitted.
-
-        Raises
-        ------
-        ValueError
-            On fewer than two views, NaN, infinity, unequal lengths, more clusters than
-            rows, no aligned row where the threshold reads them, or a parameter out of range.
-        FloatingPointError
-            If the loss stops being finite.
-        """
-        views = check_views(Xs, minimum=2)
-        _check_parameters(self, views, y)
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         n = len(views[0])
-        flags = np.ones(n, bool) if aligned is None else check_mask(aligned, n)
-        if not flags.any() and threshold_rule(self.threshold).needs_aligned:
+        if n < 2:
+            raise ValueError(f"Xs has {n} row: expected at least 2, for batch normalisation")
+        if not aligned.any() and threshold_rule(self.threshold).needs_aligned:
             raise ValueError(
                 f"aligned has no True: the threshold {self.threshold!r} is read from aligned "
                 "rows; align at least one row, or pass a number or 'nearest-K' as threshold"
             )
-        targets = check_labels(y, n) if self.selection == "oracle" else None
-        self.n_features_in_ = [view.shape[1] for view in views]
+        targets = None
+        if self.selection == "oracle":
+            if y is None:
+                raise ValueError(
+                    "selection='oracle' needs y, the labels of view 1: pass y to fit, or "
+                    "select by 'last' or 'loss'"
+                )
+            targets = check_labels(y, n)
+            warnings.warn(
+                "selection='oracle' reads the labels: its score is an upper bound, not what "
+                "an unlabelled run would get",
+                UserWarning,
+                stacklevel=3,
+            )
         device = resolve_device(self.device)
         tensors = [torch.from_numpy(view).to(device) for view in views]
-        training = _Training(self, tensors, torch.from_numpy(flags).to(device), targets)
+        flags = torch.from_numpy(aligned).to(device)
+        training = _Training(self, tensors, flags, targets, seed)
         self.history_ = training.run()
         self.network_, self.epoch_ = training.network, training.epoch
         self.embedding_, self.labels_ = training.features.cpu().numpy(), training.labels
-        self._fitted_rows = tensors, torch.from_numpy(flags).to(device)
-        return self
-
-    def fit_predict(self, Xs: Sequence[Any], aligned: Any = None, y: Any = None) -> np.ndarray:
-        """Return `labels_` after `fit`, whose parameters these are."""
-        return self.fit(Xs, aligned, y).labels_
+        self._rows_ = tensors, flags
 
     def encode(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         """Return the embeddings Z of any rows, each view by its own encoder.
@@ -322,7 +331,7 @@ class SMART(ClusterMixin, BaseEstimator):
             raise ValueError(
                 f"Xs has widths {widths}: expected {self.n_features_in_}, as fitted"
             )
-        device = self._fitted_rows[1].device
+        device = self._rows_[1].device
         tensors = [torch.from_numpy(view).to(device) for view in views]
         Zs, _ = embed_rows(self.network_, tensors, self.precision)
         return [Z.cpu().numpy() for Z in Zs]
@@ -338,7 +347,7 @@ class SMART(ClusterMixin, BaseEstimator):
         list of csr_array, each (n_samples, n_samples), float32
             One entry a further view.
         """
-        Xs, aligned = self._fitted_rows
+        Xs, aligned = self._rows_
         n = len(aligned)
         Zs, _ = embed_rows(self.network_, Xs, self.precision)
         graphs = []
@@ -354,6 +363,11 @@ class SMART(ClusterMixin, BaseEstimator):
             graphs.append(sparse.csr_array((data, (row, column)), shape=(n, n)))
         return graphs
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not self.vda_terms:
+            raise ValueError("vda_terms is empty: expected a term; lambda1=0 leaves L_vda out")
+
     def _objective(self) -> Objective:
         rule = threshold_rule(self.threshold)
         return Objective(
@@ -364,63 +378,6 @@ class SMART(ClusterMixin, BaseEstimator):
         if self.graph_batch_size is not None:
             return self.graph_batch_size
         return n_samples if n_samples <= FULL_GRAPH_ROWS else self.batch_size
-
-
-def _check_parameters(model: SMART, views: Sequence[np.ndarray], y: Any) -> None:
-    """Refuse what `SMART.__init__` took out of range, before any work is done."""
-    n = len(views[0])
-    if n < 2:
-        raise ValueError(f"Xs has {n} row: expected at least 2, for batch normalisation")
-    check_n_clusters(model.n_clusters, n)
-    check_number("embedding_dim", model.embedding_dim, low=2, integer=True)
-    for width in model.hidden_dims:
-        check_number("hidden_dims", width, low=1, integer=True)
-    check_number("batch_size", model.batch_size, low=2, integer=True)
-    for name in ("epochs", "n_init"):
-        check_number(name, getattr(model, name), low=1, integer=True)
-    check_choice("init", model.init, INITS)
-    for start in model.track_starts:
-        if isinstance(start, str) or len(start) != 2:
-            raise ValueError(
-                f"track_starts holds {start!r}: expected pairs of an init and an n_init, such "
-                "as ('draws', 20)"
-            )
-        check_choice("track_starts' init", start[0], INITS)
-        check_number("track_starts' n_init", start[1], low=1, integer=True)
-    for name in ("learning_rate", "temperature"):
-        check_number(name, getattr(model, name), low=0, open_low=True)
-    for name in ("weight_decay", "lambda1", "lambda2"):
-        check_number(name, getattr(model, name), low=0)
-    threshold_rule(model.threshold)
-    for name, options in (("vda_terms", VDA_TERMS), ("track", MODES)):
-        if isinstance(getattr(model, name), str):
-            raise ValueError(
-                f"{name}={getattr(model, name)!r} is a string: expected a sequence of "
-                f"strings, such as ({getattr(model, name)!r},)"
-            )
-        for value in getattr(model, name):
-            check_choice(name, value, options)
-    if not model.vda_terms:
-        raise ValueError("vda_terms is empty: expected a term; lambda1=0 leaves L_vda out")
-    check_choice("selection", model.selection, SELECTIONS)
-    check_choice("features", model.features, MODES)
-    check_choice("precision", model.precision, PRECISIONS)
-    if model.graph_batch_size is not None:
-        check_number("graph_batch_size", model.graph_batch_size, low=1, integer=True)
-    if model.random_state is not None:
-        check_number("random_state", model.random_state, low=0, high=2**32 - 1, integer=True)
-    if model.selection == "oracle":
-        if y is None:
-            raise ValueError(
-                "selection='oracle' needs y, the labels of view 1: pass y to fit, or "
-                "select by 'last' or 'loss'"
-            )
-        warnings.warn(
-            "selection='oracle' reads the labels: its score is an upper bound, not what "
-            "an unlabelled run would get",
-            UserWarning,
-            stacklevel=4,
-        )
 
 
 PARTS = ("reconstruction", "distribution_alignment", "semantic_matching")
@@ -454,15 +411,17 @@ class _Training:
         Xs: Sequence[torch.Tensor],
         aligned: torch.Tensor,
         targets: np.ndarray | None,
+        seed: int,
     ):
         self.model, self.Xs, self.aligned, self.targets = model, Xs, aligned, targets
+        self.seed = seed
         self.objective = model._objective()
-        self.seed = model.random_state
-        if self.seed is None:
-            self.seed = int(np.random.SeedSequence().generate_state(1)[0])
         with seeded(self.seed, aligned.device) as self.generator:
             network = SMARTNetwork(
-                [X.shape[1] for X in Xs], model.hidden_dims, model.embedding_dim
+                [X.shape[1] for X in Xs],
+                model.hidden_dims,
+                model.embedding_dim,
+                model.weight_init,
             )
         self.network = network.to(aligned.device)
         self.threshold: float = FLOOR

@@ -11,10 +11,22 @@ from torch import nn
 from mvlib.ops.device import autocast
 
 
-def _layers(widths: Sequence[int]) -> nn.Sequential:
+class XavierLinear(nn.Linear):
+    """A linear layer whose first weights are Xavier's (uniform), and whose biases are 0."""
+
+    def reset_parameters(self) -> None:
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+# By the names of SMART's parameter `weight_init`.
+LINEAR = {"torch": nn.Linear, "xavier": XavierLinear}
+
+
+def _layers(widths: Sequence[int], weight_init: str) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i, (width_in, width_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-        layers.append(nn.Linear(width_in, width_out))
+        layers.append(LINEAR[weight_init](width_in, width_out))
         if i < len(widths) - 2:
             layers += [nn.BatchNorm1d(width_out), nn.LeakyReLU(0.2, inplace=True)]
     return nn.Sequential(*layers)
@@ -34,29 +46,24 @@ class AutoEncoder(nn.Module):
         Widths of the encoder's hidden layers; (2000, 2000, 2000) in the paper.
     embedding_dim : int
         Width of the embedding, d.
+    weight_init : {"torch", "xavier"}, default="torch"
+        First weights: as torch draws them, or Xavier's.
     """
 
-    def __init__(self, n_features: int, hidden_dims: Sequence[int], embedding_dim: int):
+    def __init__(
+        self,
+        n_features: int,
+        hidden_dims: Sequence[int],
+        embedding_dim: int,
+        weight_init: str = "torch",
+    ):
         super().__init__()
         widths = [n_features, *hidden_dims, embedding_dim]
-        self.encoder = _layers(widths)
-        self.decoder = _layers(widths[::-1])
+        self.encoder = _layers(widths, weight_init)
+        self.decoder = _layers(widths[::-1], weight_init)
 
     def forward(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return embedding Z and reconstruction X^ of a batch.
-
-        Parameters
-        ----------
-        X : Tensor of shape (n_samples, n_features)
-            A batch of the view.
-
-        Returns
-        -------
-        Z : Tensor of shape (n_samples, embedding_dim)
-            Embedding.
-        X_hat : Tensor of shape (n_samples, n_features)
-            Reconstruction.
-        """
+        """Return embeddings Z (n_samples, embedding_dim) and reconstructions X^ of a batch."""
         Z = self.encoder(X)
         return Z, self.decoder(Z)
 
@@ -68,35 +75,29 @@ class SMARTNetwork(nn.Module):
     ----------
     n_features : sequence of int
         Width of each view.
-    hidden_dims : sequence of int
-        Widths of each encoder's hidden layers.
-    embedding_dim : int
-        Width of the embeddings and of the projections, d.
+    hidden_dims, embedding_dim, weight_init
+        As in `AutoEncoder`; the projections are as wide as the embeddings.
     """
 
     def __init__(
-        self, n_features: Sequence[int], hidden_dims: Sequence[int], embedding_dim: int
+        self,
+        n_features: Sequence[int],
+        hidden_dims: Sequence[int],
+        embedding_dim: int,
+        weight_init: str = "torch",
     ):
         super().__init__()
         self.autoencoders = nn.ModuleList(
-            AutoEncoder(width, hidden_dims, embedding_dim) for width in n_features
+            AutoEncoder(width, hidden_dims, embedding_dim, weight_init) for width in n_features
         )
-        self.projector = nn.Linear(embedding_dim, embedding_dim)
+        self.projector = LINEAR[weight_init](embedding_dim, embedding_dim)
 
     def forward(
         self, Xs: Sequence[torch.Tensor]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
         """Return embeddings Z, reconstructions X^ and projections H of a batch.
 
-        Parameters
-        ----------
-        Xs : sequence of Tensor, each (n_samples, n_features_v)
-            The batch, a tensor a view.
-
-        Returns
-        -------
-        Zs, X_hats, Hs : list of Tensor
-            A tensor a view; rows of H have unit length. All float32.
+        A tensor a view, all float32; rows of H have unit length.
         """
         both = [encoder(X) for encoder, X in zip(self.autoencoders, Xs, strict=True)]
         Zs = [Z for Z, _ in both]
@@ -113,18 +114,7 @@ class SMARTNetwork(nn.Module):
     def embed(
         self, Xs: Sequence[torch.Tensor]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Return embeddings Z and projections H, without the decoders' work.
-
-        Parameters
-        ----------
-        Xs : sequence of Tensor, each (n_samples, n_features_v)
-            The rows, a tensor a view.
-
-        Returns
-        -------
-        Zs, Hs : list of Tensor, each (n_samples, embedding_dim)
-            Float32.
-        """
+        """Return embeddings Z and projections H, without the decoders' work."""
         Zs = [encoder.encoder(X) for encoder, X in zip(self.autoencoders, Xs, strict=True)]
         return [Z.float() for Z in Zs], [self.project(Z) for Z in Zs]
 
@@ -136,24 +126,7 @@ def embed_rows(
     precision: str = "float32",
     block_rows: int = 8192,
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Return embeddings Z and projections H of all rows, in blocks of rows.
-
-    Parameters
-    ----------
-    network : SMARTNetwork
-        In evaluation mode, so that the blocks do not matter.
-    Xs : sequence of Tensor, each (n_samples, n_features_v)
-        The views.
-    precision : {"float32", "bfloat16"}, default="float32"
-        Of the matrix products.
-    block_rows : int, default=8192
-        Rows at a time.
-
-    Returns
-    -------
-    Zs, Hs : list of Tensor, each (n_samples, embedding_dim)
-        Float32, a tensor a view.
-    """
+    """Return Z and H of all rows, in blocks of rows; the network is in evaluation mode."""
     blocks = []
     with autocast(Xs[0].device, precision):
         for start in range(0, len(Xs[0]), block_rows):

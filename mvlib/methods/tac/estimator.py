@@ -190,7 +190,7 @@ class TAC(_WithNouns):
         """
         space = self._noun_space(images, texts, train_images)
         self.embedding_ = np.hstack([unit_rows(space.X), self._told(space.X, space.nouns)])
-        found = self._kmeans(self.embedding_)
+        found = self._kmeans(self.embedding_, self.random_state)
         self.labels_ = found.labels
         self.cluster_names_ = self._named(space)
         self.history_ = {

@@ -1,0 +1,375 @@
+"""What estimators share: bounds of parameters, seeds, checks of input, a fit whole or none.
+
+A base for each task: `ViewClustering` and `ModalityAlignment` here, and `ImageClustering` in
+`words.py`, beside what reads images and words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.cluster import KMeans
+from sklearn.utils.validation import check_is_fitted
+
+from mvlib.check import (
+    check_choice,
+    check_mask,
+    check_n_clusters,
+    check_number,
+    check_pairs,
+    check_view,
+    check_views,
+)
+from mvlib.methods.training import resolve_seed
+from mvlib.ops.device import resolve_device
+from mvlib.ops.kmeans import cosine_kmeans
+from mvlib.ops.nearest import top_k
+from mvlib.ops.rows import unit_rows
+
+KMEANS_STARTS = 10
+
+# Takes a parameter's name and its value, and raises a ValueError where it is out of bounds.
+Bound = Callable[[str, Any], Any]
+
+
+def real(
+    low: float | None = None, high: float | None = None, *, open_low: bool = False
+) -> Bound:
+    """Bound a number; `open_low` leaves `low` itself out."""
+    return partial(check_number, low=low, high=high, open_low=open_low)
+
+
+def whole(low: int = 1, high: int | None = None) -> Bound:
+    """Bound a whole number."""
+    return partial(check_number, low=low, high=high, integer=True)
+
+
+def choice(options: Iterable[str]) -> Bound:
+    """Allow these words."""
+    return partial(check_choice, options=tuple(options))
+
+
+def optional(bound: Bound) -> Bound:
+    """Allow None as well."""
+    return lambda name, value: None if value is None else bound(name, value)
+
+
+def flag(name: str, value: Any) -> None:
+    """Allow True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}={value!r} is unknown: expected True or False")
+
+
+def each(bound: Bound) -> Bound:
+    """Allow a sequence of what `bound` allows."""
+
+    def check(name: str, values: Any) -> None:
+        if isinstance(values, str):
+            raise ValueError(
+                f"{name}={values!r} is a string: expected a sequence of strings, such as "
+                f"({values!r},)"
+            )
+        if not isinstance(values, Iterable):
+            raise ValueError(f"{name}={values!r}: expected a sequence")
+        for value in values:
+            bound(name, value)
+
+    return check
+
+
+def _device(name: str, value: Any) -> None:
+    resolve_device(value)
+
+
+def _random_state(name: str, value: Any) -> None:
+    if not isinstance(value, np.random.Generator | np.random.RandomState):
+        resolve_seed(value)
+
+
+class Clustering(ClusterMixin, BaseEstimator):
+    """An estimator whose parameters are checked, and whose fit is whole or none.
+
+    A class declares in `_bounds` what its parameters may be; what its parents declare holds
+    too. What takes more than one parameter to check goes into `_check_parameters`.
+
+    A fit forgets the one before. One that fails or is interrupted leaves the estimator
+    unfitted. All fitted attributes end with an underscore.
+
+    Parameters
+    ----------
+    device : str, default="auto"
+        Where to compute, in methods that have a choice. "auto" takes a GPU if there is one.
+    random_state : int, Generator, RandomState, optional
+        Seed of all that is random in a fit, from 0 to 2**32 - 1, or what to draw one from. By
+        default each fit has another.
+    """
+
+    _bounds: ClassVar[Mapping[str, Bound]] = {"device": _device, "random_state": _random_state}
+
+    def _check_parameters(self) -> None:
+        """Refuse what `__init__` took out of bounds, before any work is done."""
+        bounds: dict[str, Bound] = {}
+        for parent in reversed(type(self).__mro__):
+            bounds |= vars(parent).get("_bounds", {})
+        for name, value in self.get_params(deep=False).items():
+            if name in bounds:
+                bounds[name](name, value)
+
+    @contextmanager
+    def _fitting(self) -> Iterator[int]:
+        """Check the parameters and give a fit its seed; nothing of it stays if it fails."""
+        self._forget()
+        try:
+            self._check_parameters()
+            yield resolve_seed(getattr(self, "random_state", None))
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+
+
+class ViewClustering(Clustering):
+    """Clustering of views of the same things, whose rows are partners, in part or not.
+
+    A method gives `_fit`, and in `_min_views` how many views it needs.
+    """
+
+    _min_views: ClassVar[int] = 1
+
+    def fit(self, Xs: Sequence[Any], y: Any = None, *, aligned: Any = None) -> ViewClustering:
+        """Cluster the rows.
+
+        Parameters
+        ----------
+        Xs : list of array-like, each (n_samples, n_features_v)
+            The views, of one length.
+        y : array-like of shape (n_samples,), optional
+            Labels. Not read, but by a method that says so.
+        aligned : array-like of shape (n_samples,), bool, optional
+            True where row i of every view shows the same thing. All, by default.
+
+        Returns
+        -------
+        ViewClustering
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            On NaN, infinity, unequal lengths, too few views, more clusters than rows, a
+            parameter out of range, or rows that a method cannot take.
+        FloatingPointError
+            If a loss stops being finite.
+        """
+        with self._fitting() as seed:
+            views = check_views(Xs, minimum=self._min_views)
+            n = len(views[0])
+            _refuse_flags(y, "aligned")
+            flags = np.ones(n, bool) if aligned is None else check_mask(aligned, n)
+            check_n_clusters(self.n_clusters, n)
+            self.n_features_in_ = [view.shape[1] for view in views]
+            self._fit(views, flags, y, seed)
+        return self
+
+    def fit_predict(
+        self, Xs: Sequence[Any], y: Any = None, *, aligned: Any = None
+    ) -> np.ndarray:
+        """Return `labels_` after `fit`, whose parameters these are."""
+        return self.fit(Xs, y, aligned=aligned).labels_
+
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+        raise NotImplementedError
+
+
+def _refuse_flags(y: Any, name: str) -> None:
+    """Refuse flags where labels are expected: they once were the second argument of `fit`."""
+    if y is not None and np.asarray(y).dtype == bool:
+        raise ValueError(f"y holds booleans: expected labels; give flags by name, {name}=")
+
+
+def kmeans_labels(X: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
+    """Return the labels of scikit-learn's k-means, the best of ten k-means++ starts."""
+    found = KMeans(n_clusters, n_init=KMEANS_STARTS, random_state=seed).fit(X)
+    return found.labels_.astype(np.int64)
+
+
+class ModalityAlignment(Clustering):
+    """`fit(Xs, pairs=)`, then `transform`, `retrieve`, `labels_`, `embedding_`.
+
+    A method gives `_fit` and `_embed`. The clusters, if `n_clusters` is given, are those of
+    cosine k-means, the best of ten starts, of the rows of both modalities together.
+
+    Attributes
+    ----------
+    embedding_, embeddings_ : ndarray of shape (n_first, embedding_dim), list of two ndarrays
+        Unit vectors of the first modality, and of both; float32.
+    labels_, labels_by_modality_ : ndarray of shape (n_first,), list of two ndarrays
+        Clusters of the first modality, and of both; int64, only with `n_clusters`.
+    n_features_in_ : list of two int
+        Widths of the modalities.
+    """
+
+    _bounds: ClassVar[Mapping[str, Bound]] = {"n_clusters": optional(whole())}
+
+    def fit(
+        self, Xs: Sequence[Any], y: None = None, *, paired: Any = None, pairs: Any = None
+    ) -> ModalityAlignment:
+        """Learn the maps into the shared space, and cluster there if `n_clusters` is given.
+
+        Parameters
+        ----------
+        Xs : list of two array-likes, (n_first, n_features_1) and (n_second, n_features_2)
+            Rows of the two modalities. They may differ in number.
+        y
+            Not read.
+        paired : array-like of shape (n_samples,), bool, optional
+            True where row i of both is known to be one sample; for modalities of one length.
+        pairs : array-like of shape (n_pairs, 2), int, optional
+            The same as row numbers, a row of the first modality and one of the second. Each
+            row is in one pair at most. With neither `paired` nor `pairs` no pair is known.
+
+        Returns
+        -------
+        ModalityAlignment
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError
+            If there are not two finite, non-empty modalities, both `paired` and `pairs` are
+            given, one of them does not fit the rows, or a parameter is out of range.
+        FloatingPointError
+            If a loss or a plan stops being finite.
+        """
+        with self._fitting() as seed:
+            views = self._modalities(Xs)
+            _refuse_flags(y, "paired")
+            known = check_pairs([len(view) for view in views], paired, pairs)
+            if self.n_clusters is not None:
+                check_n_clusters(self.n_clusters, sum(len(view) for view in views))
+            self._fit(views, known, seed)
+            self.embeddings_ = [self._embed(view, v) for v, view in enumerate(views)]
+            self.embedding_ = self.embeddings_[0]
+            if self.n_clusters is not None:
+                found = cosine_kmeans(
+                    np.concatenate(self.embeddings_),
+                    self.n_clusters,
+                    n_init=KMEANS_STARTS,
+                    random_state=seed,
+                )
+                self.labels_by_modality_ = list(np.split(found.labels, [len(views[0])]))
+                self.labels_ = self.labels_by_modality_[0]
+        return self
+
+    def fit_predict(
+        self, Xs: Sequence[Any], y: None = None, *, paired: Any = None, pairs: Any = None
+    ) -> np.ndarray:
+        """Return `labels_` after `fit`, whose parameters these are.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also if `n_clusters` is None.
+        """
+        if self.n_clusters is None:
+            raise ValueError("n_clusters=None: expected a number of clusters to predict")
+        return self.fit(Xs, paired=paired, pairs=pairs).labels_
+
+    def transform(self, Xs: Sequence[Any]) -> list[np.ndarray]:
+        """Return the embeddings of any rows of both modalities.
+
+        Parameters
+        ----------
+        Xs : list of two array-likes, (n_first, n_features_1) and (n_second, n_features_2)
+            Rows as in `fit`, the same or others. None in place of one leaves it out.
+
+        Returns
+        -------
+        list of two ndarrays, (n_first, embedding_dim) and (n_second, embedding_dim), float32
+            None where None came.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not finite, or their widths are not those of `fit`.
+        """
+        check_is_fitted(self, "embedding_")
+        if isinstance(Xs, np.ndarray) or len(Xs) != 2:
+            raise ValueError(f"Xs has {len(Xs)} entries: expected two modalities, or None")
+        return [
+            None if X is None else self._embed(self._modality(X, v), v)
+            for v, X in enumerate(Xs)
+        ]
+
+    def retrieve(
+        self, queries: Any, gallery: Any, k: int = 10, modality: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Find the rows of the other modality that are nearest by cosine.
+
+        Parameters
+        ----------
+        queries : array-like of shape (n_queries, n_features_v)
+            Rows of one modality.
+        gallery : array-like of shape (n_gallery, n_features_w)
+            Rows of the other.
+        k : int, default=10
+            How many to find for each query, at most n_gallery.
+        modality : {0, 1}, default=0
+            Which modality the queries are of.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_queries, k), int64
+            Rows of the gallery, from the nearest.
+        cosines : ndarray of shape (n_queries, k), float32
+
+        Raises
+        ------
+        ValueError
+            As `transform`; also if `k` or `modality` is out of range.
+        """
+        check_number("modality", modality, low=0, high=1, integer=True)
+        both = [queries, gallery] if modality == 0 else [gallery, queries]
+        embedded = [unit_rows(Z) for Z in self.transform(both)]
+        cosines, indices = top_k(embedded[modality], embedded[1 - modality], k, device="cpu")
+        return indices, cosines
+
+    def _fit(self, views: list[np.ndarray], pairs: np.ndarray, seed: int) -> None:
+        raise NotImplementedError
+
+    def _embed(self, X: np.ndarray, modality: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def _modalities(self, Xs: Sequence[Any]) -> list[np.ndarray]:
+        if isinstance(Xs, np.ndarray) or len(Xs) != 2:
+            raise ValueError(
+                f"Xs has {len(Xs)} entries: expected a list of two modalities, each "
+                "(n_samples, n_features_v)"
+            )
+        views = [self._rows(X, v) for v, X in enumerate(Xs)]
+        self.n_features_in_ = [_width(view) for view in views]
+        return views
+
+    def _modality(self, X: Any, v: int) -> np.ndarray:
+        view = self._rows(X, v)
+        if _width(view) != self.n_features_in_[v]:
+            raise ValueError(
+                f"Xs[{v}] has width {_width(view)}: expected {self.n_features_in_[v]}, as "
+                "fitted"
+            )
+        return view
+
+    def _rows(self, X: Any, v: int) -> np.ndarray:
+        return check_view(X, f"Xs[{v}]")
+
+
+def _width(view: np.ndarray) -> int | tuple[int, ...]:
+    return view.shape[1] if view.ndim == 2 else view.shape[1:]

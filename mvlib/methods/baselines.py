@@ -1,0 +1,415 @@
+"""Baselines: what simple methods reach on the same rows, scored on the same labels.
+
+A method that pairs views is worth its trouble where it beats the first five. They take the
+views as they come, paired or not, and name the rows of view 1 (`KMeansView` those of its own
+view). The last two are for images: clustering without words, and naming by classes' names.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
+from sklearn.cluster import SpectralClustering
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import kneighbors_graph
+from sklearn.preprocessing import StandardScaler, normalize
+
+from mvlib.check import check_number
+from mvlib.data import PROMPTS
+from mvlib.encoders import Encoder
+from mvlib.methods.base import ViewClustering, choice, kmeans_labels, whole
+from mvlib.methods.smart.estimator import SMART
+from mvlib.methods.training import RandomState
+from mvlib.methods.words import ImageClustering, check_same_space, text_bank
+from mvlib.ops import unit_rows
+
+ROWS = ("as given", "unit")
+
+
+def prepared_rows(Xs: Sequence[np.ndarray], rows: str) -> list[np.ndarray]:
+    """Return views whose rows are as given or have unit length, a row of zeros excepted."""
+    return [normalize(X) for X in Xs] if rows == "unit" else list(Xs)
+
+
+class KMeansView(ViewClustering):
+    """k-means of one view, the others unseen: alignment cannot change it.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    view : int, default=0
+        Which view, from 0. The labels name the rows of that view.
+    rows : {"as given", "unit"}, default="as given"
+        "unit" gives each row unit length, so that only its direction counts: what a user
+        would do with counts of words.
+    random_state : int, optional
+        Seed of the ten k-means++ starts of scikit-learn's `KMeans`.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each row of the view.
+    embedding_ : ndarray of shape (n_samples, n_features_v)
+        The view that was clustered.
+    """
+
+    _bounds = {"view": whole(0), "rows": choice(ROWS)}
+
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        view: int = 0,
+        rows: str = "as given",
+        random_state: RandomState = None,
+    ):
+        self.n_clusters, self.view, self.rows = n_clusters, view, rows
+        self.random_state = random_state
+
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+        check_number("view", self.view, high=len(views) - 1)
+        (self.embedding_,) = prepared_rows([views[self.view]], self.rows)
+        self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
+
+
+class KMeansConcatenation(ViewClustering):
+    """k-means of the views side by side, row i beside row i whether partners or not.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    rows : {"as given", "unit"}, default="as given"
+        "unit" gives each row of each view unit length, so that the views weigh the same.
+    random_state : int, optional
+        Seed of the ten k-means++ starts of scikit-learn's `KMeans`.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each row.
+    embedding_ : ndarray of shape (n_samples, sum of n_features_v)
+        The concatenation.
+    """
+
+    _bounds = {"rows": choice(ROWS)}
+
+    def __init__(
+        self, n_clusters: int, *, rows: str = "as given", random_state: RandomState = None
+    ):
+        self.n_clusters, self.rows, self.random_state = n_clusters, rows, random_state
+
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+        self.embedding_ = np.hstack(prepared_rows(views, self.rows))
+        self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
+
+
+class SpectralConcatenation(ViewClustering):
+    """Spectral clustering of a nearest-neighbour graph of the views side by side.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    n_neighbors : int, default=10
+        Of the symmetrised nearest-neighbour graph; doubled as long as the graph falls into
+        more pieces than clusters.
+    rows : {"as given", "unit"}, default="as given"
+        "as given" standardises each feature. "unit" gives each row of each view unit length
+        instead, so that neighbours are those of the highest cosine.
+    random_state : int, optional
+        Seed of the eigen-solver and of k-means.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each row.
+    embedding_ : ndarray of shape (n_samples, sum of n_features_v)
+        The concatenation that the graph was made of.
+    n_neighbors_ : int
+        The neighbours that were taken.
+    n_components_ : int
+        Connected components of the graph.
+
+    Notes
+    -----
+    A graph of as many components as clusters is its own clustering: the components are the
+    labels then, since Lanczos solvers return a wrong subspace there without a warning. The
+    solver is LOBPCG, a block method.
+    """
+
+    _bounds = {"n_neighbors": whole(), "rows": choice(ROWS)}
+
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        n_neighbors: int = 10,
+        rows: str = "as given",
+        random_state: RandomState = None,
+    ):
+        self.n_clusters = n_clusters
+        self.n_neighbors = n_neighbors
+        self.rows = rows
+        self.random_state = random_state
+
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+        n = len(views[0])
+        check_number("n_neighbors", self.n_neighbors, high=n - 1)
+        joined = np.hstack(prepared_rows(views, self.rows))
+        unit = self.rows == "unit"
+        self.embedding_ = joined if unit else StandardScaler().fit_transform(joined)
+        self.n_neighbors_ = self.n_neighbors
+        while True:
+            graph = kneighbors_graph(self.embedding_, self.n_neighbors_, include_self=True)
+            graph = (graph + graph.T) / 2
+            self.n_components_, parts = connected_components(graph, directed=False)
+            if self.n_components_ <= self.n_clusters:
+                break
+            self.n_neighbors_ = min(2 * self.n_neighbors_, n)
+        if self.n_components_ == self.n_clusters:
+            self.labels_ = parts.astype(np.int64)
+            return
+        spectral = SpectralClustering(
+            self.n_clusters,
+            affinity="precomputed",
+            eigen_solver="lobpcg",
+            random_state=seed,
+        )
+        with warnings.catch_warnings():
+            # LOBPCG takes a graph of few pieces, and how many there are is known.
+            warnings.filterwarnings("ignore", message="Graph is not fully connected")
+            self.labels_ = spectral.fit_predict(graph).astype(np.int64)
+
+
+class AutoencoderKMeans(ViewClustering):
+    """SMART's auto-encoders with L_rec alone, then k-means of the joined embeddings.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    settings : dict, optional
+        Keyword arguments of `SMART` for networks and training, such as `epochs`. Its loss
+        weights are set to 0.
+    random_state : int, optional
+        Seed.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each row.
+    embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
+        Embeddings side by side.
+    embeddings_ : list of ndarray, each (n_samples, embedding_dim), float32
+        The same, a matrix a view.
+    history_ : dict of str to ndarray
+        As SMART's.
+    """
+
+    _min_views = 2
+
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        settings: dict[str, Any] | None = None,
+        random_state: RandomState = None,
+    ):
+        self.n_clusters, self.settings, self.random_state = n_clusters, settings, random_state
+
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+        settings = dict(self.settings or {}) | {"lambda1": 0.0, "lambda2": 0.0}
+        model = SMART(self.n_clusters, **settings, random_state=seed).fit(views)
+        self.history_ = model.history_
+        self.embeddings_ = self._match(model.encode(views), aligned)
+        self.embedding_ = np.hstack(self.embeddings_)
+        self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
+
+    def _match(self, Zs: list[np.ndarray], aligned: np.ndarray) -> list[np.ndarray]:
+        return Zs
+
+
+class AutoencoderHungarian(AutoencoderKMeans):
+    """As `AutoencoderKMeans`, with the unaligned rows matched by `match_rows` first.
+
+    The embeddings of the views share no space, so that the aligned rows have to teach a map
+    between them. Matching costs n_unaligned cubed.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    settings : dict, optional
+        Keyword arguments of `SMART` for networks and training.
+    random_state : int, optional
+        Seed.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each row of view 1.
+    embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
+        Embeddings side by side, after matching.
+    embeddings_ : list of ndarray, each (n_samples, embedding_dim), float32
+        The same, a matrix a view.
+    history_ : dict of str to ndarray
+        As SMART's.
+    """
+
+    def _match(self, Zs: list[np.ndarray], aligned: np.ndarray) -> list[np.ndarray]:
+        return match_rows(Zs, aligned)
+
+
+def match_rows(Zs: Sequence[np.ndarray], aligned: np.ndarray) -> list[np.ndarray]:
+    """Reorder the unaligned rows of each further view so that they partner view 1's.
+
+    Ridge regression (alpha 1) on the aligned rows maps the view to view 1; the Hungarian
+    method then pairs the unaligned rows one to one at the smallest sum of squared distances.
+
+    Parameters
+    ----------
+    Zs : sequence of ndarray, each (n_samples, embedding_dim_v)
+        Embeddings, a matrix a view.
+    aligned : ndarray of shape (n_samples,), bool
+        Which rows are aligned, at least one.
+
+    Returns
+    -------
+    list of ndarray
+        View 1 as it was, the others reordered.
+
+    Raises
+    ------
+    ValueError
+        If no row is aligned.
+    """
+    if not aligned.any():
+        raise ValueError(
+            "aligned has no True: the map between the views is learnt from aligned rows; "
+            "align at least one row, or use AutoencoderKMeans"
+        )
+    loose = np.flatnonzero(~aligned)
+    matched = [Zs[0]]
+    for Z in Zs[1:]:
+        Z = Z.copy()
+        if len(loose):
+            carried = Ridge(alpha=1.0).fit(Z[aligned], Zs[0][aligned]).predict(Z[loose])
+            cost = cdist(Zs[0][loose], carried, "sqeuclidean")
+            Z[loose] = Z[loose][linear_sum_assignment(cost)[1]]
+        matched.append(Z)
+    return matched
+
+
+class CLIPKMeans(ImageClustering):
+    """Spherical k-means of the image features alone.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    encoder : Encoder or str, optional
+        For raw images; a name goes to `mvlib.encoders.load`.
+    n_init : int, default=20
+        Starts of k-means, each of at most 300 iterations.
+    precision : {"float32", "float16"}, default="float32"
+        "float16" rounds the features to half precision.
+    device : str, default="auto"
+        Where to compute.
+    random_state : int, optional
+        Seed.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each image.
+    embedding_ : ndarray of shape (n_samples, n_features), float32
+        L2-normalised image features.
+    history_ : dict
+        "inertia" and "n_iter" of the clustering.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int,
+        *,
+        encoder: Encoder | str | None = None,
+        n_init: int = 20,
+        precision: str = "float32",
+        device: str = "auto",
+        random_state: RandomState = None,
+    ):
+        self.n_clusters = n_clusters
+        self.encoder = encoder
+        self.n_init = n_init
+        self.precision = precision
+        self.device = device
+        self.random_state = random_state
+
+    def _fit(
+        self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
+    ) -> None:
+        self.embedding_ = unit_rows(X)
+        found = self._kmeans(self.embedding_, seed)
+        self.labels_ = found.labels
+        self.history_ = {"inertia": found.inertia, "n_iter": found.n_iter}
+
+
+class ZeroShot(ImageClustering):
+    """The class name nearest to each image: an upper reference, not a clustering.
+
+    Parameters
+    ----------
+    encoder : Encoder or str, optional
+        For raw images and class names; a name goes to `mvlib.encoders.load`.
+    prompts : sequence of str, optional
+        Templates for class names given as strings; by default `mvlib.data.PROMPTS`.
+    precision : {"float32", "float16"}, default="float32"
+        "float16" rounds all features to half precision.
+    device : str, default="auto"
+        Where an encoder that is named here runs.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Row of `texts` nearest to each image, by cosine.
+    embedding_ : ndarray of shape (n_samples, n_classes), float32
+        The cosines.
+    history_ : dict
+        Empty: nothing is iterated.
+
+    Notes
+    -----
+    A class name's embedding is the plain mean over the templates, not normalised before, as
+    TAC does for nouns; CLIP's own recipe normalises each first.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder | str | None = None,
+        prompts: Sequence[str] | None = None,
+        precision: str = "float32",
+        device: str = "auto",
+    ):
+        self.encoder = encoder
+        self.prompts = prompts
+        self.precision = precision
+        self.device = device
+
+    def _fit(
+        self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
+    ) -> None:
+        prompts = PROMPTS if self.prompts is None else self.prompts
+        bank = text_bank("texts", texts, encoder, prompts, self.precision)
+        check_same_space(images=X, texts=bank.features)
+        self.embedding_ = unit_rows(X) @ unit_rows(bank.features).T
+        self.labels_ = self.embedding_.argmax(axis=1)
+        self.history_ = {}

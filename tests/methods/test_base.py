@@ -1,0 +1,159 @@
+"""What estimators share: bounds, seeds, labels told from flags, a fit that is whole or none."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from mvlib import SMART, MvCLN, SetCLIP
+from mvlib.methods import CCA, AutoencoderKMeans, Chance, CLIPKMeans, KMeansView, training
+from mvlib.methods.base import ViewClustering, choice, each, flag, optional, real, whole
+
+RNG = np.random.default_rng(0)
+XS = [RNG.normal(size=(40, 5)).astype(np.float32), RNG.normal(size=(40, 4)).astype(np.float32)]
+SMALL = {"hidden_dims": (8,), "embedding_dim": 3, "epochs": 2, "batch_size": 16}
+PAIRED = {"n_clusters": 3, "n_epochs": 2, "embedding_dim": 4, "batch_size": 8}
+LEARNERS = {
+    "SMART": lambda seed: SMART(3, **SMALL, random_state=seed),
+    "MvCLN": lambda seed: MvCLN(3, **SMALL, n_negatives=3, random_state=seed),
+    "Set-CLIP": lambda seed: SetCLIP(**PAIRED, random_state=seed),
+}
+
+
+class Moody(ViewClustering):
+    """Fails as it is told to, after it has set something."""
+
+    _bounds = {"share": real(0, 1)}
+
+    def __init__(self, n_clusters, *, share=0.5, mood=None, random_state=None):
+        self.n_clusters, self.share, self.mood = n_clusters, share, mood
+        self.random_state = random_state
+
+    def _fit(self, views, aligned, y, seed):
+        self.network_ = seed
+        if self.mood:
+            raise self.mood
+        self.labels_ = np.zeros(len(aligned), np.int64)
+
+
+class Moodier(Moody):
+    _bounds = {"mood": optional(choice(["good"]))}
+
+
+@pytest.mark.parametrize(
+    ("bound", "good", "bad", "message"),
+    [
+        (real(0, open_low=True), 0.1, 0, r"p=0 is out of range: expected a finite number > 0"),
+        (real(0, 1), 1, 1.5, "p=1.5 .* >= 0 and <= 1"),
+        (real(), -3, np.nan, "p=nan"),
+        (whole(), np.int64(1), 0, "p=0 .* an integer >= 1"),
+        (whole(2), 2, 2.5, "p=2.5 .* an integer >= 2"),
+        (choice(["one", "two"]), "one", "ones", "p='ones' is unknown. Did you mean 'one'"),
+        (optional(whole()), None, 0, "p=0"),
+        (flag, np.True_, "True", "p='True' is unknown: expected True or False"),
+        (each(whole()), (1, 2), (1, 0), "p=0"),
+        (each(whole()), [], 3, "p=3: expected a sequence"),
+        (each(choice(["one"])), ["one"], "one", "p='one' is a string: expected a sequence"),
+    ],
+)
+def test_a_bound_takes_what_is_within_and_names_what_is_not(bound, good, bad, message):
+    bound("p", good)
+    with pytest.raises(ValueError, match=message):
+        bound("p", bad)
+
+
+def test_the_bounds_of_a_parent_hold_too():
+    with pytest.raises(ValueError, match="share=2"):
+        Moodier(2, share=2).fit(XS)
+    with pytest.raises(ValueError, match="mood='bad'"):
+        Moodier(2, mood="bad").fit(XS)
+    with pytest.raises(ValueError, match="random_state=-1"):
+        Moodier(2, random_state=-1).fit(XS)
+
+
+@pytest.mark.parametrize("failure", [ValueError("bad"), KeyboardInterrupt()])
+def test_a_fit_that_fails_or_is_interrupted_leaves_the_estimator_unfitted(failure):
+    model = Moody(2).fit(XS)
+    assert model.labels_.shape == (40,)
+    assert model.n_features_in_ == [5, 4]
+    with pytest.raises(type(failure)):
+        model.set_params(mood=failure).fit(XS)
+    assert vars(model) == clone(model).get_params() | {"mood": failure}
+
+
+def test_a_fit_forgets_the_one_before_even_if_its_input_is_refused():
+    model = SetCLIP(**PAIRED, random_state=0).fit(XS)
+    model.set_params(n_clusters=None).fit(XS)
+    assert not hasattr(model, "labels_")
+    with pytest.raises(ValueError, match="Xs has 1 entries"):
+        model.fit(XS[:1])
+    assert not [name for name in vars(model) if name.endswith("_")]
+
+
+@pytest.mark.parametrize("model", [KMeansView(2), MvCLN(2), CCA(2)], ids=str)
+def test_flags_are_not_taken_for_labels_nor_labels_for_flags(model):
+    flags = np.arange(40) < 20
+    with pytest.raises(ValueError, match="y holds booleans: .* by name, (aligned|paired)="):
+        model.fit(XS, flags)
+    with pytest.raises(TypeError):
+        model.fit(XS, None, flags)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *LEARNERS.values(),
+        lambda seed: KMeansView(3, random_state=seed),
+        lambda seed: Chance(3, random_state=seed),
+        lambda seed: AutoencoderKMeans(3, settings=SMALL, random_state=seed),
+    ],
+)
+def test_a_seed_may_be_a_numpy_integer_or_a_generator(make):
+    def drawn(seed):
+        return make(seed).fit(XS)
+
+    assert np.array_equal(drawn(7).embedding_, drawn(np.int64(7)).embedding_)
+    for kind in (np.random.default_rng, np.random.RandomState):
+        assert np.array_equal(drawn(kind(1)).embedding_, drawn(kind(1)).embedding_)
+        assert np.array_equal(drawn(kind(1)).labels_, drawn(kind(1)).labels_)
+    assert drawn(None).labels_.shape == (40,)
+
+
+def test_seeds_are_drawn_anew_from_a_generator_and_without_one():
+    rng = np.random.default_rng(0)
+    seeds = {training.resolve_seed(rng) for _ in range(3)}
+    seeds |= {training.resolve_seed(None) for _ in range(3)}
+    assert len(seeds) == 6
+    with pytest.raises(ValueError, match="random_state='one'"):
+        training.resolve_seed("one")
+
+
+def test_images_have_a_width_and_their_parameters_bounds():
+    model = CLIPKMeans(2, n_init=1, random_state=0).fit(XS[0])
+    assert model.n_features_in_ == 5
+    with pytest.raises(ValueError, match="precision='half'"):
+        model.set_params(precision="half").fit(XS[0])
+    assert not hasattr(model, "labels_")
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_seed_gives_in_threads_what_it_gives_alone(name):
+    make, found = LEARNERS[name], {}
+    alone = [make(seed).fit(XS).embedding_ for seed in (0, 1)]
+    start = threading.Barrier(4)
+
+    def work(number):
+        start.wait()
+        found[number] = make(number % 2).fit(XS).embedding_
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    state = torch.get_rng_state()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert torch.equal(torch.get_rng_state(), state)
+    for number in range(4):
+        np.testing.assert_allclose(found[number], alone[number % 2], rtol=1e-5, atol=1e-6)
