@@ -26,12 +26,7 @@ from mvlib.methods import (
 from mvlib.metrics import accuracy, clustering_scores
 from mvlib.records.recorder import Recorder
 from mvlib.records.statistics import paired_comparisons
-from mvlib.tasks.images_with_words import (
-    VisionProblem,
-    record_fit,
-    run_methods,
-    with_images,
-)
+from mvlib.tasks.images_with_words import VisionProblem, record_fit, run_methods, with_images
 
 PROMPT_SETS = {"bare noun": ("{}",), "TAC's seven": data.PROMPTS}
 

@@ -22,12 +22,7 @@ from mvlib.records.statistics import differences_by_set, paired_comparisons
 from mvlib.records.tables import results_frame
 from mvlib.tasks.views import AUTHORS, ONE, TWENTY
 
-QUICK = {
-    "hidden_dims": (128, 128, 128),
-    "epochs": 20,
-    "batch_size": 500,
-    "learning_rate": 2e-3,
-}
+QUICK = {"hidden_dims": (128, 128, 128), "epochs": 20, "batch_size": 500, "learning_rate": 2e-3}
 
 REDUCED = {
     "hidden_dims": (512, 512, 512),
@@ -103,11 +98,7 @@ def _difference(ours: pd.Series, theirs: pd.Series | float) -> str:
 
 
 # Which experiments compare parts of SMART, and with which of their arms: the paper's choice.
-PARTS = {
-    "ablation_losses": "all",
-    "threshold": "mean-std",
-    "biased_alignment": "from all rows",
-}
+PARTS = {"ablation_losses": "all", "threshold": "mean-std", "biased_alignment": "from all rows"}
 # From what a user gets to what the authors' code keeps, a column each.
 STEPS = {
     "last epoch, 1 start": "last, eval, 1",

@@ -61,8 +61,7 @@ def plot_groups(
 
 
 def plot_weights(
-    images: Sequence[Any],
-    weights: Mapping[str, Sequence[Mapping[str, float]]],
+    images: Sequence[Any], weights: Mapping[str, Sequence[Mapping[str, float]]]
 ) -> Figure:
     """Draw images with bars of the words that stand for each."""
     n, columns = len(images), len(weights)

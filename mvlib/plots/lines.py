@@ -17,10 +17,7 @@ from mvlib.check import check_choice
 from mvlib.papers.set_clip import chance_of
 from mvlib.plots.style import WIDTH
 
-_TITLES = {
-    "r10": "R@10, both directions (%)",
-    "class_r1": "nearest is of the same class (%)",
-}
+_TITLES = {"r10": "R@10, both directions (%)", "class_r1": "nearest is of the same class (%)"}
 _BOOTSTRAPS = 500
 
 

@@ -75,9 +75,7 @@ def plot_transitions(steps: Mapping[str, np.ndarray], class_names: Sequence[str]
 
 
 def plot_heatmaps(
-    frames: Mapping[tuple[str, str], pd.DataFrame],
-    mark: Mapping[str, Any],
-    value: str = "acc",
+    frames: Mapping[tuple[str, str], pd.DataFrame], mark: Mapping[str, Any], value: str = "acc"
 ) -> Figure:
     """Draw a heat map for each two settings, the paper's point framed."""
     tables = [
