@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -220,42 +220,15 @@ def smart_costs(
         check_number("sizes", size, low=2, integer=True)
     if not len(sizes) or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"sizes={list(sizes)!r}: expected some, each larger than the last")
-    task = (dataset, list(sizes), aligned_ratio, list(map(dict, ways)), random_state, device)
-    if _forks_safely():
-        return _measure_all(*task)
-    return _elsewhere("spawn", _measure_all, *task)
-
-
-def _forks_safely() -> bool:
-    """Return whether a fork of this process loses neither numerical threads nor a GPU."""
-    import torch
-
-    single = torch.get_num_threads() == 1 and not torch.cuda.is_available()
-    return sys.platform == "linux" and single
-
-
-def _elsewhere(start: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    context = multiprocessing.get_context(start)
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *arguments).result()
-
-
-def _measure_all(
-    dataset: str, sizes: list[int], aligned_ratio: float, ways: list[dict[str, Any]], *rest: Any
-) -> list[list[dict[str, float]]]:
-    start = "spawn"
-    if sys.platform == "linux":
-        # Processes are forked from this one, which imports once and computes nothing here.
-        import torch._dynamo  # noqa: F401
-
-        import mvlib.methods.smart.estimator  # noqa: F401
-
-        start = "fork"
+    context = multiprocessing.get_context("spawn")
     found = []
-    for way in ways:
+    for way in map(dict, ways):
         largest = way.pop("largest", max(sizes))
         some = [size for size in sizes if size <= largest]
-        found.append(_elsewhere(start, _measure, dataset, some, aligned_ratio, way, *rest))
+        # Memory is that of a process which did nothing else.
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            task = (dataset, some, aligned_ratio, way, random_state, device)
+            found.append(pool.submit(_measure, *task).result())
     return found
 
 
