@@ -6,10 +6,7 @@ import pandas as pd
 import pytest
 
 from mvlib import plots
-from mvlib.tasks.modalities import (
-    INDEPENDENT,
-    SAME,
-)
+from mvlib.tasks.modalities import INDEPENDENT, SAME
 
 matplotlib.use("Agg")
 
@@ -158,6 +155,8 @@ def test_accuracy_by_epoch_and_scores_draw_what_they_are_given():
     lines = figure.axes[0].get_lines()
     assert np.allclose(lines[0].get_ydata(), 100 * curve)
     assert np.allclose(lines[1].get_ydata(), 50)
+    losses = ("reconstruction", "distribution_alignment", "semantic_matching", "threshold")
+    assert len(plots.plot_losses(dict.fromkeys(losses, curve)).axes) == 4
     frame = pd.DataFrame({"rule": ["last", "oracle"] * 2, "features": list("aabb")})
     frame["acc"] = [0.1, 0.2, 0.3, 0.5]
     for hue in (None, "features"):
