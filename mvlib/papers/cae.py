@@ -191,33 +191,11 @@ def gains_over_kmeans(
             lower = accuracy(part.y, floor.labels_)
             for name in WITH_WORDS:
                 given = {"subset": number, "kind": f"{name}, {problem.encoder.name}"}
-                _record_gain(recorder, part, name, seed, given, lower, upper)
-
-
-def _record_gain(
-    recorder: Recorder,
-    part: VisionProblem,
-    name: str,
-    seed: int,
-    given: dict[str, object],
-    lower: float,
-    upper: float,
-) -> None:
-    scratch = Recorder(recorder.paper, recorder.experiment, recorder.profile, recorder.device)
-    run_methods(scratch, part, [seed], [name])
-    (result,) = scratch.results
-    recorder.add(
-        name,
-        part.name,
-        seed=seed,
-        parameters=result["parameters"] | given,
-        metrics=result["metrics"],
-        seconds=result["seconds"],
-        measures={
-            "gap": 100 * (upper - lower),
-            "gain": 100 * (result["metrics"]["last"]["acc"] - lower),
-        },
-    )
+                run_methods(recorder, part, [seed], [name], given)
+                result = recorder.results.pop()
+                gain = 100 * (result["metrics"]["last"]["acc"] - lower)
+                gap = 100 * (upper - lower)
+                recorder.add(**result, measures={"gap": gap, "gain": gain})
 
 
 def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
