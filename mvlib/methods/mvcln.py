@@ -166,11 +166,12 @@ class MvCLN(ViewClustering):
     epochs : int, default=80
         Passes over the pairs, after the one that measures the margin.
     batch_size : int, default=1024
-        Pairs in a batch. The pairs that fill no batch are left out of an epoch.
+        Pairs in a batch, of which there must be one at least. The pairs that fill no batch are
+        left out of an epoch.
     learning_rate : float, default=1e-3
         Of Adam.
     n_negatives : int, default=30
-        Negative pairs of each aligned row.
+        Negative pairs of each aligned row, at most as many as there are aligned rows.
     margin : float, optional
         m. By default it is measured in a pass without update, as `measured_margin` says.
     switch : float, default=1.0
