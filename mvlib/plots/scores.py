@@ -1,13 +1,14 @@
-"""Figures of what tests say: methods by rank, and differences with their intervals."""
+"""Scores and tests: dots a result, methods by rank, differences with their intervals."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
@@ -15,15 +16,90 @@ from mvlib.check import check_choice
 from mvlib.plots.style import WIDTH
 from mvlib.records.statistics import UNDECIDED, mean_scores, paired_comparisons, rank_table
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _ALPHA = 0.05
 _LINE = 32
 _TESTS = {
     "flips-holm": "a test of sign flips with Holm's correction",
     "nemenyi": "Nemenyi's test",
 }
+
+
+def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
+    """Draw the accuracy of every seed as a point and the mean as a line, a row a group."""
+    shown = frame.assign(acc=100 * frame["acc"])
+    groups = list(dict.fromkeys(shown[by]))
+    kinds = [None] if hue is None else list(dict.fromkeys(shown[hue].dropna()))
+    palette = sns.color_palette("colorblind")
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.8 + 0.38 * len(groups)))
+    height = 0.7 / len(kinds)
+    for number, kind in enumerate(kinds):
+        some = shown if hue is None else shown[shown[hue] == kind]
+        offset = (number - (len(kinds) - 1) / 2) * height
+        rows = some[by].map(groups.index) + offset
+        whole = isinstance(kind, float) and kind.is_integer()
+        label = None if hue is None else f"{hue} {int(kind) if whole else kind}"
+        ax.plot(some["acc"], rows, "o", color=palette[number], markersize=5, label=label)
+        for group, mean in some.groupby(by, sort=False)["acc"].mean().items():
+            row = groups.index(group) + offset
+            ax.vlines(mean, row - 0.45 * height, row + 0.45 * height, color="0.2")
+    ax.set(xlabel="ACC (%)", yticks=range(len(groups)), yticklabels=groups)
+    ax.set_ylim(len(groups) - 0.5, -0.5)
+    if hue:
+        ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def plot_measures(
+    frame: pd.DataFrame, measures: Mapping[str, str], by: str = "method"
+) -> Figure:
+    """Draw several measures side by side, every result a dot and the mean a line."""
+    groups = list(dict.fromkeys(frame[by]))
+    figure, axes = plt.subplots(
+        1, len(measures), figsize=(WIDTH * 1.3, 0.9 + 0.4 * len(groups)), sharey=True
+    )
+    for ax, (column, title) in zip(axes, measures.items(), strict=True):
+        rows = frame[by].map(groups.index)
+        ax.plot(frame[column], rows, "o", color=sns.color_palette("colorblind")[0])
+        for group, mean in frame.groupby(by, sort=False)[column].mean().items():
+            row = groups.index(group)
+            ax.vlines(mean, row - 0.3, row + 0.3, color="0.2")
+        ax.set(title=title, yticks=range(len(groups)), yticklabels=groups)
+        left, right = min(0, ax.get_xlim()[0]), frame[column].max()
+        # Counted from zero, the usual margin would cut the last dots.
+        ax.set_xlim(left, right + 0.06 * (right - left or 1))
+    axes[0].set_ylim(len(groups) - 0.5, -0.5)
+    return figure
+
+
+def plot_edges(frame: pd.DataFrame, by: str = "method") -> Figure:
+    """Draw the precision of a graph's edges against their recall, a point a group."""
+    means = frame.groupby(by, sort=False)[["measure_precision", "measure_recall"]].mean()
+    figure, ax = plt.subplots(figsize=(WIDTH, 4.2))
+    palette = sns.color_palette("colorblind")
+    markers = "osD^vP*Xph"
+    for place, (name, row) in enumerate((100 * means).iterrows()):
+        ax.plot(
+            row["measure_recall"],
+            row["measure_precision"],
+            markers[place % len(markers)],
+            color=palette[place % len(palette)],
+            markersize=9,
+            label=name,
+        )
+    ax.set(xlabel="recall of same-class pairs (%)", ylabel="precision of edges (%)")
+    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def plot_gain(frame: pd.DataFrame, x: str, y: str, hue: str = "encoder") -> Figure:
+    """Draw a gain in points against a gap in points, with the line y = x and both zeros."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 4.2))
+    sns.scatterplot(frame, x=x, y=y, hue=hue, style=hue, s=55, ax=ax)
+    ax.axhline(0, color="0.4", linewidth=1)
+    ax.axvline(0, color="0.4", linewidth=1)
+    ax.axline((0, 0), slope=1, color="0.6", linestyle=":", linewidth=1)
+    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
 
 
 def plot_critical_difference(
@@ -103,7 +179,6 @@ def plot_forest(table: pd.DataFrame) -> Figure:
 
 def _tests(scores: pd.DataFrame, metric: str, test: str) -> tuple[str, pd.DataFrame]:
     """Return what to say of the tests, and p of every two methods."""
-    import pandas as pd
     from scipy import stats
 
     n_sets, n_methods = scores.shape

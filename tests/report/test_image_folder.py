@@ -11,9 +11,7 @@ from PIL import Image
 from report_stand_ins import ColourEncoder, write_patches
 
 from mvlib.report import find_images, open_image
-from mvlib.report.decoding import UnreadableImage, square_enough
-from mvlib.report.features import encode_folder
-from mvlib.report.image_folder import printable
+from mvlib.report.image_folder import UnreadableImage, encode_folder, printable, square_enough
 
 
 def png_of_claimed_size(width, height):

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from mvlib.report import choose_n_clusters, group_confidence
-from mvlib.report.choose_k import highest_candidate
-from mvlib.report.confidence import map_positions
-from mvlib.report.fitting import nearest_nouns, titles_first
-from mvlib.report.naming import name_groups
-from mvlib.report.thumbnails import rows_to_show
+from mvlib.report.groups import (
+    highest_candidate,
+    map_positions,
+    name_groups,
+    nearest_nouns,
+    titles_first,
+)
+from mvlib.report.image_folder import rows_to_show
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""Figures of images, of the words beside them, and of what the words are worth."""
+"""Pictures: sheets of images, groups, words beside them, rows of two views."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,9 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mvlib.plots.style import WIDTH
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def plot_pile(images: Sequence[Any], rows: Sequence[int], columns: int = 14) -> Figure:
@@ -64,8 +61,7 @@ def plot_groups(
 
 
 def plot_weights(
-    images: Sequence[Any],
-    weights: Mapping[str, Sequence[Mapping[str, float]]],
+    images: Sequence[Any], weights: Mapping[str, Sequence[Mapping[str, float]]]
 ) -> Figure:
     """Draw images with bars of the words that stand for each."""
     n, columns = len(images), len(weights)
@@ -94,42 +90,23 @@ def plot_weights(
     return figure
 
 
-def plot_gain(frame: pd.DataFrame, x: str, y: str, hue: str = "encoder") -> Figure:
-    """Draw a gain in points against a gap in points, with the line y = x and both zeros."""
-    figure, ax = plt.subplots(figsize=(WIDTH, 4.2))
-    sns.scatterplot(frame, x=x, y=y, hue=hue, style=hue, s=55, ax=ax)
-    ax.axhline(0, color="0.4", linewidth=1)
-    ax.axvline(0, color="0.4", linewidth=1)
-    ax.axline((0, 0), slope=1, color="0.6", linestyle=":", linewidth=1)
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
-def plot_curves(
-    frame: pd.DataFrame, x: str, ys: Mapping[str, str], label: str, hue: str
+def plot_digit_pairs(
+    images: np.ndarray, permutation: np.ndarray, aligned: np.ndarray, rows: Sequence[int]
 ) -> Figure:
-    """Draw several measures against a setting on a logarithmic axis, a panel a measure."""
-    figure, axes = plt.subplots(1, len(ys), figsize=(WIDTH * 1.35, 3.2), squeeze=False)
-    shown = frame.assign(acc=100 * frame["acc"]) if "acc" in frame else frame
-    for place, (ax, (column, title)) in enumerate(zip(axes[0], ys.items(), strict=True)):
-        last = place == len(ys) - 1
-        sns.lineplot(
-            shown, x=x, y=column, hue=hue, style=hue, markers=True, errorbar="sd", ax=ax,
-            legend=last,
-        )  # fmt: skip
-        ax.set(xscale="log", xlabel=label, ylabel="", title=title)
-    axes[0, -1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
-def plot_loss(history: Sequence[float], chance: float) -> Figure:
-    """Draw a loss by epoch, and the level of chance."""
-    figure, ax = plt.subplots(figsize=(WIDTH, 3))
-    ax.plot(range(1, len(history) + 1), history)
-    ax.axhline(chance, color="0.4", linestyle=":", label="chance")
-    ax.set(xlabel="epoch", ylabel="contrastive loss")
-    ax.set_ylim(bottom=0)
-    ax.legend()
+    """Draw what each row of two views really shows, and whether they belong together."""
+    right, wrong = sns.color_palette("colorblind")[0], sns.color_palette("colorblind")[3]
+    figure, axes = plt.subplots(2, len(rows), figsize=(WIDTH, 2.2))
+    for column, row in enumerate(rows):
+        for line, sample in enumerate((row, permutation[row])):
+            ax = axes[line, column]
+            ax.imshow(images[sample], cmap="gray_r", aspect="auto")
+            ax.set_xticks([])
+            ax.set_yticks([])
+            for spine in ax.spines.values():
+                spine.set(color=right if aligned[row] else wrong, linewidth=2.5)
+        axes[0, column].set_title("known" if aligned[row] else "unknown", fontsize=9)
+    axes[0, 0].set_ylabel("view 1")
+    axes[1, 0].set_ylabel("view 2")
     return figure
 
 

@@ -1,82 +1,36 @@
-"""What the notebooks on images and words share."""
+"""What CAE leaves open, and when words help."""
 
 from dataclasses import replace
-from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from problem_stand_ins import FewImages, NamedEncoder
+from problem_stand_ins import words_problem
 
-from mvlib.encoders import TextBank
-from mvlib.methods import CAE, SIC, semantic_centres
-from mvlib.papers import settings_ranges as ranges
-from mvlib.papers import words_analysis as look
-from mvlib.papers.cae_unknowns import (
-    differences_from_default,
-    mass_by_centre,
-    sweep_settings,
-    unknown_settings,
-)
-from mvlib.papers.word_gains import (
+from mvlib.methods import CAE, semantic_centres
+from mvlib.papers.cae import (
     _labels_with,
     class_subsets,
     corrupt,
     corrupted_words,
+    differences_from_default,
     gains_over_kmeans,
+    mass_by_centre,
     random_words_differences,
     random_words_sentences,
     rank_agreement,
     restrict,
+    sweep_settings,
+    unknown_settings,
 )
 from mvlib.records import Recorder
-from mvlib.tasks.images_with_words import (
-    VisionProblem,
-    retrieval_recall,
-    run_methods,
-    short_side,
-    vision_problem,
-    with_images,
-)
 
-
-@pytest.fixture(scope="module")
-def problem():
-    rng = np.random.default_rng(0)
-    y = np.repeat(np.arange(4), 15)
-    means = np.eye(16, dtype=np.float32)[:4]
-    words = np.repeat(means, 5, axis=0) + 0.1 * rng.normal(size=(20, 16))
-    noisy = means[y] + 0.35 * rng.normal(size=(60, 16))
-    names = tuple(f"word {number}" for number in range(20))
-    bank = TextBank(names, words.astype(np.float32))
-    whole = FewImages("openclipart", [f"{i}.png" for i in range(60)], y, ("a", "b", "c", "d"))
-    return VisionProblem(
-        whole, NamedEncoder(), noisy.astype(np.float32), None, bank, bank, means
-    )
+problem = pytest.fixture(scope="module")(lambda: words_problem())
 
 
 @pytest.fixture
 def recorder():
     return Recorder("cae", "when_words_help", "quick")
-
-
-def test_every_method_is_recorded_once_a_seed_and_zero_shot_once(problem, recorder):
-    fitted = run_methods(recorder, problem, [0, 1], n_init=2)
-    frame = recorder.frame()
-    assert frame.groupby("method").size().to_dict() == {
-        "k-means of images": 2,
-        "TAC, no training": 2,
-        "CAE": 2,
-        "zero-shot": 1,
-    }
-    assert set(frame["encoder"]) == {"made up"}
-    assert fitted["zero-shot", None].labels_.shape == (60,)
-
-
-def test_a_problem_wants_one_prompt_or_all_seven():
-    with pytest.raises(ValueError, match="n_prompts=3.*expected 1 or 7"):
-        vision_problem(n_prompts=3)
 
 
 def test_halves_of_the_classes_come_after_all_of_them():
@@ -101,14 +55,6 @@ def test_a_restricted_problem_keeps_image_label_and_class_together(problem):
     ]
     np.testing.assert_array_equal(part.images, problem.images[rows])
     np.testing.assert_array_equal(part.classes, problem.classes[[1, 3]])
-
-
-def test_a_problem_of_some_images_keeps_image_label_and_feature_together(problem):
-    part = with_images(problem, np.array([3, 20, 50]))
-    assert part.data_set.images == ["3.png", "20.png", "50.png"]
-    assert part.y.tolist() == problem.y[[3, 20, 50]].tolist()
-    np.testing.assert_array_equal(part.images, problem.images[[3, 20, 50]])
-    assert part.n_clusters == 4
 
 
 def test_gain_and_gap_are_points_over_the_same_k_means(problem, recorder):
@@ -270,150 +216,3 @@ def test_a_difference_is_from_the_first_value_over_the_same_seeds():
     assert row["difference"] == pytest.approx(-8)
     assert (row["ACC, default"], row["ACC"]) == (pytest.approx(55), pytest.approx(47))
     assert row["ci_low"] == pytest.approx(-8 - 12.7062 * 2, abs=1e-3)
-
-
-@pytest.fixture
-def recorded(monkeypatch):
-    frame = pd.DataFrame(
-        {
-            "dataset": "openclipart",
-            "method": "CAE",
-            "epsilon": [0.01, 0.01, 1.0, 1.0, None],
-            "seed": [5, 15, 5, 15, 5],
-            "acc": [0.5, 0.52, 0.4, 0.42, 0.99],
-        }
-    )
-    empty = frame.iloc[:0].drop(columns="epsilon")
-    monkeypatch.setattr(
-        ranges,
-        "results_frame",
-        lambda paper, profile, experiment, root: frame if experiment == "sinkhorn" else empty,
-    )
-
-
-def test_the_range_of_a_setting_is_best_less_worst_mean(recorded):
-    (row,) = ranges.setting_ranges("cae", "reduced").to_dict("records")
-    assert row["setting"] == "entropy of the plan"
-    assert (row["best"], row["worst"], row["values"]) == ("0.01", "1", 2)
-    assert row["ACC, best"] == pytest.approx(51)
-    assert row["range"] == pytest.approx(10)
-    assert row["seed sd"] == pytest.approx(np.std([50, 52], ddof=1))
-
-
-def test_a_replaced_bank_reaches_the_methods(problem, recorder):
-    noise = replace(problem, nouns=corrupt(problem.nouns, 1.0, 0))
-    run_methods(recorder, noise, [0], ["TAC, no training"], n_init=2)
-    run_methods(recorder, problem, [0], ["TAC, no training"], n_init=2)
-    bad, good = recorder.frame()["acc"]
-    assert good > bad
-
-
-def test_images_put_right_are_those_of_one_clustering_alone():
-    y = np.array([0, 0, 0, 1, 1, 1])
-    labels = np.array([7, 7, 7, 2, 2, 2])
-    other = np.array([1, 1, 0, 0, 0, 1])
-    assert look.put_right(y, labels, other).tolist() == [2, 5]
-    assert look.put_right(y, other, labels).tolist() == []
-
-
-def test_images_of_a_cluster_without_a_class_are_wrong():
-    y = np.array([0, 0, 1, 1, 1])
-    assert look.put_right(y, np.array([0, 0, 1, 1, 2]), y + 1).tolist() == []
-    assert look.put_right(y, y, np.array([0, 0, 1, 1, 2])).tolist() == [4]
-
-
-def test_shares_of_an_image_sum_to_one_over_the_kept_words(problem):
-    model = CAE(4, top_k=3, n_init=2, random_state=0).fit(problem.images, problem.texts)
-    texts, shares = look.word_shares(model, problem, "captions")
-    assert shares.shape == (60, len(texts))
-    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(
-        look.kept_words(model, problem, "captions")[1],
-        problem.captions.features[[problem.captions.texts.index(text) for text in texts]],
-    )
-
-
-def test_the_heaviest_words_come_first():
-    shares = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
-    found = look.top_words(("a", "b", "c"), shares, [1, 0], count=2)
-    assert [list(words.items()) for words in found] == [
-        [("a", 0.5), ("c", 0.4)],
-        [("b", 0.7), ("c", 0.2)],
-    ]
-
-
-def test_classes_that_share_no_word_do_not_overlap():
-    shares = np.array([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1.0]])
-    table = look.class_confusions(("a", "b", "c"), shares, np.array([0, 1, 2]), "xyz")
-    assert table[["class", "and", "overlap"]].values.tolist() == [
-        ["x", "y", 0.5],
-        ["x", "z", 0.0],
-        ["y", "z", 0.0],
-    ]
-    assert table["shared words"][0].startswith("a")
-
-
-def test_transport_evens_the_words_and_the_softmax_does_not(problem):
-    measures = {}
-    for kind in ("softmax", "transport"):
-        model = CAE(4, top_k=3, counterpart=kind, n_init=2, random_state=0)
-        model.fit(problem.images, problem.texts)
-        measures[kind] = look.counterpart_measures(model, problem)
-    assert measures["transport"]["column_error"] < 1e-3
-    assert measures["softmax"]["column_error"] > 0.05
-    assert measures["transport"]["words_used"] == 1
-
-
-def test_the_reading_that_can_fail_is_a_share_of_images_and_the_other_passes_blindly(problem):
-    model = CAE(4, top_k=3, n_init=2, random_state=0).fit(problem.images, problem.texts)
-    table = look.theorem_1_readings(model, problem, [0.01, 0.1])
-    assert table["weights"].tolist() == ["softmax", "transport", "blind"] * 2
-    blind = table[table["weights"] == "blind"]
-    assert (blind["semantic error"] < 1e-6).all()
-    assert (blind["no worse"] < 0.5).all()
-    assert table.loc[table["weights"] == "softmax", "no worse"].isna().all()
-
-
-def test_a_plan_stopped_early_misses_its_marginals_and_a_finished_one_does_not(problem):
-    table = look.plan_failures(problem, [0.05], [1, 2000]).set_index("iterations")
-    assert table.loc[1, "mvlib"] > 10 * table.loc[2000, "mvlib"]
-    assert table.loc[2000, "mvlib"] < 1e-3
-
-
-def test_sic_is_recorded_at_its_last_epoch_and_at_the_best_one(problem, recorder, monkeypatch):
-    monkeypatch.setattr(look, "SIC", partial(SIC, n_nearest=8, n_texts=4, epochs=3))
-    look.record_sic(recorder, problem, 0)
-    acc = recorder.frame().set_index("rule")["acc"]
-    assert acc["oracle"] >= acc["last"]
-
-
-def test_recall_counts_the_images_whose_own_text_is_among_the_nearest():
-    images = np.eye(4)
-    texts = np.eye(4)[[0, 1, 3, 2]]
-    assert retrieval_recall(images, texts, k=1) == 0.5
-    assert retrieval_recall(images, texts, k=4) == 1.0
-
-
-def test_recall_wants_no_more_texts_than_there_are():
-    with pytest.raises(ValueError, match="k=5"):
-        retrieval_recall(np.eye(4), np.eye(4), k=5)
-
-
-def test_the_most_central_sample_points_as_its_cluster_does():
-    embedding = np.array([[1, 0], [2, 0.5], [1, -0.5], [0, 3.0]])
-    found = look.centrality(embedding, np.array([4, 4, 4, 9]))
-    assert found[3] == pytest.approx(1)
-    assert found[:3].argmax() == 0
-
-
-@pytest.mark.parametrize(
-    ("square", "rule", "expected"), [(224, 224, 224), (224, 256, 256), (160, 224, 160)]
-)
-def test_every_encoder_sees_the_same_part_of_an_image(square, rule, expected):
-    images = SimpleNamespace(card=SimpleNamespace(resize=rule))
-    assert short_side(images, SimpleNamespace(image_size=square)) == expected
-
-
-def test_a_split_that_no_set_has_is_refused_with_the_nearest():
-    with pytest.raises(ValueError, match="train_split='trian'.*Did you mean 'train'"):
-        vision_problem(train_split="trian")

@@ -9,8 +9,8 @@ from PIL import Image
 from report_stand_ins import COLOURS, ColourEncoder, Page, rows_of, write_patches
 
 from mvlib.report import cluster_folder
+from mvlib.report.image_folder import thumbnail_uris
 from mvlib.report.output import _no_formula
-from mvlib.report.thumbnails import thumbnail_uris
 
 ODD_NAMES = ("=1+1|cmd.png", "a <b>&'\" \u00e9\u4e2d.png", "new\nline.png", "-dash.png")
 

@@ -9,17 +9,22 @@ import pytest
 from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
-from mvlib.papers import ntk_comparisons as ntk_claims
-from mvlib.papers import ntk_shifts
-from mvlib.papers import settings_ranges as ranges
-from mvlib.papers.ntk import PromptProblem, run_baselines, run_rows, run_sweeps, subsample
-from mvlib.papers.ntk_blocks import (
+from mvlib.papers import ntk as ntk_claims
+from mvlib.papers import ntk as ntk_shifts
+from mvlib.papers.ntk import (
+    PromptProblem,
     affinity_kinds,
     block_measures,
     block_table,
     class_transitions,
+    made_up_features,
+    record_costs,
+    run_baselines,
+    run_rows,
+    run_sweeps,
+    subsample,
+    watched,
 )
-from mvlib.papers.ntk_costs import made_up_features, record_costs, watched
 from mvlib.records import Recorder
 
 
@@ -215,14 +220,3 @@ def test_a_loss_is_against_the_same_method_and_seed_without_a_shift(monkeypatch)
     monkeypatch.setattr(ntk_claims, "results_frame", lambda *args: records(rows))
     (row,) = ntk_claims.recorded_losses().to_dict("records")
     assert row == {"dataset": "d", "shift": "sketch", "n": 2, "A": pytest.approx(20)}
-
-
-def test_each_setting_of_a_sweep_has_its_own_range(monkeypatch):
-    rows = [["d", "mu", 0.1, 5, 0.5], ["d", "mu", 1.0, 5, 0.7], ["d", "top", 5.0, 5, 0.9]]
-    rows += [["d", "top", 20.0, 5, 0.8]]
-    frame = pd.DataFrame(rows, columns=["dataset", "setting", "value", "seed", "acc"])
-    monkeypatch.setitem(ranges.SETTINGS, "made", [("e", ["setting", "value"], None)])
-    monkeypatch.setattr(ranges, "results_frame", lambda *args: frame)
-    table = ranges.setting_ranges("made", "reduced").set_index("setting")
-    assert table["range"].round(6).to_dict() == {"mu": 20.0, "top": 10.0}
-    assert table.loc["top", "best"] == "5"

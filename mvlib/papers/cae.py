@@ -1,13 +1,15 @@
-"""When words help: gains over k-means, beside the gap between zero-shot and k-means."""
+"""CAE's chapter: what the paper leaves open, and when words help."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mvlib import data, encoders
 from mvlib.check import check_number
 from mvlib.data import describe
 from mvlib.encoders import TextBank
@@ -17,20 +19,138 @@ from mvlib.methods import (
     ZeroShot,
     adaptive_fusion,
     counterpart,
+    number_of_centres,
     optimal_transport_plan,
+    semantic_centres,
 )
 from mvlib.metrics import accuracy, clustering_scores
 from mvlib.records.recorder import Recorder
 from mvlib.records.statistics import paired_comparisons
-from mvlib.tasks.images_with_words import (
-    VisionProblem,
-    record_fit,
-    run_methods,
-    with_images,
-)
+from mvlib.tasks.images_with_words import VisionProblem, record_fit, run_methods, with_images
 
-if TYPE_CHECKING:
-    import pandas as pd
+PROMPT_SETS = {"bare noun": ("{}",), "TAC's seven": data.PROMPTS}
+
+# A problem and the parameters of a CAE on it.
+Change = tuple[VisionProblem, dict[str, Any]]
+
+
+def unknown_settings(
+    problem: VisionProblem,
+    prompt_sets: Sequence[str] = ("bare noun",),
+    openclipart_counts: Sequence[int] = (),
+    flickr30k_counts: Sequence[int] = (),
+    other_images: np.ndarray | None = None,
+) -> dict[str, dict[str, Change]]:
+    """Return the settings that the paper leaves open, with their values."""
+    default: Change = (problem, {})
+    marginals = {
+        kind: (problem, {"column_marginals": kind}) for kind in ("retrieval", "softmax")
+    }
+    by_centre = {"row_marginals": mass_by_centre(problem)}
+    captions = {f"Open Clip Art, all {len(problem.captions)}": default}
+    for count in openclipart_counts:
+        some = _of(problem.captions, _order(len(problem.captions))[:count])
+        captions[f"Open Clip Art, {count}"] = (replace(problem, captions=some), {})
+    if flickr30k_counts:
+        bank = _flickr30k(problem, max(flickr30k_counts))
+        for count in flickr30k_counts:
+            some = _of(bank, np.arange(count))
+            captions[f"Flickr30k, {count}"] = (replace(problem, captions=some), {})
+    chosen_by = {"the images themselves": (replace(problem, train_images=None), {})}
+    if problem.train_images is not None:
+        chosen_by = {"the train split": default} | chosen_by
+    elif other_images is not None:
+        others = replace(problem, train_images=other_images)
+        chosen_by = {"the images themselves": default, "other drawings": (others, {})}
+    return {
+        "mass of a word": {"equal": default, **marginals},
+        "mass of an image": {"equal": default, "equal for each centre": (problem, by_centre)},
+        "cost": {"1 - cosine": default, "euclidean": (problem, {"cost": "euclidean"})},
+        "prompt of a noun": {"a photo of a": default}
+        | {name: (_with_prompts(problem, name), {}) for name in prompt_sets},
+        "captions": captions,
+        "what chooses the words": chosen_by,
+    }
+
+
+def mass_by_centre(problem: VisionProblem) -> np.ndarray:
+    """Return masses of the images, (n_samples,), under which every centre has the same."""
+    n_centers = number_of_centres(len(problem.images), problem.n_clusters)
+    centres = semantic_centres(problem.images, n_centers, random_state=0)
+    nearest = (problem.images @ centres.T).argmax(axis=1)
+    mass = 1 / np.bincount(nearest, minlength=n_centers)[nearest]
+    return mass / mass.sum()
+
+
+def _with_prompts(problem: VisionProblem, name: str) -> VisionProblem:
+    size, prompts = len(problem.nouns), PROMPT_SETS[name]
+    return replace(problem, nouns=encoders.noun_bank(problem.encoder, size, prompts=prompts))
+
+
+def _flickr30k(problem: VisionProblem, count: int) -> TextBank:
+    # Five captions a photograph lie one after the other.
+    texts = tuple(dict.fromkeys(data.captions("flickr30k")[::5]))
+    drawn = tuple(texts[row] for row in _order(len(texts))[:count])
+    return TextBank(drawn, problem.encoder.encode_texts(drawn))
+
+
+def _order(n: int) -> np.ndarray:
+    return np.random.default_rng(0).permutation(n)
+
+
+def _of(bank: TextBank, rows: np.ndarray) -> TextBank:
+    return TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
+
+
+def sweep_settings(
+    recorder: Recorder,
+    problem: VisionProblem,
+    settings: Mapping[str, Mapping[str, Change]],
+    seeds: Sequence[int],
+    parameters: Mapping[str, Any],
+) -> None:
+    """Fit CAE for each value of each setting and record it, with `setting` and `value`."""
+    for seed in seeds:
+        default = None
+        for setting, values in settings.items():
+            for value, (changed, options) in values.items():
+                given = {**parameters, "setting": setting, "value": value}
+                if changed is problem and not options and default:
+                    merged = default["parameters"] | given
+                    recorder.add(**(default | {"parameters": merged}))
+                    continue
+                model = CAE(problem.n_clusters, random_state=seed, **options)
+                record_fit(recorder, "CAE", changed, model, changed.texts, given)
+                default = default or recorder.results[-1]
+
+
+def differences_from_default(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return how far each value is from its setting's default, over the same seeds."""
+    rows = []
+    for (dataset, setting), some in frame.groupby(["dataset", "setting"], sort=False):
+        default, *others = some["value"].unique()
+        if not others:
+            continue
+        means = 100 * some.groupby("value")["acc"].mean()
+        pairs = [(value, default) for value in others]
+        found = paired_comparisons(some, pairs, by=("seed",), column="value")
+        for row in found.to_dict("records"):
+            rows.append(
+                {
+                    "data set": dataset,
+                    "setting": setting,
+                    "default": default,
+                    "value": row["A"],
+                    "n": row["n"],
+                    "ACC, default": means[default],
+                    "ACC": means[row["A"]],
+                    "difference": row["difference"],
+                    "ci_low": row["ci_low"],
+                    "ci_high": row["ci_high"],
+                }
+            )
+    return pd.DataFrame(rows)
+
 
 KMEANS = "k-means of images"
 WITH_WORDS = ("TAC, no training", "CAE")
@@ -71,39 +191,15 @@ def gains_over_kmeans(
             lower = accuracy(part.y, floor.labels_)
             for name in WITH_WORDS:
                 given = {"subset": number, "kind": f"{name}, {problem.encoder.name}"}
-                _record_gain(recorder, part, name, seed, given, lower, upper)
-
-
-def _record_gain(
-    recorder: Recorder,
-    part: VisionProblem,
-    name: str,
-    seed: int,
-    given: dict[str, object],
-    lower: float,
-    upper: float,
-) -> None:
-    scratch = Recorder(recorder.paper, recorder.experiment, recorder.profile, recorder.device)
-    run_methods(scratch, part, [seed], [name])
-    (result,) = scratch.results
-    recorder.add(
-        name,
-        part.name,
-        seed=seed,
-        parameters=result["parameters"] | given,
-        metrics=result["metrics"],
-        seconds=result["seconds"],
-        measures={
-            "gap": 100 * (upper - lower),
-            "gain": 100 * (result["metrics"]["last"]["acc"] - lower),
-        },
-    )
+                run_methods(recorder, part, [seed], [name], given)
+                result = recorder.results.pop()
+                gain = 100 * (result["metrics"]["last"]["acc"] - lower)
+                gap = 100 * (upper - lower)
+                recorder.add(**result, measures={"gap": gap, "gain": gain})
 
 
 def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
     """Return how well the gap orders the gain, for each method and encoder."""
-    import pandas as pd
-
     rows = []
     keys = ["dataset", "subset"]
     for (method, encoder), some in frame.groupby(["method", "encoder"], sort=False):
@@ -179,8 +275,6 @@ def _labels_with(model: CAE, problem: VisionProblem, share: float, seed: int) ->
 
 def random_words_differences(frame: pd.DataFrame) -> pd.DataFrame:
     """Return what CAE gains over k-means and over its real words, by share of random words."""
-    import pandas as pd
-
     tables = []
     for dataset, some in frame.groupby("dataset", sort=False):
         words = (

@@ -1,10 +1,66 @@
-"""What SMART's pages say is read from the records, choice by choice."""
+"""SMART's settings and costs, and what its pages say of the records."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from mvlib import SMART
 from mvlib.book import fill, placeholders
-from mvlib.papers import smart_comparisons as smart_claims
+from mvlib.papers import smart as smart_claims
+from mvlib.papers.smart import (
+    ABLATIONS,
+    NOISE,
+    compare_seeds,
+    resampled,
+    smart_costs,
+    smart_settings,
+)
+from mvlib.records import score_table
+from mvlib.tasks.views import (
+    smart_recorder,
+)
+
+
+def test_full_settings_are_the_papers_and_quick_ones_are_smaller():
+    full = smart_settings("handwritten", "full")
+    assert full == SMART.paper_settings("handwritten")
+    quick = smart_settings("handwritten", "quick")
+    assert quick["epochs"] < full["epochs"] / 5
+    assert quick["lambda1"] == full["lambda1"]
+    reduced = smart_settings("handwritten", "reduced")
+    assert quick["epochs"] < reduced["epochs"] < full["epochs"]
+    assert quick["hidden_dims"] < reduced["hidden_dims"] < SMART(10, **full).hidden_dims
+    assert reduced["lambda1"] == full["lambda1"]
+    assert smart_settings("cub", "full") == SMART.paper_settings("other")
+    with pytest.raises(ValueError, match="Did you mean 'quick'"):
+        smart_settings("cub", "quik")
+
+
+def test_every_ablation_changes_what_its_name_says():
+    assert ABLATIONS["all"] == {}
+    assert ABLATIONS["L_rec + L_vda"] == {"lambda2": 0.0}
+    assert ABLATIONS["L_rec + L_smc"] == {"lambda1": 0.0}
+    for change in ABLATIONS.values():
+        SMART(3, **change)
+
+
+def test_comparisons_say_difference_spread_and_count():
+    recorder = smart_recorder("selection", "quick", "cpu")
+    for seed, ours in ((1, 0.5), (2, 0.7)):
+        scores = dict.fromkeys(("nmi", "ari", "purity"), 0.5)
+        recorder.add("SMART", "made", seed, metrics={"last": scores | {"acc": ours}})
+        recorder.add("floor", "made", seed, metrics={"last": scores | {"acc": 0.6}})
+    line = compare_seeds(recorder.frame(), "SMART", "floor")
+    assert line.endswith("minus floor: +0.0 ± 14.1 points, ahead in 1 of 2 seeds")
+
+
+def test_counts_that_missing_ones_made_floats_are_printed_whole():
+    scores = {"acc": [0.1, 0.2, 0.3], "nmi": 0.1, "ari": 0.1, "purity": 0.1}
+    frame = pd.DataFrame({"starts": [1.0, 20.0, None], "ratio": [0.5, 1.0, 1.0]} | scores)
+    table = score_table(frame, by=["starts", "ratio"], metrics=["acc"])
+    assert table["starts"].dropna().tolist() == [1, 20]
+    assert str(table["starts"].dtype) == "Int64"
+    assert table["ratio"].tolist() == [0.5, 1.0, 1.0]
 
 
 def row(method="SMART", rule="last", features="eval", starts=1, seed=5, acc=0.5, **more):
@@ -100,3 +156,38 @@ def test_a_published_table_stands_beside_ours_with_verdicts(tmp_path):
         assert line.split("|")[-2].strip().split(":")[0] in (
             "within 1", "within 2", "differs", "undecided", "not run", "cannot",
         )  # fmt: skip
+
+
+def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_noise():
+    rng = np.random.default_rng(0)
+    Xs = [3 * rng.normal(size=(20, d)) for d in (5, 400)]
+    views, rows = resampled(Xs, 500, random_state=1)
+    assert [X.shape for X in views] == [(500, 5), (500, 400)]
+    for X, view in zip(Xs, views, strict=True):
+        noise = view - X[rows]
+        assert noise.std() == pytest.approx(NOISE * X.std(), rel=0.1)
+    again, _ = resampled(Xs, 500, random_state=1)
+    assert np.array_equal(again[1], views[1])
+
+
+def test_costs_are_positive_named_and_one_a_way_and_size():
+    ways = [{"batch_size": 150, "graph_batch_size": None}, {"batch_size": None, "largest": 300}]
+    costs = smart_costs("handwritten", [300, 600], 0.5, ways, 0, "cpu")
+    assert [len(measured) for measured in costs] == [2, 1]
+    for measures in [measures for measured in costs for measures in measured]:
+        assert set(measures) == {"seconds_training", "seconds_features", "memory_mb"}
+        assert measures["seconds_training"] > 0
+    assert costs[0][1]["memory_mb"] >= costs[0][0]["memory_mb"] >= 0
+
+
+@pytest.mark.parametrize("sizes", [[], [300, 200], [300, 300]])
+def test_sizes_must_ascend(sizes):
+    with pytest.raises(ValueError, match="expected some, each larger than the last"):
+        smart_costs("handwritten", sizes, 0.5, [{}], 0, "cpu")
+
+
+def test_an_error_of_the_other_process_arrives_here():
+    with pytest.raises(ValueError, match="sizes=1 "):
+        smart_costs("handwritten", [1], 0.5, [{}], 0, "cpu")
+    with pytest.raises(TypeError, match="bach_size"):
+        smart_costs("handwritten", [300], 0.5, [{"bach_size": 10}], 0, "cpu")
