@@ -162,23 +162,11 @@ def connect_fragments(
 ) -> tuple[sparse.csr_array, np.ndarray]:
     """Tie pieces too small to be a cluster to the rest, each by its strongest edge.
 
-    A piece is a connected component. While there is one of at most `n_neighbors` images,
-    each such piece gets the edge of largest affinity that leaves it.
+    A piece is a connected component of the graph of one prompt, made of the lists. While there
+    is one of at most `n_neighbors` images, which has neighbours outside in every list, each
+    such piece gets the edge of largest affinity that leaves it. Returns the graph, and for each
+    image whether it was in a small piece at first.
 
-    Parameters
-    ----------
-    graph, neighbors : csr_array of shape (n_samples, n_samples), Neighbors
-        Of one prompt, and the lists it was made of.
-    n_neighbors : int, default=30
-        q. A piece no larger has, in every list, neighbours outside.
-
-    Returns
-    -------
-    graph, tied : csr_array of shape (n_samples, n_samples), ndarray of shape (n_samples,), bool
-        With the edges added, and the images that were in a small piece at first.
-
-    Notes
-    -----
     Not the paper's: nothing is known of what it does with images without a mutual
     neighbour. The kernel is no cosine: images with a sharp assignment are near to all of
     their kind, so others have neighbours that do not have them, and the mutual rule leaves
@@ -480,24 +468,17 @@ def diffuse_in_subspace(
 
     Parameters
     ----------
-    transitions : list of csr_array, each (n_samples, n_samples)
-        S_b, one a prompt.
+    transitions, **schedule
+        As in `diffuse_affinities`.
     rank : int
         Columns of Q; at most n_samples, where nothing is lost.
     random_state : int, optional
         Seed of the first basis.
-    schedule
-        mu, regularization, n_rounds, n_steps, tol, weights: as in `diffuse_affinities`.
 
     Returns
     -------
     Diffusion
         Its affinity is a `SubspaceAffinity`.
-
-    Raises
-    ------
-    ValueError
-        As `diffuse_affinities`, or if the rank is out of range.
 
     Notes
     -----
