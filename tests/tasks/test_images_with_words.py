@@ -28,7 +28,7 @@ def recorder():
 
 
 def test_every_method_is_recorded_once_a_seed_and_zero_shot_once(problem, recorder):
-    fitted = run_methods(recorder, problem, [0, 1], n_init=2)
+    fitted = run_methods(recorder, problem, [0, 1])
     frame = recorder.frame()
     assert frame.groupby("method").size().to_dict() == {
         "k-means of images": 2,
@@ -62,8 +62,8 @@ def test_a_problem_of_some_images_keeps_image_label_and_feature_together(problem
 
 def test_a_replaced_bank_reaches_the_methods(problem, recorder):
     noise = replace(problem, nouns=corrupt(problem.nouns, 1.0, 0))
-    run_methods(recorder, noise, [0], ["TAC, no training"], n_init=2)
-    run_methods(recorder, problem, [0], ["TAC, no training"], n_init=2)
+    run_methods(recorder, noise, [0], ["TAC, no training"])
+    run_methods(recorder, problem, [0], ["TAC, no training"])
     bad, good = recorder.frame()["acc"]
     assert good > bad
 
