@@ -57,7 +57,7 @@ golden: $(READY) ## write a method's golden numbers anew: make golden METHOD=set
 faults: $(READY) ## break runs on purpose and keep what happened (about an hour)
 	@OMP_NUM_THREADS=1 $$(unshare -rm true 2>/dev/null && echo unshare -rm) \
 	  $(BIN)/python -m pytest tests/faults/test_*.py tests/faults/fault_*.py -p no:xdist --keep-results
-	@OMP_NUM_THREADS=1 MVLIB_FUZZ=500 $(BIN)/python -m pytest tests/test_fuzz_*.py -n 2 --hypothesis-seed=7
+	@OMP_NUM_THREADS=1 MVLIB_FUZZ=500 $(BIN)/python -m pytest tests/*/test_fuzz_*.py -n 2 --hypothesis-seed=7
 
 bench: $(READY) ## time the kernels, as ratios within one run
 	@$(BIN)/python -m pytest tests/bench/bench_*.py -p no:xdist --benchmark-only --benchmark-columns=min,median,rounds --keep-ratios

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+from toy_records import make_record
 
 from mvlib import data
 from mvlib.book.notebooks import _origin
+from mvlib.book.pages import failures_page, status_page
 from mvlib.book.placeholders import fill
-from mvlib.book.runs import failures_page, status_page
 from mvlib.data.words import text_sources
 from mvlib.records.tables import inert
 
@@ -126,22 +127,18 @@ def test_building_the_book_runs_no_notebook_and_no_template():
     assert config["execute"]["execute_notebooks"] == "off"
     # It evaluates {{ ... }} with Jinja outside any sandbox, in outputs too.
     assert "substitution" not in config["parse"]["myst_enable_extensions"]
-    pages = [*(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").rglob("*.ipynb")]
+    places = [("book", "*.md"), ("notebooks", "*.md"), ("notebooks", "*.ipynb")]
+    pages = [page for folder, kind in places for page in (ROOT / folder).rglob(kind)]
     assert not any("{{" in page.read_text(encoding="utf-8") for page in pages)
 
 
 @pytest.fixture
 def record():
-    return {
-        "key": "a" * 64, "cell": "1" * 16, "paper": "toy", "experiment": "method",
-        "notebook": "notebooks/toy/method.ipynb", "profile": "quick", "results": [],
-        "parameters": {"profile": "quick", HOSTILE: HOSTILE}, "datasets": {},
-        "wall_seconds": 2.0, "cpu_seconds": 1.0, "peak_memory_bytes": 10,
-        "gpu_peak_memory_bytes": None, "device": HOSTILE, "threads": 1,
-        "versions": {"python": "3.11.7", "mvlib": "0.1.0"}, "git_commit": None,
-        "git_dirty": None, "started": "2026-01-01T00:00:00+00:00", "status": "failed",
-        "error": f"{HOSTILE}\n   ````\n{HOSTILE}", "executed": f"runs/`{HOSTILE}`.ipynb",
-    }  # fmt: skip
+    return make_record(
+        profile="quick", results=[], parameters={"profile": "quick", HOSTILE: HOSTILE},
+        datasets={}, device=HOSTILE, status="failed",
+        error=f"{HOSTILE}\n   ````\n{HOSTILE}", executed=f"runs/`{HOSTILE}`.ipynb",
+    )  # fmt: skip
 
 
 def test_what_a_record_says_stays_text_in_the_book(record, tmp_path):

@@ -7,19 +7,19 @@ a notebook's page shows the executed copy of its last quick run where there is o
 from mvlib.files import attach
 
 _EXPORTS = {
-    "api_pages": "mvlib.book.api",
+    "api_pages": "mvlib.book.reference",
     "book_problems": "mvlib.book.checks",
     "build_book": "mvlib.book.build",
     "card_page": "mvlib.book.cards",
-    "draw_card": "mvlib.book.figures",
-    "failures_page": "mvlib.book.runs",
+    "draw_card": "mvlib.book.cards",
+    "failures_page": "mvlib.book.pages",
     "fill": "mvlib.book.placeholders",
     "page_problems": "mvlib.book.checks",
-    "stage_book": "mvlib.book.staging",
-    "contents": "mvlib.book.contents",
-    "status_page": "mvlib.book.runs",
-    "store_outputs": "mvlib.book.store",
-    "write_contents": "mvlib.book.contents",
+    "stage_book": "mvlib.book.build",
+    "contents": "mvlib.book.build",
+    "status_page": "mvlib.book.pages",
+    "store_outputs": "mvlib.book.notebooks",
+    "write_contents": "mvlib.book.build",
 }
 
 __all__ = list(_EXPORTS)

@@ -1,20 +1,29 @@
-"""Building the book, so that a failed build leaves the last good one as it was."""
+"""Making the book: its contents, its staged copy, and a build that keeps the last good one."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from mvlib.book.cards import card_pages
 from mvlib.book.checks import book_problems
-from mvlib.book.staging import stage_book
-from mvlib.files import python_path, quick_jsonschema, write_text
+from mvlib.book.notebooks import method_records, shown_records, stage_notebook
+from mvlib.book.pages import failures_page, status_page
+from mvlib.book.placeholders import fill
+from mvlib.book.reference import api_pages, equations_page, source_files
+from mvlib.files import python_path, quick_jsonschema, read_toml, sha256_of, write_text
+from mvlib.methods.catalogue import find
+from mvlib.records.plan import load_plan, papers_with, plan_papers
 
 _DIGEST = ".content"
 _LOG_LINES = 40
@@ -25,6 +34,8 @@ _COMMAND = (
     "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
 )
 _BAR = "{desc} {n_fmt}/{total_fmt} {bar:20} {elapsed}{postfix}"
+_TOOLS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "numpydoc")
+_HEAD = "# Written by `mvlib contents` from book/contents.toml and the plans: not by hand.\n"
 
 
 def build_book(root: str | Path, out: str | Path | None = None) -> Path:
@@ -105,3 +116,135 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+
+
+def stage_book(root: str | Path, stage: str | Path) -> str:
+    """Write everything the book is built from into one folder."""
+    root, stage = Path(root), Path(stage)
+    if not (root / "_toc.yml").exists():
+        raise ValueError(f"{root} has no _toc.yml: expected the project's folder")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copyfile(root / name, stage / name)
+    shutil.copytree(root / "book", stage / "book")
+    for page in sorted((root / "notebooks").glob("*/*.md")):
+        staged = stage / page.relative_to(root)
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(page, staged)
+    for page in sorted(stage.glob("**/*.md")):
+        text = page.read_text(encoding="utf-8")
+        filled = fill(text, root)
+        if filled != text:
+            page.write_text(filled, encoding="utf-8")
+    for name, text in _generated(root).items():
+        path = stage / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    shown = shown_records(root)
+    for name in toc_files(root / "_toc.yml"):
+        notebook = root / f"{name}.ipynb"
+        if notebook.exists():
+            records = shown.get(notebook.relative_to(root).as_posix(), [])
+            stage_notebook(root, notebook, records, stage / f"{name}.ipynb")
+    for (name, method), records in method_records(root, shown).items():
+        page = (stage / name).with_stem(f"method_{method}")
+        stage_notebook(root, root / name, records, page, find(method).title)
+    _check_toc(stage)
+    return _digest(stage)
+
+
+def toc_files(path: str | Path) -> list[str]:
+    """Return the pages that a `_toc.yml` names, without suffix, in its order."""
+    import yaml
+
+    found = []
+
+    def walk(entry: Any) -> None:
+        if isinstance(entry, list):
+            for each in entry:
+                walk(each)
+        elif isinstance(entry, dict):
+            found.extend(entry[key] for key in ("root", "file") if key in entry)
+            for key in ("parts", "chapters", "sections", "subtrees", "entries"):
+                walk(entry.get(key))
+
+    walk(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    return found
+
+
+def _generated(root: Path) -> dict[str, str]:
+    return {
+        "book/status.md": status_page(root=root),
+        "book/failures.md": failures_page(root=root),
+        **card_pages(root),
+        **api_pages(),
+        "book/equations.md": equations_page(),
+    }
+
+
+def _check_toc(stage: Path) -> None:
+    suffixes = (".md", ".ipynb", ".rst")
+    missing = [
+        name
+        for name in toc_files(stage / "_toc.yml")
+        if not any((stage / f"{name}{suffix}").exists() for suffix in suffixes)
+    ]
+    if missing:
+        raise ValueError(
+            f"_toc.yml names pages that do not exist: {', '.join(missing)}; write them or "
+            "take them out of the table of contents"
+        )
+
+
+def _digest(stage: Path) -> str:
+    digest = hashlib.sha256()
+    for name in _TOOLS:
+        digest.update(f"{name} {version(name)}\n".encode())
+    for path in sorted(path for path in stage.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(stage).as_posix()} {sha256_of(path)}\n".encode())
+    # The API pages are made from the docstrings while the book is built.
+    for path in source_files():
+        digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def contents(root: Path) -> str:
+    """Return what `_toc.yml` is to hold: the parts of `book/contents.toml`, the chapters."""
+    import yaml
+
+    declared = read_toml(root / "book" / "contents.toml", "book/contents.toml")
+    pages = papers_with("index.md", root)
+    captions = {name: text for name, text in declared["chapters"].items() if name in pages}
+    plans = {name: load_plan(name, root) for name in plan_papers(root) if name in pages}
+    captions = captions | {
+        name: f"{plan['title']}, run" for name, plan in plans.items() if name not in captions
+    }
+    parts = [
+        _part("The papers", [f"notebooks/{name}/index" for name in captions]),
+        *declared["before"],
+        *(_part(text, _pages(name, plans[name], root)) for name, text in captions.items()),
+        *declared["after"],
+    ]
+    toc = {"format": "jb-book", "root": declared["root"], "parts": parts}
+    return _HEAD + yaml.safe_dump(toc, sort_keys=False, allow_unicode=True)
+
+
+def write_contents(root: Path) -> bool:
+    """Write `_toc.yml` anew; return whether that changed it."""
+    path, text = root / "_toc.yml", contents(root)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True
+
+
+def _part(caption: str, names: list[str]) -> dict[str, Any]:
+    return {"caption": caption, "chapters": [{"file": name} for name in names]}
+
+
+def _pages(chapter: str, plan: dict[str, Any], root: Path) -> list[str]:
+    """Return a chapter's notebooks in the order of its plan, then what we believe of it."""
+    found = [each["notebook"].removesuffix(".ipynb") for each in plan.get("experiment", [])]
+    last = f"notebooks/{chapter}/beliefs"
+    return [*dict.fromkeys(found), *([last] if (root / f"{last}.md").is_file() else [])]

@@ -1,18 +1,29 @@
-"""Data cards: a page a data set, from the registry."""
+"""Data cards: a page a data set, from the registry, and the figures drawn from the data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mvlib.book.markdown import table
+import numpy as np
+
+from mvlib.book.pages import table
+from mvlib.check import check_number
+from mvlib.data import Card, DataFile, all_names, describe, load
+from mvlib.files import replacing
 
 if TYPE_CHECKING:
-    from mvlib.data import Card, DataFile
+    from matplotlib.axes import Axes
+
 
 CARD_FIGURES = "book/_static/cards"
 _MOST_CLASSES = 200
+_COMPONENTS = 50
+_PERPLEXITY = 30
+_SAMPLES_A_CLASS = 12
+_PIX_SHAPE = (16, 15)
+_COLORBLIND = 10
 # Of each kind: how it is loaded, and where a file with a url or without one is.
 _LOADING = {
     "views": 'from mvlib import data\n\nXs = data.load("{0.name}").Xs',
@@ -27,35 +38,17 @@ _PLACES = {
 
 
 def card_pages(root: str | Path) -> dict[str, str]:
-    """Return the data pages of the book."""
-    from mvlib.data import all_names
-
-    pages = {f"book/data/cards/{name}.md": card_page(name, root) for name in all_names()}
-    pages["book/data/index.md"] = (
-        "# Data sets\n\n"
-        "Which sets of several views are there, and what are their views? Each has a card "
-        "with its views, its terms, how to get it and what is easily mistaken. The views "
-        "that are used unless told otherwise are SMART's two; the labels of the first one "
-        "score.\n\n" + sets_table("views", "cards/") + "\n\n## Image sets\n\n"
-        "Which images are clustered with the help of words? Each set has a card with its "
-        "splits, its classes, its preprocessing and how to get it.\n\n"
-        + sets_table("images", "cards/")
-        + "\n\n## Pairs\n\n"
-        "Which sets pair two modalities row by row? Each has a card with its splits, how to "
-        "get it and what is easily mistaken.\n\n" + sets_table("pairs", "cards/") + "\n"
-    )
-    return pages
+    """Return the cards of all data sets."""
+    return {f"book/data/cards/{name}.md": card_page(name, root) for name in all_names()}
 
 
-def sets_table(kind: str, folder: str) -> str:
+def sets_table(kind: str = "views", folder: str = "data/cards") -> str:
     """Return the table of all sets of a kind, linked to their cards in `folder`."""
-    from mvlib.data import all_names, describe
-
     rows = []
     for about in map(describe, all_names(kind)):
         comes = "by hand" if about.is_supplied else "fetched"
         shown = [
-            f"[{about.title}]({folder}{about.name}.md)",
+            f"[{about.title}]({folder}/{about.name}.md)",
             f"`{about.name}`",
             "ships with mvlib" if about.embedded else comes,
         ]
@@ -80,8 +73,6 @@ def sets_table(kind: str, folder: str) -> str:
 
 def card_page(name: str, root: str | Path) -> str:
     """Return the card of one data set."""
-    from mvlib.data import describe
-
     about = describe(name)
     sections: Callable[..., list[str]] = {"views": _views, "images": _images, "pairs": _pairs}[
         about.kind
@@ -178,8 +169,6 @@ def _classes(about: Card) -> str:
 
 def figure_words(name: str) -> tuple[str, str]:
     """Return the alternative text and the caption of the figure of a set of views."""
-    from mvlib.data import describe
-
     about = describe(name, "views")
     views = " and ".join(about.default_views)
     maps = (
@@ -218,3 +207,83 @@ def _row(file: DataFile, where: str) -> list[str]:
     size = f"{file.bytes / 1e6:.1f}" if file.bytes else "unknown"
     digest = f"`{file.sha256}`" if file.sha256 else "unknown"
     return [f"`{file.file}`", where, digest, size]
+
+
+def embed_view(
+    X: np.ndarray, n_components: int = _COMPONENTS, random_state: int = 0
+) -> np.ndarray:
+    """Return a view in two dimensions: principal components, then t-SNE."""
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    X = np.asarray(X, dtype=np.float32)
+    scaled = (X - X.mean(axis=0)) / max(float(X.std()), 1e-12)
+    if min(X.shape) > n_components:
+        scaled = PCA(n_components, random_state=random_state).fit_transform(scaled)
+    perplexity = min(_PERPLEXITY, (len(X) - 1) / 3)
+    return TSNE(perplexity=perplexity, init="pca", random_state=random_state).fit_transform(
+        scaled
+    )
+
+
+def draw_card(
+    name: str, path: str | Path, max_samples: int = 2000, random_state: int = 0
+) -> Path:
+    """Draw a data set's figure: each default view in two dimensions, coloured by class."""
+    import matplotlib.pyplot as plt
+
+    check_number("max_samples", max_samples, low=5, integer=True)
+    dataset = load(name)
+    meanings = {view.name: view for view in dataset.card.views}
+    random = np.random.default_rng(random_state)
+    n = dataset.n_samples
+    rows = np.sort(random.choice(n, min(n, max_samples), replace=False))
+    pictured = dataset.name == "handwritten"
+    columns = len(dataset.Xs)
+    # Small in inches, so that the text is large enough on a phone.
+    heights = [1.3, 2.4] if pictured else [2.4]
+    figure = plt.figure(figsize=(2.5 * columns, sum(heights)), layout="constrained")
+    try:
+        grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
+        if pictured:
+            _draw_pictures(figure.add_subplot(grid[0, :]), load(name, views=("pix",)))
+        for v, (X, view) in enumerate(zip(dataset.Xs, dataset.view_names, strict=True)):
+            axes = figure.add_subplot(grid[-1, v])
+            points = embed_view(X[rows], random_state=random_state)
+            _draw_points(axes, points, dataset.y[rows], dataset.n_clusters)
+            axes.set_title(f"{view}, {meanings[view].dim} features", fontsize=10)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=220, metadata={"Software": None})
+    finally:
+        plt.close(figure)
+    return Path(path)
+
+
+def _draw_points(axes: Axes, points: np.ndarray, y: np.ndarray, n_clusters: int) -> None:
+    import seaborn
+
+    kind = "colorblind" if n_clusters <= _COLORBLIND else "husl"
+    colours = np.array(seaborn.color_palette(kind, n_clusters))
+    axes.scatter(*points.T, s=2.5, c=colours[y], linewidths=0, rasterized=True)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_color("0.8")
+
+
+def _draw_pictures(axes: Axes, pixels: Any) -> None:
+    X, y = pixels.Xs[0], pixels.y
+    height, width = _PIX_SHAPE
+    classes = [
+        [
+            np.pad(X[row].reshape(height, width), 1)
+            for row in np.flatnonzero(y == k)[:_SAMPLES_A_CLASS]
+        ]
+        for k in range(pixels.n_clusters)
+    ]
+    # Two blocks of five classes, so that the pictures stay large on a narrow page.
+    half = len(classes) // 2
+    blocks = [
+        np.vstack([np.hstack(row) for row in part]) for part in (classes[:half], classes[half:])
+    ]
+    gap = np.zeros((len(blocks[0]), width))
+    axes.imshow(np.hstack([blocks[0], gap, blocks[1]]), cmap="gray_r", interpolation="nearest")
+    axes.set_axis_off()

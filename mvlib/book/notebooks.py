@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mvlib.book.markdown import code, describe_parameters
+from mvlib.book.pages import code, describe_parameters
+from mvlib.files import project_root, write_text
+from mvlib.records import load_records, plan_runs, staleness
+from mvlib.records.keys import is_injected, merged_cells
 from mvlib.records.tables import inert
 
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
@@ -13,8 +16,6 @@ _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 def shown_records(root: Path) -> dict[str, list[dict[str, Any]]]:
     """Return for each notebook the records of its current quick runs, the one shown first."""
-    from mvlib.records import load_records, plan_runs, staleness
-
     found: dict[str, list[dict[str, Any]]] = {}
     records = load_records(profile="quick", root=root)
     for record in sorted(records, key=lambda record: record["started"], reverse=True):
@@ -34,8 +35,6 @@ def method_records(
     root: Path, shown: dict[str, list[dict[str, Any]]]
 ) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """Return the records of each method that the quick plan gives to a notebook."""
-    from mvlib.records import plan_runs
-
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     first: dict[str, str] = {}
     for run in plan_runs("quick", root=root):
@@ -61,7 +60,9 @@ def stage_notebook(
 
     page = nbformat.read(notebook, as_version=4)
     if records:
-        page = _merge(page, nbformat.read(root / records[0]["executed"], as_version=4))
+        executed = nbformat.read(root / records[0]["executed"], as_version=4)
+        executed.cells = merged_cells(page, executed) or executed.cells
+        page = executed
     for cell in page.cells:
         for output in cell.get("outputs", []):
             # For the runner, not for the reader.
@@ -75,31 +76,6 @@ def stage_notebook(
     page.cells.insert(place + 1, _origin(records))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target)
-
-
-def _merge(committed: Any, executed: Any) -> Any:
-    """Return the committed prose with the executed code cells and their outputs."""
-    ran = [cell for cell in executed.cells if cell.cell_type == "code"]
-    own = [cell for cell in ran if not _is_injected(cell)]
-    sources = [cell.source for cell in committed.cells if cell.cell_type == "code"]
-    if [cell.source for cell in own] != sources:
-        return executed
-    cells: list[Any] = []
-    for cell in committed.cells:
-        if cell.cell_type != "code":
-            cells.append(cell)
-            continue
-        while _is_injected(ran[0]):
-            cells.append(ran.pop(0))
-        done = ran.pop(0)
-        done.metadata = cell.metadata
-        cells.append(done)
-    executed.cells = cells
-    return executed
-
-
-def _is_injected(cell: Any) -> bool:
-    return "injected-parameters" in cell.metadata.get("tags", [])
 
 
 def _first_heading(cells: list[Any]) -> int:
@@ -136,7 +112,7 @@ def _origin(records: list[dict[str, Any]]) -> Any:
 
 
 def _hide_injected(cell: Any) -> None:
-    if _is_injected(cell):
+    if is_injected(cell):
         cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
 
 
@@ -155,3 +131,40 @@ def _describe_images(cell: Any) -> None:
         return
     image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
     image.setdefault("alt", " ".join(texts))
+
+
+def store_outputs(root: Path | None = None) -> list[Path]:
+    """Put the outputs of the last quick runs into the committed notebooks."""
+    import nbformat
+
+    from mvlib.records.recorder import RESULTS_MIME
+
+    root = root or project_root()
+    records = shown_records(root)
+    changed = []
+    for path in sorted((root / "notebooks").glob("*/*.ipynb")):
+        name = path.relative_to(root).as_posix()
+        if name not in records:
+            raise ValueError(f"{name} has no current quick run: expected one, from `mvlib run`")
+        notebook = nbformat.read(path, as_version=4)
+        executed = nbformat.read(root / records[name][0]["executed"], as_version=4)
+        ran = [
+            cell
+            for cell in executed.cells
+            if cell.cell_type == "code" and not is_injected(cell)
+        ]
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        if [cell.source for cell in code] != [cell.source for cell in ran]:
+            raise ValueError(f"{name} has other code than its last run: expected the same")
+        for number, (cell, done) in enumerate(zip(code, ran, strict=True), start=1):
+            cell.execution_count = number
+            cell.outputs = done.outputs
+            for output in cell.outputs:
+                output.get("data", {}).pop(RESULTS_MIME, None)
+                if "execution_count" in output:
+                    output.execution_count = number
+        text = nbformat.writes(notebook) + "\n"
+        if text != path.read_text(encoding="utf-8"):
+            write_text(path, text)
+            changed.append(path)
+    return changed

@@ -9,8 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.book.cards import sets_table
-from mvlib.book.markdown import table
+from mvlib.book.pages import table
 from mvlib.check import check_choice
+from mvlib.data import all_names, describe
+from mvlib.records import (
+    VERDICT_RULES,
+    comparison_table,
+    differences_by_set,
+    load_benchmarks,
+    load_claims,
+    load_faults,
+    load_published,
+    paired_comparisons,
+    published_text,
+    results_frame,
+    score_table,
+    to_markdown,
+)
 
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
 
@@ -27,28 +42,12 @@ def fill(text: str, root: str | Path) -> str:
     without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
     words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
-    `smart_parts EXPERIMENT`, what the chapter's records say; `datasets`, one line a set;
+    `smart_parts EXPERIMENT`, what the chapter's records say; `datasets [KIND FOLDER]`, one line
+    a set, linked to the card in a folder;
     `methods`, the catalogue by task;
     `benchmarks FILE`, the ratios that one file of benchmarks has measured; `faults`, what was
     broken on purpose and what happened; `unpinned`, the sets whose files have no known
-    checksum.
-
-    Parameters
-    ----------
-    text : str
-        The page, in Markdown.
-    root : str or Path
-        The project whose records and published numbers are printed.
-
-    Returns
-    -------
-    str
-        The page without placeholders.
-
-    Raises
-    ------
-    ValueError
-        If a placeholder's name is unknown, with the nearest.
+    checksum. A name that is unknown is a ValueError with the nearest.
     """
 
     def replace(match: re.Match[str]) -> str:
@@ -59,15 +58,10 @@ def fill(text: str, root: str | Path) -> str:
 
 
 def _verdict_rules(root: Path) -> str:
-    from mvlib.records import VERDICT_RULES
-
     return "\n\n".join(f"{word}\n: {rule}" for word, rule in VERDICT_RULES.items())
 
 
 def _published(root: Path, paper: str, method: str | None = None) -> str:
-    from mvlib.data import describe
-    from mvlib.records import load_published, published_text
-
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in load_published(paper, root):
         if method is not None and row["method"] != method:
@@ -87,8 +81,6 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
 
 
 def _claims(root: Path, paper: str) -> str:
-    from mvlib.records import load_claims
-
     rows = [
         [
             claim["text"],
@@ -103,9 +95,6 @@ def _claims(root: Path, paper: str) -> str:
 
 def _compared(root: Path, paper: str, name: str) -> str:
     import pandas as pd
-
-    from mvlib.data import describe
-    from mvlib.records import comparison_table, to_markdown
 
     found = comparison_table(paper, name, root)
     found = found[found["published"].notna() & (found["metric"] == "acc")]
@@ -127,15 +116,13 @@ def _compared(root: Path, paper: str, name: str) -> str:
 
 
 def _smart_steps(root: Path) -> str:
-    from mvlib.papers.smart_comparisons import steps_to_the_oracle
-    from mvlib.records import to_markdown
+    from mvlib.papers.smart import steps_to_the_oracle
 
     return to_markdown(steps_to_the_oracle(root=root), 1)
 
 
 def _smart_floors(root: Path) -> str:
-    from mvlib.papers.smart_comparisons import FLOORS, beside_floors
-    from mvlib.records import differences_by_set, paired_comparisons, to_markdown
+    from mvlib.papers.smart import FLOORS, beside_floors
 
     frame = beside_floors(root=root)
     if frame.empty:
@@ -151,8 +138,7 @@ def _smart_floors(root: Path) -> str:
 
 
 def _smart_parts(root: Path, experiment: str) -> str:
-    from mvlib.papers.smart_comparisons import part_comparisons
-    from mvlib.records import to_markdown
+    from mvlib.papers.smart import part_comparisons
 
     found = part_comparisons(experiment, root=root)
     if found.empty:
@@ -170,8 +156,6 @@ def _intervals(found: Any) -> list[str]:
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
-    from mvlib.records import load_published, published_text
-
     values: dict[tuple[str, ...], dict[str, list[str]]] = {}
     sets: dict[str, None] = {}
     for row in load_published(paper, root):
@@ -191,39 +175,36 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
     return table([*(names[k] for k in kept), *sets], lines, numeric=len(sets))
 
 
-def _recorded(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.records import results_frame, score_table, to_markdown
+def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
+    """Return what fills a placeholder with what is shown of an experiment's results."""
 
-    frame = results_frame(paper, profile, experiment, root)
-    if frame.empty:
-        return to_markdown(frame)
+    def fill_in(root: Path, paper: str, profile: str, experiment: str) -> str:
+        frame = results_frame(paper, profile, experiment, root)
+        return to_markdown(frame) if frame.empty else show(frame)
+
+    return fill_in
+
+
+def _recorded(frame: Any) -> str:
     names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
     return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
 
 
-def _unpaired(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.papers.set_clip_tables import unpaired_table
-    from mvlib.records import results_frame, to_markdown
+def _unpaired(frame: Any) -> str:
+    from mvlib.papers.set_clip import unpaired_table
 
-    frame = results_frame(paper, profile, experiment, root)
-    return to_markdown(frame if frame.empty else unpaired_table(frame))
+    return to_markdown(unpaired_table(frame))
 
 
-def _random_words(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.papers.word_gains import random_words_sentences
-    from mvlib.records import results_frame, to_markdown
+def _random_words(frame: Any) -> str:
+    from mvlib.papers.cae import random_words_sentences
 
-    frame = results_frame(paper, profile, experiment, root)
-    return to_markdown(frame) if frame.empty else random_words_sentences(frame)
+    return random_words_sentences(frame)
 
 
-def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> str:
-    from mvlib.papers.cae_unknowns import differences_from_default
-    from mvlib.records import results_frame, to_markdown
+def _unknown_settings(frame: Any) -> str:
+    from mvlib.papers.cae import differences_from_default
 
-    frame = results_frame(paper, profile, experiment, root)
-    if frame.empty:
-        return to_markdown(frame)
     table = differences_from_default(frame)
     apart = table[(table["ci_low"] > 0) | (table["ci_high"] < 0)]
     sets = " and ".join(table["data set"].unique())
@@ -232,8 +213,6 @@ def _unknown_settings(root: Path, paper: str, profile: str, experiment: str) -> 
 
 
 def _benchmarks(root: Path, name: str) -> str:
-    from mvlib.records import load_benchmarks
-
     found = load_benchmarks(root).get(name)
     if found is None:
         return "Not measured yet."
@@ -254,8 +233,6 @@ def _benchmarks(root: Path, name: str) -> str:
 
 
 def _faults(root: Path) -> str:
-    from mvlib.records import load_faults
-
     found = sorted(load_faults(root).values(), key=lambda fault: fault.tried)
     if not found:
         return "Nothing tried yet."
@@ -297,8 +274,6 @@ def _setting(name: str, value: object) -> str:
 
 
 def _unpinned(root: Path) -> str:
-    from mvlib.data import all_names, describe
-
     rows = []
     for name in all_names():
         about = describe(name)
@@ -330,7 +305,6 @@ def _methods(root: Path) -> str:
 
 
 def _smart_settings(root: Path) -> str:
-    from mvlib.data import describe
     from mvlib.methods.smart import PAPER_SETTINGS
 
     rows = []
@@ -361,19 +335,19 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
     "claims": _claims,
     "compared": _compared,
-    "datasets": lambda root: sets_table("views", "data/cards/"),
+    "datasets": lambda root, *place: sets_table(*place),
     "faults": _faults,
     "methods": _methods,
     "published": _published,
     "published_by_set": _published_by_set,
-    "recorded": _recorded,
+    "recorded": _of_results(_recorded),
     "smart_floors": _smart_floors,
     "smart_parts": _smart_parts,
     "smart_settings": _smart_settings,
     "smart_steps": _smart_steps,
-    "unpaired": _unpaired,
-    "random_words": _random_words,
-    "unknown_settings": _unknown_settings,
+    "unpaired": _of_results(_unpaired),
+    "random_words": _of_results(_random_words),
+    "unknown_settings": _of_results(_unknown_settings),
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
 }

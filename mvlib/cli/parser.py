@@ -9,28 +9,15 @@ from collections.abc import Sequence
 
 from mvlib import __version__
 from mvlib.cli.book import add_book_parsers
-from mvlib.cli.data import add_data_parser
+from mvlib.cli.look import add_looking_parsers
 from mvlib.cli.run import add_run_parser
-from mvlib.cli.status import add_status_parser
-from mvlib.cli.table import add_table_parser
 from mvlib.report.command import add_cluster_parser
 
 _BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Those of the process by default.
-
-    Returns
-    -------
-    int
-        0; 1 if a run failed; 2 for bad input, told in one line; 130 after Ctrl-C.
-    """
+    """Return 0; 1 if a run failed; 2 for bad input, told in one line; 130 after Ctrl-C."""
     _open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
@@ -77,9 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mvlib {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_run_parser(commands)
-    add_status_parser(commands)
-    add_table_parser(commands)
+    add_looking_parsers(commands)
     add_book_parsers(commands)
-    add_data_parser(commands)
     add_cluster_parser(commands)
     return parser

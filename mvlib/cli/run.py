@@ -14,7 +14,7 @@ from mvlib.records.recorder import PROFILES
 
 if TYPE_CHECKING:
     from mvlib.records.plan import PlannedRun
-    from mvlib.run.engines import Engine
+    from mvlib.run.process import Engine
 
 
 _MOST = 2**31
@@ -125,8 +125,7 @@ def _engine(address: str | None) -> Iterator[Engine | None]:
 
 def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) -> int:
     from mvlib.records.store import load_records
-    from mvlib.run.outcomes import printable, text_table
-    from mvlib.run.state import TO_RUN, data_at_hand, state_of
+    from mvlib.run.state import TO_RUN, data_at_hand, printable, state_of, text_table
 
     records = load_records(root=root)
     rows = [("run", "status", "data", "expected min", "disk MB")]

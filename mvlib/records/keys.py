@@ -135,6 +135,30 @@ def code_in(content: Any, name: str) -> tuple[list[str], str]:
     return sources, parameters
 
 
+def is_injected(cell: Mapping[str, Any]) -> bool:
+    """Return whether a cell holds the parameters that a run was given."""
+    return "injected-parameters" in cell.get("metadata", {}).get("tags", [])
+
+
+def merged_cells(written: Any, executed: Any) -> list[Any] | None:
+    """Return a notebook's prose around its code as it ran; None where that was other code."""
+    ran = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]
+    code = [cell for cell in written["cells"] if cell["cell_type"] == "code"]
+    own = ["".join(cell["source"]) for cell in ran if not is_injected(cell)]
+    if own != ["".join(cell["source"]) for cell in code]:
+        return None
+    cells: list[Any] = []
+    for cell in written["cells"]:
+        if cell["cell_type"] != "code":
+            cells.append(cell)
+            continue
+        while is_injected(ran[0]):
+            cells.append(ran.pop(0))
+        ran[0]["metadata"] = cell.get("metadata", {})
+        cells.append(ran.pop(0))
+    return cells + ran
+
+
 def parameter_values(source: str) -> dict[str, Any]:
     """Return the values that a cell of parameters assigns."""
     values = {}

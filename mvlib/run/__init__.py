@@ -3,11 +3,11 @@
 from mvlib.files import attach
 
 _EXPORTS = {
-    "Engine": "mvlib.run.engines",
-    "EngineLost": "mvlib.run.engines",
-    "RunLostError": "mvlib.run.engines",
+    "Engine": "mvlib.run.process",
+    "EngineLost": "mvlib.run.process",
+    "RunLostError": "mvlib.run.process",
     "DaskEngine": "mvlib.run.dask",
-    "Summary": "mvlib.run.outcomes",
+    "Summary": "mvlib.run.state",
     "connect": "mvlib.run.dask",
     "run_all": "mvlib.run.runner",
 }

@@ -29,8 +29,7 @@ from mvlib.files import project_root
 from mvlib.records import provenance
 from mvlib.records.keys import run_key
 from mvlib.records.plan import PlannedRun
-from mvlib.run.engines import EngineLost, RunLostError
-from mvlib.run.process import execute
+from mvlib.run.process import EngineLost, RunLostError, execute
 from mvlib.run.saving import lost
 
 CORES = "MVLIB_CORES"

@@ -1,4 +1,4 @@
-"""One run: a process group that executes a notebook, watched and cleared away by a thread."""
+"""Where runs execute: each in a process group here, watched and cleared away by a thread."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -22,8 +24,7 @@ from filelock import FileLock, Timeout
 from mvlib.files import python_path, quick_jsonschema
 from mvlib.records import provenance
 from mvlib.records.keys import code_digest, code_in
-from mvlib.run.engines import RunLostError
-from mvlib.run.executed import plain_error, results_in
+from mvlib.run.saving import plain_error, results_in
 
 if TYPE_CHECKING:
     import psutil
@@ -63,6 +64,30 @@ _ENVIRONMENT = {
 }
 
 
+class RunLostError(RuntimeError):
+    """A run's process or machine is gone; the text, recorded as the reason, says how."""
+
+
+class EngineLost(RuntimeError):
+    """The engine is gone: no fault of its runs, which are to be repeated."""
+
+
+class Engine(Protocol):
+    """Where runs execute: what `run_all` asks of an engine."""
+
+    remote: bool
+
+    def slots(self) -> int:
+        """Return how many runs can be in flight now, at least 1; it may change."""
+
+    def submit(self, task: dict[str, Any]) -> Future:
+        """Start a run; what goes wrong here or in the future is the reason it failed."""
+
+
+# Its name until version 0.2.
+RunExecutor = Engine
+
+
 def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
     """Execute a notebook in a process group of its own, for as long as it is `wanted`."""
     root = Path(task["root"])
@@ -94,6 +119,45 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
         "cpu_seconds": said["cpu_seconds"],
         "peak_memory_bytes": said["peak_memory_bytes"],
     }
+
+
+class LocalEngine:
+    """A process group for each run, at most `jobs` of them at a time, each with its thread."""
+
+    remote = False
+
+    def __init__(self, jobs: int, function: Callable[..., dict[str, Any]] = execute) -> None:
+        self._jobs, self._execute = jobs, function
+        self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="run")
+        self._ending = threading.Event()
+
+    def slots(self) -> int:
+        """Return `jobs`."""
+        return self._jobs
+
+    def submit(self, task: dict[str, Any]) -> Future:
+        """Execute a task in a thread that waits for its process group."""
+        return self._threads.submit(self._twice, task)
+
+    def shutdown(self, stop: bool) -> None:
+        """End; with `stop` what still runs, too."""
+        if stop:
+            self._ending.set()
+        self._threads.shutdown(cancel_futures=stop)
+
+    def _twice(self, task: dict[str, Any]) -> dict[str, Any]:
+        def wanted() -> bool:
+            return not self._ending.is_set()
+
+        try:
+            return self._execute(task, wanted)
+        except RunLostError:
+            if not wanted():
+                raise
+        try:
+            return self._execute(task, wanted)
+        except RunLostError as error:
+            raise RunLostError(f"{error}; it was the second try") from None
 
 
 def _give(task: dict[str, Any], root: Path, folder: Path) -> None:

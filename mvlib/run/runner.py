@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from mvlib.check import check_number
@@ -20,31 +23,32 @@ from mvlib.files import project_root
 from mvlib.records import provenance
 from mvlib.records.keys import code_cells, code_digest
 from mvlib.records.plan import PlannedRun
-from mvlib.run.engines import Engine, EngineLost, LocalEngine, RunLostError
-from mvlib.run.executed import plain_error, refresh_prose
-from mvlib.run.interrupts import finishing_first
-from mvlib.run.locks import Locks
-from mvlib.run.outcomes import Outcome, Summary
-from mvlib.run.process import execute, sweep_folders
+from mvlib.records.store import records_file
+from mvlib.run.process import Engine, EngineLost, LocalEngine, RunLostError, sweep_folders
 from mvlib.run.saving import (
     check_folders,
     failed_path,
     lost,
     nothing_can_be_saved,
+    plain_error,
+    refresh_prose,
     save_outcome,
 )
 from mvlib.run.state import (
     CANNOT,
     RECORDED,
     TO_RUN,
+    Outcome,
     Standing,
     State,
+    Summary,
     check_parameters,
     git_state,
 )
 
 _MOST_JOBS = 4
 _SECONDS_BETWEEN_LOOKS = 1.0
+_LOCKS = ".running"
 
 
 def run_all(
@@ -102,7 +106,7 @@ class _Batch:
     ) -> None:
         self.device, self.root, self.standing = device, root, standing
         self.threads = max(1, provenance.available_cores() // jobs)
-        self.here: Engine = LocalEngine(jobs, execute)
+        self.here: Engine = LocalEngine(jobs)
         if given is not None and not given.remote:
             self.here = given
         self.given, self.elsewhere = given, given is not None and given.remote
@@ -343,3 +347,76 @@ def _reason(error: Exception) -> str:
     if nothing_can_be_saved(error):
         return f"could not be recorded: {error}"
     return str(error) if isinstance(error, RunLostError) else f"{type(error).__name__}: {error}"
+
+
+class Locks:
+    """The runs that this runner has locked, so that no other, of any checkout, does their work.
+
+    The system unlocks them if it is killed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._held: dict[str, FileLock] = {}
+
+    def take(self, run: PlannedRun) -> bool:
+        """Lock a run; return False, at once, if another runner has it."""
+        folder = records_file(run.paper, run.profile, self._root).parent / _LOCKS
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{run.cell}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        self._held[run.cell] = lock
+        return True
+
+    def drop(self, run: PlannedRun) -> None:
+        """Give a run back, if it was locked: it is recorded, or was not started."""
+        if (lock := self._held.pop(run.cell, None)) is not None:
+            _release(lock)
+
+    def drop_all(self) -> None:
+        """Give all of them back."""
+        while self._held:
+            _release(self._held.popitem()[1])
+
+
+def _release(lock: FileLock) -> None:
+    # Who waits for it sees that the file is gone, and makes a new one.
+    Path(lock.lock_file).unlink(missing_ok=True)
+    lock.release()
+
+
+@dataclass
+class Interrupt:
+    """Whether Ctrl-C has `asked` for nothing more to start."""
+
+    asked: bool = False
+
+
+@contextmanager
+def finishing_first(in_flight: Callable[[], int]) -> Iterator[Interrupt]:
+    """Let the first Ctrl-C only be noted while something is in flight."""
+    interrupt = Interrupt()
+
+    def handle(number: int, frame: object) -> None:
+        count = in_flight()
+        if interrupt.asked or not count:
+            raise KeyboardInterrupt
+        interrupt.asked = True
+        runs = "1 run" if count == 1 else f"{count} runs"
+        start = "\n" if sys.stderr.isatty() else ""
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, f"{start}finishing {runs}; Ctrl-C again stops them\n".encode())
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(
+        signal.SIGINT
+    ) in (signal.SIG_IGN, None):
+        yield interrupt
+        return
+    former = signal.signal(signal.SIGINT, handle)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, former)

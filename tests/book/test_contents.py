@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from mvlib.book.contents import contents, write_contents
+from mvlib.book.build import contents, write_contents
 from mvlib.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 from fault_cluster_stand_in import KillableCluster
-from fault_project import (
+from projects import (
     complaints,
     experiment,
     good_project,

@@ -6,7 +6,7 @@ import time
 
 import psutil
 import pytest
-from fault_project import (
+from projects import (
     complaints,
     good_project,
     kernels_in,

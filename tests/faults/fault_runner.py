@@ -4,7 +4,7 @@ import signal
 import time
 
 import pytest
-from fault_project import (
+from projects import (
     SmallDisk,
     complaints,
     good_project,
@@ -180,7 +180,7 @@ def test_a_clock_that_steps_back_changes_no_duration_and_hides_no_new_result(
     (tmp_path / "clock").mkdir()
     (tmp_path / "clock" / "sitecustomize.py").write_text(CLOCK)
     monkeypatch.setenv("STEPPED_BACK", str(root / "ran"))
-    monkeypatch.setattr("fault_project.MORE_PATHS", [str(tmp_path / "clock")])
+    monkeypatch.setattr("projects.MORE_PATHS", [str(tmp_path / "clock")])
     code, _, err = mvlib(root, "run", "--profile", "full", "--rerun-earlier")
     assert (code, complaints(err)) == (0, "")
     old, new = sorted(load_records(root=root), key=lambda record: record.get("sequence", 1))

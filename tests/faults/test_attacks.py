@@ -11,16 +11,17 @@ import time
 import psutil
 import pytest
 from distributed import LocalCluster
-from runner_projects import (
+from projects import (
+    MODULES,
     PLAN,
     REPOSITORY,
     Stub,
-    make_project,
     make_stub_project,
     mvlib,
     processes_in,
     save_many,
     start,
+    toy_project,
     wait_for,
     write_notebook,
 )
@@ -36,7 +37,7 @@ FULL = ONE.replace("quick = {", "full = {")
 PARAMETERS = 'profile = "quick"\ndevice = "auto"\nx = 0\nseeds = [0]'
 GIT = {"git_commit": None, "git_dirty": None}
 SAVE = (
-    "import sys\nfrom pathlib import Path\nfrom runner_projects import save_many\n"
+    "import sys\nfrom pathlib import Path\nfrom projects import save_many\n"
     "save_many(Path(sys.argv[1]), int(sys.argv[2]))\n"
 )
 LEAVING = """
@@ -63,7 +64,7 @@ def checkouts(tmp_path):
     """Give two checkouts whose results are those of a third place, by links."""
     shared = tmp_path / "shared"
     shared.mkdir()
-    roots = [make_project(tmp_path / name, FULL) for name in ("first", "second")]
+    roots = [toy_project(tmp_path / name, FULL) for name in ("first", "second")]
     for root in roots:
         (root / "data" / "results").symlink_to(shared)
     return roots, shared
@@ -75,7 +76,7 @@ def test_two_checkouts_that_share_their_results_lose_no_record(checkouts, fault)
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", SAVE, str(root), str(first)],
-            env=os.environ | {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}"},
+            env=os.environ | {"PYTHONPATH": MODULES},
         )
         for root, first in zip(roots, (0, 1000), strict=True)
     ]
@@ -93,7 +94,7 @@ def test_two_checkouts_that_share_their_results_share_the_work(tmp_path, fault):
     shared.mkdir()
     stubs, threads = [Stub(seconds=0.3), Stub(seconds=0.3)], []
     for name, stub in zip(("first", "second"), stubs, strict=True):
-        root = make_project(tmp_path / name, plan)
+        root = toy_project(tmp_path / name, plan)
         (root / "data" / "results").symlink_to(shared)
         runs = plan_runs("full", root=root)
         options = {"jobs": 1, "root": root, "engine": stub}
@@ -109,7 +110,7 @@ def test_two_checkouts_that_share_their_results_share_the_work(tmp_path, fault):
 
 @pytest.mark.fault("a file of records that is a link")
 def test_a_linked_record_file_stays_a_link(tmp_path, fault):
-    root = make_project(tmp_path / "project", FULL)
+    root = toy_project(tmp_path / "project", FULL)
     (root / "data" / "results").mkdir()
     target = tmp_path / "elsewhere.jsonl"
     link = root / "data" / "results" / "toy.jsonl"
@@ -127,13 +128,13 @@ def own_mvlib(tmp_path, monkeypatch):
     shutil.copytree(REPOSITORY / "data" / "embedded", copy / "data" / "embedded")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "mvlib", copy / "mvlib", ignore=ignored)
-    monkeypatch.setattr("runner_projects.REPOSITORY", copy)
+    monkeypatch.setattr("projects.REPOSITORY", copy)
     return copy / "mvlib"
 
 
 @pytest.mark.fault("a file of mvlib that is edited while a notebook runs, and put back")
 def test_mvlib_edited_while_a_run_is_on_makes_it_no_current_record(tmp_path, own_mvlib, fault):
-    root = make_project(tmp_path / "project", FULL)
+    root = toy_project(tmp_path / "project", FULL)
     code = "Path('began').touch()\nwhile not Path('go').exists(): pass\n"
     code += "from mvlib.ops import contingency\n" + RECORDING
     notebook = root / "notebooks" / "toy" / "good.ipynb"
@@ -162,7 +163,7 @@ def test_mvlib_edited_while_a_run_is_on_makes_it_no_current_record(tmp_path, own
 def test_mvlib_edited_once_it_is_loaded_or_where_it_is_not_looked_at_costs_no_run(
     tmp_path, own_mvlib
 ):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     runner = start(root, "run", "--jobs", "1")
     wait_for((root / "began").exists, "the notebook to begin")
     for name in ("ops/sinkhorn.py", "records/recorder.py"):
@@ -180,7 +181,7 @@ def test_mvlib_edited_once_it_is_loaded_or_where_it_is_not_looked_at_costs_no_ru
 
 @pytest.mark.fault("a notebook that is edited while it runs")
 def test_a_record_is_of_the_notebook_that_ran_whatever_is_edited_meanwhile(tmp_path, fault):
-    root = make_project(tmp_path / "project", FULL)
+    root = toy_project(tmp_path / "project", FULL)
     notebook = root / "notebooks" / "toy" / "good.ipynb"
     runner = start(root, "run", "--profile", "full", "--jobs", "1")
     wait_for((root / "began").exists, "the notebook to begin")
@@ -194,7 +195,7 @@ def test_a_record_is_of_the_notebook_that_ran_whatever_is_edited_meanwhile(tmp_p
 
 
 def test_a_notebook_edited_after_its_run_was_planned_is_not_executed(tmp_path):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     task = {"root": str(root), "notebook": "notebooks/toy/good.ipynb", "code": "0" * 64}
     with pytest.raises(ValueError, match="has other code than when its run was planned"):
         process.execute(task)
@@ -202,7 +203,7 @@ def test_a_notebook_edited_after_its_run_was_planned_is_not_executed(tmp_path):
 
 @pytest.mark.fault("a folder for temporary files with a name of more than 100 characters")
 def test_a_long_folder_for_temporary_files_fails_no_run(tmp_path, monkeypatch, fault):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     long = tmp_path / ("temporary-" * 10)
     long.mkdir()
     monkeypatch.setenv("TMPDIR", str(long))
@@ -216,7 +217,7 @@ def test_a_long_folder_for_temporary_files_fails_no_run(tmp_path, monkeypatch, f
 def test_closed_standard_streams_fail_no_run(tmp_path, fault):
     cases = ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-")
     for number, closed in enumerate(cases):
-        with_streams_closed(make_project(tmp_path / f"{number}", ONE), closed)
+        with_streams_closed(toy_project(tmp_path / f"{number}", ONE), closed)
     fault("The run is recorded, whichever is closed.", times=len(cases))
 
 
@@ -232,7 +233,7 @@ def with_streams_closed(root, closed):
 
 @pytest.mark.fault("a reader of what is printed that goes away, as head does")
 def test_a_reader_that_goes_away_loses_nothing_in_flight(tmp_path, fault):
-    root = make_project(tmp_path / "project", PLAN)
+    root = toy_project(tmp_path / "project", PLAN)
     runner = start(root, "run", "--jobs", "1")
     runner.stdout.readline()
     runner.stdout.close()
@@ -247,7 +248,7 @@ def test_what_never_ends_is_refused_in_place_of_a_file(tmp_path, fault):
     places = ("record", "plan", "published", "words", "ledger")
     for place in places:
         for kind in ("pipe", "device"):
-            refused(make_project(tmp_path / f"{place}-{kind}", FULL), place, kind)
+            refused(toy_project(tmp_path / f"{place}-{kind}", FULL), place, kind)
     fault("One line says that it is no regular file.", times=2 * len(places))
 
 
@@ -286,7 +287,7 @@ def refused(root, place, kind):
 
 @pytest.mark.fault("a record whose fields hold what a terminal obeys")
 def test_a_records_fields_give_a_terminal_nothing_to_obey(tmp_path, fault):
-    root = make_project(tmp_path / "project", FULL)
+    root = toy_project(tmp_path / "project", FULL)
     (run,) = plan_runs("full", root=root)
     record = make_record(run, "0" * 64, lost(run, "toy"), "\x1b]0;title\x07cpu\x9b2J", 1, GIT)
     save_record(record, root)
@@ -299,7 +300,7 @@ def test_a_records_fields_give_a_terminal_nothing_to_obey(tmp_path, fault):
 @pytest.mark.fault("a lock that is a folder")
 def test_a_lock_that_cannot_be_had_is_told_before_anything_starts(tmp_path, fault):
     for name in (".toy.jsonl.lock", ".running"):
-        without_lock(make_project(tmp_path / name.strip("."), ONE), name)
+        without_lock(toy_project(tmp_path / name.strip("."), ONE), name)
     fault("One line says so, and nothing starts.", times=2)
 
 
@@ -338,7 +339,7 @@ def test_the_folders_of_a_killed_runner_are_removed_at_the_next_start(
 
 def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     write_notebook(
         root / "notebooks" / "toy" / "good.ipynb",
         "open('began', 'w').close()\nimport time\ntime.sleep(600)",
@@ -355,7 +356,7 @@ def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(tmp_path,
 @pytest.mark.fault("a machine without /proc, or without /dev/shm")
 def test_without_proc_or_shared_memory_runs_are_recorded(tmp_path, fault):
     for place in ("/proc", "/dev/shm"):
-        without(make_project(tmp_path / place.replace("/", "-"), ONE), place)
+        without(toy_project(tmp_path / place.replace("/", "-"), ONE), place)
     fault("The run is recorded; without /proc nobody watches its memory.", times=2)
 
 
@@ -378,7 +379,7 @@ def without(root, place):
 @pytest.mark.fault("a process that a notebook starts in a session of its own")
 def test_what_a_notebook_starts_in_a_session_of_its_own_ends_with_its_run(tmp_path, fault):
     for ending in ("by itself", "killed"):
-        root = make_project(tmp_path / ending.replace(" ", "-"), ONE)
+        root = toy_project(tmp_path / ending.replace(" ", "-"), ONE)
         tail = "1 / 0" if ending == "by itself" else "import time\ntime.sleep(600)"
         notebook = root / "notebooks" / "toy" / "good.ipynb"
         write_notebook(notebook, f"{LEAVING}\n{tail}", PARAMETERS)
@@ -414,7 +415,7 @@ def listen(banner):
 
 @pytest.mark.fault("--scheduler at a port that is silent, ssh's, or a web server's")
 def test_a_port_that_is_no_schedulers_is_told_in_one_line_within_seconds(tmp_path, fault):
-    root = make_project(tmp_path / "project", PLAN)
+    root = toy_project(tmp_path / "project", PLAN)
     banners = (
         b"",
         b"SSH-2.0-OpenSSH_9.2p1\r\n",
@@ -434,7 +435,7 @@ def test_a_port_that_is_no_schedulers_is_told_in_one_line_within_seconds(tmp_pat
 
 @pytest.mark.fault("a Dask worker without mvlib")
 def test_a_worker_without_mvlib_is_the_runs_failure_in_one_line(tmp_path, fault):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     absent = tmp_path / "absent"
     absent.mkdir()
     (absent / "sitecustomize.py").write_text("import sys\nsys.modules['mvlib'] = None\n")
@@ -464,7 +465,7 @@ def test_a_worker_without_mvlib_is_the_runs_failure_in_one_line(tmp_path, fault)
 
 
 def test_a_profile_that_is_not_the_runs_own_is_a_failure(tmp_path):
-    root = make_project(tmp_path / "project", FULL)
+    root = toy_project(tmp_path / "project", FULL)
     code = RECORDING.replace("profile=profile", 'profile="quick"')
     write_notebook(root / "notebooks" / "toy" / "good.ipynb", code, PARAMETERS)
     assert mvlib(root, "run", "--profile", "full", "--jobs", "1")[0] == 1

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fault_project import complaints, experiment, make_project, mvlib, processes_in
+from projects import complaints, experiment, make_project, mvlib, processes_in
 
 from mvlib.records.store import load_records
 

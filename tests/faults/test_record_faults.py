@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from fault_project import SmallDisk
-from test_experiments_records import make_record
+from projects import SmallDisk
+from toy_records import make_record
 
 from mvlib.records.store import latest_records, load_records, records_path, save_record
 

@@ -31,13 +31,17 @@ ENTRIES = 24
 class Case:
     """One setting of a method: what gives its numbers, by name.
 
-    `relative` is wider than 1e-4 only where the processor decides, and then `why` says so.
-    Whole numbers and words must be equal.
+    `relative` is wider than 1e-4 only where the processor decides, and then `why` says so; it
+    is that of the numbers in `only`, if there are any. Whole numbers and words must be equal.
     """
 
     run: Callable[[], dict[str, Any]]
     relative: float = RELATIVE
     why: str = ""
+    only: tuple[str, ...] = ()
+
+    def tolerance(self, name: str) -> float:
+        return self.relative if not self.only or name in self.only else RELATIVE
 
 
 def cases(method: str) -> dict[str, Case]:
@@ -70,7 +74,9 @@ def reduced(value: Any) -> list:
     return [float(f"{x:.7g}") if np.isfinite(x) else None for x in flat]
 
 
-def differences(golden: dict, found: dict, relative: float = RELATIVE) -> list[str]:
+def differences(
+    golden: dict, found: dict, tolerance: Callable[[str], float] = lambda name: RELATIVE
+) -> list[str]:
     """Say of each name whose numbers differ by more than this share of their size.
 
     The size of a number is its own, or the root mean square of its list if that is larger.
@@ -88,7 +94,8 @@ def differences(golden: dict, found: dict, relative: float = RELATIVE) -> list[s
             was, now = (np.array(values, dtype=np.float64) for values in (was, now))
             size = np.maximum(np.abs(was), np.sqrt(np.nansum(was**2) / max(len(was), 1)))
             off = np.nan_to_num(np.abs(now - was) / np.where(size > 0, size, 1))
-            if (np.isnan(was) != np.isnan(now)).any() or off.max(initial=0) > relative:
+            apart = (np.isnan(was) != np.isnan(now)).any()
+            if apart or off.max(initial=0) > tolerance(name):
                 said.append(f"{name} differs by {off.max():.2g}: {was} became {now}")
     return said
 
@@ -107,7 +114,7 @@ def rewritten(method: str, folder: Path = FOLDER) -> dict[str, Any]:
     new, changed = {}, []
     for name, case in cases(method).items():
         found, kept = numbers_of(case), old["cases"].get(name)
-        said = ["new"] if kept is None else differences(kept, found, case.relative)
+        said = ["new"] if kept is None else differences(kept, found, case.tolerance)
         changed += [f"{name}: {text}" for text in said if kept is not None]
         new[name] = found if said else kept
     if changed and VERSIONS[method] <= old["version"]:

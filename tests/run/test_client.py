@@ -11,8 +11,8 @@ import pytest
 from mvlib.records import provenance
 from mvlib.run import client as client_module
 from mvlib.run.client import PrintedText, RunClient, shorten
-from mvlib.run.executed import plain_error
 from mvlib.run.process import _ENVIRONMENT
+from mvlib.run.saving import plain_error
 
 
 def executed(folder, *codes):

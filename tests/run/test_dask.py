@@ -1,7 +1,6 @@
 """Runs on Dask's workers: the same records, and what survives when a part of it dies."""
 
 import dataclasses
-import os
 import shutil
 import subprocess
 import threading
@@ -13,12 +12,13 @@ import psutil
 import pytest
 import yaml
 from distributed import Client, LocalCluster, Security
-from runner_projects import (
+from projects import (
+    MODULES,
     PLAN,
     REPOSITORY,
-    make_project,
     mvlib,
     processes_in,
+    toy_project,
     wait_for,
     without_times,
 )
@@ -46,7 +46,7 @@ SECONDS = 90
 def _environment(tmp_path_factory):
     """Let workers find mvlib and these tests' functions, and no data but what ships."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'tests'}")
+        patch.setenv("PYTHONPATH", MODULES)
         patch.setenv("MVLIB_DATA", str(tmp_path_factory.mktemp("data")))
         patch.setenv("MVLIB_OFFLINE", "1")
         patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -56,7 +56,7 @@ def _environment(tmp_path_factory):
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory):
     """Give a project run by two workers with a copy of it, of which one was killed midway."""
-    root = make_project(tmp_path_factory.mktemp("project"), PLAN)
+    root = toy_project(tmp_path_factory.mktemp("project"), PLAN)
     copy = tmp_path_factory.mktemp("elsewhere") / "copy"
     shutil.copytree(root, copy)
     killed = []
@@ -117,7 +117,7 @@ def test_a_killed_worker_costs_no_run_and_the_records_are_those_of_local_process
     root, copy, _, summary, killed = disturbed
     assert len(killed) > 1
     assert [outcome.word for outcome in summary.outcomes] == ["ran", "ran"]
-    local = make_project(tmp_path / "local", PLAN)
+    local = toy_project(tmp_path / "local", PLAN)
     run_all(plan_runs(root=local), jobs=2, root=local)
     expected = list(map(without_times, load_records(root=local)))
     assert list(map(without_times, load_records(root=root))) == expected
@@ -247,7 +247,7 @@ def test_a_notebook_that_comes_back_damaged_is_told():
 
 @pytest.mark.parametrize("address", ["127.0.0.1:8786", "http://a:1", "tcp://a", "tcp://a b:1"])
 def test_what_is_no_address_is_told_in_one_line(tmp_path, address):
-    root = make_project(tmp_path / "project", PLAN)
+    root = toy_project(tmp_path / "project", PLAN)
     code, _, err = mvlib(root, "run", "--scheduler", address)
     assert code == 2
     assert err == (
@@ -270,7 +270,7 @@ def test_with_tls_only_holders_of_the_keys_are_let_in(tmp_path):
     (tmp_path / "dask").mkdir()
     settings = {"distributed": {"comm": {"require-encryption": True, "tls": keys}}}
     (tmp_path / "dask" / "tls.yaml").write_text(yaml.safe_dump(settings))
-    root = make_project(tmp_path / "project", PLAN.replace("x = [1, 2]", "x = [1]"))
+    root = toy_project(tmp_path / "project", PLAN.replace("x = [1, 2]", "x = [1]"))
     files = {"tls_ca_file": mine["cert"]}
     for role in roles:
         files |= {f"tls_{role}_cert": mine["cert"], f"tls_{role}_key": mine["key"]}
@@ -332,7 +332,7 @@ def mixed(tmp_path, monkeypatch):
     from distributed import Scheduler, SpecCluster, Worker
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, 5")
-    root = make_project(tmp_path / "project", PLAN)
+    root = toy_project(tmp_path / "project", PLAN)
     monkeypatch.setenv("MVLIB_ROOT", str(root))
     quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0", "protocol": "inproc://"}
     workers = {

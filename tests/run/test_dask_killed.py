@@ -1,68 +1,24 @@
 """Killing a runner and a scheduler: nothing goes on in their stead, and nothing is recorded."""
 
-import json
-import os
-import subprocess
-import sys
-
 import psutil
 import pytest
-from runner_projects import (
-    NOTEBOOK_LIMIT,
-    REPOSITORY,
-    make_project,
-    processes_in,
-    start,
-    wait_for,
-)
+from fault_cluster_stand_in import KillableCluster
+from projects import PATIENCE, experiment, kernels_in, start, toy_project, wait_for
 
 from mvlib.records import load_records
-
-LONG = """
-paper = "toy"
-title = "Toy"
-method = "Toy"
-
-[[experiment]]
-name = "slow"
-title = "Takes long"
-notebook = "notebooks/toy/slow.ipynb"
-quick = {}
-"""
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Give a project, a scheduler in its own process and a worker that works in the project."""
-    root = make_project(tmp_path_factory.mktemp("project"), LONG)
-    scratch = tmp_path_factory.mktemp("scratch")
-    told = scratch / "scheduler.json"
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "TMPDIR": str(scratch)}
-
-    def begin(program, *arguments):
-        return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--no-dashboard"],
-            cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    scheduler = begin(
-        "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(told)
-    )
-    worker = None
-    try:
-        wait_for(told.exists, "the scheduler")
-        address = json.loads(told.read_text())["address"]
-        worker = begin("dask_worker", address, "--nthreads", "1", "--no-nanny")
-        yield root, scratch, address, scheduler, psutil.Process(worker.pid)
-    finally:
-        for process in filter(None, (worker, scheduler)):
-            process.kill()
-            process.wait()
+    """Give a scheduler and a worker, each in its process, that work in a project."""
+    root = toy_project(tmp_path_factory.mktemp("project"), experiment("slow", ""))
+    with KillableCluster(root, tmp_path_factory.mktemp("scratch"), workers=1) as cluster:
+        yield cluster
 
 
 def start_long_run(cluster):
-    root, _, address, _, worker = cluster
-    runner = start(root, "run", "--scheduler", address)
+    runner = start(cluster.root, "run", "--scheduler", cluster.address)
+    worker = psutil.Process(cluster.workers[0].pid)
 
     def kernel():
         # The run's process has a kernel once it has a child.
@@ -74,11 +30,10 @@ def start_long_run(cluster):
 
 
 def nothing_left(cluster, ran):
-    root, scratch = cluster[:2]
     return (
         not any(process.is_running() for process in ran)
-        and not [p for p in processes_in(root) if "ipykernel_launcher" in p.cmdline()]
-        and not list(scratch.glob("mvlib-*"))
+        and not kernels_in(cluster.root)
+        and not list(cluster.scratch.glob("mvlib-*"))
     )
 
 
@@ -87,19 +42,18 @@ def test_a_killed_runner_leaves_no_kernel_on_its_workers(cluster):
     runner.kill()
     runner.communicate()
     wait_for(lambda: nothing_left(cluster, ran), "the runner's runs to end on the worker")
-    assert cluster[4].is_running()
-    assert load_records(root=cluster[0]) == []
+    assert cluster.workers[0].poll() is None
+    assert load_records(root=cluster.root) == []
 
 
 def test_runs_that_a_killed_scheduler_takes_along_are_repeated_and_not_recorded(cluster):
-    root, _, address, scheduler, worker = cluster
     runner, ran = start_long_run(cluster)
-    scheduler.kill()
-    scheduler.wait()
-    out, err = runner.communicate(timeout=NOTEBOOK_LIMIT)
+    cluster.scheduler.kill()
+    cluster.scheduler.wait()
+    out, err = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 1
-    assert f"interrupted toy/slow: the Dask scheduler at {address} is gone" in out
+    assert f"interrupted toy/slow: the Dask scheduler at {cluster.address} is gone" in out
     assert "Traceback" not in err
-    assert load_records(root=root) == []
+    assert load_records(root=cluster.root) == []
     wait_for(lambda: nothing_left(cluster, ran), "the run to end on the worker")
-    wait_for(lambda: worker.status() == psutil.STATUS_ZOMBIE, "the worker's end")
+    wait_for(lambda: cluster.workers[0].poll() is not None, "the worker's end")

@@ -6,19 +6,19 @@ import threading
 import time
 
 import pytest
-from runner_projects import (
+from projects import (
     PLAN,
     REPOSITORY,
-    make_project,
     mvlib,
     processes_in,
     start,
+    toy_project,
     wait_for,
     write_notebook,
 )
 
 from mvlib.records import load_records
-from mvlib.run.engines import LocalEngine, RunLostError
+from mvlib.run.process import LocalEngine, RunLostError
 
 ONE = PLAN.replace("x = [1, 2]", "x = [1]")
 
@@ -77,7 +77,7 @@ def test_what_a_run_raises_comes_back_and_stopping_stops_without_a_second_try():
 
 
 def test_a_killed_process_is_tried_once_more_and_leaves_no_kernel(tmp_path):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     runner = start(root, "run", "--jobs", "1")
     wait_for((root / "began").exists, "the notebook to begin")
     for process in processes_in(root):
@@ -92,7 +92,7 @@ def test_a_killed_process_is_tried_once_more_and_leaves_no_kernel(tmp_path):
 
 
 def test_a_notebook_that_kills_its_runs_process_fails_at_the_second_try(tmp_path):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     code = "import signal\nos.kill(os.getppid(), signal.SIGKILL)\nimport time\ntime.sleep(600)"
     more = 'profile = "quick"\nx = 0\nseeds = [0]'
     write_notebook(root / "notebooks" / "toy" / "good.ipynb", code, more)
@@ -105,7 +105,7 @@ def test_a_notebook_that_kills_its_runs_process_fails_at_the_second_try(tmp_path
 
 
 def test_another_mvlib_in_the_projects_folder_is_not_taken(tmp_path):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     (root / "mvlib").mkdir()
     (root / "mvlib" / "__init__.py").write_text("raise SystemExit('the wrong one')")
     environment = {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(REPOSITORY)}
@@ -117,7 +117,7 @@ def test_another_mvlib_in_the_projects_folder_is_not_taken(tmp_path):
 
 
 def test_a_terminals_interrupt_does_not_reach_a_run(tmp_path):
-    root = make_project(tmp_path / "project", ONE)
+    root = toy_project(tmp_path / "project", ONE)
     runner = start(root, "run", "--jobs", "1")
     wait_for((root / "began").exists, "the notebook to begin")
     os.killpg(runner.pid, signal.SIGINT)

@@ -5,20 +5,20 @@ import signal
 import threading
 
 import pytest
-from runner_projects import (
-    NOTEBOOK_LIMIT,
+from projects import (
+    PATIENCE,
     PLAN,
     Stub,
-    make_project,
     make_stub_project,
     processes_in,
     start,
+    toy_project,
     wait_for,
 )
 
 from mvlib.records import load_records, plan_runs
 from mvlib.run import run_all
-from mvlib.run.interrupts import finishing_first
+from mvlib.run.runner import finishing_first
 
 
 @pytest.fixture(autouse=True)
@@ -84,14 +84,14 @@ def test_one_interrupt_finishes_and_records_what_runs_and_starts_no_more(tmp_pat
 
 
 def test_ctrl_c_in_a_terminal_finishes_a_run_that_has_just_started(tmp_path):
-    root = make_project(tmp_path / "once", PLAN)
+    root = toy_project(tmp_path / "once", PLAN)
     runner = start(root, "run", "--jobs", "1")
     locks = root / "runs" / "records"
     wait_for(lambda: list(locks.rglob("*.lock")), "the first run to start")
     wait_for(lambda: len(processes_in(root)) > 1, "its process to start")
     # As a terminal does: to the whole group.
     os.killpg(runner.pid, signal.SIGINT)
-    out, err = runner.communicate(timeout=NOTEBOOK_LIMIT)
+    out, err = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 130
     assert err == "finishing 1 run; Ctrl-C again stops them\n"
     assert (out.count("ran  "), out.count("interrupted")) == (2, 1)

@@ -3,22 +3,23 @@
 import threading
 
 import pytest
-from runner_projects import (
-    NOTEBOOK_LIMIT,
+from projects import (
+    PATIENCE,
     PLAN,
     STUB_PLAN,
     Stub,
-    make_project,
     make_stub_project,
     processes_in,
     start,
     start_python,
+    toy_project,
     wait_for,
+    words,
 )
 
 from mvlib.records import load_records, plan_runs
 from mvlib.run import run_all
-from mvlib.run.locks import Locks
+from mvlib.run.runner import Locks
 
 SEEDS = STUB_PLAN.replace("seeds = [5, 15]\nexpand", "seeds = [1, 2, 3, 4]\nexpand")
 
@@ -40,10 +41,6 @@ def run_beside(root, stub, summaries, **options):
     return thread
 
 
-def words(summary):
-    return [outcome.word for outcome in summary.outcomes]
-
-
 def seeds(*stubs):
     return sorted(task["parameters"]["seeds"] for stub in stubs for task in stub.tasks)
 
@@ -58,14 +55,14 @@ def test_two_runners_at_once_run_everything_once(project, capsys, again):
         def submit(self, task):
             if not self.tasks:
                 # Each has claimed a run before either goes on.
-                meeting.wait(NOTEBOOK_LIMIT)
+                meeting.wait(PATIENCE)
             return super().submit(task)
 
     stubs = [Meeting(acc=acc, seconds=0.3, wall_seconds=acc) for acc in (0.6, 0.7)]
     summaries = []
     threads = [run_beside(project, stub, summaries, again=again) for stub in stubs]
     for thread in threads:
-        thread.join(NOTEBOOK_LIMIT)
+        thread.join(PATIENCE)
     assert seeds(*stubs) == [[1], [2], [3], [4]]
     assert all(stub.tasks for stub in stubs)
     for summary in summaries:
@@ -85,7 +82,7 @@ def test_a_run_that_fails_for_one_runner_is_not_repeated_by_the_other(project):
     second = Stub()
     runs = plan_runs("full", root=project)
     summary = run_all(runs, jobs=1, root=project, engine=second)
-    first.join(NOTEBOOK_LIMIT)
+    first.join(PATIENCE)
     assert summary.outcomes[0].word == "failed"
     assert summary.outcomes[0].reason == "no such view"
     assert seeds(failing, second) == [[1], [2], [3], [4]]
@@ -106,7 +103,7 @@ def test_a_lock_ends_with_its_process_however_it_ends(project):
     code = (
         "import sys, time\nfrom pathlib import Path\n"
         "from mvlib.records import plan_runs\n"
-        "from mvlib.run.locks import Locks\n"
+        "from mvlib.run.runner import Locks\n"
         "root = Path(sys.argv[1])\n"
         "locks = Locks(root)\n"
         "print(locks.take(plan_runs('full', root=root)[0]), flush=True)\n"
@@ -123,12 +120,12 @@ def test_a_lock_ends_with_its_process_however_it_ends(project):
 
 
 def test_two_commands_at_once(tmp_path):
-    root = make_project(tmp_path / "shared", PLAN)
+    root = toy_project(tmp_path / "shared", PLAN)
     notebook = root / "notebooks" / "toy" / "good.ipynb"
     counted = 'open(\\"count\\", \\"a\\").write(f\\"{x}\\\\n\\")\\n'
     notebook.write_text(notebook.read_text().replace("time.sleep", counted + "time.sleep"))
     both = [start(root, "run", "--jobs", "1") for _ in range(2)]
-    outs = [process.communicate(timeout=NOTEBOOK_LIMIT) for process in both]
+    outs = [process.communicate(timeout=PATIENCE) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sorted((root / "count").read_text().split()) == ["1", "2"]
     assert sorted(r["parameters"]["x"] for r in load_records(root=root)) == [1, 2]

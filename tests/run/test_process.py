@@ -8,23 +8,11 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from projects import experiment, make_project
 
 from mvlib.records import plan_runs
-from mvlib.run.engines import RunLostError
-from mvlib.run.executed import plain_error
-from mvlib.run.process import Group, _run, memory_bytes, memory_of
-
-PLAN = """
-paper = "toy"
-title = "Toy"
-method = "Toy"
-
-[[experiment]]
-name = "method"
-title = "Method"
-notebook = "notebooks/toy.ipynb"
-"""
-
+from mvlib.run.process import Group, RunLostError, _run, memory_bytes, memory_of
+from mvlib.run.saving import plain_error
 
 HUNGRY = """
 import subprocess, sys, time
@@ -171,8 +159,7 @@ def test_of_an_error_other_controls_and_half_characters_are_marked(tmp_path):
     ("size", "limit"), [("", None), ("limit_memory_gb = 1.5", 1.5), ("limit_memory_gb = 2", 2)]
 )
 def test_the_plan_says_how_much_memory_a_run_may_take(tmp_path, size, limit):
-    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "notebooks" / "toy" / "plan.toml").write_text(f"{PLAN}quick = {{ {size} }}\n")
+    make_project(tmp_path, experiment("method", size), {})
     (run,) = plan_runs("quick", root=tmp_path)
     assert run.limit_memory_gb == limit
 
@@ -180,8 +167,6 @@ def test_the_plan_says_how_much_memory_a_run_may_take(tmp_path, size, limit):
 @pytest.mark.parametrize("entry", ["limit_memory_gb", "limit_minutes"])
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "'much'", "true"])
 def test_a_limit_that_is_no_positive_number_is_refused(tmp_path, entry, value):
-    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
-    plan = f"{PLAN}quick = {{ {entry} = {value} }}\n"
-    (tmp_path / "notebooks" / "toy" / "plan.toml").write_text(plan)
+    make_project(tmp_path, experiment("method", f"{entry} = {value}"), {})
     with pytest.raises(ValueError, match=entry):
         plan_runs("quick", root=tmp_path)

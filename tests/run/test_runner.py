@@ -6,14 +6,14 @@ import signal
 import time
 
 import pytest
-from runner_projects import (
-    NOTEBOOK_LIMIT,
+from projects import (
+    PATIENCE,
     PLAN,
     TROUBLE,
-    make_project,
     mvlib,
     processes_in,
     start,
+    toy_project,
     wait_for,
     without_times,
 )
@@ -25,7 +25,7 @@ from mvlib.records.store import check_record, load_records
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Give a project whose runs, good and bad, have all ended once."""
-    root = make_project(tmp_path_factory.mktemp("project"), PLAN + TROUBLE)
+    root = toy_project(tmp_path_factory.mktemp("project"), PLAN + TROUBLE)
     return root, *mvlib(root, "run", "--jobs", "2")
 
 
@@ -129,7 +129,7 @@ def test_new_prose_reaches_the_executed_notebook_without_a_run(project, tmp_path
 
 
 def test_killing_and_interrupting_lose_only_the_runs_in_flight(project, tmp_path):
-    root = make_project(tmp_path / "killed", PLAN)
+    root = toy_project(tmp_path / "killed", PLAN)
     records = root / "runs" / "records" / "toy.jsonl"
     began = root / "began"
 
@@ -138,7 +138,7 @@ def test_killing_and_interrupting_lose_only_the_runs_in_flight(project, tmp_path
     first.send_signal(signal.SIGINT)
     assert "finishing 1 run; Ctrl-C again stops them" in first.stderr.readline()
     first.send_signal(signal.SIGINT)
-    out, _ = first.communicate(timeout=NOTEBOOK_LIMIT)
+    out, _ = first.communicate(timeout=PATIENCE)
     assert first.returncode == 130
     assert processes_in(root) == []
     assert out.count("interrupted") == 2
@@ -149,7 +149,7 @@ def test_killing_and_interrupting_lose_only_the_runs_in_flight(project, tmp_path
     began.unlink()
     wait_for(began.exists, "the second notebook to begin")
     second.kill()
-    second.communicate(timeout=NOTEBOOK_LIMIT)
+    second.communicate(timeout=PATIENCE)
     wait_for(lambda: processes_in(root) == [], "the killed runner's kernels to end")
     survived = load_records(root=root)
     assert len(survived) == 1

@@ -3,10 +3,10 @@
 import subprocess
 
 import pytest
-from runner_projects import Stub, make_stub_project, write
+from projects import Stub, make_stub_project, run_with, words, write
 
 from mvlib.records import load_records, plan_runs
-from mvlib.run import RunLostError, run_all
+from mvlib.run import RunLostError
 from mvlib.run.state import git_state, state_of
 
 
@@ -16,12 +16,7 @@ def project(tmp_path):
 
 
 def run(root, profile="full", stub=None, **options):
-    runs = plan_runs(profile, root=root)
-    return run_all(runs, jobs=1, root=root, engine=stub or Stub(), **options)
-
-
-def words(summary):
-    return [outcome.word for outcome in summary.outcomes]
+    return run_with(root, stub or Stub(), profile, **options)
 
 
 def test_full_records_of_earlier_sources_are_kept_and_not_repeated(project):

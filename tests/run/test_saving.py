@@ -4,13 +4,14 @@ import errno
 from types import SimpleNamespace
 
 import pytest
-from runner_projects import STUB_PLAN, Stub, make_stub_project
+from projects import STUB_PLAN, Stub, make_stub_project, words
+from projects import run_with as run
 
 from mvlib.cli import main
 from mvlib.records import load_records, plan_runs
 from mvlib.records.keys import record_key, run_key
 from mvlib.records.provenance import versions
-from mvlib.run import RunLostError, run_all
+from mvlib.run import RunLostError
 from mvlib.run.saving import check_folders
 
 MANY = STUB_PLAN.replace("seeds = [5, 15]\nexpand", "seeds = [1, 2, 3, 4]\nminutes = 3\nexpand")
@@ -19,15 +20,6 @@ MANY = STUB_PLAN.replace("seeds = [5, 15]\nexpand", "seeds = [1, 2, 3, 4]\nminut
 @pytest.fixture
 def project(tmp_path):
     return make_stub_project(tmp_path, MANY)
-
-
-def run(root, stub, profile="full", **options):
-    runs = plan_runs(profile, root=root)
-    return run_all(runs, jobs=1, root=root, engine=stub, **options)
-
-
-def words(summary):
-    return [outcome.word for outcome in summary.outcomes]
 
 
 @pytest.fixture
@@ -114,18 +106,12 @@ def test_what_a_remote_engine_says_of_a_run_is_in_its_record(project):
     assert set(words(run(project, Stub()))) == {"recorded"}
 
 
-@pytest.mark.parametrize(
-    ("more", "reason"),
-    [
-        ({"executed": "notebooks/toy.ipynb"}, "expected"),
-        ({"executed": "../out.ipynb"}, "expected"),
-    ],
-)
-def test_an_odd_executed_notebook_is_not_saved(project, more, reason):
+@pytest.mark.parametrize("executed", ["notebooks/toy.ipynb", "../out.ipynb"])
+def test_an_odd_executed_notebook_is_not_saved(project, executed):
     before = (project / "notebooks" / "toy.ipynb").read_bytes()
-    summary = run(project, Stub(remote=True, **more))
+    summary = run(project, Stub(remote=True, executed=executed))
     assert set(words(summary)) == {"failed"}
-    assert reason in summary.outcomes[0].reason
+    assert "expected" in summary.outcomes[0].reason
     assert (project / "notebooks" / "toy.ipynb").read_bytes() == before
     assert not list(project.parent.glob("out*"))
     assert load_records(root=project) == []
@@ -151,7 +137,7 @@ def test_data_are_looked_for_where_the_run_executes(tmp_path, monkeypatch):
 def test_what_reads_records_runs_here_also_with_a_remote_engine(project, monkeypatch):
     here = Stub()
     monkeypatch.setattr(here, "shutdown", lambda stop: None)
-    monkeypatch.setattr("mvlib.run.runner.LocalEngine", lambda jobs, execute: here)
+    monkeypatch.setattr("mvlib.run.runner.LocalEngine", lambda jobs: here)
     remote = Stub(remote=True)
     assert words(run(project, remote, "quick")) == ["ran", "ran"]
     assert [task["experiment"] for task in remote.tasks] == ["method"]

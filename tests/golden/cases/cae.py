@@ -94,6 +94,12 @@ CASES = {
         "adaptive concatenation": partial(fit, fusion="adaptive-concatenation"),
         "gamma 1": partial(fit, gamma=1.0),
         "five centres": partial(fit, n_centers=5),
-        "float16": partial(fit, precision="float16"),
     }.items()
+} | {
+    "float16": Case(
+        partial(fit, precision="float16"),
+        relative=1e-3,
+        why="a plan kept in half precision has three digits, and the processor's products in "
+        "float32 decide which way each of its weights is rounded",
+    )
 }

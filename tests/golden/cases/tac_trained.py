@@ -26,7 +26,12 @@ def fit(train=slice(None), **parameters):
 
 
 CASES = {
-    name: Case(run)
+    name: Case(
+        run,
+        relative=5e-2,
+        only=("embedding",),
+        why="Adam's first steps follow the sign of gradients near 0, which rounding decides",
+    )
     for name, run in {
         "as the authors": fit,
         "float16": partial(fit, precision="float16"),

@@ -1,0 +1,175 @@
+"""Notebooks and measured ratios: what is in them, or an error that names the file."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from fuzzing import NOTEBOOK, PAYLOAD, assert_clear, fuzz, spoilt, spoilt_bytes
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mvlib.book.placeholders import fill
+from mvlib.records.evidence import load_benchmarks, load_faults
+from mvlib.records.keys import code_cells, parameter_values, run_key
+from mvlib.records.plan import PlannedRun
+from mvlib.records.provenance import sources_are_those_of
+from mvlib.records.recorder import RESULTS_MIME
+from mvlib.records.versions import LEDGER, recorded_versions
+from mvlib.run.saving import refresh_prose, results_in
+
+VERSIONS = {"python": "3.11.7", "mvlib": "0.1.0"}
+BENCHMARKS = {
+    "bench_toy": {
+        "conditions": {"versions": VERSIONS, "threads": 1, "instructions": ["avx2"]},
+        "ratios": [{"name": "a / b", "value": 2.5, "target": ">= 2"}],
+    }
+}
+FAULTS = {
+    "test_toy": {
+        "tried": "a runner that is killed", "happened": "All was recorded.", "times": 20,
+        "verdict": "passed", "seconds": 2.5, "date": "2026-01-01", "versions": VERSIONS,
+    }
+}  # fmt: skip
+SOURCES = {"ops/kmeans.py": "0" * 64, "__init__.py": "1" * 64}
+ODD_CODE = [
+    "x = {1: 2, 'a': 3}", "x = {[]: 1}", "x = b'a'", "x = {1, 2}", "x = 1j", "x = ...",
+    "x = 1e999", "x = y", "x, y = 1, 2", "x += 1", "x: int", "def f(): pass", "%matplotlib",
+    "x = '\0'", "x = " + "(" * 300, "x = " + "-" * 5000 + "1", "x = " + "9" * 5000, "import .",
+    "from . import x", "from .. import y", "import mvlib.nothing", "from mvlib import *",
+    "x = '\ud800'", "\tx = 1\n  y = 2", "mvlib = 3\nmvlib.data.load",
+    "import mvlib; mvlib.a.b()",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    root = tmp_path_factory.mktemp("project")
+    (root / "data" / "results").mkdir(parents=True)
+    return root
+
+
+def measured(project, content):
+    (project / "data" / "results" / "benchmarks.json").write_bytes(content)
+    try:
+        load_benchmarks(project)
+    except (ValueError, OSError) as error:
+        assert_clear(error, "benchmarks.json")
+    else:
+        fill("<!-- mvlib: benchmarks bench_toy -->", project).encode()
+
+
+@fuzz(80)
+@given(content=spoilt(BENCHMARKS))
+def test_spoilt_ratios_are_shown_or_an_error_names_the_file(project, content):
+    measured(project, json.dumps(content).encode())
+
+
+@fuzz(30)
+@given(content=spoilt_bytes(json.dumps(BENCHMARKS, indent=1).encode()))
+def test_spoilt_bytes_of_ratios_are_shown_or_an_error_names_the_file(project, content):
+    measured(project, content)
+
+
+@fuzz(60)
+@given(content=spoilt(FAULTS))
+def test_spoilt_faults_are_shown_or_an_error_names_the_file(project, content):
+    (project / "data" / "results" / "faults.json").write_text(json.dumps(content))
+    try:
+        load_faults(project)
+    except (ValueError, OSError) as error:
+        assert_clear(error, "faults.json")
+    else:
+        fill("<!-- mvlib: faults -->", project).encode()
+
+
+@fuzz(80)
+@given(content=spoilt(SOURCES))
+def test_spoilt_checksums_of_modules_make_a_run_old_and_no_error(project, content):
+    (project / "toy.sources.json").write_text(json.dumps(content))
+    assert sources_are_those_of("toy.ipynb", project) is (content == {})
+
+
+@fuzz(60)
+@given(content=spoilt({"1": ["a" * 64, "b" * 64]}))
+def test_a_spoilt_ledger_of_versions_is_read_or_an_error_names_it(project, content):
+    path = project / LEDGER
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    path.write_text(json.dumps(content))
+    os.utime(path, ns=(before + 10**9, before + 10**9))
+    try:
+        recorded_versions({"key": "a" * 64, "results": []}, "SMART", project)
+    except (ValueError, OSError) as error:
+        assert_clear(error, "versions.json")
+
+
+def keyed(project, content):
+    path = project / "toy.ipynb"
+    path.write_bytes(content)
+    run = PlannedRun("toy", "method", "Toy", "toy.ipynb", "quick", {"profile": "quick"})
+    try:
+        cells, parameters = code_cells(path)
+        assert all(isinstance(source, str) for source in (*cells, parameters))
+        key = run_key(run, project, VERSIONS)
+        assert len(key) == 64
+    except (ValueError, OSError) as error:
+        assert_clear(error, "toy.ipynb")
+    refresh_prose(
+        PlannedRun("toy", "method", "Toy", "good.ipynb", "quick", {"profile": "quick"}), project
+    )
+
+
+@fuzz(80)
+@given(notebook=spoilt(NOTEBOOK))
+def test_a_spoilt_notebook_has_a_key_or_an_error_with_its_name(project, notebook):
+    keyed(project, json.dumps(notebook).encode())
+
+
+@fuzz(30)
+@given(content=spoilt_bytes(json.dumps(NOTEBOOK, indent=1).encode()))
+def test_a_notebook_of_spoilt_bytes_has_a_key_or_an_error_with_its_name(project, content):
+    keyed(project, content)
+
+
+@pytest.mark.parametrize("cell", [1, 2])
+@pytest.mark.parametrize("code", ODD_CODE)
+def test_odd_code_has_a_key_or_an_error_with_the_notebooks_name(project, cell, code):
+    notebook = json.loads(json.dumps(NOTEBOOK))
+    notebook["cells"][cell]["source"] = code
+    keyed(project, json.dumps(notebook).encode())
+
+
+@pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+@fuzz(60)
+@given(code=st.text(alphabet="x=1[](){}:,'\"\n -+*.#\\ab\0", max_size=40))
+def test_what_parameters_assign_is_plain_or_refused(code):
+    try:
+        values = parameter_values(code)
+    except (SyntaxError, ValueError):
+        return
+    json.dumps(values, sort_keys=True)
+
+
+@fuzz(50)
+@given(executed=spoilt(NOTEBOOK), source=spoilt(NOTEBOOK))
+def test_prose_is_refreshed_or_an_executed_notebook_is_left_as_it_is(project, executed, source):
+    run = PlannedRun("toy", "method", "Toy", "toy.ipynb", "quick", {"profile": "quick"})
+    path = project / run.executed
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(executed))
+    (project / "toy.ipynb").write_text(json.dumps(source))
+    refresh_prose(run, project)
+    assert Path(path).stat().st_size
+
+
+@fuzz(60)
+@given(payload=spoilt(PAYLOAD))
+def test_what_a_notebook_hands_over_is_results_or_refused(payload):
+    notebook = json.loads(json.dumps(NOTEBOOK))
+    notebook["cells"][2]["outputs"][0]["data"][RESULTS_MIME] = payload
+    try:
+        found = results_in(notebook, PAYLOAD)
+    except ValueError as error:
+        assert_clear(error, "the notebook")
+    else:
+        assert isinstance(found["results"], list)

@@ -1,0 +1,147 @@
+"""The Recorder takes only numbers that can be true, and hands them over unchanged."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mvlib.records import Recorder
+from mvlib.records.recorder import RESULTS_MIME
+from mvlib.records.tables import parameters_of
+from mvlib.run.saving import plain_error, results_in
+
+SCORES = {"acc": 0.9, "nmi": 0.8, "ari": -0.1, "purity": 0.9}
+
+
+@pytest.fixture
+def recorder():
+    return Recorder("smart", "method", profile="quick", device="cpu")
+
+
+def test_frame_has_one_row_a_result_and_rule(recorder):
+    both = {"last": SCORES, "oracle": SCORES | {"acc": 0.95}}
+    recorder.add("SMART", "handwritten", 5, {"aligned_ratio": 0.5}, both, seconds=1.23456)
+    recorder.add("k-means", "handwritten", metrics={"last": SCORES})
+    frame = recorder.frame()
+    assert list(frame.columns) == [
+        "method", "dataset", "seed", "aligned_ratio", "rule", "acc", "nmi", "ari", "purity",
+        "seconds",
+    ]  # fmt: skip
+    assert frame["acc"].tolist() == [0.9, 0.95, 0.9]
+    assert frame["rule"].tolist() == ["last", "oracle", "last"]
+    assert frame["seconds"][0] == 1.235
+
+
+def test_numpy_scalars_become_plain_json(recorder):
+    scores = {name: np.float32(0.5) for name in SCORES}
+    recorder.add("a", "b", np.int64(5), {"k": np.int64(3)}, {"last": scores}, np.float64(1))
+    result = json.loads(json.dumps(recorder.payload()))["results"][0]
+    assert (result["seed"], result["parameters"]) == (5, {"k": 3})
+    assert result["metrics"]["last"] == dict.fromkeys(SCORES, 0.5)
+
+
+def test_rounding_over_one_is_taken_for_one(recorder):
+    recorder.add("a", "b", metrics={"last": SCORES | {"nmi": 1 + 4e-16}})
+    assert recorder.results[0]["metrics"]["last"]["nmi"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metrics": {"last": SCORES | {"acc": float("nan")}}}, "'acc'"),
+        ({"metrics": {"last": SCORES | {"acc": 93.2}}}, "'acc'"),
+        ({"metrics": {"last": SCORES | {"nmi": -0.2}}}, "'nmi'"),
+        ({"metrics": {"last": SCORES | {"ari": -1.5}}}, "'ari'"),
+        ({"metrics": {"last": {"acc": 0.5}}}, "lacks nmi, ari, purity"),
+        ({"metrics": {"last": SCORES | {"f1": 0.5}}}, "'f1'"),
+        ({"metrics": {"lats": SCORES}}, "Did you mean 'last'"),
+        ({"metrics": {}}, "metrics"),
+        ({"method": " "}, "method"),
+        ({"dataset": None}, "dataset"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 0.5}, "seed"),
+        ({"seconds": float("inf")}, "seconds"),
+        ({"parameters": {"ratio": float("nan")}}, "ratio"),
+        ({"parameters": {"ratios": [0.5]}}, "ratios"),
+        ({"parameters": {"acc": 1}}, "column"),
+    ],
+)
+def test_what_cannot_be_true_is_refused_and_not_kept(recorder, change, message):
+    good = {"method": "a", "dataset": "b", "metrics": {"last": SCORES}}
+    with pytest.raises(ValueError, match=message):
+        recorder.add(**(good | change))
+    assert recorder.results == []
+
+
+def test_device_must_be_resolved():
+    with pytest.raises(ValueError, match="auto"):
+        Recorder("smart", "method", profile="quick", device="auto")
+
+
+def test_profile_is_one_of_two():
+    with pytest.raises(ValueError, match="Did you mean 'quick'"):
+        Recorder("smart", "method", profile="quik", device="cpu")
+
+
+def test_finish_outside_ipython_prints_the_stamp(recorder, capsys):
+    recorder.finish()
+    out = capsys.readouterr().out
+    assert "profile quick" in out
+    assert "numpy" in out
+    assert "/" not in out
+
+
+def executed(payload):
+    data = {"text/plain": "stamp"} | ({RESULTS_MIME: payload} if payload else {})
+    return {"cells": [{"cell_type": "code", "outputs": [{"data": data}]}]}
+
+
+def test_results_are_read_from_the_notebooks_output(recorder):
+    recorder.add("a", "b", metrics={"last": SCORES})
+    run = {"paper": "smart", "experiment": "method", "profile": "quick"}
+    found = results_in(executed(recorder.payload()), run)
+    assert found["results"] == recorder.results
+
+
+def test_a_notebook_without_results_is_told_what_it_lacks():
+    run = {"paper": "smart", "experiment": "method", "profile": "quick"}
+    with pytest.raises(ValueError, match=r"Recorder\.finish"):
+        results_in(executed(None), run)
+
+
+def test_results_of_another_experiment_are_refused(recorder):
+    run = {"paper": "smart", "experiment": "selection", "profile": "quick"}
+    with pytest.raises(ValueError, match="'method': expected 'selection'"):
+        results_in(executed(recorder.payload()), run)
+
+
+def test_errors_lose_colours_and_places(tmp_path):
+    text = f"\x1b[0;31mOSError\x1b[0m in {tmp_path}/notebooks/a.ipynb"
+    assert plain_error(text, tmp_path) == "OSError in ./notebooks/a.ipynb"
+
+
+def test_measures_are_recorded_beside_scores_or_alone():
+    recorder = Recorder("smart", "threshold", profile="quick", device="cpu")
+    recorder.add("a", "made", 1, metrics={"last": SCORES}, measures={"mmd": 0.5})
+    recorder.add("b", "made", 1, {"split": 20}, measures={"edges": np.int64(3)})
+    frame = recorder.frame()
+    assert frame["measure_mmd"].tolist()[0] == 0.5
+    assert frame["measure_edges"].tolist()[1] == 3
+    assert frame["acc"].isna().tolist() == [False, True]
+    assert parameters_of(frame) == ["split"]
+    for result in recorder.payload()["results"]:
+        json.dumps(result, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("measures", "message"),
+    [
+        ({"MMD": 1.0}, "measures' name 'MMD': expected lower case"),
+        ({"mmd": float("nan")}, r"measures\['mmd'\]=nan is out of range"),
+    ],
+)
+def test_measures_that_cannot_be_kept_are_named(measures, message):
+    recorder = Recorder("smart", "threshold", profile="quick", device="cpu")
+    with pytest.raises(ValueError, match=message):
+        recorder.add("a", "made", 1, measures=measures)
+    assert recorder.results == []

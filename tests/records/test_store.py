@@ -1,0 +1,240 @@
+"""Records are read and written whole, and none is lost that should be kept."""
+
+import json
+
+import pytest
+from toy_records import SCORES, make_record
+
+from mvlib.records.recorder import RULES
+from mvlib.records.store import (
+    check_record,
+    drop_records,
+    latest_records,
+    load_records,
+    records_frame,
+    records_path,
+    save_record,
+)
+
+
+def keys(root, profile=None):
+    return [record["key"][0] for record in load_records("toy", profile, root=root)]
+
+
+def test_a_good_record_obeys_the_schema():
+    check_record(make_record())
+    check_record(make_record(status="failed"))
+    check_record(make_record(profile="reduced"))
+
+
+def test_the_schema_takes_every_rule_for_the_epoch_and_no_other():
+    record = make_record()
+    record["results"][0]["metrics"] = dict.fromkeys(RULES, SCORES)
+    assert "central" in RULES
+    check_record(record)
+    record["results"][0]["metrics"] = {"best": SCORES}
+    with pytest.raises(ValueError, match="best"):
+        check_record(record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": "short"},
+        {"profile": "medium"},
+        {"executed": "/home/somebody/a.ipynb"},
+        {"executed": "../a.ipynb"},
+        {"started": "2026-01-01 00:00"},
+        {"started": "2026-01-01T00:00:00+02:00"},
+        {"error": "but it is ok"},
+        {"threads": 0},
+        {"datasets": {"wiki": None}},
+        {"surprise": 1},
+        {"results": [{"method": "SMART"}]},
+    ],
+)
+def test_the_schema_refuses(change):
+    with pytest.raises(ValueError, match="^record: "):
+        check_record(make_record(**change))
+
+
+def test_the_schema_refuses_scores_out_of_range_and_missing_fields():
+    wrong = make_record()
+    wrong["results"][0]["metrics"]["last"] = SCORES | {"acc": 90.0}
+    with pytest.raises(ValueError, match=r"results\[0\]\.metrics\.last\.acc=90"):
+        check_record(wrong)
+    lacking = make_record()
+    del lacking["git_dirty"]
+    with pytest.raises(ValueError, match="git_dirty"):
+        check_record(lacking)
+
+
+def test_full_and_reduced_records_are_committed_and_quick_ones_are_not(tmp_path):
+    assert records_path("toy", "full", tmp_path) == tmp_path / "data/results/toy.jsonl"
+    reduced = tmp_path / "data/results/reduced/toy.jsonl"
+    assert records_path("toy", "reduced", tmp_path) == reduced
+    assert records_path("toy", "quick", tmp_path) == tmp_path / "runs/records/toy.jsonl"
+
+
+def test_records_are_sorted_by_key_and_read_back(tmp_path):
+    for letter in "bca":
+        save_record(make_record(key=letter * 64, cell=f"{ord(letter):016x}"), tmp_path)
+    assert keys(tmp_path) == ["a", "b", "c"]
+    assert load_records("toy", root=tmp_path)[0] == make_record(cell=f"{ord('a'):016x}")
+    assert load_records("toy", "quick", root=tmp_path) == []
+    assert load_records("other", root=tmp_path) == []
+
+
+def test_a_bad_record_is_not_written(tmp_path):
+    save_record(make_record(), tmp_path)
+    with pytest.raises(ValueError, match="threads"):
+        save_record(make_record(key="b" * 64, threads=0), tmp_path)
+    assert keys(tmp_path) == ["a"]
+
+
+def test_a_torn_last_line_is_ignored_with_a_warning_and_gone_after_the_next_write(tmp_path):
+    save_record(make_record(), tmp_path)
+    path = records_path("toy", "full", tmp_path)
+    with path.open("a") as stream:
+        stream.write('{"key": "bb')
+    with pytest.warns(UserWarning, match="torn"):
+        assert keys(tmp_path) == ["a"]
+    with pytest.warns(UserWarning, match="torn"):
+        save_record(make_record(key="c" * 64, cell="2" * 16), tmp_path)
+    assert keys(tmp_path) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        pytest.param('{"key": "ü'.encode()[:-1], id="within a character"),
+        pytest.param(b"\0" * 4096, id="zeros alone"),
+        pytest.param(b'{"key": "bb' + b"\0" * 4096, id="zeros after the beginning"),
+        pytest.param(b'{"key": "bb"}', id="an object without the rest"),
+        pytest.param(b"[" * 100_000, id="brackets without end"),
+        pytest.param(b"12", id="a number"),
+    ],
+)
+def test_whatever_a_power_cut_leaves_at_the_end_is_ignored_and_gone_next_time(tmp_path, torn):
+    save_record(make_record(), tmp_path)
+    path = records_path("toy", "full", tmp_path)
+    path.write_bytes(path.read_bytes() + torn)
+    with pytest.warns(UserWarning, match="torn"):
+        assert keys(tmp_path) == ["a"]
+    with pytest.warns(UserWarning, match="torn"):
+        save_record(make_record(key="c" * 64, cell="2" * 16), tmp_path)
+    assert keys(tmp_path) == ["a", "c"]
+
+
+@pytest.mark.parametrize("line", [b"\xff\xfe", b'{"key": "bb"}', b"[]"])
+def test_a_line_within_the_file_that_is_no_record_is_an_error_that_names_it(tmp_path, line):
+    save_record(make_record(), tmp_path)
+    path = records_path("toy", "full", tmp_path)
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    with pytest.raises(ValueError, match=r"toy\.jsonl line 1 is no record"):
+        load_records("toy", root=tmp_path)
+
+
+def test_the_newest_of_a_cell_is_the_last_recorded_though_the_clock_stepped_back(tmp_path):
+    for letter, day in zip("abc", ("03", "02", "01"), strict=True):
+        record = make_record(key=letter * 64, started=f"2026-01-{day}T00:00:00+00:00")
+        save_record(record, tmp_path)
+    records = load_records("toy", root=tmp_path)
+    assert [record.get("sequence") for record in records] == [None, 2, 3]
+    (newest,) = latest_records(records)
+    assert newest["key"] == "c" * 64
+    for record in records:
+        check_record(record)
+
+
+def test_records_without_a_number_are_ordered_by_time(tmp_path):
+    old = [
+        make_record(key=k * 64, started=f"2026-01-0{n}T00:00:00+00:00") for k, n in ("a2", "b1")
+    ]
+    (newest,) = latest_records(old)
+    assert newest["key"] == "a" * 64
+
+
+def test_a_broken_line_elsewhere_is_an_error_that_names_it(tmp_path):
+    path = records_path("toy", "full", tmp_path)
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{{broken\n{json.dumps(make_record())}\n")
+    with pytest.raises(ValueError, match=r"toy\.jsonl line 1"):
+        load_records("toy", root=tmp_path)
+
+
+def test_a_success_replaces_the_failure_of_its_run(tmp_path):
+    save_record(make_record(status="failed"), tmp_path)
+    save_record(make_record(key="b" * 64), tmp_path)
+    assert keys(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize("profile", ["full", "reduced"])
+def test_a_committed_record_of_earlier_sources_is_kept_beside_the_new_one(tmp_path, profile):
+    save_record(make_record(profile=profile), tmp_path)
+    newer = make_record(profile=profile, key="b" * 64, started="2026-02-01T00:00:00+00:00")
+    save_record(newer, tmp_path)
+    assert keys(tmp_path) == ["a", "b"]
+    assert latest_records(load_records("toy", root=tmp_path)) == [newer | {"sequence": 2}]
+
+
+@pytest.mark.parametrize("profile", ["full", "reduced"])
+def test_a_later_failure_does_not_hide_a_committed_success(tmp_path, profile):
+    save_record(make_record(profile=profile), tmp_path)
+    failed = {"profile": profile, "status": "failed", "started": "2026-02-01T00:00:00+00:00"}
+    save_record(make_record(key="b" * 64, **failed), tmp_path)
+    assert keys(tmp_path) == ["a", "b"]
+    assert [r["key"][0] for r in latest_records(load_records(root=tmp_path))] == ["a"]
+
+
+@pytest.mark.parametrize("profile", ["full", "reduced"])
+def test_a_repeat_that_fails_leaves_the_committed_success_of_its_key(tmp_path, profile):
+    good = make_record(profile=profile)
+    save_record(good, tmp_path)
+    failed = {"profile": profile, "status": "failed", "started": "2026-02-01T00:00:00+00:00"}
+    save_record(make_record(**failed), tmp_path)
+    assert latest_records(load_records(root=tmp_path)) == [good]
+    better = make_record(profile=profile, started="2026-03-01T00:00:00+00:00")
+    save_record(better, tmp_path)
+    assert load_records(root=tmp_path) == [better | {"sequence": 3}]
+
+
+def test_profiles_are_kept_apart_and_read_with_the_full_one_first(tmp_path):
+    for letter, profile in zip("abc", ("quick", "reduced", "full"), strict=True):
+        save_record(make_record(key=letter * 64, profile=profile), tmp_path)
+    assert keys(tmp_path) == ["c", "b", "a"]
+    assert [r["profile"] for r in load_records(root=tmp_path)] == ["full", "reduced", "quick"]
+    for letter, profile in zip("abc", ("quick", "reduced", "full"), strict=True):
+        assert keys(tmp_path, profile) == [letter]
+        assert len(load_records(profile=profile, root=tmp_path)) == 1
+
+
+def test_only_the_latest_quick_record_of_a_run_is_kept(tmp_path):
+    save_record(make_record(profile="quick"), tmp_path)
+    save_record(make_record(profile="quick", key="b" * 64), tmp_path)
+    assert keys(tmp_path) == ["b"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    folder = records_path("toy", "full", tmp_path).parent
+    folder.mkdir(parents=True)
+    (folder / ".toy.abc.jsonl").write_text("{half")
+    save_record(make_record(), tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["toy.jsonl"]
+    assert keys(tmp_path) == ["a"]
+
+
+def test_unplanned_records_are_dropped_by_cell(tmp_path):
+    save_record(make_record(profile="quick"), tmp_path)
+    save_record(make_record(profile="quick", key="b" * 64, cell="2" * 16), tmp_path)
+    drop_records("toy", "quick", {"1" * 16}, tmp_path)
+    assert keys(tmp_path) == ["b"]
+
+
+def test_frame_has_the_runs_parameters_beside_the_results_own():
+    frame = records_frame([make_record(), make_record(status="failed")])
+    assert len(frame) == 1
+    row = frame.iloc[0]
+    assert (row["aligned_ratio"], row["epochs"], row["seed"]) == (0.5, 3, 5)
+    assert (row["rule"], row["acc"], row["dataset"]) == ("last", 0.9, "wiki")
+    assert "acc" in records_frame([]).columns

@@ -1,0 +1,368 @@
+"""Tables print recorded numbers, once, and never a quick one beside a published one."""
+
+import copy
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from toy_records import make_record
+
+from mvlib.book import fill
+from mvlib.check import check_schema
+from mvlib.files import project_root, write_text
+from mvlib.records import (
+    comparison_table,
+    load_claims,
+    load_published,
+    plan_runs,
+    published,
+    readme_table,
+    results_frame,
+    results_table,
+    save_record,
+    to_markdown,
+    update_readme,
+    verdict,
+)
+
+SEEDS = (5, 15, 25)
+
+
+def record(number, profile="full", dataset="bdgp", seed=5, acc=0.97, started="2026-01-01"):
+    def result(method, seed, rules):
+        scores = {"nmi": 0.8, "ari": 0.7, "purity": 0.9}
+        return {
+            "method": method, "dataset": dataset, "seed": seed, "parameters": {},
+            "seconds": 1.0,
+            "metrics": {rule: scores | {"acc": value} for rule, value in rules.items()},
+        }  # fmt: skip
+
+    parameters = {"profile": profile, "dataset": dataset, "aligned_ratio": 1.0, "seeds": [seed]}
+    return make_record(
+        key=f"{number:064x}", cell=f"{number:016x}", paper="smart", profile=profile,
+        notebook="notebooks/smart/method.ipynb", parameters=parameters,
+        datasets={dataset: "0" * 64}, started=f"{started}T00:00:00+00:00",
+        results=[
+            result("SMART", seed, {"last": acc - 0.1, "oracle": acc}),
+            result("spectral clustering", None, {"last": 0.6}),
+        ],
+        executed=f"runs/{profile}/smart/{number}.ipynb",
+    )  # fmt: skip
+
+
+def copy_chapter(root):
+    """Put SMART's plan and published numbers into a project."""
+    for name in ("plan.toml", "published.toml"):
+        source = project_root() / "notebooks" / "smart" / name
+        write_text(root / "notebooks" / "smart" / name, source.read_text("utf-8"))
+
+
+@pytest.fixture
+def project(tmp_path):
+    copy_chapter(tmp_path)
+    for number, (seed, acc) in enumerate(zip(SEEDS, (0.975, 0.98, 0.985), strict=True), 1):
+        save_record(record(number, seed=seed, acc=acc), tmp_path)
+    save_record(record(9, profile="quick", seed=5, acc=0.5), tmp_path)
+    save_record(record(10, profile="quick", seed=15, acc=0.52), tmp_path)
+    return tmp_path
+
+
+def test_comparison_gives_mean_spread_and_verdict_from_full_records(project):
+    table = comparison_table("smart", "leaderboard-100", project)
+    row = table[table["id"] == "smart-bdgp-100"].iloc[0]
+    assert (row["published"], row["source"], row["rule"]) == (97.95, "secondary", "oracle")
+    assert (row["ours"], row["sd"], row["n"]) == pytest.approx((98.0, 0.5, 3))
+    assert row["difference"] == pytest.approx(0.05)
+    assert row["verdict"] == "within 1"
+    low, high = stats.t.interval(0.9, 2, 0.05, 0.5 / np.sqrt(3))
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((low - 0.005, high + 0.005))
+    assert row["version"] == "earlier version"
+    assert row["aligned_ratio"] == 1.0
+
+
+def test_comparison_says_not_run_and_cannot_with_the_reason(project):
+    table = comparison_table("smart", "leaderboard-100", project).set_index("id")
+    assert table.loc["smart-wiki-100", "verdict"] == "not run"
+    assert pd.isna(table.loc["smart-wiki-100", "ours"])
+    assert table.loc["smart-nus-wide-100", "verdict"] == "cannot"
+    assert "no public link" in table.loc["smart-nus-wide-100", "detail"]
+
+
+def test_our_other_rows_stand_beside_the_published_setting_without_a_verdict(project):
+    table = comparison_table("smart", "leaderboard-100", project)
+    ours = table[table["published"].isna()].set_index(["method", "rule"])
+    assert set(ours["dataset"]) == {"bdgp"}
+    assert ours.loc[("SMART", "last"), "ours"] == pytest.approx(88.0)
+    assert ours.loc[("spectral clustering", "last"), "n"] == 1
+    assert set(ours["verdict"]) == {""}
+
+
+def test_other_methods_rows_are_never_compared(project):
+    table = comparison_table("smart", "vital-50", project)
+    assert set(table["verdict"]) == {"cannot"}
+    assert table["detail"].str.contains("protocol differs").all()
+    assert len(table) == 3 * 18
+    wiki = table[table["dataset"] == "wiki"]
+    assert wiki["caveat"].str.contains("do not compare").all()
+
+
+def test_unknown_table_gives_the_nearest(project):
+    with pytest.raises(ValueError, match="Did you mean 'leaderboard-100'"):
+        comparison_table("smart", "leaderboard-10", project)
+
+
+def test_results_are_spread_over_seeds_and_counted_once(project):
+    table = results_table("smart", "full", root=project)
+    rows = table.set_index(["method", "rule"])
+    assert rows.loc[("SMART", "oracle"), "acc"] == "98.0 ± 0.5"
+    assert rows.loc[("SMART", "oracle"), "n"] == 3
+    assert rows.loc[("spectral clustering", "last"), "acc"] == "60.0"
+    assert rows.loc[("spectral clustering", "last"), "n"] == 1
+    assert results_table("smart", "quick", root=project).iloc[0]["n"] == 2
+
+
+def test_the_newest_of_two_records_of_a_result_counts(project):
+    save_record(record(20, seed=5, acc=0.4, started="2026-03-01"), project)
+    frame = results_frame("smart", "full", root=project)
+    chosen = frame[(frame["seed"] == 5) & (frame["rule"] == "oracle")]
+    assert chosen["acc"].tolist() == [0.4]
+
+
+def with_variants(number, seed, acc, values=("clustering",), **changes):
+    """A record whose method has, beside its own result, far better ones marked as variants."""
+    made = record(number, seed=seed, acc=acc, **changes)
+    own = made["results"][0]
+    for value in values:
+        scores = dict.fromkeys(("acc", "nmi", "ari", "purity"), 1.0)
+        made["results"].append(
+            own
+            | {
+                "parameters": {"variant": value, "starts": 20},
+                "metrics": dict.fromkeys(("last", "central", "oracle"), scores),
+            }
+        )
+    return made
+
+
+@pytest.fixture
+def varied(project):
+    """The project whose full records hold variants, too."""
+    for number, (seed, acc) in enumerate(zip(SEEDS, (0.975, 0.98, 0.985), strict=True), 1):
+        save_record(with_variants(number, seed, acc), project)
+    return project
+
+
+def test_variants_are_left_out_unless_asked_for(varied):
+    frame = results_frame("smart", "full", root=varied)
+    assert frame["acc"].max() < 1
+    assert set(frame["rule"]) == {"last", "oracle"}
+    assert not {"variant", "starts"} & set(frame.columns)
+    everything = results_frame("smart", "full", root=varied, variants=True)
+    assert len(everything) == len(frame) + 3 * len(SEEDS)
+    marked = everything[everything["variant"].notna()]
+    assert set(marked["acc"]) == {1.0}
+    assert set(marked["starts"]) == {20}
+    assert set(marked["rule"]) == {"last", "central", "oracle"}
+
+
+@pytest.mark.parametrize("value", ["clustering", "", 0, False, 3.5])
+def test_any_value_marks_a_variant_and_none_does_not(project, value):
+    save_record(with_variants(1, 5, 0.975, (value, None)), project)
+    frame = results_frame("smart", "full", root=project)
+    chosen = frame[(frame["seed"] == 5) & (frame["method"] == "SMART")]
+    assert sorted(chosen["acc"]) == pytest.approx([0.875, 0.975, 1, 1, 1])
+    both = results_frame("smart", "full", root=project, variants=True)
+    assert len(both) == len(frame) + 3
+
+
+def test_what_is_no_variant_is_the_same_with_variants_beside_it(project):
+    alone = results_frame("smart", "full", root=project)
+    for number, (seed, acc) in enumerate(zip(SEEDS, (0.975, 0.98, 0.985), strict=True), 1):
+        save_record(with_variants(number, seed, acc), project)
+    pd.testing.assert_frame_equal(results_frame("smart", "full", root=project), alone)
+
+
+def test_records_of_nothing_but_variants_give_an_empty_table(project):
+    made = with_variants(30, 5, 0.9, dataset="wiki")
+    made["results"] = made["results"][-1:]
+    made["experiment"] = "selection"
+    save_record(made, project)
+    assert results_frame("smart", "full", "selection", project).empty
+    assert len(results_frame("smart", "full", "selection", project, variants=True)) == 3
+    assert results_table("smart", "full", "selection", root=project).empty
+
+
+def test_variants_enter_neither_tables_nor_comparisons_with_published_numbers(varied):
+    rows = results_table("smart", "full", root=varied).set_index(["method", "rule"])
+    assert rows.loc[("SMART", "oracle"), "acc"] == "98.0 ± 0.5"
+    assert rows.loc[("SMART", "oracle"), "n"] == 3
+    assert ("SMART", "central") not in rows.index
+    table = comparison_table("smart", "leaderboard-100", varied)
+    row = table[table["id"] == "smart-bdgp-100"].iloc[0]
+    assert (row["ours"], row["sd"], row["n"]) == pytest.approx((98.0, 0.5, 3))
+    assert table["ours"].max() < 99
+    assert "central" not in set(table["rule"])
+    assert "| 3 | CPU | 88.0 ± 0.5 | 98.0 ± 0.5 | 97.95 |" in readme_table(varied)
+
+
+def test_reduced_records_stand_in_tables_of_their_own_and_beside_no_published_one(project):
+    before = comparison_table("smart", "leaderboard-100", project)
+    save_record(record(40, profile="reduced", acc=0.3, started="2026-05-01"), project)
+    table = results_table("smart", "reduced", root=project).set_index(["method", "rule"])
+    assert table.loc[("SMART", "oracle"), "acc"] == "30.0"
+    assert results_frame("smart", "full", root=project)["acc"].min() > 0.5
+    after = comparison_table("smart", "leaderboard-100", project)
+    pd.testing.assert_frame_equal(after, before)
+
+
+def test_readme_table_has_published_and_recorded_rows_only(project):
+    text = readme_table(project)
+    (bdgp,) = [line for line in text.splitlines() if "BDGP" in line]
+    cells = [cell.strip() for cell in bdgp.strip("|").split("|")]
+    assert cells[3:] == [
+        "3", "CPU", "88.0 ± 0.5", "98.0 ± 0.5", "97.95", "secondary", "within 1",
+    ]  # fmt: skip
+    assert len(text.splitlines()) == 2 + 4
+
+
+def test_readme_says_by_the_records_which_numbers_are_of_rounded_products(project):
+    for number, seed in enumerate(SEEDS, 11):
+        rounded = record(number, dataset="handwritten", seed=seed)
+        rounded["parameters"]["precision"] = "bfloat16"
+        save_record(rounded, project)
+    made_with = {
+        cells[1].strip(): cells[4].strip()
+        for line in readme_table(project).splitlines()[2:]
+        for cells in [line.strip("|").split("|")]
+    }
+    assert made_with["HandWritten (UCI Multiple Features)"] == "bfloat16 products, CPU"
+    assert made_with["BDGP"] == "CPU"
+    assert made_with["Wiki (Wikipedia featured articles)"] == ""
+
+
+def test_readme_says_what_an_undecided_cell_would_take(project):
+    for number, (seed, acc) in enumerate(zip(SEEDS, (0.6, 0.62, 0.61), strict=True), 31):
+        save_record(record(number, dataset="wiki", seed=seed, acc=acc), project)
+    (wiki,) = [line for line in readme_table(project).splitlines() if "Wiki" in line]
+    found = verdict([60.0, 62.0, 61.0], 60.33)
+    assert wiki.endswith(f"| {found.said} |")
+    assert found.said.startswith("undecided: needs ")
+
+
+def test_readme_is_changed_between_its_marks_and_nowhere_else(project):
+    readme = project / "README.md"
+    readme.write_text("# Top\n<!-- table: begin -->\nold\n<!-- table: end -->\nrest\n")
+    assert update_readme(project) is True
+    text = readme.read_text()
+    assert text.startswith("# Top\n<!-- table: begin -->\n| Paper")
+    assert text.endswith("|\n<!-- table: end -->\nrest\n")
+    assert update_readme(project) is False
+    readme.write_text("# no marks\n")
+    with pytest.raises(ValueError, match="table: begin"):
+        update_readme(project)
+
+
+def test_markdown_aligns_numbers_and_escapes_pipes():
+    df = pd.DataFrame({"name": ["a|b", None], "x": [1.5, float("nan")], "n": [1, 2]})
+    assert to_markdown(df).splitlines() == [
+        "| name | x | n |",
+        "| --- | ---: | ---: |",
+        "| a\\|b | 1.50 | 1 |",
+        "|  |  | 2 |",
+    ]
+
+
+def published_file():
+    path = project_root() / "notebooks" / "smart" / "published.toml"
+    return tomllib.loads(path.read_text("utf-8"))
+
+
+def test_published_numbers_of_smart_are_the_secondary_four():
+    ours = {row["dataset"]: row for row in load_published("smart") if row["comparable"]}
+    values = {name: row["value"] for name, row in ours.items()}
+    assert values == {"handwritten": 93.21, "bdgp": 97.95, "wiki": 60.33, "nus-wide": 67.25}
+    for row in ours.values():
+        assert (row["source"], row["rule"], row["metric"]) == ("secondary", "oracle", "acc")
+        assert row["setting"] == {"aligned_ratio": 1.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "hearsay"},
+        {"values": {"acc": 193.0}},
+        {"values": {}},
+        {"comparable": False},
+        {"reason": "but it is comparable"},
+        {"digits": -1},
+        {"surprise": 1},
+    ],
+)
+def test_the_published_schema_refuses(change):
+    content = published_file()
+    check_schema("smart", content, published._SCHEMA)
+    wrong = copy.deepcopy(content)
+    wrong["row"][0] |= change
+    with pytest.raises(ValueError, match=r"row\[0\]"):
+        check_schema("smart", wrong, published._SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('id = "smart-bdgp-100"', 'id = "smart-wiki-100"', "twice"),
+        ('dataset = "bdgp"', 'dataset = "bgdp"', "Did you mean 'bdgp'"),
+        ('paper = "smart"', 'paper = "other"', "expected 'smart'"),
+    ],
+)
+def test_a_wrong_published_file_says_what_is_wrong(project, old, new, message):
+    path = project / "notebooks" / "smart" / "published.toml"
+    path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(ValueError, match=message):
+        load_published("smart", project)
+
+
+def test_a_run_that_the_plan_dropped_gives_way_to_the_planned_one_that_repeats_it(tmp_path):
+    copy_chapter(tmp_path)
+    save_record(record(1, acc=0.5), tmp_path)
+    assert results_frame("smart", "full", root=tmp_path)["acc"].max() == 0.6
+    (planned,) = plan_runs(
+        "full", ["smart/method"], ["bdgp"], {"aligned_ratio": "1.0", "seeds": "5"}, tmp_path
+    )
+    new = record(2, acc=0.9) | {"cell": planned.cell}
+    for result in new["results"]:
+        result["parameters"] = {"split": 20}
+    save_record(new, tmp_path)
+    save_record(record(3, acc=0.7, seed=15), tmp_path)
+    frame = results_frame("smart", "full", root=tmp_path)
+    oracle = frame[frame["rule"] == "oracle"]
+    assert oracle[["seed", "acc"]].to_numpy().tolist() == [[5, 0.9], [15, 0.7]]
+
+
+CLAIM = """paper = "toy"
+[[claim]]
+text = "better than CLIP"
+value = 144.83
+unit = "% relative"
+source = "abstract"
+where = "abstract"
+unknown = ["the data set"]
+"""
+
+
+def test_a_claim_of_unknown_things_is_shown_with_what_is_unknown_and_in_no_table(tmp_path):
+    path = tmp_path / "notebooks" / "toy" / "published.toml"
+    write_text(path, CLAIM)
+    assert load_published("toy", tmp_path) == []
+    page = fill("<!-- mvlib: claims toy -->", tmp_path)
+    assert "| better than CLIP | 144.83 % relative | abstract | the data set |" in page
+
+
+def test_a_claim_that_does_not_say_what_is_unknown_is_refused(tmp_path):
+    write_text(
+        tmp_path / "notebooks" / "toy" / "published.toml", CLAIM.replace('"the data set"', "")
+    )
+    with pytest.raises(ValueError, match=r"toy/published\.toml.*unknown"):
+        load_claims("toy", tmp_path)
