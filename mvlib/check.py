@@ -24,12 +24,7 @@ _TYPES = {
     "object": "a table of names and values",
     "null": "nothing",
 }
-_BOUNDS = {
-    "minimum": ">=",
-    "exclusiveMinimum": ">",
-    "maximum": "<=",
-    "exclusiveMaximum": "<",
-}
+_BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 def check_choice(argument: str, value: Any, options: Iterable[str]) -> str:
@@ -162,11 +157,13 @@ def check_view(X: Any, argument: str, dtype: Any = np.float32) -> np.ndarray:
         raise ValueError(str(error).replace(f"{argument}[0]", argument)) from error
 
 
-def check_pairs(lengths: Sequence[int], paired: Any = None, pairs: Any = None) -> np.ndarray:
+def check_pairs(
+    lengths: Sequence[int], paired: Any = None, pairs: Any = None, *, once: bool = True
+) -> np.ndarray:
     """Return the known pairs as row numbers, int64, (n_pairs, 2), none if neither is given.
 
     `paired` is True where row i of both modalities is one sample; `pairs` has row numbers, each
-    row in one pair at most.
+    row, with `once`, in one pair at most.
     """
     if paired is not None and pairs is not None:
         raise ValueError("paired and pairs are both given: expected one of them")
@@ -193,9 +190,9 @@ def check_pairs(lengths: Sequence[int], paired: Any = None, pairs: Any = None) -
         if column.min() < 0 or column.max() >= length:
             raise ValueError(
                 f"pairs[:, {v}] goes from {column.min()} to {column.max()}: expected rows 0 to "
-                f"{length - 1} of Xs[{v}]"
+                f"{length - 1} of the {('first', 'second')[v]} modality"
             )
-        if len(np.unique(column)) < len(column):
+        if once and len(np.unique(column)) < len(column):
             raise ValueError(f"pairs[:, {v}] names a row twice: expected one pair a row")
     return known.astype(np.int64)
 

@@ -214,6 +214,18 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def shipped_file(path: Path, sha256: str | None = None) -> Path:
+    """Return the path of a file that ships with mvlib, if it is there and has its sha256."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} ships with mvlib and is missing: install mvlib again")
+    if sha256 and (found := sha256_of(path)) != sha256:
+        raise ValueError(
+            f"{path} has sha256 {found}: expected {sha256}. It ships with mvlib: restore it or "
+            "install mvlib again"
+        )
+    return path
+
+
 def check_file(path: str | Path, name: str | None = None) -> Path:
     """Return `path` unless it is no regular file: reading a pipe or a device would hang."""
     if not stat.S_ISREG(os.stat(path).st_mode):

@@ -116,13 +116,13 @@ def _compared(root: Path, paper: str, name: str) -> str:
 
 
 def _smart_steps(root: Path) -> str:
-    from mvlib.papers.smart_comparisons import steps_to_the_oracle
+    from mvlib.papers.smart import steps_to_the_oracle
 
     return to_markdown(steps_to_the_oracle(root=root), 1)
 
 
 def _smart_floors(root: Path) -> str:
-    from mvlib.papers.smart_comparisons import FLOORS, beside_floors
+    from mvlib.papers.smart import FLOORS, beside_floors
 
     frame = beside_floors(root=root)
     if frame.empty:
@@ -138,7 +138,7 @@ def _smart_floors(root: Path) -> str:
 
 
 def _smart_parts(root: Path, experiment: str) -> str:
-    from mvlib.papers.smart_comparisons import part_comparisons
+    from mvlib.papers.smart import part_comparisons
 
     found = part_comparisons(experiment, root=root)
     if found.empty:
@@ -191,19 +191,19 @@ def _recorded(frame: Any) -> str:
 
 
 def _unpaired(frame: Any) -> str:
-    from mvlib.papers.set_clip_tables import unpaired_table
+    from mvlib.papers.set_clip import unpaired_table
 
     return to_markdown(unpaired_table(frame))
 
 
 def _random_words(frame: Any) -> str:
-    from mvlib.papers.word_gains import random_words_sentences
+    from mvlib.papers.cae import random_words_sentences
 
     return random_words_sentences(frame)
 
 
 def _unknown_settings(frame: Any) -> str:
-    from mvlib.papers.cae_unknowns import differences_from_default
+    from mvlib.papers.cae import differences_from_default
 
     table = differences_from_default(frame)
     apart = table[(table["ci_low"] > 0) | (table["ci_high"] < 0)]

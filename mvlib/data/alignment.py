@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.check import (
-    check_choice,
-    check_labels,
-    check_mask,
-    check_number,
-    check_views,
-)
+from mvlib.check import check_choice, check_labels, check_mask, check_number, check_views
+
+PROTOCOLS = ("smart", "pvc", "mvcln")
+_SMART_SHUFFLE_SEED = 2
 
 
 def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:
@@ -57,11 +54,6 @@ def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:
             )
         scaled.append(((X - low) / (high - low)).astype(np.float32))
     return scaled
-
-
-PROTOCOLS = ("smart", "pvc", "mvcln")
-
-_SMART_SHUFFLE_SEED = 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -219,7 +219,7 @@ def describe(name: str, kind: str | None = None) -> Card:
 
 
 def fingerprint_of(name: str) -> str:
-    """Return one sha256 that stands for the bytes of a set.
+    """Return one sha256, in hexadecimal, that stands for the bytes of a set.
 
     It is read from the registry, without opening a data file, so that it is the same on
     every machine: the sha256 over the sorted sha256s of all files that the set may be read
@@ -231,11 +231,6 @@ def fingerprint_of(name: str) -> str:
     ----------
     name : str
         As for `describe`.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from typing import Any
 from mvlib.check import check_choice
 from mvlib.data.cards import Card, DataFile, describe
 from mvlib.data.readers.images import folder_parts
-from mvlib.files import embedded_data, scratch_folder, sha256_of
+from mvlib.files import embedded_data, scratch_folder, sha256_of, shipped_file
 
 # Of an answer, and of each of its parts.
 _TIMEOUT_SECONDS = 30
@@ -40,13 +40,12 @@ def data_folder() -> Path:
 def fetch(name: str, original: bool = False, split: str | None = None) -> list[Path]:
     """Return the files of a set of any kind, downloading what is missing.
 
-    Files are kept in `MVLIB_DATA` (default the user's cache folder). One that is there with
-    the right sha256 is used without network. One that is there with another sha256 is an
-    error: it may be the user's own, so it is neither overwritten nor used. A download goes
-    to a temporary folder, may bring no byte more than the registry says, nor take for ever;
-    it is checked, and only then gets its name. After a failure nothing of it is left; what a
-    killed process leaves goes at the next download. With `MVLIB_OFFLINE=1` the network is
-    never touched.
+    Files are kept in `data_folder()`. One that is there with the right sha256 is used without
+    network; with another sha256 it is an error: it may be the user's own, so it is neither
+    overwritten nor used. A download goes to a temporary folder, may bring no byte more than the
+    registry says, nor take for ever; it is checked, and only then gets its name. After a
+    failure nothing of it is left; what a killed process leaves goes at the next download. With
+    `MVLIB_OFFLINE=1` the network is never touched.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ def fetch(name: str, original: bool = False, split: str | None = None) -> list[P
             _check_parts(card, each)
         return [data_folder() / file.file for file in card.files]
     if card.embedded and not (original and card.embedded_file):
-        return [_embedded(file) for file in _shipped(card)]
+        return [shipped_file(embedded_data() / f.file, f.sha256) for f in _shipped(card)]
     return [fetch_file(file, data_folder(), card) for file in files_read(card, split)]
 
 
@@ -180,18 +179,6 @@ def _check_parts(card: Card, split: str) -> None:
             f"{card.title}{of}: {missing[0]} is missing ({len(missing)} of {len(parts)} "
             f"files and folders are). {card.how_to_get}"
         )
-
-
-def _embedded(file: DataFile) -> Path:
-    path = embedded_data() / file.file
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} ships with mvlib and is missing: install mvlib again")
-    if (found := sha256_of(path)) != file.sha256:
-        raise ValueError(
-            f"{path} has sha256 {found}: expected {file.sha256}. It ships with mvlib: "
-            "restore it or install mvlib again"
-        )
-    return path
 
 
 def _is_good(path: Path, file: DataFile) -> bool:

@@ -26,18 +26,15 @@ class Dataset:
 
     Attributes
     ----------
-    name : str
-        Its name in the registry.
+    name, card, sha256 : str, Card and str
+        Its name, what is known of it, and one fingerprint of the files read: see
+        `mvlib.data.fingerprint_of`.
     Xs : list of ndarray, each (n_samples, n_features_v), float32
         The views, row i of each the same thing.
     y : ndarray (n_samples,), int64
         True classes, 0 to n_clusters - 1.
     view_names : tuple of str
         One a view.
-    card : Card
-        What is known of the set.
-    sha256 : str
-        One fingerprint of the files read: see `mvlib.data.fingerprint_of`.
     """
 
     name: str
@@ -64,8 +61,8 @@ class ImageDataset:
 
     Attributes
     ----------
-    name, split : str
-        Its name in the registry, and which part of it this is.
+    name, split, card : str, str and Card
+        Its name, which part of it this is, and what is known of the set.
     images : list of Path, or ndarray (n_samples, height, width, 3), uint8
         In a fixed order.
     y : ndarray (n_samples,), int64
@@ -74,8 +71,6 @@ class ImageDataset:
         In the order of the labels.
     captions : tuple of str or None
         One an image, where the set has them.
-    card : Card
-        What is known of the set.
     sha256 : str
         One fingerprint of the files read. Of a folder that a user supplies it is that of
         the images' names and sizes, not of their bytes.
@@ -107,8 +102,8 @@ class CaptionedImages:
 
     Attributes
     ----------
-    name : str
-        In the registry.
+    name, card : str and Card
+        Its name, and what is known of the set.
     images : tuple of Path, (n_samples,)
         Files that exist.
     captions : tuple of tuple of str, (n_samples,)
@@ -119,8 +114,6 @@ class CaptionedImages:
         True classes, in the order of `class_names`; None where the files have none.
     class_names : tuple of str
         Empty where there are none.
-    card : Card
-        What is known of the set.
     sha256 : str
         Of the file of captions, and the images' names and sizes, not their bytes.
     """
@@ -146,17 +139,13 @@ class PairedFeatures:
 
     Attributes
     ----------
-    name : str
-        In the registry.
+    name, card, sha256 : str, Card and str
+        Its name, what is known of the set, and one fingerprint of the files read.
     Xs : list of two ndarray, each (n_samples, n_features_v), float32
         In the order of the card's `modalities`. Those of "openclipart-pairs" are in the
         order of `mvlib.data.openclipart_pairs()`.
     y : ndarray (n_samples,), int64, or None
         True classes, where there are any.
-    card : Card
-        What is known of the set.
-    sha256 : str
-        Of the files read.
     """
 
     name: str
@@ -193,10 +182,8 @@ def load(name: str, views: Sequence[str] | None = None) -> Dataset:
         If there is no such set or view, or a file on disk is not the expected one. A file
         of which no checksum is known is read in a process of its own, so that a damaged one
         is such an error, too, whatever it does to its reader.
-    FileNotFoundError
+    FileNotFoundError, DownloadError
         If a file is missing and may not or cannot be fetched.
-    DownloadError
-        If fetching it failed.
     """
     card = describe(name, "views")
     chosen = _check_view_names(card, views)
@@ -232,7 +219,7 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
     Parameters
     ----------
     name : str
-        One of `mvlib.data.all_names("images")`; case does not matter, `_` stands for `-`.
+        One of `mvlib.data.all_names("images")`, spelt as for `load`.
     split : str, default="test"
         One of the card's `n_samples`. Clustering is scored on "test", as in TAC, which
         takes "train" to choose its nouns.
@@ -247,10 +234,8 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
     ValueError
         If there is no such set or split, a file on disk is not the expected one, or the
         number of images or classes is not the card's.
-    FileNotFoundError
+    FileNotFoundError, DownloadError
         If a file is missing and may not or cannot be fetched.
-    DownloadError
-        If fetching it failed.
     """
     card = describe(name, "images")
     path = fetch(card.name, split=check_choice("split", split, card.splits))[0]

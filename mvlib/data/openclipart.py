@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvlib.files import embedded_data, sha256_of
+from mvlib.files import embedded_data, shipped_file
 
 FOLDER, INDEX, PAIRS = "openclipart", "index.csv", "openclipart_pairs.csv"
 _PAIRS_SHA256 = "318ab03fadf41ddfc5cdee85e74aa6a2d07f0a51260ad5f6fa565a05ced5e921"
@@ -53,22 +52,15 @@ def read_openclipart() -> tuple[list[Path], np.ndarray, tuple[str, ...], tuple[s
 
 
 def openclipart_pairs() -> ImageTextPairs:
-    """Return captions and titles of the drawings outside the evaluation set.
+    """Return captions and titles of the drawings outside the evaluation set, in a fixed order.
 
     Their images do not ship; `data/build_openclipart.py` makes them. None of them is near
     to a drawing of the evaluation set.
 
-    Returns
-    -------
-    ImageTextPairs
-        In the fixed order of the file.
-
     Raises
     ------
-    ValueError
-        If the file is not the one that ships.
-    FileNotFoundError
-        If it is missing.
+    ValueError, FileNotFoundError
+        If the file is not the one that ships, or is missing.
     """
     return _read_pairs(embedded_data() / PAIRS)
 
@@ -77,18 +69,8 @@ def openclipart_pairs() -> ImageTextPairs:
 def _read_index(
     folder: Path,
 ) -> tuple[tuple[Path, ...], np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    rows = _rows(folder / INDEX, _bytes(folder / INDEX), _INDEX_COLUMNS)
-    paths = tuple(folder / row["file"] for row in rows)
-    for path, row in zip(paths, rows, strict=True):
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path} ships with mvlib and is missing: install mvlib again"
-            )
-        if (found := sha256_of(path)) != row["sha256"]:
-            raise ValueError(
-                f"{path} has sha256 {found}: expected {row['sha256']}, as in {INDEX}. It "
-                "ships with mvlib: restore it or install mvlib again"
-            )
+    rows = _rows(shipped_file(folder / INDEX), _INDEX_COLUMNS)
+    paths = tuple(shipped_file(folder / row["file"], row["sha256"]) for row in rows)
     class_names, y = np.unique([row["label"] for row in rows], return_inverse=True)
     captions = tuple(row["caption"] for row in rows)
     return paths, y.astype(np.int64), tuple(map(str, class_names)), captions
@@ -96,25 +78,13 @@ def _read_index(
 
 @cache
 def _read_pairs(path: Path) -> ImageTextPairs:
-    content = _bytes(path)
-    if (found := hashlib.sha256(content).hexdigest()) != _PAIRS_SHA256:
-        raise ValueError(
-            f"{path} has sha256 {found}: expected {_PAIRS_SHA256}. It ships with mvlib: "
-            "restore it or install mvlib again"
-        )
-    rows = _rows(path, content, _PAIRS_COLUMNS)
+    rows = _rows(shipped_file(path, _PAIRS_SHA256), _PAIRS_COLUMNS)
     columns = ([row[name] for row in rows] for name in ("id", "caption", "title"))
     return ImageTextPairs(*map(tuple, columns))
 
 
-def _bytes(path: Path) -> bytes:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} ships with mvlib and is missing: install mvlib again")
-    return path.read_bytes()
-
-
-def _rows(path: Path, content: bytes, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    reader = csv.DictReader(io.StringIO(content.decode(), newline=""))
+def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(path.read_bytes().decode(), newline=""))
     if tuple(reader.fieldnames or ()) != columns:
         raise ValueError(
             f"{path} has columns {reader.fieldnames}: expected {', '.join(columns)}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mvlib.check import check_choice, check_number
+from mvlib.data.images import ImageLike, check_images, read_image
 
 SHIFTS = ("recolour", "sketch", "gaussian_noise")
 
@@ -20,8 +20,6 @@ _LINE_GAINS = (4.0, 3.0, 2.0, 1.5, 1.0)
 # Weights of red, green and blue in luma (ITU-R BT.601), and the chroma plane's two axes.
 _LUMA = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-
-ImageLike = str | Path | Image.Image | np.ndarray
 
 
 def recolour(image: ImageLike, severity: int = 1) -> np.ndarray:
@@ -114,12 +112,7 @@ def shift_images(
     """
     check_choice("name", name, SHIFTS)
     _severity(severity)
-    if isinstance(images, str | Path | Image.Image) or not hasattr(images, "__len__"):
-        raise ValueError(f"images is one {type(images).__name__}: expected a sequence of them")
-    if len(images) == 0:
-        raise ValueError("images is empty: expected at least one image")
-    if isinstance(images, np.ndarray) and images.ndim != 4:
-        raise ValueError(f"images has shape {images.shape}: expected (n, height, width, 3)")
+    check_images(images)
     if name == "gaussian_noise":
         seeds = np.random.SeedSequence(_seed(random_state)).generate_state(len(images))
         pairs = zip(images, seeds.tolist(), strict=True)
@@ -148,33 +141,4 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 def _unit(image: ImageLike) -> np.ndarray:
     """Return an image as (height, width, 3), float64, from 0 to 1."""
-    if isinstance(image, str | Path):
-        try:
-            with Image.open(image) as opened:
-                image = _rgb(opened)
-        # Decoders raise whatever they like on damaged bytes: SyntaxError, struct.error, ...
-        except Exception as error:
-            raise ValueError(f"{image} cannot be read as an image: {error}") from error
-    elif isinstance(image, Image.Image):
-        image = _rgb(image)
-    elif not isinstance(image, np.ndarray):
-        raise ValueError(
-            f"image is of type {type(image).__name__}: expected a path, a PIL image or a "
-            "uint8 array (height, width, 3)"
-        )
-    pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
-        raise ValueError(
-            f"image has shape {pixels.shape} and dtype {pixels.dtype}: expected uint8 of "
-            "shape (height, width, 3), values from 0 to 255"
-        )
-    return pixels / 255
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Return an image upright, in RGB, on white where it was transparent."""
-    image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    return np.asarray(read_image(*check_images([image]))) / 255

@@ -17,7 +17,7 @@ from pathlib import Path
 from mvlib.check import check_choice, check_number
 from mvlib.data.cards import DataFile
 from mvlib.data.download import data_folder, fetch_file
-from mvlib.files import embedded_data
+from mvlib.files import embedded_data, shipped_file
 
 # In the order of TAC's code; the ensemble is the mean of their embeddings.
 PROMPTS = (
@@ -38,15 +38,7 @@ _CAPTION_SPLITS = ("train", "val", "test_2016")
 
 @dataclass(frozen=True)
 class TextSource:
-    """Where a set of texts comes from.
-
-    Attributes
-    ----------
-    title, how_to_get, licence, citation : str
-        For people.
-    files : tuple of DataFile
-        The sha256 of a shipped file is that of the bytes it unpacks to.
-    """
+    """Where a set of texts comes from; for a shipped file, sha256 is of what it unpacks to."""
 
     title: str
     how_to_get: str
@@ -122,7 +114,7 @@ def nouns(most_frequent: int | None = None, *, rows: str = "unique") -> list[str
 
 
 def captions(name: str = "openclipart") -> list[str]:
-    """Return the captions of a set of images.
+    """Return the captions of a set of images, in a fixed order.
 
     Parameters
     ----------
@@ -130,14 +122,8 @@ def captions(name: str = "openclipart") -> list[str]:
         "openclipart": one caption a drawing, of those outside the evaluation set, as
         `mvlib.data.openclipart_pairs` gives them; it ships with mvlib. "flickr30k":
         155,070 captions of 31,014 photographs, fetched once into `mvlib.data.data_folder`
-        and checked.
-
-    Returns
-    -------
-    list of str
-        In a fixed order. "flickr30k": the images of train, val, test_2016 in the order of
-        the files, the five captions of an image one after the other, so that ``[::5]`` is
-        one caption an image.
+        and checked: the images of train, val, test_2016 in the order of the files, the five
+        captions of an image one after the other, so that ``[::5]`` is one caption an image.
 
     Raises
     ------
@@ -194,9 +180,7 @@ def _by_frequency() -> tuple[str, ...]:
 def _shipped_table(name: str) -> list[list[str]]:
     """Return the rows of a compressed table that ships, without its header."""
     file = next(file for file in text_sources()["nouns"].files if file.file == name)
-    path = embedded_data() / name
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} ships with mvlib and is missing: install mvlib again")
+    path = shipped_file(embedded_data() / name)
     try:
         content = lzma.decompress(path.read_bytes())
     except lzma.LZMAError as error:

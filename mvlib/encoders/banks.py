@@ -52,9 +52,7 @@ class TextBank:
 
 
 def noun_bank(
-    encoder: Encoder,
-    size: int | None = 8000,
-    prompts: Sequence[str] = (NOUN_PROMPT,),
+    encoder: Encoder, size: int | None = 8000, prompts: Sequence[str] = (NOUN_PROMPT,)
 ) -> TextBank:
     """Return WordNet's nouns with their features.
 
@@ -110,11 +108,6 @@ def noun_rows(bank: TextBank, rows: str) -> TextBank:
         From `noun_bank`.
     rows : {"unique", "tac", "sic"}
         As for `mvlib.data.nouns`. A text that is no noun of WordNet keeps its row.
-
-    Returns
-    -------
-    TextBank
-        In the order of `bank`.
     """
     listed, known = Counter(nouns(rows=rows)), set(nouns())
     words = [text.replace(" ", "_") for text in bank.texts]
@@ -124,28 +117,17 @@ def noun_rows(bank: TextBank, rows: str) -> TextBank:
 
 
 def caption_bank(encoder: Encoder, name: str = "openclipart") -> TextBank:
-    """Return captions with their features.
+    """Return captions with their features, each caption once, in the order of the set.
+
+    For the offline encoder and "openclipart" the features that ship are taken, which are
+    rounded to half precision before the head.
 
     Parameters
     ----------
     encoder : Encoder
         Of the images that the bank is for.
     name : {"openclipart", "flickr30k"}, default="openclipart"
-        As for `mvlib.data.captions`.
-
-    Returns
-    -------
-    TextBank
-        Each caption once, in the order of the set. For the offline encoder and
-        "openclipart" the features that ship are taken, which are rounded to half precision
-        before the head.
-
-    Raises
-    ------
-    ValueError
-        If there is no such set, or a file of it is damaged.
-    FileNotFoundError, mvlib.data.DownloadError
-        If it is not on this machine and cannot be downloaded.
+        As for `mvlib.data.captions`, whose errors it raises.
     """
     texts = captions(name)
     first: dict[str, int] = {}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mvlib.check import check_choice
-from mvlib.encoders.preprocessing import ImageLike
+from mvlib.data.images import ImageLike
 from mvlib.encoders.towers import FeatureCache
 from mvlib.ops.rows import unit_rows
 
@@ -22,12 +22,8 @@ class Encoder(ABC):
 
     Parameters
     ----------
-    device : torch.device
-        Where the towers run.
-    precision : {"float32", "bfloat16", "float16"}
-        Of the towers. Features are float32 always.
-    cache : str, Path, bool or None
-        As for `mvlib.encoders.load`.
+    device, precision, cache : torch.device, str, and str, Path, bool or None
+        As for `mvlib.encoders.load`. Features are float32 always.
 
     Attributes
     ----------
@@ -158,10 +154,6 @@ def load(
     cache : str, Path, bool or None, default=None
         Where features are kept, so that the same images or texts are encoded once. None:
         `MVLIB_CACHE`, else the user's cache folder. False: nowhere.
-
-    Returns
-    -------
-    Encoder
 
     Raises
     ------

@@ -22,6 +22,8 @@ from mvlib.ops.contrastive import clip_loss
 from mvlib.ops.device import seeded_generator
 
 _ARRAYS = ("image_weight", "image_bias", "text_weight", "text_bias")
+# As in CLIP.
+_FIRST_TEMPERATURE = 0.07
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +34,9 @@ class Heads:
 
     Attributes
     ----------
-    image_weight : ndarray of shape (dim, image_dim), float32
+    image_weight, image_bias : ndarray of shape (dim, image_dim) and (dim,), float32
         Of the image head.
-    image_bias : ndarray of shape (dim,), float32
-        Of the image head.
-    text_weight : ndarray of shape (dim, text_dim), float32
-        Of the text head.
-    text_bias : ndarray of shape (dim,), float32
+    text_weight, text_bias : ndarray of shape (dim, text_dim) and (dim,), float32
         Of the text head.
     temperature : float
         As learnt: what cosines were divided by in the loss.
@@ -72,23 +70,11 @@ class Heads:
         return digest.hexdigest()
 
     def project_images(self, features: np.ndarray) -> np.ndarray:
-        """Return image features (n, image_dim) in the joint space, float32 (n, dim).
-
-        Raises
-        ------
-        ValueError
-            If they are not finite or not of that width.
-        """
+        """Return image features (n, image_dim) in the joint space, float32 (n, dim)."""
         return _affine(features, self.image_weight, self.image_bias)
 
     def project_texts(self, features: np.ndarray) -> np.ndarray:
-        """Return text features (n, text_dim) in the joint space, float32 (n, dim).
-
-        Raises
-        ------
-        ValueError
-            If they are not finite or not of that width.
-        """
+        """Return text features (n, text_dim) in the joint space, float32 (n, dim)."""
         return _affine(features, self.text_weight, self.text_bias)
 
     def with_recipe(self, **recipe: str) -> Heads:
@@ -113,10 +99,8 @@ class Heads:
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it does not hold heads.
+        FileNotFoundError, ValueError
+            If there is no such file, or it does not hold heads.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -144,10 +128,6 @@ def _affine(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.nd
             "tower below this head gives"
         )
     return features @ weight.T + bias
-
-
-# As in CLIP.
-_FIRST_TEMPERATURE = 0.07
 
 
 def train_heads(
@@ -333,11 +313,6 @@ class RidgeMap:
         """Return text features (n, text_dim) among images, float32 (n, image_dim).
 
         They compare by cosine with image features that are centred on their own mean.
-
-        Raises
-        ------
-        ValueError
-            If they are not finite or not of that width.
         """
         (features,) = check_views([text_features], argument="text_features")
         if features.shape[1] != len(self.center):
@@ -364,10 +339,6 @@ def ridge_map(
     alpha : float, default=10
         Weight of the penalty, above 0.
 
-    Returns
-    -------
-    RidgeMap
-
     Raises
     ------
     ValueError
@@ -387,17 +358,13 @@ def ridge_map(
 def imagenet_ridge_map(*, alpha: float = 10.0) -> RidgeMap:
     """Fit `ridge_map` on the 1000 classes that the offline image tower was trained with.
 
-    Their names are read as "a photo of a {}."; their features ship with mvlib.
+    Their names are read as "a photo of a {}."; their features ship with mvlib. It maps from
+    `OfflineEncoder.text_tower` to `OfflineEncoder.image_tower`.
 
     Parameters
     ----------
     alpha : float, default=10
         Weight of the penalty, above 0.
-
-    Returns
-    -------
-    RidgeMap
-        From `OfflineEncoder.text_tower` to `OfflineEncoder.image_tower`.
 
     Raises
     ------

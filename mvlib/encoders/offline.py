@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -14,9 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from mvlib.check import check_choice
+from mvlib.data.images import ImageLike
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.heads import Heads
-from mvlib.encoders.preprocessing import ImageLike
 from mvlib.encoders.shipped import HEADS_FILE
 from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
 from mvlib.files import embedded_data, reading, sha256_of
@@ -167,14 +166,10 @@ class OfflineEncoder(Encoder):
 
     Parameters
     ----------
-    device : torch.device
-        Where the towers run.
-    precision : {"float32", "bfloat16", "float16"}, default="float32"
-        Of the towers; the heads are float32. "float16" needs a GPU.
+    device, precision, cache : torch.device, str, and str, Path, bool or None
+        As for `mvlib.encoders.load`; the heads are float32. "float16" needs a GPU.
     pretrained : str or Path, optional
         Heads that `Heads.save` wrote. Default those that ship.
-    cache : str, Path, bool or None
-        As for `mvlib.encoders.load`.
     heads : Heads, optional
         In place of `pretrained`.
 
@@ -228,61 +223,25 @@ class OfflineEncoder(Encoder):
         batch_size: int = 64,
         resize: int | None = None,
     ) -> np.ndarray:
-        """Return what EfficientNet-Lite2 gives, before the heads.
+        """Return what EfficientNet-Lite2 gives before the heads: float32 (n, 1280), 0 to 6.
 
-        Parameters
-        ----------
-        images, batch_size, resize
-            As for `encode_images`.
-
-        Returns
-        -------
-        ndarray of shape (n, 1280), float32
-            From 0 to 6.
-
-        Raises
-        ------
-        ValueError
-            As for `encode_images`.
+        Parameters and errors are those of `encode_images`.
         """
-
-        def forward(batch: torch.Tensor) -> torch.Tensor:
-            with self._autocast():
-                return self._image_network(batch)
-
-        tower = Tower(
-            forward, _IMAGE_DIM, f"{self.image_fingerprint} {self.precision}", self.device
-        )
         return run_on_images(
-            tower, images, self.cache, crop=IMAGE_SIZE, resize=resize, batch_size=batch_size
+            self._tower("_image_network", _IMAGE_DIM, self.image_fingerprint),
+            images,
+            self.cache,
+            crop=IMAGE_SIZE,
+            resize=resize,
+            batch_size=batch_size,
         )
 
     def text_tower(self, texts: Sequence[str], *, batch_size: int = 256) -> np.ndarray:
-        """Return what MiniLM gives, before the heads.
+        """Return what MiniLM gives before the heads, float32 (n, 384), each row of length 1.
 
-        Parameters
-        ----------
-        texts, batch_size
-            As for `encode_texts`. A text is cut off at 256 tokens.
-
-        Returns
-        -------
-        ndarray of shape (n, 384), float32
-            Each row of length 1.
-
-        Raises
-        ------
-        ValueError
-            As for `encode_texts`.
+        Parameters and errors are those of `encode_texts`. A text is cut off at 256 tokens.
         """
-
-        def forward(batch: list[str]) -> torch.Tensor:
-            with self._autocast():
-                return self._text_network(batch)
-
-        tower = Tower(
-            forward, _TEXT_DIM, f"{self.text_fingerprint} {self.precision}", self.device
-        )
+        tower = self._tower("_text_network", _TEXT_DIM, self.text_fingerprint)
         return run_on_texts(tower, texts, self.cache, batch_size=batch_size)
 
     def project_images(self, features: np.ndarray) -> np.ndarray:
@@ -311,9 +270,14 @@ class OfflineEncoder(Encoder):
     def _text_network(self) -> MiniLM:
         return MiniLM().to(self.device)
 
-    def _autocast(self) -> AbstractContextManager[object]:
-        dtype = _DTYPES[self.precision]
-        return torch.autocast(self.device.type, dtype=dtype) if dtype else nullcontext()
+    def _tower(self, network: str, dim: int, fingerprint: str) -> Tower:
+        # The network is made when it first has to run: features may all be cached.
+        def forward(batch: torch.Tensor | list[str]) -> torch.Tensor:
+            dtype = _DTYPES[self.precision]
+            with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+                return getattr(self, network)(batch)
+
+        return Tower(forward, dim, f"{fingerprint} {self.precision}", self.device)
 
 
 def _fingerprint(files: Iterable[Path], setting: int) -> str:

@@ -15,8 +15,8 @@ import torch
 
 from mvlib.check import check_choice
 from mvlib.data.download import is_offline
+from mvlib.data.images import ImageLike
 from mvlib.encoders.base import Encoder
-from mvlib.encoders.preprocessing import ImageLike
 from mvlib.encoders.towers import Tower, run_on_images, run_on_texts
 
 PREFIX = "openclip:"
@@ -38,14 +38,11 @@ class OpenCLIPEncoder(Encoder):
         "openclip:ARCH/TAG", such as "openclip:ViT-B-32/openai". With `pretrained` the tag
         may be left out or be any word; a known one still settles activation and
         preprocessing.
-    device : torch.device
-        Where the towers run.
-    precision : {"float32", "bfloat16", "float16"}, default="float32"
-        "float16" is what TAC runs on a GPU: matrices in half precision, norms in float32.
+    device, precision, cache : torch.device, str, and str, Path, bool or None
+        As for `mvlib.encoders.load`. "float16" is what TAC runs on a GPU: matrices in half
+        precision, norms in float32.
     pretrained : str or Path, optional
         A checkpoint on disk: safetensors, or a file of tensors that `torch.save` wrote.
-    cache : str, Path, bool or None
-        As for `mvlib.encoders.load`.
 
     Raises
     ------

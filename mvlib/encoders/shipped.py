@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvlib.data import describe
-from mvlib.files import embedded_data
+from mvlib.files import embedded_data, shipped_file
 
 NOUN_PROMPT = "a photo of a {}."
 N_NOUNS = 8000
@@ -74,37 +74,18 @@ def training_features() -> TrainingFeatures:
 
 
 def noun_features(nouns: Sequence[str], fingerprint: str) -> np.ndarray | None:
-    """Return the text tower's features of nouns in "a photo of a {}.", if they ship.
+    """Return the text tower's features of nouns in "a photo of a {}.", or None.
 
-    Parameters
-    ----------
-    nouns : sequence of str
-        The first of `mvlib.data.nouns(most_frequent=8000)`.
-    fingerprint : str
-        Of the text tower at hand.
-
-    Returns
-    -------
-    ndarray of shape (n_nouns, 384), float32, or None
-        None if these do not ship, or were made by another tower.
+    They ship for the first of `mvlib.data.nouns(most_frequent=8000)` and the tower of one
+    fingerprint.
     """
     return _if_same(_read(NOUNS_FILE), nouns, fingerprint)
 
 
 def caption_features(captions: Sequence[str], fingerprint: str) -> np.ndarray | None:
-    """Return the text tower's features of the first captions of Open Clip Art, if they ship.
+    """Return the text tower's features of the first captions of Open Clip Art, or None.
 
-    Parameters
-    ----------
-    captions : sequence of str
-        The first of `mvlib.data.captions("openclipart")`.
-    fingerprint : str
-        Of the text tower at hand.
-
-    Returns
-    -------
-    ndarray of shape (n_captions, 384), float32, or None
-        None if these do not ship, or were made by another tower.
+    They ship for the tower of one fingerprint.
     """
     return _if_same(_read(PAIRS_FILE), captions, fingerprint)
 
@@ -132,9 +113,7 @@ def _if_same(
 
 
 def _read(name: str) -> dict[str, np.ndarray]:
-    path = embedded_data() / name
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} ships with mvlib and is missing: install mvlib again")
+    path = shipped_file(embedded_data() / name)
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)

@@ -21,32 +21,20 @@ from PIL import Image
 from tqdm import tqdm
 
 from mvlib.check import check_number
-from mvlib.encoders.preprocessing import ImageLike, check_images, read_image, resize_and_crop
+from mvlib.data.images import ImageLike, check_images, read_image
 from mvlib.files import replacing, sha256_of
 
 # Part of every key: raised when the same inputs come to give other features.
 _VERSION = "1"
+# Features are cached in pieces of this many: what an interruption can lose.
+IMAGES_A_PIECE = 1024
+TEXTS_A_PIECE = 4096
+# The rows of a piece that a batch filled, and their features.
+Batches = Iterator[tuple[Sequence[int], torch.Tensor]]
 
 
 class FeatureCache:
-    """A folder of feature arrays, or nothing at all.
-
-    Parameters
-    ----------
-    folder : str, Path, bool or None, default=None
-        Where they are kept. None: `MVLIB_CACHE` if set, else `features` in the user's
-        cache folder. False: nowhere, each call computes.
-
-    Attributes
-    ----------
-    folder : Path or None
-        None where nothing is kept.
-
-    Raises
-    ------
-    ValueError
-        If `folder` is none of these.
-    """
+    """A folder of feature arrays, or nothing at all, as `mvlib.encoders.load` takes `cache`."""
 
     def __init__(self, folder: str | Path | bool | None = None):
         if folder is None or folder is True:
@@ -65,10 +53,7 @@ class FeatureCache:
         return self.folder is not None
 
     def get(self, key: str, shape: tuple[int, int]) -> np.ndarray | None:
-        """Return the features under `key`, or None where there are none of that shape.
-
-        A file that is damaged counts as none.
-        """
+        """Return the features under `key`, or None: missing, damaged or of another shape."""
         if self.folder is None:
             return None
         try:
@@ -90,8 +75,7 @@ class FeatureCache:
                 np.savez(temporary, features=features)
         except OSError as error:
             warnings.warn(
-                f"features were computed but not cached in {self.folder}: {error}",
-                stacklevel=2,
+                f"features were computed but not cached in {self.folder}: {error}", stacklevel=2
             )
 
     def _path(self, key: str) -> Path:
@@ -119,13 +103,7 @@ def content_key(*parts: object, items: Iterable[str]) -> str:
 
 
 def image_digest(image: ImageLike) -> str:
-    """Return the sha256 of a file's bytes, or of the RGB pixels and size of an image.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read. The message names it.
-    """
+    """Return the sha256 of a file's bytes, or of the RGB pixels and size of an image."""
     if isinstance(image, str | Path):
         try:
             return sha256_of(image)
@@ -137,29 +115,12 @@ def image_digest(image: ImageLike) -> str:
     return digest.hexdigest()
 
 
-# Features are cached in pieces of this many: what an interruption can lose.
-IMAGES_A_PIECE = 1024
-TEXTS_A_PIECE = 4096
-
-# The rows of a piece that a batch filled, and their features.
-Batches = Iterator[tuple[Sequence[int], torch.Tensor]]
-
-
 @dataclass(frozen=True)
 class Tower:
-    """A frozen network that turns a batch into features.
+    """A frozen network that turns a batch into features, `dim` of them.
 
-    Attributes
-    ----------
-    forward : callable
-        From a uint8 tensor (b, 3, s, s) of RGB bytes, or from a list of b texts, to a tensor
-        (b, dim). Called in inference mode.
-    dim : int
-        Number of features.
-    fingerprint : str
-        Stands for the weights, the preprocessing and the precision: part of the cache key.
-    device : torch.device
-        Where images are sent.
+    `forward` takes a uint8 tensor (b, 3, s, s) of RGB bytes, or a list of b texts, in inference
+    mode. `fingerprint` stands for the weights, the preprocessing and the precision.
     """
 
     forward: Callable[[Any], torch.Tensor]
@@ -177,27 +138,10 @@ def run_on_images(
     resize: int | None,
     batch_size: int,
 ) -> np.ndarray:
-    """Return a tower's features of images, float32 (n, dim).
+    """Return a tower's features of images, float32 (n, dim), from `cache` where it has them.
 
-    Parameters
-    ----------
-    tower : Tower
-        Of images.
-    images : sequence of path or PIL image, or uint8 ndarray of shape (n, h, w, 3)
-        What to encode.
-    cache : FeatureCache
-        Asked first, told afterwards.
-    crop : int
-        Side of the square that the tower sees, in pixels.
-    resize : int or None
-        Length of the short side before that square is cut out. None: `crop`.
-    batch_size : int
-        Images a forward pass.
-
-    Raises
-    ------
-    ValueError
-        As `mvlib.encoders.Encoder.encode_images` says.
+    The short side is brought to `resize` pixels, by default to `crop`, the side of the central
+    square that the tower sees. Errors are those of `Encoder.encode_images`.
     """
     images = check_images(images)
     check_number("batch_size", batch_size, low=1, integer=True)
@@ -218,27 +162,24 @@ def run_on_images(
     return _in_pieces(images, IMAGES_A_PIECE, tower.dim, batches, key, cache, "images")
 
 
+def resize_and_crop(image: Image.Image, resize: int, crop: int) -> np.ndarray:
+    """Scale the short side to `resize` (bicubic) and cut the central square out, uint8.
+
+    Sizes are rounded as torchvision's `Resize` and `CenterCrop` round them.
+    """
+    width, height = image.size
+    short = min(width, height)
+    width, height = int(resize * width / short), int(resize * height / short)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = round((width - crop) / 2), round((height - crop) / 2)
+    return np.asarray(image.crop((left, top, left + crop, top + crop)))
+
+
 def run_on_texts(
     tower: Tower, texts: Sequence[str], cache: FeatureCache, *, batch_size: int
 ) -> np.ndarray:
-    """Return a tower's features of texts, float32 (n, dim).
-
-    Parameters
-    ----------
-    tower : Tower
-        Of texts.
-    texts : sequence of str
-        What to encode.
-    cache : FeatureCache
-        Asked first, told afterwards.
-    batch_size : int
-        Texts a forward pass.
-
-    Raises
-    ------
-    ValueError
-        As `mvlib.encoders.Encoder.encode_texts` says.
-    """
+    """Return a tower's features of texts, float32 (n, dim), from `cache` where it has them."""
     texts = check_texts(texts)
     check_number("batch_size", batch_size, low=1, integer=True)
 
@@ -256,13 +197,7 @@ def run_on_texts(
 
 
 def check_texts(texts: Sequence[str], *, argument: str = "texts") -> list[str]:
-    """Return `texts` as a list.
-
-    Raises
-    ------
-    ValueError
-        If it is one text, empty, or holds anything but str.
-    """
+    """Return `texts` as a list, unless it is one text, empty, or holds anything but str."""
     if isinstance(texts, str):
         raise ValueError(f"{argument} is one text, {texts!r}: expected a list of texts")
     texts = list(texts)

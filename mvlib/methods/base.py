@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ from mvlib.check import (
     check_view,
     check_views,
 )
-from mvlib.methods.training import resolve_seed
+from mvlib.methods.training import RandomState, resolve_seed
 from mvlib.ops.device import resolve_device
 from mvlib.ops.kmeans import cosine_kmeans
 from mvlib.ops.nearest import top_k
@@ -136,11 +137,32 @@ class Clustering(ClusterMixin, BaseEstimator):
             delattr(self, name)
 
 
+@dataclass(eq=False, repr=False)
 class ViewClustering(Clustering):
     """Clustering of views of the same things, whose rows are partners, in part or not.
 
     A method gives `_fit`, and in `_min_views` how many views it needs.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Number of clusters.
+    device, random_state
+        As in `Clustering`.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each row of view 1.
+    embedding_ : ndarray of shape (n_samples, embedding_dim)
+        What was clustered.
+    n_features_in_ : list of int
+        Widths of the views.
     """
+
+    n_clusters: int
+    _: KW_ONLY
+    random_state: RandomState = None
 
     _min_views: ClassVar[int] = 1
 
@@ -201,11 +223,19 @@ def kmeans_labels(X: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
     return found.labels_.astype(np.int64)
 
 
+@dataclass(eq=False, repr=False)
 class ModalityAlignment(Clustering):
     """`fit(Xs, pairs=)`, then `transform`, `retrieve`, `labels_`, `embedding_`.
 
-    A method gives `_fit` and `_embed`. The clusters, if `n_clusters` is given, are those of
-    cosine k-means, the best of ten starts, of the rows of both modalities together.
+    A method gives `_fit` and `_embed`. The clusters are those of cosine k-means, the best of
+    ten starts, of the rows of both modalities together.
+
+    Parameters
+    ----------
+    n_clusters : int, optional
+        Number of clusters in the shared space. None: `fit` makes none.
+    random_state : int, Generator, RandomState, optional
+        As in `Clustering`.
 
     Attributes
     ----------
@@ -216,6 +246,10 @@ class ModalityAlignment(Clustering):
     n_features_in_ : list of two int
         Widths of the modalities.
     """
+
+    n_clusters: int | None = None
+    _: KW_ONLY
+    random_state: RandomState = None
 
     _bounds: ClassVar[Mapping[str, Bound]] = {"n_clusters": optional(whole())}
 
@@ -281,7 +315,7 @@ class ModalityAlignment(Clustering):
         """
         if self.n_clusters is None:
             raise ValueError("n_clusters=None: expected a number of clusters to predict")
-        return self.fit(Xs, paired=paired, pairs=pairs).labels_
+        return self.fit(Xs, y, paired=paired, pairs=pairs).labels_
 
     def transform(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         """Return the embeddings of any rows of both modalities.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -37,41 +38,32 @@ def prepared_rows(Xs: Sequence[np.ndarray], rows: str) -> list[np.ndarray]:
     return [normalize(X) for X in Xs] if rows == "unit" else list(Xs)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class KMeansView(ViewClustering):
     """k-means of one view, the others unseen: alignment cannot change it.
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, random_state
+        As in every clustering of views.
     view : int, default=0
         Which view, from 0. The labels name the rows of that view.
     rows : {"as given", "unit"}, default="as given"
         "unit" gives each row unit length, so that only its direction counts: what a user
         would do with counts of words.
-    random_state : int, optional
-        Seed of the ten k-means++ starts of scikit-learn's `KMeans`.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of the view.
+        Cluster of each row, by the best of ten k-means++ starts of scikit-learn's `KMeans`.
     embedding_ : ndarray of shape (n_samples, n_features_v)
         The view that was clustered.
     """
 
-    _bounds = {"view": whole(0), "rows": choice(ROWS)}
+    view: int = 0
+    rows: str = "as given"
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        view: int = 0,
-        rows: str = "as given",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.view, self.rows = n_clusters, view, rows
-        self.random_state = random_state
+    _bounds = {"view": whole(0), "rows": choice(ROWS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         check_number("view", self.view, high=len(views) - 1)
@@ -79,53 +71,50 @@ class KMeansView(ViewClustering):
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class KMeansConcatenation(ViewClustering):
     """k-means of the views side by side, row i beside row i whether partners or not.
 
+    The views should be on scales that compare.
+
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, random_state
+        As in every clustering of views.
     rows : {"as given", "unit"}, default="as given"
         "unit" gives each row of each view unit length, so that the views weigh the same.
-    random_state : int, optional
-        Seed of the ten k-means++ starts of scikit-learn's `KMeans`.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row.
+        Cluster of each row, by the best of ten k-means++ starts of scikit-learn's `KMeans`.
     embedding_ : ndarray of shape (n_samples, sum of n_features_v)
         The concatenation.
     """
 
-    _bounds = {"rows": choice(ROWS)}
+    rows: str = "as given"
 
-    def __init__(
-        self, n_clusters: int, *, rows: str = "as given", random_state: RandomState = None
-    ):
-        self.n_clusters, self.rows, self.random_state = n_clusters, rows, random_state
+    _bounds = {"rows": choice(ROWS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         self.embedding_ = np.hstack(prepared_rows(views, self.rows))
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SpectralConcatenation(ViewClustering):
     """Spectral clustering of a nearest-neighbour graph of the views side by side.
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, random_state
+        As in every clustering of views.
     n_neighbors : int, default=10
         Of the symmetrised nearest-neighbour graph; doubled as long as the graph falls into
         more pieces than clusters.
     rows : {"as given", "unit"}, default="as given"
         "as given" standardises each feature. "unit" gives each row of each view unit length
         instead, so that neighbours are those of the highest cosine.
-    random_state : int, optional
-        Seed of the eigen-solver and of k-means.
 
     Attributes
     ----------
@@ -133,10 +122,8 @@ class SpectralConcatenation(ViewClustering):
         Cluster of each row.
     embedding_ : ndarray of shape (n_samples, sum of n_features_v)
         The concatenation that the graph was made of.
-    n_neighbors_ : int
-        The neighbours that were taken.
-    n_components_ : int
-        Connected components of the graph.
+    n_neighbors_, n_components_ : int
+        The neighbours that were taken, and the connected components of the graph.
 
     Notes
     -----
@@ -145,20 +132,10 @@ class SpectralConcatenation(ViewClustering):
     solver is LOBPCG, a block method.
     """
 
-    _bounds = {"n_neighbors": whole(), "rows": choice(ROWS)}
+    n_neighbors: int = 10
+    rows: str = "as given"
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        n_neighbors: int = 10,
-        rows: str = "as given",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters = n_clusters
-        self.n_neighbors = n_neighbors
-        self.rows = rows
-        self.random_state = random_state
+    _bounds = {"n_neighbors": whole(), "rows": choice(ROWS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         n = len(views[0])
@@ -189,23 +166,22 @@ class SpectralConcatenation(ViewClustering):
             self.labels_ = spectral.fit_predict(graph).astype(np.int64)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class AutoencoderKMeans(ViewClustering):
     """SMART's auto-encoders with L_rec alone, then k-means of the joined embeddings.
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, random_state
+        As in every clustering of views.
     settings : dict, optional
         Keyword arguments of `SMART` for networks and training, such as `epochs`. Its loss
         weights are set to 0.
-    random_state : int, optional
-        Seed.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row.
+        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
         Embeddings side by side.
     embeddings_ : list of ndarray, each (n_samples, embedding_dim), float32
@@ -214,16 +190,9 @@ class AutoencoderKMeans(ViewClustering):
         As SMART's.
     """
 
-    _min_views = 2
+    settings: dict[str, Any] | None = None
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        settings: dict[str, Any] | None = None,
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.settings, self.random_state = n_clusters, settings, random_state
+    _min_views = 2
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         settings = dict(self.settings or {}) | {"lambda1": 0.0, "lambda2": 0.0}
@@ -240,28 +209,13 @@ class AutoencoderKMeans(ViewClustering):
 class AutoencoderHungarian(AutoencoderKMeans):
     """As `AutoencoderKMeans`, with the unaligned rows matched by `match_rows` first.
 
-    The embeddings of the views share no space, so that the aligned rows have to teach a map
-    between them. Matching costs n_unaligned cubed.
+    The embeddings of the views share no space, so that the aligned rows, of which there must
+    be one, have to teach a map between them. Matching costs n_unaligned cubed.
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    settings : dict, optional
-        Keyword arguments of `SMART` for networks and training.
-    random_state : int, optional
-        Seed.
-
-    Attributes
-    ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
-    embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
-        Embeddings side by side, after matching.
-    embeddings_ : list of ndarray, each (n_samples, embedding_dim), float32
-        The same, a matrix a view.
-    history_ : dict of str to ndarray
-        As SMART's.
+    n_clusters, settings, random_state
+        As in `AutoencoderKMeans`, and so are the attributes; the embeddings are matched.
     """
 
     def _match(self, Zs: list[np.ndarray], aligned: np.ndarray) -> list[np.ndarray]:
@@ -308,23 +262,18 @@ def match_rows(Zs: Sequence[np.ndarray], aligned: np.ndarray) -> list[np.ndarray
     return matched
 
 
+@dataclass(eq=False, repr=False)
 class CLIPKMeans(ImageClustering):
-    """Spherical k-means of the image features alone.
+    """Spherical k-means of the image features alone; words are not read.
 
     Parameters
     ----------
     n_clusters : int
         Number of clusters.
-    encoder : Encoder or str, optional
-        For raw images; a name goes to `mvlib.encoders.load`.
+    encoder, precision, device, random_state
+        As in every clustering of images.
     n_init : int, default=20
         Starts of k-means, each of at most 300 iterations.
-    precision : {"float32", "float16"}, default="float32"
-        "float16" rounds the features to half precision.
-    device : str, default="auto"
-        Where to compute.
-    random_state : int, optional
-        Seed.
 
     Attributes
     ----------
@@ -336,22 +285,13 @@ class CLIPKMeans(ImageClustering):
         "inertia" and "n_iter" of the clustering.
     """
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        encoder: Encoder | str | None = None,
-        n_init: int = 20,
-        precision: str = "float32",
-        device: str = "auto",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters = n_clusters
-        self.encoder = encoder
-        self.n_init = n_init
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
+    n_clusters: int
+    _: KW_ONLY
+    encoder: Encoder | str | None = None
+    n_init: int = 20
+    precision: str = "float32"
+    device: str = "auto"
+    random_state: RandomState = None
 
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
@@ -362,28 +302,23 @@ class CLIPKMeans(ImageClustering):
         self.history_ = {"inertia": found.inertia, "n_iter": found.n_iter}
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ZeroShot(ImageClustering):
     """The class name nearest to each image: an upper reference, not a clustering.
 
     Parameters
     ----------
-    encoder : Encoder or str, optional
-        For raw images and class names; a name goes to `mvlib.encoders.load`.
+    encoder, precision, device
+        As in every clustering of images.
     prompts : sequence of str, optional
         Templates for class names given as strings; by default `mvlib.data.PROMPTS`.
-    precision : {"float32", "float16"}, default="float32"
-        "float16" rounds all features to half precision.
-    device : str, default="auto"
-        Where an encoder that is named here runs.
 
     Attributes
     ----------
     labels_ : ndarray of shape (n_samples,), int64
-        Row of `texts` nearest to each image, by cosine.
+        Row of `texts`, the class names, nearest to each image, by cosine.
     embedding_ : ndarray of shape (n_samples, n_classes), float32
         The cosines.
-    history_ : dict
-        Empty: nothing is iterated.
 
     Notes
     -----
@@ -391,18 +326,10 @@ class ZeroShot(ImageClustering):
     TAC does for nouns; CLIP's own recipe normalises each first.
     """
 
-    def __init__(
-        self,
-        *,
-        encoder: Encoder | str | None = None,
-        prompts: Sequence[str] | None = None,
-        precision: str = "float32",
-        device: str = "auto",
-    ):
-        self.encoder = encoder
-        self.prompts = prompts
-        self.precision = precision
-        self.device = device
+    encoder: Encoder | str | None = None
+    prompts: Sequence[str] | None = None
+    precision: str = "float32"
+    device: str = "auto"
 
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int

@@ -6,17 +6,21 @@ aligns two modalities.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import eigh
 
 from mvlib.check import check_number
 from mvlib.methods.base import ModalityAlignment, optional, real, whole
-from mvlib.methods.training import RandomState
 from mvlib.ops.rows import unit_rows
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class LinearAlignment(ModalityAlignment):
     """Centre each modality, then one matrix each: `centers_` and `maps_`."""
+
+    n_components: int | None = None
 
     _bounds = {"n_components": optional(whole())}
 
@@ -25,20 +29,19 @@ class LinearAlignment(ModalityAlignment):
         return unit_rows(centred @ self.maps_[modality]).astype(np.float32)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CCA(LinearAlignment):
     """Canonical correlation analysis of the pairs, with a ridge.
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     n_components : int, optional
         Canonical directions; by default 256, or what the pairs and the widths allow.
     regularization : float, default=0.1
         Ridge on each covariance, as a multiple of its mean variance. With more features than
         pairs every direction can be correlated perfectly: without a ridge nothing is learnt.
-    random_state : int, optional
-        Seed of k-means.
 
     Attributes
     ----------
@@ -54,16 +57,7 @@ class CCA(LinearAlignment):
     read.
     """
 
-    def __init__(
-        self,
-        n_clusters: int | None = None,
-        *,
-        n_components: int | None = None,
-        regularization: float = 0.1,
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.n_components = n_clusters, n_components
-        self.regularization, self.random_state = regularization, random_state
+    regularization: float = 0.1
 
     _bounds = {"regularization": real(0, open_low=True)}
 
@@ -84,18 +78,17 @@ class CCA(LinearAlignment):
         ]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Procrustes(LinearAlignment):
     """The rotation of one modality onto the other that suits the pairs best.
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     n_components : int, optional
         Principal components, from all rows, that each modality is brought down to, since a
         rotation needs one width; by default 256, or what the rows and widths allow.
-    random_state : int, optional
-        Seed of k-means.
 
     Attributes
     ----------
@@ -108,16 +101,6 @@ class Procrustes(LinearAlignment):
     -----
     Source: Schoenemann, "A generalized solution of the orthogonal Procrustes problem" (1966).
     """
-
-    def __init__(
-        self,
-        n_clusters: int | None = None,
-        *,
-        n_components: int | None = None,
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.n_components = n_clusters, n_components
-        self.random_state = random_state
 
     def _fit(self, views: list[np.ndarray], pairs: np.ndarray, seed: int) -> None:
         _check_known(pairs)
@@ -132,6 +115,7 @@ class Procrustes(LinearAlignment):
         self.maps_ = [axes[0], axes[1] @ self.rotation_]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class GromovWasserstein(LinearAlignment):
     """Alignment without pairs: couple rows so that distances inside each modality agree.
 
@@ -140,16 +124,14 @@ class GromovWasserstein(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     n_components : int, optional
         As in `Procrustes`.
     max_rows : int, default=500
         Rows drawn of each modality, since an iteration costs their number cubed.
     max_iter : int, default=200
         Bound on the iterations.
-    random_state : int, optional
-        Seed of the draw and of k-means.
 
     Attributes
     ----------
@@ -169,17 +151,8 @@ class GromovWasserstein(LinearAlignment):
     as well as the truth. Pairs are not read. *Deviations*: rotating by the plan is ours.
     """
 
-    def __init__(
-        self,
-        n_clusters: int | None = None,
-        *,
-        n_components: int | None = None,
-        max_rows: int = 500,
-        max_iter: int = 200,
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.n_components = n_clusters, n_components
-        self.max_rows, self.max_iter, self.random_state = max_rows, max_iter, random_state
+    max_rows: int = 500
+    max_iter: int = 200
 
     _bounds = {"max_rows": whole(2), "max_iter": whole()}
 
@@ -206,17 +179,16 @@ class GromovWasserstein(LinearAlignment):
         self.maps_ = [axes[0], axes[1] @ turn]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Chance(ModalityAlignment):
     """Random embeddings: what is reached without a look at the rows.
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters.
+    n_clusters, random_state
+        As in every alignment of two modalities.
     embedding_dim : int, default=256
         Width of the embeddings.
-    random_state : int, optional
-        Seed; the rows of both modalities are drawn anew at every call.
 
     Attributes
     ----------
@@ -224,15 +196,7 @@ class Chance(ModalityAlignment):
         As in `SetCLIP`.
     """
 
-    def __init__(
-        self,
-        n_clusters: int | None = None,
-        *,
-        embedding_dim: int = 256,
-        random_state: RandomState = None,
-    ):
-        self.n_clusters, self.embedding_dim = n_clusters, embedding_dim
-        self.random_state = random_state
+    embedding_dim: int = 256
 
     _bounds = {"embedding_dim": whole()}
 
@@ -273,24 +237,7 @@ def _whitening(centred: np.ndarray, regularization: float) -> np.ndarray:
 def principal_axes(
     views: list[np.ndarray], n_components: int | None
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the mean and the principal axes of each modality, as many for both.
-
-    Parameters
-    ----------
-    views : list of ndarray, each (n_samples, n_features_v)
-        All rows of the modalities.
-    n_components : int, optional
-        By default 256, or what the rows and widths allow.
-
-    Returns
-    -------
-    centers, axes : list of ndarray, each (n_features_v,) and (n_features_v, n_components)
-
-    Raises
-    ------
-    ValueError
-        If a modality has one row, or so many components cannot be had.
-    """
+    """Return the mean and the principal axes of each modality, as many for both."""
     limits = [min(len(view) - 1, view.shape[1]) for view in views]
     if min(limits) < 1:
         raise ValueError("Xs has a modality of one row: expected at least 2")

@@ -23,6 +23,7 @@ run and train by another that is always 64; here the split is the caller's, and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,49 +42,28 @@ from mvlib.methods.base import (
     real,
     whole,
 )
-from mvlib.methods.training import RandomState, run, seeded
+from mvlib.methods.training import run, seeded
 from mvlib.ops.device import resolve_device
 
 MATCHINGS = ("greedy", "hungarian")
 
 
 def pair_distances(H_1: torch.Tensor, H_2: torch.Tensor) -> torch.Tensor:
-    """Return how far apart the two rows of each pair are.
+    """Return how far apart the two rows of each pair are, given their embeddings.
 
     d = |h1 - h2 + 1e-6|_2, 1e-6 in every dimension  (MvCLN, as coded)
-
-    Parameters
-    ----------
-    H_1, H_2 : Tensor of shape (n_pairs, embedding_dim)
-        Their embeddings.
-
-    Returns
-    -------
-    Tensor of shape (n_pairs,)
     """
     return F.pairwise_distance(H_1, H_2, eps=1e-6)
 
 
 def negative_term(d: torch.Tensor, margin: float, robust: bool) -> torch.Tensor:
-    """Return what negative pairs cost.
+    """Return what negative pairs of distances d cost, before and after the switch to `robust`.
 
     L_neg = max(m - d, 0)^2  (MvCLN, as coded, before the switch)
     L_neg = 1/m max(sqrt(d) (m - d), 0)^2  (MvCLN, as coded, after the switch)
 
-    Parameters
-    ----------
-    d : Tensor
-        Their distances.
-    margin : float
-        m, from which on a pair costs nothing.
-    robust : bool
-        Whether the switch has been.
-
-    Returns
-    -------
-    Tensor
-        Of the shape of `d`. After the switch its slope is (m - d)(m - 3d)/m: pairs nearer
-        than m/3 are pulled together, as if they were false negatives.
+    From the margin m on a pair costs nothing. After the switch the slope is (m - d)(m - 3d)/m:
+    pairs nearer than m/3 are pulled together, as if they were false negatives.
     """
     hinge = F.relu(margin - d).square()
     return d * hinge / margin if robust else hinge
@@ -92,40 +72,17 @@ def negative_term(d: torch.Tensor, margin: float, robust: bool) -> torch.Tensor:
 def contrastive_loss(
     d: torch.Tensor, positive: torch.Tensor, margin: float, robust: bool
 ) -> torch.Tensor:
-    """Compute the total loss of a batch of N pairs, positive and negative.
+    """Compute the total loss of N pairs; `positive` is y, whether a pair is of partners.
 
     L = 1/(2N) sum[y d^2 + (1-y) L_neg]  (MvCLN, as coded)
-
-    Parameters
-    ----------
-    d : Tensor of shape (n_pairs,)
-        As `pair_distances` gives them.
-    positive : Tensor of shape (n_pairs,), bool
-        y, whether the pair is of partners.
-    margin, robust : float, bool
-        As in `negative_term`.
-
-    Returns
-    -------
-    Tensor of shape ()
-        L.
     """
     return torch.where(positive, d.square(), negative_term(d, margin, robust)).mean() / 2
 
 
 def measured_margin(positive_distance: float, negative_distance: float) -> int:
-    """Return the margin that the untrained networks' distances suggest.
+    """Return the margin that the untrained networks' mean distances suggest.
 
     m = max(1, round(mean d, y = 1 + mean d, y = 0)), halves to even  (MvCLN, as coded)
-
-    Parameters
-    ----------
-    positive_distance, negative_distance : float
-        Mean distances of the positive and of the negative pairs.
-
-    Returns
-    -------
-    int
     """
     return max(1, round(positive_distance + negative_distance))
 
@@ -134,21 +91,8 @@ def draw_pairs(n_aligned: int, n_negatives: int, generator: torch.Generator) -> 
     """Pair each aligned row with its partner and with random aligned rows of view 2.
 
     The negatives of a row are distinct, all sets of them equally likely. Its partner can be
-    among them, as in the authors' code.
-
-    Parameters
-    ----------
-    n_aligned : int
-        Number of aligned rows.
-    n_negatives : int
-        How many negatives a row has, `n_aligned` at most.
-    generator : torch.Generator
-        Of the draws.
-
-    Returns
-    -------
-    Tensor of shape (n_aligned * (1 + n_negatives), 3), int64
-        A row of view 1, one of view 2, and y; the positive pairs first.
+    among them, as in the authors' code. Gives (row of view 1, row of view 2, y), int64, the
+    positive pairs first.
     """
     rows = torch.arange(n_aligned)
     negatives = torch.empty(n_aligned, n_negatives, dtype=torch.int64)
@@ -163,37 +107,18 @@ def draw_pairs(n_aligned: int, n_negatives: int, generator: torch.Generator) -> 
 
 
 def distance_matrix(H_1: torch.Tensor, H_2: torch.Tensor) -> np.ndarray:
-    """Return the distances that rows are matched by.
+    """Return the distances of embeddings a of view 1 and b of view 2, to match rows by.
 
     C_ij = sqrt(max(|a_i|^2 + |b_j|^2 - 2 a_i b_j, 1e-12))  (MvCLN, as coded)
-
-    Parameters
-    ----------
-    H_1, H_2 : Tensor of shape (n_samples, embedding_dim)
-        Embeddings of view 1, a, and of view 2, b.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_samples)
     """
     squares = H_1.square().sum(dim=1, keepdim=True) + H_2.square().sum(dim=1)
     return (squares - 2 * H_1 @ H_2.T).clamp_min(1e-12).sqrt().cpu().numpy()
 
 
 def greedy_matching(C: np.ndarray) -> np.ndarray:
-    """Give each row in turn the nearest column that is still free.
+    """Give each row in turn the nearest free column, of equally near ones the first.
 
     j(i) = argmin of C_ij over the j not yet taken, i = 1, ..., B  (MvCLN, as coded)
-
-    Parameters
-    ----------
-    C : ndarray of shape (n_samples, n_samples)
-        Distances; left as they are.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,), int64
-        A permutation: the column of each row, of equally near ones the first.
     """
     C = C.copy()
     matched = np.empty(len(C), dtype=np.int64)
@@ -208,16 +133,7 @@ def encoder(
 ) -> nn.Sequential:
     """Return the network of one view; its embeddings are not negative and not normalised.
 
-    Parameters
-    ----------
-    n_features : int
-        Width of the view.
-    hidden_dims : sequence of int
-        Widths of the hidden layers, each followed by batch normalisation, ReLU and dropout.
-    embedding_dim : int
-        Width of the last layer, which has batch normalisation and ReLU but no dropout.
-    dropout : float
-        Share of the hidden units that are dropped.
+    Batch normalisation and ReLU follow each layer; dropout all but the last.
     """
     layers: list[nn.Module] = []
     for width in hidden_dims:
@@ -228,6 +144,7 @@ def encoder(
     return nn.Sequential(*layers, last, nn.BatchNorm1d(embedding_dim), nn.ReLU())
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MvCLN(ViewClustering):
     """Noise-robust contrastive learning for partially view-aligned clustering.
 
@@ -238,8 +155,8 @@ class MvCLN(ViewClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, device, random_state
+        As in every clustering of views.
     embedding_dim : int, default=10
         Width of the embeddings.
     hidden_dims : sequence of int, default=(1024, 1024, 1024)
@@ -249,11 +166,12 @@ class MvCLN(ViewClustering):
     epochs : int, default=80
         Passes over the pairs, after the one that measures the margin.
     batch_size : int, default=1024
-        Pairs in a batch. The pairs that fill no batch are left out of an epoch.
+        Pairs in a batch, of which there must be one at least. The pairs that fill no batch are
+        left out of an epoch.
     learning_rate : float, default=1e-3
         Of Adam.
     n_negatives : int, default=30
-        Negative pairs of each aligned row.
+        Negative pairs of each aligned row, at most as many as there are aligned rows.
     margin : float, optional
         m. By default it is measured in a pass without update, as `measured_margin` says.
     switch : float, default=1.0
@@ -267,10 +185,6 @@ class MvCLN(ViewClustering):
         fewer wrong rows to choose from. From the number of rows on, all are matched at once.
     keep_pairs : bool, default=False
         Whether aligned rows keep their partner, and only the others are matched.
-    device : str, default="auto"
-        "auto" takes a GPU if there is one.
-    random_state : int, optional
-        Seed of initialisation, negatives, batches, dropout, matching batches and k-means.
 
     Attributes
     ----------
@@ -288,8 +202,6 @@ class MvCLN(ViewClustering):
         m.
     network_ : ModuleList
         The two encoders, in evaluation mode, as they were after the last epoch.
-    n_features_in_ : list of int
-        Widths of the views.
 
     Notes
     -----
@@ -306,6 +218,20 @@ class MvCLN(ViewClustering):
     >>> labels = MvCLN(10, random_state=0).fit_predict(problem.Xs, aligned=problem.aligned)
     """
 
+    embedding_dim: int = 10
+    hidden_dims: Sequence[int] = (1024, 1024, 1024)
+    dropout: float = 0.2
+    epochs: int = 80
+    batch_size: int = 1024
+    learning_rate: float = 1e-3
+    n_negatives: int = 30
+    margin: float | None = None
+    switch: float = 1.0
+    matching: str = "greedy"
+    match_batch_size: int = 1024
+    keep_pairs: bool = False
+    device: str = "auto"
+
     _min_views = 2
     _bounds = {
         **dict.fromkeys(
@@ -320,41 +246,6 @@ class MvCLN(ViewClustering):
         "keep_pairs": flag,
         "matching": choice(MATCHINGS),
     }
-
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        embedding_dim: int = 10,
-        hidden_dims: Sequence[int] = (1024, 1024, 1024),
-        dropout: float = 0.2,
-        epochs: int = 80,
-        batch_size: int = 1024,
-        learning_rate: float = 1e-3,
-        n_negatives: int = 30,
-        margin: float | None = None,
-        switch: float = 1.0,
-        matching: str = "greedy",
-        match_batch_size: int = 1024,
-        keep_pairs: bool = False,
-        device: str = "auto",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters = n_clusters
-        self.embedding_dim = embedding_dim
-        self.hidden_dims = hidden_dims
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.n_negatives = n_negatives
-        self.margin = margin
-        self.switch = switch
-        self.matching = matching
-        self.match_batch_size = match_batch_size
-        self.keep_pairs = keep_pairs
-        self.device = device
-        self.random_state = random_state
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         self._check_rows(views, int(aligned.sum()))
@@ -376,7 +267,6 @@ class MvCLN(ViewClustering):
     def _train(
         self, Xs: Sequence[torch.Tensor], aligned: torch.Tensor, generator: torch.Generator
     ) -> None:
-        """Set `network_`, `margin_` and `history_`, from the rows numbered in `aligned`."""
         device, size = Xs[0].device, self.batch_size
         settings = self.hidden_dims, self.embedding_dim, self.dropout
         network = nn.ModuleList(encoder(X.shape[1], *settings) for X in Xs).to(device)

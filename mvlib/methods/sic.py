@@ -7,6 +7,7 @@ code ("as coded").
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,26 @@ from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
-from mvlib.check import check_choice, check_labels, check_number
-from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.tac.equations import balance_entropy
+from mvlib.check import check_labels, check_number
+from mvlib.encoders import Encoder
+from mvlib.methods.tac import balance_entropy
 from mvlib.methods.training import seeded
 from mvlib.methods.words import (
-    ImageClustering,
-    check_same_space,
+    PaperSettings,
+    WordClustering,
+    choose_rows,
     draw_neighbours,
-    noun_names,
-    text_bank,
     train_heads,
 )
 from mvlib.ops import contingency_table, matched_accuracy, resolve_device, top_k, unit_rows
 
 PARTS = ("consistency", "entropy", "cross_entropy")
 SIC_PROMPT = ("a photo of a {}",)
-# SIC's settings that differ from its defaults.
-SIC_SETTINGS = {
+# Softmax temperature of the names.
+TEMPERATURE = 0.005
+# SIC's settings that differ from its defaults, a set.
+SETTINGS = {
+    **dict.fromkeys(("stl-10", "cifar-10", "cifar-20", "imagenet-10"), {}),
     "imagenet-dogs": {"weight_decay": 0.009},
     "tiny-imagenet": {"n_neighbors": 50},
 }
@@ -106,7 +109,8 @@ def total_loss(
     return {"loss": loss} | dict(zip(PARTS, (consistency, entropy, labelled), strict=True))
 
 
-class SIC(ImageClustering):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SIC(WordClustering, PaperSettings):
     """Semantic-enhanced image clustering.
 
     A linear head on the image features learns to agree with the image's neighbours, to fill
@@ -115,20 +119,20 @@ class SIC(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder : Encoder or str, optional
-        For raw images and words; a name goes to `mvlib.encoders.load`.
+    n_clusters, encoder, device, random_state
+        As in `TAC`.
     n_nearest : int, default=500
-        Nouns nearest to each k-means centre of the images that make up the semantic space.
+        Nouns nearest to each k-means centre of the images that make up the semantic space; at
+        most all.
     max_cosine : float, default=0.95
         Nouns whose cosine to the mean noun is not less are left out of it.
     confident_share : float, default=0.9
         Share of a cluster's n_train // n_clusters images that make its centre, in (0, 1].
     n_texts : int, default=30
-        Nouns in a centre of nouns.
+        Nouns in a centre of nouns, at most those of the semantic space.
     n_neighbors : int, default=20
-        Neighbours of an image among the images, one of which (or the image itself) is drawn.
+        Neighbours of an image among the images, fewer than these, one of which (or the image
+        itself) is drawn.
     entropy_weight : float, default=5.0
         Weight of the clusters' balance.
     label_weight : float, default=0.1
@@ -137,18 +141,12 @@ class SIC(ImageClustering):
         Passes over the train images.
     batch_size : int, default=128
         Images in a batch; the last may have fewer.
-    learning_rate : float, default=1e-4
-        Of Adam.
-    weight_decay : float, default=1e-4
+    learning_rate, weight_decay : float, default=1e-4
         Of Adam.
     prompts : sequence of str, optional
         Templates for words given as strings; by default SIC's, "a photo of a {}".
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
-    device : str, default="auto"
-        Where to compute.
-    random_state : int, optional
-        Seed of k-means, the head, the batches and the neighbours drawn.
 
     Attributes
     ----------
@@ -180,97 +178,25 @@ class SIC(ImageClustering):
     nouns, as said there. Runs of the book encode nouns under their own prompt.
     """
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        encoder: Encoder | str | None = None,
-        n_nearest: int = 500,
-        max_cosine: float = 0.95,
-        confident_share: float = 0.9,
-        n_texts: int = 30,
-        n_neighbors: int = 20,
-        entropy_weight: float = 5.0,
-        label_weight: float = 0.1,
-        epochs: int = 100,
-        batch_size: int = 128,
-        learning_rate: float = 1e-4,
-        weight_decay: float = 1e-4,
-        prompts: Sequence[str] | None = None,
-        precision: str = "float32",
-        device: str = "auto",
-        random_state: int | None = None,
-    ):
-        self.n_clusters = n_clusters
-        self.encoder = encoder
-        self.n_nearest = n_nearest
-        self.max_cosine = max_cosine
-        self.confident_share = confident_share
-        self.n_texts = n_texts
-        self.n_neighbors = n_neighbors
-        self.entropy_weight = entropy_weight
-        self.label_weight = label_weight
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.prompts = prompts
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
+    n_nearest: int = 500
+    max_cosine: float = 0.95
+    confident_share: float = 0.9
+    n_texts: int = 30
+    n_neighbors: int = 20
+    entropy_weight: float = 5.0
+    label_weight: float = 0.1
+    epochs: int = 100
+    batch_size: int = 128
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    prompts: Sequence[str] | None = None
 
-    @staticmethod
-    def paper_settings(dataset: str) -> dict[str, Any]:
-        """Return the settings of SIC's code that are not the defaults, as keyword arguments.
+    _paper_settings = SETTINGS
 
-        Parameters
-        ----------
-        dataset : str
-            "imagenet-dogs" and "tiny-imagenet" have some; "stl-10", "cifar-10", "cifar-20"
-            and "imagenet-10" have none.
-
-        Raises
-        ------
-        ValueError
-            If SIC's settings for a set are not known.
-        """
-        plain = ("stl-10", "cifar-10", "cifar-20", "imagenet-10")
-        check_choice("dataset", dataset, (*plain, *SIC_SETTINGS))
-        return dict(SIC_SETTINGS.get(dataset, {}))
-
-    def fit(self, images: Any, texts: Any = None, train_images: Any = None) -> SIC:
-        """Choose the semantic space, train the head, read the clusters off.
-
-        Parameters
-        ----------
-        images : array-like of shape (n_samples, n_features), or raw images
-            What to cluster.
-        texts : TextBank, list of str, or array-like of shape (n_words, n_features)
-            The nouns.
-        train_images : like `images`, optional
-            What gives the centres and trains the head. By default `images`.
-
-        Returns
-        -------
-        SIC
-            Itself, fitted.
-
-        Raises
-        ------
-        ValueError
-            On NaN, infinity, nothing to cluster, widths that differ, raw inputs without an
-            encoder, more clusters than images, fewer nouns than `n_nearest`, a semantic space
-            of fewer than `n_texts`, no confident image a cluster, no more train images than
-            `n_neighbors`, or a parameter out of range.
-        FloatingPointError
-            If the loss stops being finite.
-        """
-        self._check_parameters()
-        encoder = self._encoder()
-        X, train = self._images(images, train_images, encoder)
-        prompts = SIC_PROMPT if self.prompts is None else self.prompts
-        bank = text_bank("texts", texts, encoder, prompts, self.precision)
-        check_same_space(images=X, train_images=train, texts=bank.features)
+    def _fit(
+        self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
+    ) -> None:
+        bank = self._bank(X, train, texts, encoder, SIC_PROMPT)
         check_number("n_neighbors", self.n_neighbors, high=len(train) - 1)
         check_number("n_nearest", self.n_nearest, high=len(bank))
         n_confident = int(self.confident_share * (len(train) // self.n_clusters))
@@ -279,7 +205,7 @@ class SIC(ImageClustering):
                 f"confident_share={self.confident_share} of {len(train)} train images over "
                 f"{self.n_clusters} clusters is no image: expected at least one a cluster"
             )
-        kmeans = KMeans(self.n_clusters, n_init=20, random_state=self.random_state).fit(train)
+        kmeans = KMeans(self.n_clusters, n_init=20, random_state=seed).fit(train)
         space = sic_space(
             bank.features, kmeans.cluster_centers_, self.n_nearest, self.max_cosine
         )
@@ -293,7 +219,7 @@ class SIC(ImageClustering):
         device = resolve_device(self.device)
         images, nouns = (torch.from_numpy(M).to(device) for M in (train, bank.features[space]))
         followed: dict[str, torch.Tensor] = {}
-        with seeded(self.random_state, device) as generator:
+        with seeded(seed, device) as generator:
             linear = nn.Linear(train.shape[1], self.n_clusters).to(device)
             heads = nn.ModuleList([nn.Sequential(linear, nn.Softmax(dim=1))])
 
@@ -321,16 +247,9 @@ class SIC(ImageClustering):
             )
         self.labels_ = self.history_["labels"][-1]
         kept = np.unique(space[followed["nouns"].cpu().numpy()])
-        chosen = TextBank(tuple(bank.texts[j] for j in kept), bank.features[kept])
-        self.cluster_names_ = noun_names(
-            X, chosen, self.labels_, self.n_clusters, 0.005, self.device
-        )
-        self.history_ |= {
-            "pseudo_labels": followed["labels"].cpu().numpy(),
-            "space": space,
-            "kept": kept,
-        }
-        return self
+        self.cluster_names_ = self._noun_names(X, [choose_rows(bank, kept)], TEMPERATURE)
+        pseudo = followed["labels"].cpu().numpy()
+        self.history_ |= {"pseudo_labels": pseudo, "space": space, "kept": kept}
 
     def oracle_epoch(self, y: Any) -> int:
         """Return the epoch that the authors' script reports, which reads the true labels.

@@ -27,34 +27,13 @@ def run(
     after_epoch: Callable[[int, dict[str, float]], Mapping[str, Any]] | None = None,
     name: str = "",
 ) -> dict[str, np.ndarray]:
-    """Lower a loss batch by batch, and record its means.
+    """Lower a loss batch by batch; return for each epoch the mean of "loss" and of `parts`.
 
-    Parameters
-    ----------
-    epochs : int
-        How many.
-    batches : callable
-        Gives the batches of an epoch, drawn anew or not.
-    step : callable
-        Takes a batch to its losses, Tensors of shape (): "loss", which is minimised, and
-        `parts` that are recorded beside it.
-    network : Module
-        In training mode at the start of each epoch.
-    optimizer : Optimizer
-        Of the network.
-    parts : sequence of str
-        What is recorded. A part that a batch does not have makes the epoch's mean NaN.
-    share : callable
-        What a batch counts in the means; by default each the same.
-    after_epoch : callable, optional
-        Takes the epoch's number, from 0, and its means, and gives what else to record of it.
-    name : str
-        For the progress bar.
-
-    Returns
-    -------
-    dict of str to ndarray
-        A value an epoch: "loss", the parts, and what `after_epoch` gave.
+    `batches` gives the batches of an epoch, and `step` takes one to its losses, Tensors of
+    shape (): "loss", which is minimised, and `parts` beside it. A part that a batch does not
+    have makes the epoch's mean NaN. `share` says what a batch counts in the means; by default
+    each the same. `after_epoch` takes the epoch's number, from 0, and its means, and gives what
+    else to record. The network is in training mode at the start of each epoch.
 
     Raises
     ------
@@ -90,13 +69,7 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 
 
 def resolve_seed(random_state: RandomState) -> int:
-    """Return a seed from 0 to 2**32 - 1: the one given, or drawn from a generator, or new.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these.
-    """
+    """Return a seed: the one given, from 0 to 2**32 - 1, or drawn from a generator, or new."""
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(random_state, np.random.Generator):
@@ -129,20 +102,7 @@ def batches(
 ) -> list[torch.Tensor | slice]:
     """Split the rows of an epoch into batches, shuffled unless there is only one.
 
-    Parameters
-    ----------
-    n_samples : int
-        Number of rows.
-    batch_size : int
-        Rows in a batch. A last batch of one row, which batch normalisation cannot take,
-        joins the one before.
-    generator : torch.Generator
-        Of the shuffle.
-
-    Returns
-    -------
-    list of Tensor or slice
-        Row numbers of each batch.
+    A last batch of one row, which batch normalisation cannot take, joins the one before.
     """
     if batch_size >= n_samples:
         return [slice(0, n_samples)]

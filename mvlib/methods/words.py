@@ -7,6 +7,7 @@ words; the training of clustering heads; names of clusters.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from mvlib.check import check_choice, check_n_clusters, check_number
 from mvlib.encoders import Encoder, TextBank, load
 from mvlib.methods.base import Bound, Clustering, choice, optional, real, whole
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.training import run
+from mvlib.methods.training import RandomState, run
 from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans, resolve_device, unit_rows
 
 PRECISIONS = ("float32", "float16")
@@ -31,10 +32,11 @@ BLOCK_BYTES = 1 << 26
 Block = tuple[slice, torch.Tensor]
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ImageClustering(Clustering):
     """Clustering of images by their features, with words or without.
 
-    A method gives `_fit`; it has the parameters `encoder`, `precision` and `device`.
+    A method gives `_fit`, and its parameters beyond these.
 
     Parameters
     ----------
@@ -43,6 +45,10 @@ class ImageClustering(Clustering):
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
     """
+
+    encoder: Encoder | str | None = None
+    precision: str = "float32"
+    device: str = "auto"
 
     # What a parameter of such a name must be, in every method that has it.
     _bounds: ClassVar[Mapping[str, Bound]] = {
@@ -71,7 +77,7 @@ class ImageClustering(Clustering):
         images : array-like of shape (n_samples, n_features), or raw images
             What to cluster.
         texts : TextBank, list of str, or array-like of shape (n_words, n_features)
-            The words, in methods that read some.
+            The words, in methods that read some. What else a method takes, it says.
         train_images : like `images`, optional
             What chooses the words and is learnt from. By default `images`.
 
@@ -128,16 +134,84 @@ class ImageClustering(Clustering):
         return spherical_kmeans(X, self.n_clusters, kmeans, self.device, seed, **limits)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
+class WordClustering(ImageClustering):
+    """Clustering of images by words, which name the clusters."""
+
+    n_clusters: int = field(kw_only=False)
+    random_state: RandomState = None
+
+    def _bank(
+        self,
+        X: np.ndarray,
+        train: np.ndarray,
+        texts: Any,
+        encoder: Encoder | None,
+        prompts: Sequence[str],
+    ) -> TextBank:
+        """Return the words of one kind, in the images' space; `prompts` are the default."""
+        prompts = prompts if self.prompts is None else self.prompts
+        bank = text_bank("texts", texts, encoder, prompts, self.precision)
+        check_same_space(images=X, train_images=train, texts=bank.features)
+        return bank
+
+    def _centres(self, train: np.ndarray, seed: int, **how: Any) -> np.ndarray:
+        """Return the centres that choose the words."""
+        n_centers = self.n_centers
+        if n_centers is None:
+            n_centers = number_of_centres(len(train), self.n_clusters)
+        how |= {"device": self.device, "random_state": seed}
+        return semantic_centres(train, n_centers, **how)
+
+    def _noun_names(
+        self, X: np.ndarray, banks: Sequence[TextBank], temperature: float
+    ) -> list[dict[str, list[tuple[str, float]]]]:
+        """Return each cluster's most specific "nouns" by the softmax, and no "captions".
+
+        The banks hold the same nouns, under other prompts.
+        """
+        texts, mass = banks[0].texts, 0
+        for bank in banks:
+            blocks = softmax_blocks(X, bank.features, temperature, self.device)
+            mass = mass + cluster_mass(blocks, self.labels_, self.n_clusters, len(texts))
+        # Ties go to the word that is met first: let that not hang on the order of the rows.
+        order = np.argsort(np.asarray(texts), kind="stable")
+        named = name_clusters(mass[:, order], [texts[j] for j in order])
+        return [{"nouns": names, "captions": []} for names in named]
+
+
+class PaperSettings:
+    """Settings of a paper's data sets that are not the defaults, in `_paper_settings`."""
+
+    _paper_settings: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    @classmethod
+    def paper_settings(cls, dataset: str) -> dict[str, Any]:
+        """Return the settings of the authors' code that are not the defaults.
+
+        Parameters
+        ----------
+        dataset : str
+            Name of one of the paper's data sets, such as "stl-10". Most have none.
+
+        Returns
+        -------
+        dict
+            Keyword arguments.
+
+        Raises
+        ------
+        ValueError
+            If settings for such a set are not known.
+        """
+        return dict(cls._paper_settings[check_choice("dataset", dataset, cls._paper_settings)])
+
+
 def spherical_kmeans(
-    X: np.ndarray,
-    n_clusters: int,
-    kmeans: str,
-    device: str,
-    random_state: int | None,
-    **limits: int,
+    X: np.ndarray, n_clusters: int, kmeans: str, device: str, seed: int, **limits: int
 ) -> KMeansResult:
     """Cluster by direction, by the rules of faiss or by k-means++."""
-    limits |= {"device": device, "random_state": random_state}
+    limits |= {"device": device, "random_state": seed}
     if kmeans == "faiss":
         return faiss_kmeans(X, n_clusters, **limits)
     return blocked_kmeans(X, n_clusters, spherical=True, **limits)
@@ -166,10 +240,9 @@ def text_bank(
     prompts: Sequence[str] | None = None,
     precision: str = "float32",
 ) -> TextBank:
-    """Return words with their features, given as a bank, as strings or as features.
+    """Return words with their features, given as a bank, as strings to encode or as features.
 
-    Strings are put into the prompts, templates with {} for the word; None takes them as they
-    are. Features that come without their words are named "0", "1", ... by row.
+    Prompts are templates with {} for the word; None takes strings as they are.
     """
     if isinstance(texts, TextBank):
         return TextBank(tuple(texts.texts), check_features(argument, texts.features, precision))
@@ -188,8 +261,9 @@ def text_bank(
             )
         features = _prompted(encoder, list(texts), prompts)
         return TextBank(tuple(map(str, texts)), check_features(argument, features, precision))
+    # Features that come without their words are named by row.
     features = check_features(argument, texts, precision)
-    return TextBank(tuple(str(row) for row in range(len(features))), features)
+    return TextBank(tuple(map(str, range(len(features)))), features)
 
 
 def _prompted(encoder: Encoder, words: list[str], prompts: Sequence[str] | None) -> np.ndarray:
@@ -204,6 +278,11 @@ def _prompted(encoder: Encoder, words: list[str], prompts: Sequence[str] | None)
         for prompt in prompts
     )
     return total / np.float32(len(prompts))
+
+
+def choose_rows(bank: TextBank, rows: np.ndarray) -> TextBank:
+    """Return some words of a bank."""
+    return TextBank(tuple(bank.texts[j] for j in rows), bank.features[rows])
 
 
 def check_features(argument: str, X: Any, precision: str = "float32") -> np.ndarray:
@@ -292,17 +371,12 @@ def number_of_centres(n_train: int, n_classes: int) -> int:
     Returns
     -------
     int
-        At most `n_train`.
+        At most `n_train`: a deviation, which only matters below three images a class.
 
     Raises
     ------
     ValueError
         If there are more classes than images, or a number is not a positive integer.
-
-    Notes
-    -----
-    Source: the code of TAC's authors (arXiv 2310.11989). *Deviations*: never more centres
-    than images, which only matters below three images a class.
     """
     check_number("n_train", n_train, low=1, integer=True)
     check_number("n_classes", n_classes, low=1, high=n_train, integer=True)
@@ -332,10 +406,8 @@ def semantic_centres(
         Image features; their length does not matter.
     n_centers : int
         Number of centres.
-    n_init : int, default=10
-        Starts, of which the one of lowest inertia is kept.
-    max_iter : int, default=300
-        Bound on the iterations of a start.
+    n_init, max_iter : int, default=10, 300
+        Starts, of which the one of lowest inertia is kept, and a bound on its iterations.
     kmeans : {"k-means++", "faiss"}, default="k-means++"
         Whose rules: `blocked_kmeans`, or `faiss_kmeans`, as in TAC's code.
     precision : {"float32", "float16"}, default="float32"
@@ -442,23 +514,6 @@ def cluster_mass(
         sums.index_add_(0, torch.as_tensor(labels[rows]).to(sums.device), weights.clamp_min(0))
         mass += sums.cpu().numpy()
     return mass
-
-
-def noun_names(
-    X: np.ndarray,
-    nouns: TextBank,
-    labels: np.ndarray,
-    n_clusters: int,
-    temperature: float,
-    device: str,
-) -> list[dict[str, list[tuple[str, float]]]]:
-    """Return each cluster's most specific "nouns" by the softmax, and no "captions"."""
-    blocks = softmax_blocks(X, nouns.features, temperature, device)
-    mass = cluster_mass(blocks, labels, n_clusters, len(nouns))
-    # Ties go to the word that is met first: let that not hang on the order of the rows.
-    order = np.argsort(np.asarray(nouns.texts), kind="stable")
-    named = name_clusters(mass[:, order], [nouns.texts[j] for j in order])
-    return [{"nouns": names, "captions": []} for names in named]
 
 
 def train_heads(

@@ -21,10 +21,8 @@ def clustering_scores(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, float
 
     Parameters
     ----------
-    y_true : array-like of shape (n_samples,)
-        True classes.
-    y_pred : array-like of shape (n_samples,)
-        Clusters.
+    y_true, y_pred : array-like of shape (n_samples,)
+        True classes and clusters.
 
     Returns
     -------
@@ -149,17 +147,14 @@ def pairwise_agreement(labelings: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def central_labeling(labelings: Sequence[np.ndarray]) -> int:
-    """Return which of several clusterings agrees best with the others.
+    """Return which of several clusterings agrees best with the others, by place.
+
+    It is the one of the highest mean adjusted Rand index; the first of equals.
 
     Parameters
     ----------
     labelings : sequence of array-like, each (n_samples,), integer
         Clusterings of the same samples, such as those of many epochs.
-
-    Returns
-    -------
-    int
-        The place of the one with the highest mean adjusted Rand index; the first of equals.
     """
     return int(pairwise_agreement(labelings).mean(axis=1).argmax())
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial.distance import cdist, pdist
+import torch
+from scipy.spatial.distance import pdist
 
 from mvlib.check import check_number, check_views
+from mvlib.ops.discrepancy import mmd
 from mvlib.ops.rows import unit_rows
 
 
@@ -16,10 +18,8 @@ def distribution_distances(
 
     Parameters
     ----------
-    A : array-like of shape (n_a, n_features)
-        Points of one distribution, such as the embeddings of one view.
-    B : array-like of shape (n_b, n_features)
-        Points of the other.
+    A, B : array-like of shape (n_a, n_features) and (n_b, n_features)
+        Points of the two distributions, such as the embeddings of two views.
     n_projections : int, default=100
         Random directions of the sliced Wasserstein distance.
     random_state : int, optional
@@ -71,11 +71,7 @@ def distribution_distances(
 
 def _squared_mmd(A: np.ndarray, B: np.ndarray) -> float:
     width = float(np.median(pdist(np.concatenate([A, B])))) or 1.0
-
-    def kernel(X: np.ndarray, Y: np.ndarray) -> float:
-        return float(np.exp(-cdist(X, Y, "sqeuclidean") / (2 * width**2)).mean())
-
-    return max(kernel(A, A) + kernel(B, B) - 2 * kernel(A, B), 0.0)
+    return max(float(mmd(torch.from_numpy(A), torch.from_numpy(B), 2 * width**2)), 0.0)
 
 
 def mean_pairwise_cosine(X: np.ndarray) -> float:

@@ -21,19 +21,14 @@ _BLOCK_ROWS = 256
 
 
 def retrieval_scores(
-    first: np.ndarray,
-    second: np.ndarray,
-    pairs: Any = None,
-    depths: Sequence[int] = DEPTHS,
+    first: np.ndarray, second: np.ndarray, pairs: Any = None, depths: Sequence[int] = DEPTHS
 ) -> dict[str, dict[str, float]]:
     """Return recall and median rank by cosine on the full gallery, in both directions.
 
     Parameters
     ----------
-    first : array-like of shape (n_first, n_features)
-        Embeddings of one modality.
-    second : array-like of shape (n_second, n_features)
-        Embeddings of the other.
+    first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
+        Embeddings of the two modalities.
     pairs : array-like of shape (n_pairs, 2), int, optional
         Rows that belong together. A row may have many partners, of which the best counts, or
         none: then it is no query, but stays in the gallery. By default row i with row i.
@@ -62,7 +57,10 @@ def retrieval_scores(
     256 queries by the gallery.
     """
     A, B = _embeddings(first, second)
-    known = _partners(len(A), len(B), pairs)
+    own = np.ones(len(A), dtype=bool) if pairs is None else None
+    known = check_pairs([len(A), len(B)], own, pairs, once=False)
+    if not len(known):
+        raise ValueError("pairs is empty: expected at least one pair")
     for depth in depths:
         check_number("depths", depth, low=1, integer=True)
     return {
@@ -72,10 +70,7 @@ def retrieval_scores(
 
 
 def batched_top_1(
-    first: np.ndarray,
-    second: np.ndarray,
-    batch_size: int = 50,
-    random_state: int | None = None,
+    first: np.ndarray, second: np.ndarray, batch_size: int = 50, random_state: int | None = None
 ) -> dict[str, float]:
     """Return the share of rows whose nearest row of the same small batch is their partner.
 
@@ -124,28 +119,19 @@ def batched_top_1(
 
 
 def modality_gap(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the distance of the mean directions of two modalities.
+    """Return the distance of the mean directions of two modalities, from 0 to 2.
+
+    Source: Liang et al., "Mind the gap" (NeurIPS 2022), section 2.
 
     Parameters
     ----------
-    first : array-like of shape (n_first, n_features)
-        Embeddings of one modality; their length does not matter.
-    second : array-like of shape (n_second, n_features)
-        Embeddings of the other.
-
-    Returns
-    -------
-    float
-        From 0 to 2.
+    first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
+        Embeddings of the two modalities; their length does not matter.
 
     Raises
     ------
     ValueError
         If the embeddings are not finite or differ in width.
-
-    Notes
-    -----
-    Source: Liang et al., "Mind the gap" (NeurIPS 2022), section 2.
     """
     A, B = _embeddings(first, second)
     return float(np.linalg.norm(A.mean(axis=0) - B.mean(axis=0)))
@@ -162,10 +148,8 @@ def embedding_mmd(
 
     Parameters
     ----------
-    first : array-like of shape (n_first, n_features)
-        Embeddings of one modality; their length does not matter.
-    second : array-like of shape (n_second, n_features)
-        Embeddings of the other.
+    first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
+        Embeddings of the two modalities; their length does not matter.
     bandwidths : float or sequence of float, default=1.0
         See `mvlib.ops.mmd`.
     n_samples : int, default=1000
@@ -173,11 +157,6 @@ def embedding_mmd(
         about 1 / n_samples, so compare at one number.
     random_state : int, optional
         Seed of that draw.
-
-    Returns
-    -------
-    float
-        From 0.
 
     Raises
     ------
@@ -200,23 +179,6 @@ def _embeddings(first: Any, second: Any) -> tuple[np.ndarray, np.ndarray]:
     if A.shape[1] != B.shape[1]:
         raise ValueError(f"second has {B.shape[1]} features: expected {A.shape[1]}")
     return unit_rows(A), unit_rows(B)
-
-
-def _partners(n_first: int, n_second: int, pairs: Any) -> np.ndarray:
-    if pairs is None:
-        return check_pairs([n_first, n_second], paired=np.ones(n_first, dtype=bool))
-    known = np.asarray(pairs)
-    if known.ndim != 2 or known.shape[1] != 2 or known.dtype.kind not in "iu" or not len(known):
-        raise ValueError(
-            f"pairs has shape {known.shape} and dtype {known.dtype}: expected integers, "
-            "(n_pairs, 2), at least one pair"
-        )
-    if known.min() < 0 or (known.max(axis=0) >= (n_first, n_second)).any():
-        raise ValueError(
-            f"pairs points outside the {n_first} rows of first and {n_second} of second: "
-            "expected row numbers from 0"
-        )
-    return known.astype(np.int64)
 
 
 def _direction(

@@ -72,16 +72,5 @@ def best_matching(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def matched_accuracy(table: np.ndarray) -> float:
-    """Return the share of samples that agree under the best one-to-one matching.
-
-    Parameters
-    ----------
-    table : ndarray of shape (n_classes, n_clusters)
-        As `contingency_table` gives it.
-
-    Returns
-    -------
-    float
-        From 0 to 1.
-    """
+    """Return the share of samples of a `contingency_table` that agree under `best_matching`."""
     return float(table[best_matching(table)].sum() / table.sum())

@@ -23,10 +23,8 @@ def clip_loss(
 
     Parameters
     ----------
-    image_features : Tensor of shape (n_images, n_features)
+    image_features, text_features : Tensor of shape (n_images or n_texts, n_features)
         The rows are L2-normalised here.
-    text_features : Tensor of shape (n_texts, n_features)
-        Likewise.
     temperature : float or Tensor of shape ()
         Divides the cosines. A tensor may be learnt.
     pairs : Tensor of shape (n_pairs, 2), int64, optional

@@ -20,10 +20,6 @@ def resolve_device(device: str = "auto") -> torch.device:
         "auto" takes the first GPU if torch sees one, else the CPU. Otherwise a name that
         torch knows, such as "cpu" or "cuda:1".
 
-    Returns
-    -------
-    torch.device
-
     Raises
     ------
     ValueError

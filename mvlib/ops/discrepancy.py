@@ -10,9 +10,7 @@ from mvlib.check import check_number
 
 
 def mmd(
-    first: torch.Tensor,
-    second: torch.Tensor,
-    bandwidths: float | Sequence[float] = 1.0,
+    first: torch.Tensor, second: torch.Tensor, bandwidths: float | Sequence[float] = 1.0
 ) -> torch.Tensor:
     """Return the squared maximum mean discrepancy of two sets, the biased estimate.
 
@@ -21,10 +19,8 @@ def mmd(
 
     Parameters
     ----------
-    first : Tensor of shape (n_first, n_features)
-        A: embeddings of one modality.
-    second : Tensor of shape (n_second, n_features)
-        B: embeddings of the other. Which rows are partners is not read.
+    first, second : Tensor of shape (n_first, n_features) and (n_second, n_features)
+        A and B. Which rows are partners is not read.
     bandwidths : float or sequence of float, default=1.0
         b of each kernel.
 
@@ -62,13 +58,7 @@ def mmd(
 
 
 def check_clouds(first: torch.Tensor, second: torch.Tensor, least: int = 1) -> None:
-    """Check two sets of points of one space.
-
-    Raises
-    ------
-    ValueError
-        If they are not 2-d, differ in width, or one has fewer than `least` points.
-    """
+    """Check two sets of at least so many points of one space."""
     for name, points in (("first", first), ("second", second)):
         if points.ndim != 2 or points.shape[1] == 0:
             raise ValueError(
@@ -83,24 +73,10 @@ def check_clouds(first: torch.Tensor, second: torch.Tensor, least: int = 1) -> N
 
 
 def joint_squared_distances(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return the squared distances among all points of two sets.
+    """Return the squared distances among all points of two sets, those of `first` first.
 
-    Parameters
-    ----------
-    first : Tensor of shape (n_first, n_features)
-        Points of one set.
-    second : Tensor of shape (n_second, n_features)
-        Points of the other.
-
-    Returns
-    -------
-    Tensor of shape (n_first + n_second, n_first + n_second)
-        The points of `first` come first. The diagonal is 0.
-
-    Notes
-    -----
     One product, |x|^2 + |y|^2 - 2 x.y, after the mean of all points is taken off: distances
-    stay as they are, and small ones lose less to rounding.
+    stay as they are, and small ones lose less to rounding. The diagonal is 0.
     """
     points = torch.cat([first, second])
     points = points - points.detach().mean(dim=0)

@@ -160,10 +160,8 @@ def blocked_kmeans(
         How the first centres are drawn, or the centres themselves (then there is one start).
     subsample : int, optional, default=30
         Centres are drawn from `subsample` * K points chosen at random. None: from all.
-    n_init : int, default=1
-        Number of starts; the one with the lowest inertia is kept.
-    max_iter : int, default=300
-        Bound on the iterations of a start.
+    n_init, max_iter, random_state : int
+        As for `cosine_kmeans`.
     tol : float, default=1e-4
         A start ends once the sum of the centres' squared shifts is at most `tol` times the
         mean variance of a feature (as in scikit-learn), or no label changes.
@@ -174,8 +172,6 @@ def blocked_kmeans(
         Points of a block. By default such that a block's scores take 2 MB on a CPU.
     device : str, default="auto"
         See `resolve_device`.
-    random_state : int, optional
-        Seed. The draws are made on the CPU, so they are the same on every device.
 
     Raises
     ------
@@ -212,11 +208,7 @@ def blocked_kmeans(
     else:
         n_init = 1
     generator = seeded_generator(random_state)
-    rules = {
-        "threshold": tol * points.variance,
-        "unit": spherical,
-        "precision": precision,
-    }
+    rules = {"threshold": tol * points.variance, "unit": spherical, "precision": precision}
     return _best(
         _lloyd(
             points,
@@ -247,17 +239,13 @@ def faiss_kmeans(
     ----------
     X : ndarray of shape (n_samples, n_features)
         Points, taken with the length they have.
-    n_clusters : int
-        Number of clusters, K.
-    n_init : int, default=1
-        Number of starts.
+    n_clusters, n_init, device : int, int and str
+        As for `blocked_kmeans`.
     max_iter : int, default=300
         Iterations of a start. One whose labels repeat with no cluster empty would only
         repeat itself, and ends.
     max_points : int, default=256
-        Centres are learnt from `max_points` * K random rows, the same for all starts.
-    device : str, default="auto"
-        See `resolve_device`.
+        Centres are learnt from `max_points` rows a cluster, the same for all starts.
     random_state : int, optional
         Seed. 1234 is faiss's own and gives the draws of `faiss.Kmeans`.
 
@@ -439,11 +427,7 @@ def _first_centers(
         if subsample is not None:
             rows = rows[: subsample * n_clusters].sort().values
         rows = plus_plus_rows(
-            points.tile,
-            rows,
-            n_clusters,
-            block_size=points.block_size,
-            generator=generator,
+            points.tile, rows, n_clusters, block_size=points.block_size, generator=generator
         )
     return points.tile(rows) + points.mean
 

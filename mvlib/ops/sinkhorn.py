@@ -82,10 +82,8 @@ def transport_plan(
     ----------
     cost : ndarray or Tensor of shape (n, m)
         Cost C. Never changed; read where it is if it is on `device`.
-    row_marginals : ndarray of shape (n,), optional
-        Mass a of each row. Uniform with total 1 by default.
-    column_marginals : ndarray of shape (m,), optional
-        Mass b of each column, with the same total. Uniform by default.
+    row_marginals, column_marginals : ndarray of shape (n,) and (m,), optional
+        Mass a of each row and b of each column, with one total. Uniform, 1 in all, by default.
     epsilon : float, default=0.05
         Weight of the entropy, in units of cost.
     max_iter : int, default=1000
@@ -104,10 +102,6 @@ def transport_plan(
         See `check_marginals`. None: the errors are only recorded.
     device : str, default="auto"
         See `resolve_device`.
-
-    Returns
-    -------
-    TransportResult
 
     Raises
     ------
@@ -173,24 +167,17 @@ def check_marginals(
     *,
     marginal_tol: float | None = 1e-2,
 ) -> tuple[float, float]:
-    """Return how far a plan is off its marginals, and refuse one that is no plan.
+    """Return the L1 distances of the sums of a plan to its marginals, if it is a plan.
 
     Parameters
     ----------
     plan : ndarray of shape (n, m)
         A transport plan, wherever it came from.
-    row_marginals : ndarray of shape (n,), optional
-        Mass of each row. Uniform with total 1 by default.
-    column_marginals : ndarray of shape (m,), optional
-        Mass of each column, with the same total. Uniform by default.
+    row_marginals, column_marginals : ndarray of shape (n,) and (m,), optional
+        Mass of each row and column, with one total. Uniform with total 1 by default.
     marginal_tol : float, optional, default=1e-2
         Largest share of the mass that may be in the wrong row, or in the wrong column: the
         total variation, half of the L1 distance. None: no bound.
-
-    Returns
-    -------
-    row_error, column_error : float
-        L1 distances of the row and column sums to the marginals.
 
     Raises
     ------
@@ -257,14 +244,9 @@ def _marginals(
 class Progress:
     """Where an iteration stands.
 
-    Attributes
-    ----------
-    f, g : Tensor of shape (n,) and (m,), float64
-        Potentials of rows and columns: the plan is exp((f_i + g_j - C_ij) / epsilon).
-    n_iter : int
-        Iterations so far.
-    state : {"running", "converged", "stalled", "failed"}
-        How they ended. "failed": a factor left the range of its numbers.
+    `f` and `g`, float64, are the potentials of rows and columns: the plan is exp((f_i + g_j -
+    C_ij) / epsilon). `state` is "running", "converged", "stalled", or "failed": a factor left
+    the range of its numbers.
     """
 
     f: torch.Tensor
@@ -274,13 +256,7 @@ class Progress:
 
 
 def start(cost: torch.Tensor, device: torch.device) -> Progress:
-    """Return potentials that leave a zero in each row and column of C - f - g, none below.
-
-    Raises
-    ------
-    ValueError
-        If `cost`, of shape (n, m), holds NaN or infinity.
-    """
+    """Return potentials that leave a zero in each row and column of C - f - g, none below."""
     f = torch.empty(len(cost), dtype=torch.float64, device=device)
     g = torch.full((cost.shape[1],), torch.inf, dtype=torch.float64, device=device)
     for rows in _blocks(cost, device):
@@ -306,18 +282,7 @@ def scaling_iterations(
 ) -> None:
     """Iterate u = a / K v, v = b / K^T u with K = exp((f + g - C) / epsilon).
 
-    Parameters
-    ----------
-    cost : Tensor of shape (n, m)
-        Cost, on any device.
-    kernel : Tensor of shape (n, m), float32 or float64
-        Overwritten with K, and in the end with the plan u K v.
-    a, b : Tensor of shape (n,) and (m,), float64
-        Marginals, each with total 1.
-    progress : Progress
-        Where to start; updated in place.
-    epsilon, max_iter, tol
-        See `transport_plan`.
+    `kernel` is overwritten with K, and in the end with the plan u K v; `progress` is updated.
     """
     device, dtype = kernel.device, kernel.dtype
     blocks = list(_blocks(kernel, device))
@@ -368,7 +333,7 @@ def log_iterations(
 ) -> None:
     """Iterate f = epsilon (log a - logsumexp((g - C) / epsilon)), and g likewise, in float64.
 
-    Parameters are those of `scaling_iterations`; `plan` is overwritten with the plan.
+    `plan` is overwritten with the plan; `progress` is updated.
     """
     device = plan.device
     blocks = list(_blocks(plan, device))

@@ -196,13 +196,7 @@ def _lobpcg(
         # Where it stops short of tol it says so by a warning; the residual is small by then.
         warnings.simplefilter("ignore", UserWarning)
         values, vectors = lobpcg(
-            operator,
-            start,
-            M=preconditioner,
-            Y=known,
-            tol=tol,
-            maxiter=max_iter,
-            largest=True,
+            operator, start, M=preconditioner, Y=known, tol=tol, maxiter=max_iter, largest=True
         )
     if known is None:
         return values, vectors

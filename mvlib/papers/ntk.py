@@ -1,21 +1,43 @@
-"""What the NTK notebooks share: nouns under seven prompts, and fits that record themselves."""
+"""NTK's chapter: nouns under seven prompts, fits and their records, blocks, shifts, costs."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import os
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mvlib import data
 from mvlib.check import check_number
 from mvlib.encoders import TextBank
 from mvlib.methods import TAC, CLIPKMeans, filter_nouns, number_of_centres, semantic_centres
-from mvlib.methods.ntk_spectral import NTKSpectralClustering
-from mvlib.ops import resolve_device
+from mvlib.methods.ntk_spectral import (
+    NTKSpectralClustering,
+    ntk_affinity,
+    sparsify,
+    spectral_embedding,
+)
+from mvlib.metrics import adjusted_rand_index, clustering_scores
 from mvlib.records.recorder import Recorder
-from mvlib.tasks.images_with_words import VisionProblem, record_fit, vision_problem
+from mvlib.records.statistics import differences_by_set, paired_comparisons
+from mvlib.records.tables import results_frame
+from mvlib.tasks.images_with_words import (
+    VisionProblem,
+    record_fit,
+    short_side,
+    vision_problem,
+    with_images,
+)
+from mvlib.tasks.runs import recorder_of
 
 PAPER = "ntk_spectral"
 SHARE = 0.9
@@ -72,27 +94,12 @@ def subsample(problem: PromptProblem, seed: int, share: float = SHARE) -> Prompt
     def some(count: int) -> np.ndarray:
         return np.sort(rng.permutation(count)[: max(1, round(share * count))])
 
-    rows = some(len(problem.y))
-    train, whole = problem.train_images, problem.data_set
-    pictures, captions = whole.images, whole.captions
-    return replace(
-        problem,
-        data_set=replace(
-            whole,
-            images=pictures[rows]
-            if isinstance(pictures, np.ndarray)
-            else [pictures[i] for i in rows],
-            y=whole.y[rows],
-            captions=captions and tuple(captions[i] for i in rows),
-        ),
-        images=problem.images[rows],
-        train_images=None if train is None else train[some(len(train))],
-    )
+    part = with_images(problem, some(len(problem.y)))
+    train = problem.train_images
+    return replace(part, train_images=None if train is None else train[some(len(train))])
 
 
-def ntk_recorder(experiment: str, profile: str, device: str = "auto") -> Recorder:
-    """Return the recorder of a notebook of this chapter."""
-    return Recorder(PAPER, experiment, profile, resolve_device(device).type)
+ntk_recorder = partial(recorder_of, PAPER)
 
 
 def run_rows(
@@ -168,3 +175,209 @@ def run_sweeps(
                 )
                 part, settings = replace(problem, banks=few), {}
             run_rows(recorder, part, seeds, {"NTK": settings}, given)
+
+
+def class_transitions(affinity: Any, y: np.ndarray) -> np.ndarray:
+    """Return where a random step on an affinity leads, class by class."""
+    members = np.eye(y.max() + 1)[y]
+    reached = np.asarray(affinity @ members, dtype=np.float64)
+    reached -= np.asarray(affinity.diagonal(), dtype=np.float64)[:, None] * members
+    reached /= reached.sum(axis=1, keepdims=True)
+    return (members.T @ reached) / members.sum(axis=0)[:, None]
+
+
+def block_measures(model: NTKSpectralClustering, y: np.ndarray) -> dict[str, float]:
+    """Measure the blocks of a fitted model's affinity."""
+    steps = class_transitions(model.affinity_, y)
+    k = model.n_clusters
+    _, values = spectral_embedding(model.affinity_, k + 1, random_state=model.random_state)
+    return {
+        "within": float(np.diag(steps).mean()),
+        "between": float((steps - np.diag(np.diag(steps))).max()),
+        "gap": float(values[k - 1] - values[k]),
+        "tied": model.history_["n_tied"] / len(y),
+    }
+
+
+def affinity_kinds(Z: np.ndarray, W: np.ndarray, temperature: float) -> dict[str, np.ndarray]:
+    """Return four affinities of the same images."""
+    kinds = {"Gaussian": ("rbf", RBF_WIDTH), "cosine": ("visual", temperature)}
+    kinds |= {"words alone": ("semantic", temperature), "NTK": ("ntk", temperature)}
+    return {
+        name: ntk_affinity(Z, W, width, affinity=kind) for name, (kind, width) in kinds.items()
+    }
+
+
+def block_table(
+    matrices: Mapping[str, np.ndarray], y: np.ndarray, n_neighbors: int
+) -> pd.DataFrame:
+    """Return how much each affinity keeps to the classes, among nearest neighbours."""
+    rows = []
+    for name, matrix in matrices.items():
+        others = matrix.copy()
+        np.fill_diagonal(others, -np.inf)
+        nearest = np.argpartition(-others, n_neighbors - 1, axis=1)[:, :n_neighbors]
+        mutual = sparsify(matrix, n_neighbors, "mutual")
+        steps = class_transitions(sparsify(matrix, n_neighbors, "union"), y)
+        rows.append(
+            {
+                "affinity": name,
+                "neighbours of the class": float((y[nearest] == y[:, None]).mean()),
+                "steps in the class": float(np.diag(steps).mean()),
+                "without a mutual neighbour": float((np.diff(mutual.indptr) == 0).mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+COLUMNS = ["A", "B", "n", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
+
+
+def recorded_comparisons(
+    experiment: str,
+    pairs: Sequence[tuple[str, str]],
+    profile: str = "reduced",
+    datasets: Sequence[str] | None = None,
+    root: Path | None = None,
+) -> pd.DataFrame:
+    """Compare pairs of methods on what is recorded of an experiment."""
+    frame = results_frame("ntk_spectral", profile, experiment, root)
+    if datasets is not None:
+        frame = frame[frame["dataset"].isin(datasets)]
+    known = set(frame["method"])
+    pairs = [pair for pair in pairs if known.issuperset(pair)]
+    if not pairs:
+        return frame.iloc[:0]
+    table = paired_comparisons(frame, pairs)[COLUMNS]
+    return table.merge(differences_by_set(frame, pairs), on=["A", "B"])
+
+
+def recorded_losses(profile: str = "reduced", root: Path | None = None) -> pd.DataFrame:
+    """Return what each affinity loses under each shift, from the records."""
+    frame = results_frame("ntk_spectral", profile, "domain_shift", root)
+    if frame.empty:
+        return frame
+    points = frame.assign(acc=100 * frame["acc"].astype(float))
+    whole = points[points["shift"] == "none"]
+    pairs = points[points["shift"] != "none"].merge(
+        whole, on=["dataset", "method", "seed"], suffixes=("", "_whole")
+    )
+    pairs["loss"] = pairs["acc_whole"] - pairs["acc"]
+    losses = pairs.pivot_table("loss", ["dataset", "shift"], "method", sort=False)
+    losses.insert(0, "n", pairs.groupby(["dataset", "shift"])["seed"].nunique())
+    return losses.reset_index().rename_axis(columns=None)
+
+
+def shifted(problem: PromptProblem, name: str, severity: int) -> PromptProblem:
+    """Return a problem whose images are shifted; its nouns are chosen by those that are not."""
+    pictures = data.shift_images(problem.data_set.images, name, severity, random_state=0)
+    data_set = replace(problem.data_set, images=pictures)
+    return replace(
+        problem,
+        data_set=data_set,
+        images=problem.encoder.encode_images(
+            pictures, resize=short_side(data_set, problem.encoder)
+        ),
+        train_images=problem.images if problem.train_images is None else problem.train_images,
+    )
+
+
+def pictures(problem: PromptProblem) -> Sequence[Any]:
+    """Return the images themselves, as `mvlib.plots.plot_pile` takes them."""
+    return problem.data_set.images
+
+
+WAYS = {
+    "full": {"solver": "full"},
+    "subspace": {"solver": "subspace"},
+    "features": {"solver": "features", "fusion": "mean"},
+}
+DIM, NOUNS_A_CLUSTER, NOUN_NOISE, PROMPT_NOISE = 128, 10, 0.6, 0.2
+PERIOD = 0.005
+
+
+def made_up_features(
+    n_samples: int, n_clusters: int, n_prompts: int, noise: float, random_state: int
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Return features of images and nouns around common centres."""
+    check_number("n_samples", n_samples, low=n_clusters, integer=True)
+    rng = np.random.default_rng(random_state)
+
+    def around(centres: np.ndarray, length: float) -> np.ndarray:
+        found = rng.standard_normal(centres.shape, dtype=np.float32)
+        found *= length / DIM**0.5
+        found += centres
+        return found
+
+    centres = rng.standard_normal((n_clusters, DIM), dtype=np.float32) / DIM**0.5
+    y = rng.integers(n_clusters, size=n_samples)
+    nouns = around(np.repeat(centres, NOUNS_A_CLUSTER, axis=0), NOUN_NOISE)
+    banks = [around(nouns, PROMPT_NOISE) for _ in range(n_prompts)]
+    return around(centres[y], noise), y, banks
+
+
+def watched(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """Return what some work gives, its seconds, and its peak of resident memory."""
+    import psutil
+
+    process = psutil.Process()
+    _hand_back()
+    before, peak, done = process.memory_info().rss, [0], threading.Event()
+
+    def look() -> None:
+        while not done.wait(PERIOD):
+            peak[0] = max(peak[0], process.memory_info().rss - before)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        start = time.perf_counter()
+        result = work()
+        seconds = time.perf_counter() - start
+    finally:
+        done.set()
+        watcher.join()
+    return result, seconds, max(peak[0], 1) / 1e6
+
+
+def _hand_back() -> None:
+    """Give freed memory back to the system, so that it is not taken for held."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
+def record_costs(
+    recorder: Recorder,
+    sizes: dict[str, Sequence[int]],
+    n_clusters: int,
+    n_prompts: int,
+    noise: float,
+    random_state: int,
+    device: str = "auto",
+) -> None:
+    """Fit each way on features of several sizes, and record what it costs."""
+    full: dict[int, np.ndarray] = {}
+    for name, counts in sizes.items():
+        for count in counts:
+            made = made_up_features(count, n_clusters, n_prompts, noise, random_state)
+            images, y, banks = made
+            # The filter of nouns is no part of what is compared.
+            settings = {"top": None, "device": device, "random_state": random_state}
+            model = NTKSpectralClustering(n_clusters, **settings, **WAYS[name])
+            _, seconds, memory = watched(lambda model=model, i=images, b=banks: model.fit(i, b))
+            measures = {"seconds": seconds, "memory_mb": memory}
+            if name == "full":
+                full[count] = model.labels_
+            if count in full:
+                measures["agreement"] = adjusted_rand_index(full[count], model.labels_)
+            recorder.add(
+                name,
+                "made up",
+                seed=random_state,
+                parameters={"n_samples": count},
+                metrics={"last": clustering_scores(y, model.labels_)},
+                seconds=seconds,
+                measures=measures,
+            )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from mvlib.records.tables import results_frame
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Experiment, the columns that are the setting, and its name for readers. Without a name the
 # first column names one setting after the other, and the second has their values.
@@ -33,8 +31,6 @@ SETTINGS = {
 
 def setting_ranges(paper: str, profile: str, root: Path | None = None) -> pd.DataFrame:
     """Return, for each setting and data set, its best and worst value by mean accuracy."""
-    import pandas as pd
-
     rows = []
     for experiment, columns, name in SETTINGS[paper]:
         frame = results_frame(paper, profile, experiment, root)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mvlib import encoders
 from mvlib.methods import CAE, SIC, optimal_transport_plan, theorem_1_quantities
@@ -15,9 +16,6 @@ from mvlib.metrics import clustering_scores
 from mvlib.ops import best_matching, contingency_table, unit_rows
 from mvlib.records.recorder import Recorder
 from mvlib.tasks.images_with_words import VisionProblem
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def record_sic(
@@ -106,8 +104,6 @@ def theorem_1_readings(
     model: CAE, problem: VisionProblem, sharpness: Sequence[float], kind: str = "nouns"
 ) -> pd.DataFrame:
     """Return both readings of Theorem 1 on the words that a fitted CAE kept."""
-    import pandas as pd
-
     rows = []
     _, features = kept_words(model, problem, kind)
     for value in sharpness:
@@ -138,8 +134,6 @@ def plan_failures(
     problem: VisionProblem, epsilons: Sequence[float], iterations: Sequence[int]
 ) -> pd.DataFrame:
     """Return how far plans are from their marginals, ours and POT's in float32."""
-    import pandas as pd
-
     words = problem.nouns.features[: 5 * problem.n_clusters]
     rows = []
     for epsilon in epsilons:
@@ -179,8 +173,6 @@ def class_confusions(
     texts: Sequence[str], shares: np.ndarray, y: np.ndarray, class_names: Sequence[str]
 ) -> pd.DataFrame:
     """Return which classes send their images' mass to the same words."""
-    import pandas as pd
-
     means = np.stack([shares[y == number].mean(axis=0) for number in range(len(class_names))])
     rows = []
     for a in range(len(class_names)):

@@ -4,15 +4,15 @@ from mvlib.files import attach
 
 _EXPORTS = {
     "cluster_folder": "mvlib.report.clustering",
-    "FolderClustering": "mvlib.report.result",
-    "GroupName": "mvlib.report.naming",
+    "FolderClustering": "mvlib.report.output",
+    "GroupName": "mvlib.report.groups",
     "ImageFolder": "mvlib.report.image_folder",
-    "NumberOfClusters": "mvlib.report.choose_k",
+    "NumberOfClusters": "mvlib.report.groups",
     "SkippedFile": "mvlib.report.image_folder",
-    "choose_n_clusters": "mvlib.report.choose_k",
+    "choose_n_clusters": "mvlib.report.groups",
     "find_images": "mvlib.report.image_folder",
-    "group_confidence": "mvlib.report.confidence",
-    "open_image": "mvlib.report.decoding",
+    "group_confidence": "mvlib.report.groups",
+    "open_image": "mvlib.report.image_folder",
     "report_html": "mvlib.report.html",
 }
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvlib.check import check_choice, check_number
-from mvlib.report import choose_k
-from mvlib.report.confidence import group_confidence
-from mvlib.report.decoding import MAX_PIXELS
-from mvlib.report.features import encode_folder
-from mvlib.report.fitting import METHODS, fit_groups
-from mvlib.report.image_folder import ImageFolder, find_images
-from mvlib.report.naming import name_groups
-from mvlib.report.output import ReportFiles
-from mvlib.report.result import FolderClustering
+from mvlib.report.groups import (
+    METHODS,
+    choose_n_clusters,
+    fit_groups,
+    group_confidence,
+    highest_candidate,
+    name_groups,
+)
+from mvlib.report.image_folder import MAX_PIXELS, ImageFolder, encode_folder, find_images
+from mvlib.report.output import FolderClustering, ReportFiles
 from mvlib.report.word_lists import N_COMMON, given_texts, text_banks
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def cluster_folder(
     banks = text_banks(encoder, nouns, sentences, method=method)
     suggestion = None
     if n_clusters == "auto":
-        most = choose_k.highest_candidate(len(features))
+        most = highest_candidate(len(features))
         fused = fit_groups(method, most, features, banks, random_state, device).embedding
-        suggestion = choose_k.choose_n_clusters(fused, random_state=random_state)
+        suggestion = choose_n_clusters(fused, random_state=random_state)
         n_clusters = suggestion.n_clusters
     fitted = fit_groups(
         method,
@@ -101,7 +102,7 @@ def _check_enough(folder: ImageFolder, n_clusters: int | str) -> None:
             "images such as JPEG or PNG"
         )
     if n_clusters == "auto":
-        choose_k.highest_candidate(found)
+        highest_candidate(found)
     elif found < n_clusters:
         raise ValueError(
             f"n_clusters={n_clusters} is more than the {found} usable images{besides} of "

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mvlib.report.result import FolderClustering
+    from mvlib.report.output import FolderClustering
 
 _LISTED_GROUPS = 30
 # A seed is below 2^32, and so is any number of images.

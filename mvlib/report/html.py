@@ -13,12 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mvlib import __version__
-from mvlib.report.choose_k import NumberOfClusters
-from mvlib.report.confidence import map_positions
-from mvlib.report.image_folder import printable
-from mvlib.report.output import GENERATOR
-from mvlib.report.result import FolderClustering
-from mvlib.report.thumbnails import rows_to_show, thumbnail_uris
+from mvlib.report.groups import NumberOfClusters, map_positions
+from mvlib.report.image_folder import printable, rows_to_show, thumbnail_uris
+from mvlib.report.output import GENERATOR, FolderClustering
 
 METHOD_NAMES = {
     "cae": "CAE: image features fused with those of nouns and captions",

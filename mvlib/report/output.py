@@ -1,4 +1,4 @@
-"""The two files of a report: whose they are, and writing both or neither."""
+"""What clustering a folder gives, and its two files: both are written, or neither."""
 
 from __future__ import annotations
 
@@ -8,9 +8,46 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from mvlib.files import replacing
-from mvlib.report.image_folder import printable
-from mvlib.report.result import FolderClustering
+from mvlib.report.groups import GroupName, NumberOfClusters
+from mvlib.report.image_folder import SkippedFile, printable
+
+
+@dataclass(frozen=True)
+class FolderClustering:
+    """Named groups of the images of a folder."""
+
+    directory: Path
+    files: tuple[str, ...]
+    labels: np.ndarray
+    groups: tuple[GroupName, ...]
+    confidence: np.ndarray
+    next_group: np.ndarray
+    embedding: np.ndarray
+    skipped: tuple[SkippedFile, ...]
+    n_other: int
+    n_asked: int
+    suggestion: NumberOfClusters | None
+    method: str
+    encoder: str
+    words: str
+    random_state: int | None
+    max_pixels: int
+    report: Path | None = None
+    table: Path | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the title of each group."""
+        return tuple(group.title for group in self.groups)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Return the number of images of each group."""
+        return np.bincount(self.labels, minlength=len(self.groups))
+
 
 REPORT_NAME, TABLE_NAME = "report.html", "labels.csv"
 COLUMNS = ("file", "cluster", "cluster_name", "confidence")

@@ -138,18 +138,8 @@ def load_modalities(
     images = [found.images[row] for row in rows]
     Xs, used = _encode(images, texts, default if encoder is None else encoder, device)
     splits = getattr(found, "splits", None)
-    return Modalities(
-        name=plain,
-        Xs=Xs,
-        names=names,
-        y=None if found.y is None else found.y[rows],
-        card=found.card,
-        rows=rows,
-        splits=None if splits is None else splits[rows],
-        captions=texts,
-        encoder=used,
-        sha256=found.sha256,
-    )
+    splits = None if splits is None else splits[rows]
+    return _modalities(found, names, Xs, rows, splits=splits, captions=texts, encoder=used)
 
 
 def _of_features(
@@ -159,15 +149,14 @@ def _of_features(
     random_state: int | None,
 ) -> Modalities:
     rows = _draw(found.n_samples, size, random_state)
-    return Modalities(
-        name=found.name,
-        Xs=[X[rows] for X in found.Xs],
-        names=names,
-        y=None if found.y is None else found.y[rows],
-        card=found.card,
-        rows=rows,
-        sha256=found.sha256,
-    )
+    return _modalities(found, names, [X[rows] for X in found.Xs], rows)
+
+
+def _modalities(
+    found: Any, names: tuple[str, str], Xs: list[np.ndarray], rows: np.ndarray, **more: Any
+) -> Modalities:
+    y = None if found.y is None else found.y[rows]
+    return Modalities(found.name, Xs, names, y, found.card, rows, found.sha256, **more)
 
 
 def _refuse(name: str, **given: Any) -> None:

@@ -19,7 +19,7 @@ from mvlib.methods import (
     match_rows,
 )
 from mvlib.methods.catalogue import VIEWS, find
-from mvlib.methods.smart.estimator import replaces
+from mvlib.methods.smart.training import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
 from mvlib.ops import cosine_kmeans
 from mvlib.records.recorder import COMMITTED_PROFILES, Recorder

@@ -6,11 +6,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mvlib.papers.ntk_comparisons import recorded_comparisons, recorded_losses
-from mvlib.papers.set_clip_comparisons import alignment_results, compare_recall
-from mvlib.papers.set_clip_tables import CHANCE, chance_of, with_chance
+from mvlib.papers.ntk import recorded_comparisons, recorded_losses
+from mvlib.papers.set_clip import (
+    CHANCE,
+    alignment_results,
+    chance_of,
+    compare_recall,
+    with_chance,
+)
 from mvlib.papers.settings_ranges import setting_ranges
-from mvlib.papers.smart_comparisons import FLOORS, beside_floors, epoch_choices
+from mvlib.papers.smart import FLOORS, beside_floors, epoch_choices
 from mvlib.records import differences_by_set, paired_comparisons, results_frame
 from mvlib.records import variance_shares as shares
 

@@ -38,12 +38,10 @@ def test_rows_are_permuted_and_known_pairs_are_true_partners(
         expected = np.unique(y, return_inverse=True)[1][problem.permutations[v]]
         np.testing.assert_array_equal(problem.labels_of_view(v), expected)
         np.testing.assert_array_equal(
-            problem.Xs[0][problem.pairs[:, 0], 0],
-            problem.Xs[v][problem.pairs[:, min(v, 1)], 0],
+            problem.Xs[0][problem.pairs[:, 0], 0], problem.Xs[v][problem.pairs[:, min(v, 1)], 0]
         )
         np.testing.assert_array_equal(
-            problem.permutations[v][problem.aligned],
-            problem.permutations[0][problem.aligned],
+            problem.permutations[v][problem.aligned], problem.permutations[0][problem.aligned]
         )
     np.testing.assert_array_equal(problem.y, problem.labels_of_view(0))
 

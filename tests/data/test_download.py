@@ -115,12 +115,7 @@ def test_a_good_file_is_kept_under_its_name(url, tmp_path):
 
 @pytest.mark.parametrize(
     ("page", "sha256"),
-    [
-        ("truncated", SHA256),
-        ("dropped", SHA256),
-        ("missing", SHA256),
-        ("good", "0" * 64),
-    ],
+    [("truncated", SHA256), ("dropped", SHA256), ("missing", SHA256), ("good", "0" * 64)],
     ids=["truncated", "dropped midway", "404", "wrong hash"],
 )
 def test_a_failed_download_says_so_and_leaves_nothing(page, sha256, url, tmp_path):
@@ -186,7 +181,6 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(kind, tmp_path, m
     with pytest.raises(ValueError, match=r"set\.mat is no regular file"):
         fetch_file(described("https://x/"), tmp_path, describe("cub"))
     make(tmp_path / "NUS-WIDE.mat")
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=r"NUS-WIDE\.mat is no regular file"):
         mvlib.data.load("nus-wide")
 
@@ -238,7 +232,6 @@ def test_offline_says_what_is_missing_and_where_it_goes(
 
 def test_offline_load_names_the_sets_file(tmp_path, monkeypatch):
     monkeypatch.setenv("MVLIB_OFFLINE", "1")
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     file = describe("bdgp").files[0]
     with pytest.raises(
         FileNotFoundError, match=r"BDGP\.mat is missing.*MVLIB_OFFLINE"
@@ -250,14 +243,12 @@ def test_offline_load_names_the_sets_file(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["nus-wide", "reuters-dim10", "deep-animal"])
 def test_a_set_without_url_says_how_to_get_it(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="https://github.com/.*Put it at") as failure:
         fetch(name)
     assert str(tmp_path / describe(name).files[0].file) in str(failure.value)
 
 
 def test_a_damaged_cached_set_is_neither_available_nor_loaded(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     (tmp_path / "Wiki.mat").write_bytes(b"damaged")
     assert not is_at_hand("wiki")
     with pytest.raises(ValueError, match=r"Wiki\.mat has sha256"):
@@ -265,7 +256,6 @@ def test_a_damaged_cached_set_is_neither_available_nor_loaded(tmp_path, monkeypa
 
 
 def test_the_data_folder_is_the_users_unless_told_otherwise(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     assert data_folder() == tmp_path
     monkeypatch.setenv("MVLIB_DATA", "~/sets")
     assert "~" not in str(data_folder())
@@ -275,7 +265,6 @@ def test_the_data_folder_is_the_users_unless_told_otherwise(tmp_path, monkeypatc
 
 def test_the_packed_sets_original_is_fetched_only_when_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("MVLIB_OFFLINE", "1")
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     assert fetch("handwritten")[0].name == "handwritten.npz"
     with pytest.raises(FileNotFoundError, match=r"HandWritten\.mat is missing"):
         fetch("handwritten", original=True)

@@ -102,7 +102,6 @@ def test_sets_without_checksum_are_read_apart_and_others_here(name, tmp_path, mo
         raise ValueError("asked")
 
     monkeypatch.setattr("mvlib.data.readers.views.read_apart", note)
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     (tmp_path / describe(name).files[0].file).write_bytes(b"anything")
     with pytest.raises(ValueError, match="^asked$"):
         load(name)

@@ -35,10 +35,7 @@ COLUMN, ROW = CODES[:, None].astype(np.uint8), CODES[None].astype(np.int64)
 
 # What each file holds, and the views expected of it, in the order of the card.
 FILES = {
-    "handwritten": (
-        {"X": cells(A, B, C, A, B, C), "Y": COLUMN},
-        [A, B, C, A, B, C],
-    ),
+    "handwritten": ({"X": cells(A, B, C, A, B, C), "Y": COLUMN}, [A, B, C, A, B, C]),
     "bdgp": ({"data": cells(A.T, B.T), "truth": COLUMN}, [A, B]),
     "wiki": ({"X": cells(A, B, shape=(2, 1)), "Y": COLUMN, "data_name": "Wiki"}, [A, B]),
     "mnist-usps": ({"X1": A, "X2": padded(USPS), "Y": ROW}, [A, USPS]),
@@ -53,10 +50,7 @@ FILES = {
         },
         [A, 2 * A],
     ),
-    "deep-animal": (
-        {"X": cells(B.T, B.T, B.T, B.T, B.T, A.T, C.T), "gt": COLUMN},
-        [A, C],
-    ),
+    "deep-animal": ({"X": cells(B.T, B.T, B.T, B.T, B.T, A.T, C.T), "gt": COLUMN}, [A, C]),
     "scene-15": ({"X": cells(A, B, C), "Y": COLUMN}, [A, B, C]),
     "landuse-21": ({"X": cells(A, B, C), "Y": COLUMN}, [A, B, C]),
     "cub": ({"X": cells(A, B), "gt": COLUMN}, [A, B]),
@@ -196,7 +190,6 @@ def reuters(n_train, n_test, n_features=10):
 
 
 def test_a_set_without_known_sha256_loads_from_the_users_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     contents = reuters(9000, 9758)
     scipy.io.savemat(tmp_path / "Reuters_dim10.mat", contents)
     data = load("Reuters_dim10")
@@ -213,7 +206,6 @@ def test_a_set_without_known_sha256_loads_from_the_users_file(tmp_path, monkeypa
 
 
 def test_a_file_of_other_size_than_the_card_says_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
     scipy.io.savemat(tmp_path / "Reuters_dim10.mat", reuters(10, 5))
     with pytest.raises(ValueError, match=r"'first'.*shape \(15, 10\): expected \(18758, 10\)"):
         load("reuters-dim10")

@@ -202,9 +202,9 @@ def test_the_embedded_drawings_can_be_shifted():
         ({"images": Image.fromarray(random_image())}, "images is one Image"),
         ({"images": "image.png"}, "images is one str"),
         ({"images": [random_image() / 255]}, "dtype float64: expected uint8"),
-        ({"images": [random_image()[..., 0]]}, r"image has shape \(12, 9\)"),
-        ({"images": [random_image()[:0]]}, r"image has shape \(0, 9, 3\)"),
-        ({"images": [3]}, "image is of type int"),
+        ({"images": [random_image()[..., 0]]}, r"images has shape \(1, 12, 9\)"),
+        ({"images": [random_image()[:0]]}, r"images has shape \(1, 0, 9, 3\)"),
+        ({"images": [3]}, r"images\[0\] is of type int"),
         ({"images": ["no/such.png"]}, r"no/such\.png cannot be read as an image"),
     ],
 )

@@ -240,8 +240,6 @@ def packed(split, number, images):
 @pytest.fixture
 def flickr(tmp_path, monkeypatch):
     """Return the bytes of small caption files, by name, as the registry now pins them."""
-    monkeypatch.setenv("MVLIB_DATA", str(tmp_path))
-    monkeypatch.setenv("MVLIB_OFFLINE", "1")
     contents = {
         f"multi30k/{split}.{number}.en.gz": packed(split, number, images)
         for split, images in (("train", 3), ("val", 1), ("test_2016", 2))

@@ -1,5 +1,6 @@
 """What estimators share: bounds, seeds, labels told from flags, a fit that is whole or none."""
 
+import random
 import threading
 
 import numpy as np
@@ -97,28 +98,52 @@ def test_flags_are_not_taken_for_labels_nor_labels_for_flags(model):
     flags = np.arange(40) < 20
     with pytest.raises(ValueError, match="y holds booleans: .* by name, (aligned|paired)="):
         model.fit(XS, flags)
+    with pytest.raises(ValueError, match="y holds booleans"):
+        model.fit_predict(XS, flags)
     with pytest.raises(TypeError):
         model.fit(XS, None, flags)
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        *LEARNERS.values(),
-        lambda seed: KMeansView(3, random_state=seed),
-        lambda seed: Chance(3, random_state=seed),
-        lambda seed: AutoencoderKMeans(3, settings=SMALL, random_state=seed),
-    ],
-)
-def test_a_seed_may_be_a_numpy_integer_or_a_generator(make):
+MAKERS = LEARNERS | {
+    "k-means": lambda seed: KMeansView(3, random_state=seed),
+    "chance": lambda seed: Chance(3, random_state=seed),
+    "auto-encoders": lambda seed: AutoencoderKMeans(3, settings=SMALL, random_state=seed),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_seed_may_be_a_numpy_integer_or_a_generator(name):
     def drawn(seed):
-        return make(seed).fit(XS)
+        return MAKERS[name](seed).fit(XS)
 
     assert np.array_equal(drawn(7).embedding_, drawn(np.int64(7)).embedding_)
+    if name != "k-means":
+        assert not np.array_equal(drawn(7).embedding_, drawn(8).embedding_)
     for kind in (np.random.default_rng, np.random.RandomState):
         assert np.array_equal(drawn(kind(1)).embedding_, drawn(kind(1)).embedding_)
         assert np.array_equal(drawn(kind(1)).labels_, drawn(kind(1)).labels_)
-    assert drawn(None).labels_.shape == (40,)
+
+
+@pytest.mark.parametrize("seed", [0, None])
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_fit_leaves_generators_views_and_parameters_as_they_were(name, seed):
+    def draws():
+        return torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
+
+    def start():
+        torch.manual_seed(3)
+        np.random.seed(3)  # noqa: NPY002
+        random.seed(3)
+
+    start()
+    expected = draws()
+    start()
+    model, given = MAKERS[name](seed), [X.copy() for X in XS]
+    before = clone(model).get_params()
+    model.fit(given)
+    assert draws() == expected
+    assert model.get_params() == before
+    assert all(np.array_equal(X, Y) for X, Y in zip(given, XS, strict=True))
 
 
 def test_seeds_are_drawn_anew_from_a_generator_and_without_one():
@@ -126,6 +151,7 @@ def test_seeds_are_drawn_anew_from_a_generator_and_without_one():
     seeds = {training.resolve_seed(rng) for _ in range(3)}
     seeds |= {training.resolve_seed(None) for _ in range(3)}
     assert len(seeds) == 6
+    assert KMeansView(3).fit(XS).labels_.shape == (40,)
     with pytest.raises(ValueError, match="random_state='one'"):
         training.resolve_seed("one")
 

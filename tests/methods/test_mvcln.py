@@ -2,15 +2,12 @@
 
 import inspect
 import itertools
-import random
 
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
 from torch import nn
 
-import mvlib
 from mvlib import MvCLN, data
 from mvlib.methods import mvcln
 from mvlib.metrics import accuracy
@@ -46,9 +43,6 @@ def problem():
 @pytest.fixture(scope="module")
 def fitted(problem):
     return MvCLN(3, **SMALL).fit(problem.Xs, aligned=problem.aligned)
-
-
-# Loss
 
 
 def slow_distance(a, b):
@@ -123,9 +117,6 @@ def test_gradient_of_the_loss_is_that_of_finite_differences(robust):
     assert torch.autograd.gradcheck(loss, (H_1.requires_grad_(), H_2.requires_grad_()))
 
 
-# Pairs
-
-
 def test_each_row_is_paired_with_its_partner_and_with_distinct_random_rows():
     pairs = mvcln.draw_pairs(40, 30, torch.Generator().manual_seed(0)).tolist()
     assert len(pairs) == 31 * 40
@@ -150,9 +141,6 @@ def test_as_many_negatives_as_aligned_rows_are_all_of_them():
     pairs = mvcln.draw_pairs(6, 6, torch.Generator().manual_seed(0))
     negatives = pairs[6:, 1].reshape(6, 6).sort(dim=1).values
     assert torch.equal(negatives, torch.arange(6).expand(6, 6))
-
-
-# Margin, switch and training
 
 
 @pytest.mark.parametrize(
@@ -321,9 +309,6 @@ def test_defaults_are_the_authors_settings():
     }.items() <= defaults.items()
 
 
-# Matching
-
-
 def slow_matching(C):
     """Row i = 1..B takes its nearest column that no row before took."""
     taken = []
@@ -403,9 +388,6 @@ def test_aligned_rows_are_matched_anew_unless_pairs_are_kept(problem, fitted):
     assert kept.matching_.tolist() == list(range(len(aligned)))
 
 
-# The estimator
-
-
 def test_embedding_joins_each_row_of_view_1_with_its_match_in_evaluation_mode(problem, fitted):
     with torch.no_grad():
         H_1, H_2 = (
@@ -420,6 +402,12 @@ def test_embedding_joins_each_row_of_view_1_with_its_match_in_evaluation_mode(pr
     assert fitted.labels_.shape == (61,)
 
 
+def test_labels_are_not_read(problem, fitted):
+    again = MvCLN(3, **SMALL).fit(problem.Xs, np.zeros(61), aligned=problem.aligned)
+    assert np.array_equal(again.embedding_, fitted.embedding_)
+    assert np.array_equal(again.labels_, fitted.labels_)
+
+
 def test_training_clusters_the_rows_of_view_1():
     problem = data.partially_align(*blobs(200), 0.5, protocol="mvcln")
     model = MvCLN(3, **SMALL | {"epochs": 20, "match_batch_size": 1024})
@@ -430,48 +418,6 @@ def test_training_clusters_the_rows_of_view_1():
     assert (classes == problem.y).mean() > 0.9
     distances = model.history_
     assert distances["positive_distance"][-1] < distances["negative_distance"][-1] / 2
-
-
-def test_same_seed_gives_the_same_numbers_another_seed_others_and_labels_are_not_read(
-    problem, fitted
-):
-    again = MvCLN(3, **SMALL)
-    labels = again.fit_predict(problem.Xs, np.zeros(61), aligned=problem.aligned)
-    assert np.array_equal(labels, fitted.labels_)
-    assert np.array_equal(again.embedding_, fitted.embedding_)
-    other = MvCLN(3, **SMALL | {"random_state": 1}).fit(problem.Xs, aligned=problem.aligned)
-    assert not np.array_equal(other.history_["loss"], fitted.history_["loss"])
-
-
-@pytest.mark.parametrize("random_state", [0, None])
-def test_fitting_leaves_the_global_random_generators_alone(problem, random_state):
-    def draws():
-        return torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002
-
-    def seed():
-        torch.manual_seed(3)
-        np.random.seed(3)  # noqa: NPY002
-        random.seed(3)
-
-    seed()
-    expected = draws()
-    seed()
-    settings = SMALL | {"epochs": 1, "random_state": random_state}
-    MvCLN(3, **settings).fit(problem.Xs, aligned=problem.aligned)
-    assert draws() == expected
-
-
-def test_fitting_leaves_views_and_parameters_as_they_were(problem):
-    Xs = [X.copy() for X in problem.Xs]
-    model = MvCLN(3, **SMALL)
-    before = clone(model).get_params()
-    model.fit(Xs, aligned=problem.aligned)
-    assert model.get_params() == before
-    assert all(np.array_equal(X, Y) for X, Y in zip(Xs, problem.Xs, strict=True))
-
-
-def test_the_method_is_found_by_its_name():
-    assert mvlib.MvCLN is mvlib.methods.MvCLN is mvcln.MvCLN
 
 
 @pytest.mark.parametrize(
@@ -496,8 +442,6 @@ def test_the_method_is_found_by_its_name():
         ({"matching": "greed"}, "Did you mean 'greedy'"),
         ({"match_batch_size": 0}, "match_batch_size=0"),
         ({"keep_pairs": "False"}, "keep_pairs='False' is unknown: expected True or False"),
-        ({"random_state": -1}, "random_state=-1"),
-        ({"device": "abacus"}, "device='abacus'"),
     ],
 )
 def test_a_parameter_out_of_range_is_refused_by_its_name(problem, settings, message):
@@ -506,20 +450,11 @@ def test_a_parameter_out_of_range_is_refused_by_its_name(problem, settings, mess
         model.fit(problem.Xs, aligned=problem.aligned)
 
 
-def with_nan(Xs):
-    return [Xs[0], np.where(Xs[1] == Xs[1][3, 2], np.nan, Xs[1])]
-
-
 @pytest.mark.parametrize(
     ("change", "aligned", "message"),
     [
-        (lambda Xs: Xs[:1], None, "Xs has 1 views: expected at least 2"),
         (lambda Xs: [*Xs, Xs[0]], None, "Xs has 3 views: expected two"),
-        (with_nan, None, "holds nan at row 3, column 2"),
-        (lambda Xs: [Xs[0], Xs[1][1:]], None, r"different lengths \[61, 60\]"),
-        (lambda Xs: Xs, np.ones(60, bool), r"aligned has shape \(60,\)"),
         (lambda Xs: Xs, np.zeros(61, bool), "aligned has 0 True: expected at least"),
-        (lambda Xs: Xs, np.arange(61), "aligned has dtype int64: expected booleans"),
     ],
 )
 def test_views_and_flags_that_do_not_fit_are_refused(problem, change, aligned, message):

@@ -7,15 +7,15 @@ from support.ntk_transcription import (
     best_weights,
     diffusion,
     kernel,
+    neighbor_graph,
     objective,
     planted,
-    smoothness,
     softmax,
+    transition,
     unit,
 )
 
 from mvlib.methods.ntk_spectral import (
-    Diffusion,
     coordinate_weights,
     diffuse_affinities,
     diffuse_in_subspace,
@@ -27,7 +27,7 @@ from mvlib.methods.ntk_spectral import (
     sparsify,
 )
 
-TAU = 0.1
+TAU, Q = 0.1, 5
 FORMS = {
     "full": diffuse_affinities,
     "subspace": lambda graphs, **more: diffuse_in_subspace(graphs, 12, random_state=0, **more),
@@ -37,6 +37,12 @@ FORMS = {
 @pytest.fixture(scope="module")
 def problem():
     return planted(40, d=8)
+
+
+@pytest.fixture(scope="module")
+def lists():
+    Z, (W, *_), _ = planted(120, d=16)
+    return nearest_neighbors(Z, W, Q, temperature=TAU), kernel(Z, W, TAU)
 
 
 def test_affinity_equals_the_transcription_entry_by_entry(problem):
@@ -70,13 +76,6 @@ def test_it_is_the_tangent_kernel_of_the_log_sum_exp_at_the_nouns(problem):
     assert np.allclose(ntk_affinity(Z, W, TAU), gradients @ gradients.T, rtol=1e-4)
 
 
-def test_it_is_an_inner_product_of_explicit_features(problem):
-    Z, (W, *_), _ = problem
-    S = noun_assignments(Z, W, TAU).astype(np.float64)
-    features = np.einsum("ik,id->ikd", S, unit(Z.astype(np.float64))).reshape(len(Z), -1) / TAU
-    assert np.allclose(ntk_affinity(Z, W, TAU), features @ features.T, rtol=1e-4)
-
-
 def test_it_is_the_product_of_its_two_halves(problem):
     Z, (W, *_), _ = problem
     visual, semantic = (ntk_affinity(Z, W, TAU, affinity=a) for a in ("visual", "semantic"))
@@ -105,20 +104,50 @@ def test_assignments_are_a_softmax_of_cosines(problem):
     assert np.allclose(S, softmax(unit(Z) @ unit(W).T / TAU), atol=1e-5)
 
 
-def test_bad_input_is_named(problem):
-    Z, (W, *_), _ = problem
-    bad = Z.copy()
-    bad[3, 2] = np.nan
-    with pytest.raises(ValueError, match="Z holds NaN or infinity in row 3"):
-        ntk_affinity(bad, W)
-    with pytest.raises(ValueError, match="numbers of features differ"):
-        ntk_affinity(Z, W[:, 1:])
-    with pytest.raises(ValueError, match="needs W"):
-        ntk_affinity(Z)
-    with pytest.raises(ValueError, match="temperature=0"):
-        ntk_affinity(Z, W, 0)
-    with pytest.raises(ValueError, match="Did you mean 'semantic'"):
-        ntk_affinity(Z, W, affinity="semantics")
+@pytest.mark.parametrize("rule", ["mutual", "union"])
+def test_edges_are_those_of_the_transcription(lists, rule):
+    found, K = lists
+    expected = neighbor_graph(K.astype(np.float64), Q, rule)
+    expected = (expected + expected.T) / 2
+    for source in (found, K):
+        found = sparsify(source, Q, rule)
+        assert np.allclose(found.toarray(), expected, rtol=1e-3)
+        assert (found != found.T).nnz == 0
+
+
+def test_mutual_edges_are_a_part_of_the_union(lists):
+    mutual, union = (sparsify(lists[0], Q, rule) for rule in ("mutual", "union"))
+    assert 0 < mutual.nnz < union.nnz
+    assert (union - mutual).multiply(mutual).count_nonzero() == 0
+
+
+def test_negative_edges_stay_unless_clipped():
+    A = np.array([[9, -1, -2], [-1, 9, 3], [-2, 3, 9.0]])
+    kept = sparsify(A, 2, "mutual").toarray()
+    assert np.array_equal(kept, A - np.diag(np.diag(A)))
+    assert np.array_equal(sparsify(A, 2, "union").toarray(), kept)
+    clipped = sparsify(A, 2, "mutual", clip_negatives=True)
+    assert clipped.nnz == 2
+    assert clipped[1, 2] == 3
+
+
+@pytest.mark.parametrize("floor", [0.0, 1.0, 30.0])
+def test_symmetric_transitions_equal_the_transcription(lists, floor):
+    graph = sparsify(lists[0], Q)
+    found = normalize_graph(graph, degree_floor=floor)
+    assert np.allclose(found.toarray(), transition(graph.toarray(), floor), atol=1e-6)
+    assert np.abs(np.linalg.eigvalsh(found.toarray().astype(np.float64))).max() < 1 + 1e-6
+
+
+def test_row_transitions_sum_to_one(lists):
+    graph = sparsify(lists[0], Q, "union")
+    assert np.allclose(normalize_graph(graph, "row").sum(axis=1), 1, atol=1e-6)
+
+
+def test_rows_without_a_positive_degree_stay_empty():
+    graph = sparse.csr_array(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=np.float32))
+    found = normalize_graph(graph)
+    assert np.allclose(found.toarray(), graph.toarray())
 
 
 def random_graphs(seed, n=40, n_prompts=4, normalization="symmetric"):
@@ -292,29 +321,31 @@ def test_its_products_rows_and_diagonal_are_those_of_one_matrix(transitions):
     assert np.allclose(low.rows([5, 2]), A[[5, 2]])
 
 
-def test_the_result_names_what_it_holds(transitions):
-    found = diffuse_affinities(transitions)
-    assert isinstance(found, Diffusion)
-    H = [smoothness(found.affinity, S.toarray()) for S in transitions]
-    assert np.argmax(found.prompt_weights) == np.argmin(H)
-
-
-def test_bad_input_of_the_diffusion_is_named(transitions):
-    with pytest.raises(ValueError, match="transitions is empty"):
-        diffuse_affinities([])
-    with pytest.raises(ValueError, match="one square shape"):
-        diffuse_affinities([transitions[0], random_graphs(0)[0]])
-    bad = transitions[0].copy()
-    bad.data[0] = np.nan
-    with pytest.raises(ValueError, match=r"transitions\[1\] holds NaN"):
-        diffuse_in_subspace([transitions[0], bad], 3)
-    with pytest.raises(ValueError, match="mu=0"):
-        diffuse_affinities(transitions, mu=0)
-    with pytest.raises(ValueError, match="regularization=-1"):
-        diffuse_affinities(transitions, regularization=-1)
-    with pytest.raises(ValueError, match="weights='exakt'"):
-        diffuse_affinities(transitions, weights="exakt")
-    with pytest.raises(ValueError, match="rank=151"):
-        diffuse_in_subspace(transitions, 151)
-    with pytest.raises(ValueError, match="finite number for each prompt"):
-        simplex_weights([np.nan, 1])
+def test_bad_input_is_named(problem, lists, transitions):
+    Z, (W, *_), _ = problem
+    holed, bad = Z.copy(), transitions[0].copy()
+    holed[3, 2] = bad.data[0] = np.nan
+    found, S = lists[0], transitions[0]
+    for message, call in (
+        ("Z holds NaN or infinity in row 3", lambda: ntk_affinity(holed, W)),
+        ("numbers of features differ", lambda: ntk_affinity(Z, W[:, 1:])),
+        ("numbers of features differ", lambda: ntk_affinity(Z, W, others=Z[:, 1:])),
+        ("needs W", lambda: ntk_affinity(Z)),
+        ("temperature=0", lambda: ntk_affinity(Z, W, 0)),
+        ("Did you mean 'semantic'", lambda: ntk_affinity(Z, W, affinity="semantics")),
+        ("n_neighbors=9", lambda: sparsify(found, 9)),
+        ("square matrix", lambda: sparsify(np.ones((3, 4)), 2)),
+        ("finite", lambda: sparsify(np.full((3, 3), np.inf), 2)),
+        ("Did you mean 'mutual'", lambda: sparsify(found, 3, "mutuals")),
+        ("degree_floor=-1", lambda: normalize_graph(sparsify(found, 3), degree_floor=-1)),
+        ("transitions is empty", lambda: diffuse_affinities([])),
+        ("one square shape", lambda: diffuse_affinities([S, random_graphs(0)[0]])),
+        (r"transitions\[1\] holds NaN", lambda: diffuse_in_subspace([S, bad], 3)),
+        ("mu=0", lambda: diffuse_affinities([S], mu=0)),
+        ("regularization=-1", lambda: diffuse_affinities([S], regularization=-1)),
+        ("weights='exakt'", lambda: diffuse_affinities([S], weights="exakt")),
+        ("rank=151", lambda: diffuse_in_subspace([S], 151)),
+        ("finite number for each prompt", lambda: simplex_weights([np.nan, 1])),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -53,7 +53,12 @@ def test_labels_affinity_and_weights_equal_the_transcription(problem, rule):
     Z, Ws, y = problem
     model = NTKSpectralClustering(4, top=None, graph=rule, **SETTINGS).fit(Z, Ws)
     labels, A, beta = cluster(Z, Ws, 4, tau=0.05, q=15, rule=rule)
-    assert (model.history_["n_tied"] > 0) == (rule == "mutual")
+    small = np.zeros(200, dtype=bool)
+    for W in Ws:
+        piece = pieces(neighbor_graph(kernel(Z, W, 0.05), 15, rule))
+        small |= np.bincount(piece)[piece] <= 15
+    assert model.history_["n_tied"] == small.sum()
+    assert small.any() == (rule == "mutual")
     assert np.allclose(model.affinity_, A, atol=1e-5)
     assert np.allclose(model.prompt_weights_, beta, atol=1e-4)
     assert adjusted_rand_score(labels, model.labels_) == 1
@@ -72,15 +77,6 @@ def test_the_subspace_gives_the_same_labels(problem, fitted):
 def test_the_objective_is_recorded_and_does_not_rise(fitted):
     assert len(fitted.objective_) == len(fitted.history_["steps"]) > 2
     assert (np.diff(fitted.objective_) <= 1e-9).all()
-
-
-def test_same_call_same_labels_and_rows_in_another_order_same_clusters(problem, fitted):
-    Z, Ws, _ = problem
-    again = clone(fitted).fit(Z, Ws)
-    assert np.array_equal(again.labels_, fitted.labels_)
-    order = np.random.default_rng(0).permutation(len(Z))
-    other = clone(fitted).fit(Z[order], Ws)
-    assert adjusted_rand_score(other.labels_, fitted.labels_[order]) == 1
 
 
 def test_mean_and_single_are_graphs_that_were_not_diffused(problem):
@@ -140,8 +136,6 @@ def test_switches_of_the_code_are_read(problem, fitted):
     weak = {"temperature": 5.0, "top": None, "n_neighbors": 15, "regularization": 0.01}
     for switch in (
         {"normalization": "row"},
-        {"degree_floor": 1.0},
-        {"graph": "union"},
         {"mu": 1.0},
         {"n_steps": 1},
         {"n_rounds": 1, "temperature": 0.05},
@@ -167,24 +161,6 @@ def test_the_rule_of_the_code_for_the_weights_is_read(problem):
         for rule in ("exact", "coordinate")
     )
     assert np.abs(exact - coded).max() > 0.01
-
-
-def test_clipping_drops_negative_edges(problem):
-    Z, Ws, _ = problem
-    Z = Z - Z.mean(axis=0)
-    settings = SETTINGS | {"n_neighbors": 120, "fusion": "single", "top": None}
-    kept = NTKSpectralClustering(2, graph="union", clip_negatives=True, **settings).fit(Z, Ws)
-    assert kept.affinity_.data.min() > 0
-
-
-def test_lone_images_are_tied_and_counted(problem):
-    Z, Ws, _ = problem
-    model = NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, Ws)
-    small = np.zeros(200, dtype=bool)
-    for W in Ws:
-        piece = pieces(neighbor_graph(kernel(Z, W, 0.05), 15))
-        small |= np.bincount(piece)[piece] <= 15
-    assert model.history_["n_tied"] == small.sum() > 0
 
 
 def test_one_prompt_may_take_all_the_weight(problem):
@@ -220,18 +196,8 @@ def test_the_filter_keeps_nouns_of_the_train_images(problem):
     assert len(fewer.history_["kept"]) == 4
 
 
-def test_clusters_are_named_by_the_nouns_of_their_class(problem):
-    Z, Ws, y = problem
-    words = tuple(f"{c}{j}" for c in "abcd" for j in range(6))
-    banks = [TextBank(words, W) for W in Ws]
-    model = NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, banks)
-    for cluster_, names in enumerate(model.cluster_names_):
-        own = "abcd"[np.bincount(y[model.labels_ == cluster_]).argmax()]
-        assert names["nouns"][0][0][0] == own
-
-
-def test_words_are_encoded_under_each_template(problem):
-    Z, _, _ = problem
+def test_so_many_prompts_count_of_banks_or_of_templates_for_words(problem):
+    Z, Ws, _ = problem
     words = [f"noun {i}" for i in range(30)]
     model = NTKSpectralClustering(3, prompts=2, encoder=encoder(), **SETTINGS).fit(Z, words)
     assert len(model.prompt_weights_) == 2
@@ -239,26 +205,17 @@ def test_words_are_encoded_under_each_template(problem):
         3, prompts=["a {}", "the {}", "{}"], encoder=encoder(), **SETTINGS
     )
     assert len(own.fit(Z, words).prompt_weights_) == 3
+    banks = NTKSpectralClustering(4, prompts=2, top=None, **SETTINGS).fit(Z, np.stack(Ws))
+    assert len(banks.prompt_weights_) == 2
     raw = np.random.default_rng(0).integers(0, 255, (40, 4, 4, 3), dtype=np.uint8)
     settings = SETTINGS | {"n_neighbors": 30}
     images = NTKSpectralClustering(2, prompts=1, encoder=encoder(), **settings).fit(raw, words)
     assert len(images.labels_) == 40
 
 
-def test_so_many_prompts_as_are_asked_for(problem):
-    Z, Ws, _ = problem
-    for texts in (Ws, np.stack(Ws)):
-        model = NTKSpectralClustering(4, prompts=2, top=None, **SETTINGS).fit(Z, texts)
-        assert len(model.prompt_weights_) == 2
-
-
 def bad_inputs(Z, Ws):
-    broken = Z.copy()
-    broken[0, 0] = np.inf
     words = tuple(map(str, range(len(Ws[0]))))
     return [
-        ({}, (broken, Ws), "images holds NaN or infinity in row 0"),
-        ({}, (Z[:0], Ws), "images has shape"),
         ({}, (Z, None), "texts=None holds no nouns"),
         ({}, (Z, []), "texts is empty"),
         ({}, (Z, "noun"), "texts='noun' holds no nouns"),
@@ -272,23 +229,16 @@ def bad_inputs(Z, Ws):
             (Z, [TextBank(words, Ws[0]), TextBank(words[::-1], Ws[1]), *Ws[2:]]),
             "other words than texts",
         ),
-        ({"n_clusters": 201}, (Z, Ws), "n_clusters=201 is more than n_samples=200"),
-        ({"n_neighbors": 200}, (Z, Ws), "n_neighbors=200 is too many"),
-        ({"temperature": 0}, (Z, Ws), "temperature=0"),
-        ({"graph": "mutal"}, (Z, Ws), "Did you mean 'mutual'"),
-        ({"fusion": "median"}, (Z, Ws), "fusion='median'"),
-        ({"solver": "arpack"}, (Z, Ws), "solver='arpack'"),
-        ({"mu": -1}, (Z, Ws), "mu=-1"),
-        ({"rank": 0}, (Z, Ws), "rank=0"),
     ]
 
 
-@pytest.mark.parametrize("case", range(19))
-def test_bad_input_is_named(problem, case):
-    parameters, data, message = bad_inputs(*problem[:2])[case]
-    settings = {"n_clusters": 4, "prompts": 3, **SETTINGS, **parameters}
-    with pytest.raises(ValueError, match=message):
-        NTKSpectralClustering(**settings).fit(*data)
+def test_bad_input_is_named(problem):
+    for parameters, data, message in bad_inputs(*problem[:2]):
+        model = NTKSpectralClustering(
+            **{"n_clusters": 4, "prompts": 3, **SETTINGS, **parameters}
+        )
+        with pytest.raises(ValueError, match=message):
+            model.fit(*data)
 
 
 def code_reading(Z, Ws, tau, q, mu, lam):
@@ -355,20 +305,10 @@ def test_nouns_are_filtered_by_the_mean_over_prompts_of_their_features_or_unit_v
 ):
     Z, Ws, _ = problem
     lengths = np.random.default_rng(0).uniform(0.1, 10, (len(Ws), len(Ws[0]), 1))
-    banks = [
-        TextBank(tuple(map(str, range(len(W)))), W * by)
-        for W, by in zip(Ws, lengths, strict=True)
-    ]
-    kept, n_centers = keep_nouns(
-        banks,
-        Z,
-        4,
-        n_centers="three_a_class",
-        top=1,
-        prompt_mean=mean,
-        device="cpu",
-        random_state=0,
-    )
+    words = tuple(map(str, range(len(Ws[0]))))
+    banks = [TextBank(words, W * by) for W, by in zip(Ws, lengths, strict=True)]
+    settings = {"n_centers": "three_a_class", "top": 1, "device": "cpu", "random_state": 0}
+    kept, n_centers = keep_nouns(banks, Z, 4, prompt_mean=mean, **settings)
     assert n_centers == 12
     centres = semantic_centres(Z, 12, device="cpu", random_state=0)
     nouns = np.mean(lengths * Ws if mean == "plain" else Ws, axis=0)

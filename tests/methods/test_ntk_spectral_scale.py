@@ -1,18 +1,23 @@
-"""Explicit features: how near they come to the kernel, and what is made of them."""
+"""What serves many images: search of neighbours, tied pieces, explicit features."""
 
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 from support.ntk_transcription import planted
 
 from mvlib.methods.ntk_spectral import (
+    Neighbors,
+    connect_fragments,
     discretize,
     explicit_features,
     feature_embedding,
+    nearest_neighbors,
     ntk_affinity,
+    sparsify,
 )
 
-TAU = 0.1
+TAU, Q = 0.1, 5
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +31,12 @@ def kernel(problem):
     return np.mean([ntk_affinity(Z, W, TAU) for W in Ws], axis=0)
 
 
+@pytest.fixture(scope="module")
+def graph_problem():
+    Z, (W, *_), _ = planted(120, d=16)
+    return Z, W, nearest_neighbors(Z, W, Q, temperature=TAU)
+
+
 def error(features, kernel):
     return np.linalg.norm(features @ features.T - kernel) / np.linalg.norm(kernel)
 
@@ -33,20 +44,13 @@ def error(features, kernel):
 @pytest.mark.parametrize("sketch", ["nystrom", "tensorsketch"])
 def test_the_error_falls_with_the_number_of_features(problem, kernel, sketch):
     Z, Ws, _ = problem
-    errors = [
-        np.mean(
-            [
-                error(
-                    explicit_features(
-                        Z, Ws, r, temperature=TAU, sketch=sketch, random_state=seed
-                    ),
-                    kernel,
-                )
-                for seed in range(3)
-            ]
-        )
-        for r in (16, 64, 256)
-    ]
+    settings = {"temperature": TAU, "sketch": sketch}
+
+    def mean_error(r):
+        drawn = [explicit_features(Z, Ws, r, **settings, random_state=s) for s in range(3)]
+        return np.mean([error(features, kernel) for features in drawn])
+
+    errors = [mean_error(r) for r in (16, 64, 256)]
     assert errors[0] > 1.5 * errors[1] > 2 * errors[2]
 
 
@@ -99,33 +103,104 @@ def test_the_gram_matrix_gives_the_eigenvectors_of_the_kernel(problem, kernel):
 
 def test_few_features_keep_the_labels_of_the_exact_kernel(problem):
     Z, Ws, _ = problem
-    labels = [
-        discretize(
-            feature_embedding(explicit_features(Z, Ws, r, temperature=TAU, random_state=0), 4)[
-                0
-            ],
-            random_state=0,
-        )
-        for r in (300, 60)
-    ]
+    features = [explicit_features(Z, Ws, r, temperature=TAU, random_state=0) for r in (300, 60)]
+    labels = [discretize(feature_embedding(F, 4)[0], random_state=0) for F in features]
     assert adjusted_rand_score(*labels) > 0.97
+
+
+def test_neighbors_are_sorted_and_leave_the_image_itself_out(graph_problem):
+    lists = graph_problem[2]
+    assert (np.diff(lists.values, axis=1) <= 0).all()
+    assert not (lists.indices == np.arange(len(lists.indices))[:, None]).any()
+
+
+@pytest.mark.parametrize("affinity", ["ntk", "visual", "semantic", "rbf"])
+def test_blocks_find_what_the_full_matrix_holds(graph_problem, affinity, monkeypatch):
+    Z, W, _ = graph_problem
+    monkeypatch.setattr("mvlib.methods.ntk_spectral.scale.SEARCH_BYTES", 4 * 120 * 7)
+    found = nearest_neighbors(Z, W, Q, temperature=TAU, affinity=affinity)
+    A = ntk_affinity(Z, W, TAU, affinity=affinity)
+    np.fill_diagonal(A, -np.inf)
+    assert np.allclose(found.values, -np.sort(-A, axis=1)[:, :Q], rtol=1e-4)
+    assert np.allclose(found.values, np.take_along_axis(A, found.indices, axis=1), rtol=1e-4)
+
+
+def test_cells_find_most_neighbors_and_true_affinities(monkeypatch):
+    Z, (W, *_), _ = planted(1200, n_classes=6, d=24)
+    monkeypatch.setattr("mvlib.methods.ntk_spectral.scale.CANDIDATES", 400)
+    monkeypatch.setattr("mvlib.methods.ntk_spectral.scale.CELL_ROWS", 50)
+    exact = nearest_neighbors(Z, W, Q, temperature=TAU, search="exact")
+    cells = nearest_neighbors(Z, W, Q, temperature=TAU, search="cells", random_state=0)
+    shared = [len(set(a) & set(b)) for a, b in zip(exact.indices, cells.indices, strict=True)]
+    assert np.mean(shared) > 0.95 * Q
+    A = ntk_affinity(Z, W, TAU)
+    assert np.allclose(cells.values, np.take_along_axis(A, cells.indices, axis=1), rtol=1e-4)
+    again = nearest_neighbors(Z, W, Q, temperature=TAU, search="cells", random_state=0)
+    assert np.array_equal(cells.indices, again.indices)
+
+
+def test_cells_that_reach_everywhere_are_exact(graph_problem):
+    Z, W, lists = graph_problem
+    found = nearest_neighbors(Z, W, Q, temperature=TAU, search="cells", random_state=0)
+    assert np.allclose(found.values, lists.values, rtol=1e-4)
+
+
+def chain(n_pieces, size, far):
+    """Images in pieces, each listing its own and one image of the next piece, farther off."""
+    n = n_pieces * size
+    values, indices = np.empty((n, size), np.float32), np.empty((n, size), np.int64)
+    for i in range(n):
+        piece = i // size
+        own = [j for j in range(piece * size, (piece + 1) * size) if j != i]
+        indices[i] = [*own, (piece + 1) % n_pieces * size]
+        values[i] = [1.0] * len(own) + [far]
+    return Neighbors(values, indices)
+
+
+def test_small_pieces_are_tied_by_their_strongest_edge():
+    lists = chain(4, 3, far=0.5)
+    lists.values[4, -1] = 0.7
+    graph = sparsify(lists, 3, "mutual")
+    assert connected_components(graph)[0] == 4
+    tied, small = connect_fragments(graph, lists, 3)
+    assert small.all()
+    assert connected_components(tied)[0] == 1
+    added = tied - graph
+    assert added[4, 6] == added[6, 4] == np.float32(0.7)
+    assert added.count_nonzero() == 8
+    assert set(np.unique(added.data[added.data != 0])) == {np.float32(0.5), np.float32(0.7)}
+
+
+def test_pieces_large_enough_for_a_cluster_are_left_alone():
+    lists = chain(4, 3, far=0.5)
+    graph = sparsify(lists, 3, "mutual")
+    same, small = connect_fragments(graph, lists, 2)
+    assert not small.any()
+    assert (same != graph).nnz == 0
+
+
+def test_an_edge_without_weight_ties_nothing():
+    lists = chain(2, 3, far=0.0)
+    graph = sparsify(lists, 3, "mutual")
+    same, _ = connect_fragments(graph, lists, 3)
+    assert connected_components(same)[0] == 2
 
 
 def test_bad_input_is_named(problem):
     Z, Ws, _ = problem
-    with pytest.raises(ValueError, match="needs banks"):
-        explicit_features(Z)
-    with pytest.raises(ValueError, match="n_features=301 is more than the 300 images"):
-        explicit_features(Z, Ws, 301)
-    with pytest.raises(ValueError, match="is no product"):
-        explicit_features(Z, Ws, 20, affinity="rbf", sketch="tensorsketch")
-    with pytest.raises(ValueError, match="Did you mean 'nystrom'"):
-        explicit_features(Z, Ws, 20, sketch="nystroem")
-    with pytest.raises(ValueError, match="numbers of features differ"):
-        explicit_features(Z, [Ws[0][:, 1:]], 20)
-    with pytest.raises(ValueError, match="finite matrix"):
-        feature_embedding(np.full((4, 2), np.nan), 2)
-    with pytest.raises(ValueError, match="width 2: expected at least n_clusters=3"):
-        feature_embedding(np.ones((4, 2)), 3)
-    with pytest.raises(ValueError, match="degree"):
-        feature_embedding(np.array([[1.0, 0], [-2, 0], [0, 1]]), 2)
+    wide, narrow = {"sketch": "tensorsketch", "affinity": "rbf"}, [Ws[0][:, 1:]]
+    for message, call in (
+        ("needs banks", lambda: explicit_features(Z)),
+        ("n_features=301", lambda: explicit_features(Z, Ws, 301)),
+        ("is no product", lambda: explicit_features(Z, Ws, 20, **wide)),
+        ("Did you mean 'nystrom'", lambda: explicit_features(Z, Ws, 20, sketch="nystroem")),
+        ("numbers of features differ", lambda: explicit_features(Z, narrow, 20)),
+        ("finite matrix", lambda: feature_embedding(np.full((4, 2), np.nan), 2)),
+        ("n_clusters=3", lambda: feature_embedding(Z[:4, :2], 3)),
+        ("degree", lambda: feature_embedding(np.array([[1.0, 0], [-2, 0], [0, 1]]), 2)),
+        ("n_neighbors=300", lambda: nearest_neighbors(Z, Ws[0], 300)),
+        ("search='exakt'", lambda: nearest_neighbors(Z, Ws[0], 3, search="exakt")),
+        ("needs W", lambda: nearest_neighbors(Z, None, 3)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.base import clone
 from sklearn.cluster import KMeans
 from support.semantic_transcription import plain_entropy, plain_sic_labels, plain_sic_space, toy
 
 from mvlib.encoders import TextBank
 from mvlib.methods import SIC
 from mvlib.methods.sic import sic_space, text_centres, total_loss
-from mvlib.metrics import accuracy
 
 SETTINGS = {
     "n_nearest": 12, "n_texts": 4, "n_neighbors": 5, "batch_size": 32, "epochs": 30,
@@ -119,16 +117,6 @@ def test_an_epoch_equals_its_transcription(fitted):
     assert model.history_["loss"][0] == pytest.approx(mean_loss, rel=1e-5)
 
 
-def test_sic_finds_the_classes_of_easy_data_and_names_them(fitted):
-    model, images, _, y = fitted
-    assert accuracy(y, model.labels_) > 0.95
-    assert model.history_["labels"].shape == (30, len(images))
-    assert np.array_equal(model.history_["labels"][-1], model.labels_)
-    for cluster, named in enumerate(model.cluster_names_):
-        k = np.bincount(y[model.labels_ == cluster]).argmax()
-        assert named["nouns"][0][0].startswith(f"class {k} ")
-
-
 def test_the_authors_epoch_is_the_best_before_five_that_bring_nothing():
     y = np.arange(8) % 2
     right = np.array([4, 5, 5, 6, 4, 6, 5, 6, 6, 8])
@@ -148,14 +136,8 @@ def test_the_recorded_loss_is_the_sum_of_its_parts(fitted):
     history = fitted[0].history_
     total = history["consistency"] - 5 * history["entropy"] + 0.1 * history["cross_entropy"]
     assert np.allclose(history["loss"], total, atol=1e-4)
-
-
-def test_sic_is_repeated_by_its_seed_and_one_split_labels_another(fitted):
-    model, images, bank, _ = fitted
-    again = clone(model).fit(images, bank)
-    assert np.array_equal(again.history_["labels"], model.history_["labels"])
-    half = clone(model).fit(images[::2], bank, images)
-    assert np.array_equal(half.labels_, model.labels_[::2])
+    assert history["labels"].shape == (30, 160)
+    assert np.array_equal(history["labels"][-1], fitted[0].labels_)
 
 
 def test_two_sets_have_settings_of_their_own():
@@ -164,36 +146,3 @@ def test_two_sets_have_settings_of_their_own():
     assert SIC.paper_settings("stl-10") == {}
     with pytest.raises(ValueError, match="dataset='dtd'"):
         SIC.paper_settings("dtd")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n_nearest": 45}, "n_nearest=45"),
-        ({"n_nearest": 0}, "n_nearest=0"),
-        ({"n_nearest": 1, "n_texts": 5}, "n_texts=5 is more than the 4 nouns"),
-        ({"max_cosine": 3}, "max_cosine=3"),
-        ({"confident_share": 0}, "confident_share=0"),
-        ({"confident_share": 0.01}, "confident_share=0.01 of 160 train images"),
-        ({"n_neighbors": 160}, "n_neighbors=160"),
-        ({"n_clusters": 161}, "n_clusters=161 is more than n_samples=160"),
-        ({"label_weight": -1}, "label_weight=-1"),
-        ({"weight_decay": -1}, "weight_decay=-1"),
-        ({"precision": "float8"}, "precision='float8' is unknown"),
-    ],
-)
-def test_sic_names_a_bad_parameter(change, message):
-    images, words, _, _ = toy()
-    with pytest.raises(ValueError, match=message):
-        SIC(**({"n_clusters": 4} | SETTINGS | change)).fit(images, words)
-
-
-def test_sic_names_bad_images_and_words():
-    images, words, _, _ = toy()
-    for bad, message in (
-        ((images, words[:, :5]), "texts 5"),
-        ((images, None), "texts is of type NoneType"),
-        ((np.full((9, 24), np.inf), words), "images holds NaN or infinity"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            SIC(4, **SETTINGS).fit(*bad)

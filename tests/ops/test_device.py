@@ -1,8 +1,13 @@
-"""Devices and precisions by name."""
+"""Devices and precisions by name; kernels that serve every method."""
+
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
+from mvlib import ops
+from mvlib.methods.catalogue import CATALOGUE
 from mvlib.ops import autocast, resolve_device
 
 
@@ -12,3 +17,11 @@ def test_devices_and_precisions_that_cannot_be_used_are_named():
         resolve_device("gpu")
     with pytest.raises(ValueError, match="precision='float16' is unknown"):
         autocast(torch.device("cpu"), "float16")
+
+
+def test_no_kernel_bears_the_name_of_a_paper_s_method():
+    papers = {line.title.split(",")[0] for line in CATALOGUE if line.source and not line.golden}
+    assert {"SMART", "TAC", "MvCLN"} <= papers
+    for path in Path(ops.__file__).parent.glob("*.py"):
+        words = set(re.findall(r"[\w-]+", path.read_text(encoding="utf-8")))
+        assert not words & papers, path.name

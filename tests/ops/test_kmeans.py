@@ -114,12 +114,6 @@ def test_more_iterations_never_raise_the_inertia():
     )
 
 
-def test_more_starts_never_raise_the_inertia():
-    X, _ = clustered(noise=1.5)
-    inertia = [blocked_kmeans(X, 5, n_init=n, random_state=0).inertia for n in (1, 5, 20)]
-    assert inertia[0] >= inertia[1] >= inertia[2]
-
-
 def test_the_block_size_changes_nothing_and_is_never_exceeded(monkeypatch):
     X = clip_like(500)
     whole = blocked_kmeans(X, 12, random_state=0, block_size=500)
@@ -201,16 +195,6 @@ def test_opposite_points_leave_spherical_centres_finite():
     assert np.allclose(np.linalg.norm(found.centers, axis=1), 1)
 
 
-def test_a_run_is_repeated_exactly_by_the_same_seed():
-    X = clip_like(400)
-    first, second, other = (
-        blocked_kmeans(X, 20, max_iter=3, random_state=s) for s in (7, 7, 8)
-    )
-    assert np.array_equal(first.labels, second.labels)
-    assert np.array_equal(first.centers, second.centers)
-    assert not np.array_equal(first.labels, other.labels)
-
-
 def test_a_large_tolerance_ends_a_start_early_and_a_stable_labelling_ends_it_anyway():
     X, _ = clustered(noise=1.0)
     early = blocked_kmeans(X, 5, tol=1e6, random_state=0).n_iter
@@ -282,36 +266,6 @@ def test_points_are_read_where_they_are_and_never_changed():
     assert found.centers.dtype == np.float32
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"X": np.zeros(10)}, r"X has shape \(10,\)"),
-        ({"X": np.zeros((0, 3))}, r"X has shape \(0, 3\)"),
-        ({"X": np.array([["a", "b"]])}, "X is not numeric"),
-        ({"X": np.full((10, 2), np.nan)}, "X holds NaN or infinity"),
-        ({"X": np.full((10, 2), np.inf), "spherical": True}, "X holds NaN or infinity"),
-        ({"n_clusters": 11}, "n_clusters=11 is more than n_samples=10"),
-        ({"n_clusters": 0}, "n_clusters=0"),
-        ({"n_clusters": 2.5}, "n_clusters=2.5"),
-        ({"init": "kmeans++"}, r"Did you mean 'k-means\+\+'"),
-        ({"init": np.zeros((3, 10))}, r"init has shape \(3, 10\).*\(2, 10\)"),
-        ({"init": np.full((2, 10), np.nan)}, "expected a name or finite centres"),
-        ({"precision": "float16"}, "precision='float16'"),
-        ({"subsample": 0}, "subsample=0"),
-        ({"n_init": 0}, "n_init=0"),
-        ({"max_iter": 0}, "max_iter=0"),
-        ({"tol": -1}, "tol=-1"),
-        ({"block_size": 0}, "block_size=0"),
-        ({"device": "gpu"}, "device='gpu'"),
-        ({"random_state": -1}, "random_state=-1"),
-    ],
-)
-def test_what_is_wrong_with_the_input_is_said(change, message):
-    arguments = {"X": np.eye(10), "n_clusters": 2} | change
-    with pytest.raises(ValueError, match=message):
-        blocked_kmeans(**arguments)
-
-
 def faiss_permutation(n, seed):
     """Swap each place with a later one; the draws are a Mersenne twister's raw numbers."""
     raw = np.random.RandomState(seed).randint(0, 2**32, n, dtype=np.uint32)
@@ -379,20 +333,6 @@ def test_an_emptied_cluster_is_split_off_a_big_one_as_faiss_does():
     assert len(np.unique(np.round(ours.centers, 6), axis=0)) == 12
 
 
-def test_faiss_rules_refuse_what_they_cannot_cluster():
-    X = np.random.default_rng(0).normal(size=(10, 3))
-    for change, message in (
-        ({"n_clusters": 11}, "n_clusters=11"),
-        ({"n_init": 0}, "n_init=0"),
-        ({"max_points": 0}, "max_points=0"),
-        ({"random_state": -1}, "random_state=-1"),
-        ({"X": np.full((10, 3), np.nan)}, "X holds NaN"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            faiss_kmeans(**({"X": X, "n_clusters": 3} | change))
-    assert len(np.unique(faiss_kmeans(X, 10, random_state=0).labels)) == 10
-
-
 def blobs(n_clusters=4, per_cluster=50, noise=0.1, seed=0):
     rng = np.random.default_rng(seed)
     centers = np.linalg.qr(rng.normal(size=(12, n_clusters)))[0].T
@@ -417,21 +357,6 @@ def test_cosine_kmeans_ends_in_a_fixed_point_of_lloyds_two_steps():
     cosines = unit @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
     assert np.array_equal(cosines.argmax(axis=1), found.labels)
     assert found.inertia == pytest.approx((1 - cosines.max(axis=1)).sum(), rel=1e-5)
-
-
-def test_cosine_kmeans_is_repeated_exactly_by_the_same_seed():
-    X, _ = blobs(noise=1.0)
-    first, second, other = (
-        cosine_kmeans(X, 4, init="draws", random_state=s) for s in (7, 7, 8)
-    )
-    assert np.array_equal(first.labels, second.labels)
-    assert not np.array_equal(first.labels, other.labels)
-
-
-def test_more_starts_of_cosine_kmeans_never_raise_the_inertia():
-    X, _ = blobs(noise=1.5)
-    inertia = [cosine_kmeans(X, 4, n_init=n, random_state=0).inertia for n in (1, 5, 20)]
-    assert inertia[0] >= inertia[1] >= inertia[2]
 
 
 def test_cosine_kmeans_leaves_no_cluster_empty():
@@ -524,18 +449,61 @@ def test_a_start_that_emptied_is_never_kept_before_one_that_did_not():
     assert np.isfinite(best.inertia)
 
 
+@pytest.mark.parametrize("function", [blocked_kmeans, cosine_kmeans, faiss_kmeans])
+def test_more_starts_never_raise_the_inertia(function):
+    X, _ = blobs(noise=1.5)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    inertia = [function(X, 4, n_init=n, random_state=0).inertia for n in (1, 5, 20)]
+    assert inertia[0] >= inertia[1] >= inertia[2]
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"n_clusters": 11}, "n_clusters=11 is more than n_samples=10"),
-        ({"n_clusters": 0}, "n_clusters=0"),
-        ({"init": "kmeans++"}, r"init='kmeans\+\+' is unknown. Did you mean 'k-means\+\+'"),
-        ({"n_init": 0}, "n_init=0"),
-        ({"X": np.full((10, 2), np.nan)}, "X holds NaN"),
-        ({"X": np.zeros(10)}, r"X has shape \(10,\)"),
-    ],
+    ("function", "options"),
+    [(blocked_kmeans, {"max_iter": 3}), (cosine_kmeans, {"init": "draws"}), (faiss_kmeans, {})],
 )
-def test_cosine_kmeans_says_what_is_wrong_with_its_input(change, message):
+def test_a_run_is_repeated_exactly_by_the_same_seed(function, options):
+    X = clip_like(400)
+    first, second, other = (function(X, 20, random_state=s, **options) for s in (7, 7, 8))
+    assert np.array_equal(first.labels, second.labels)
+    assert np.array_equal(first.centers, second.centers)
+    assert not np.array_equal(first.labels, other.labels)
+
+
+EVERY = [blocked_kmeans, cosine_kmeans, faiss_kmeans]
+WRONG = [
+    ({"X": np.zeros(10)}, r"X has shape \(10,\)", EVERY),
+    ({"X": np.zeros((0, 3))}, r"X has shape \(0, 3\)", EVERY),
+    ({"X": np.array([["a", "b"]])}, "X is not numeric", EVERY),
+    ({"X": np.full((10, 2), np.nan)}, "X holds NaN or infinity", EVERY),
+    ({"n_clusters": 11}, "n_clusters=11 is more than n_samples=10", EVERY),
+    ({"n_clusters": 0}, "n_clusters=0", EVERY),
+    ({"n_clusters": 2.5}, "n_clusters=2.5", EVERY),
+    ({"n_init": 0}, "n_init=0", EVERY),
+    ({"max_iter": 0}, "max_iter=0", EVERY),
+    ({"random_state": -1}, "random_state=-1", EVERY),
+    ({"init": "kmeans++"}, r"init='kmeans\+\+' is unknown. Did you mean", EVERY[:2]),
+    ({"tol": -1}, "tol=-1", EVERY[:2]),
+    ({"device": "gpu"}, "device='gpu'", [blocked_kmeans, faiss_kmeans]),
+    ({"max_points": 0}, "max_points=0", [faiss_kmeans]),
+    ({"X": np.full((10, 2), np.inf), "spherical": True}, "X holds NaN or", [blocked_kmeans]),
+    ({"init": np.zeros((3, 10))}, r"init has shape \(3, 10\).*\(2, 10\)", [blocked_kmeans]),
+    ({"init": np.full((2, 10), np.nan)}, "a name or finite centres", [blocked_kmeans]),
+    ({"precision": "float16"}, "precision='float16'", [blocked_kmeans]),
+    ({"subsample": 0}, "subsample=0", [blocked_kmeans]),
+    ({"block_size": 0}, "block_size=0", [blocked_kmeans]),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "change", "message"),
+    [(function, change, message) for change, message, of in WRONG for function in of],
+)
+def test_what_is_wrong_with_the_input_is_said(function, change, message):
     arguments = {"X": np.eye(10), "n_clusters": 2} | change
     with pytest.raises(ValueError, match=message):
-        cosine_kmeans(**arguments)
+        function(**arguments)
+
+
+def test_faiss_rules_make_as_many_clusters_as_there_are_points():
+    X = np.random.default_rng(0).normal(size=(10, 3))
+    assert len(np.unique(faiss_kmeans(X, 10, random_state=0).labels)) == 10

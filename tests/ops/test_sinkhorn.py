@@ -7,12 +7,7 @@ import ot
 import pytest
 import torch
 
-from mvlib.ops import (
-    TransportError,
-    check_marginals,
-    sinkhorn,
-    transport_plan,
-)
+from mvlib.ops import TransportError, check_marginals, sinkhorn, transport_plan
 
 METHODS = ("scaling", "log")
 

@@ -48,10 +48,7 @@ def read_apart(reader: str, path: Path, *more: Any) -> list[np.ndarray]:
         raise ValueError(done.stderr.decode())
     if done.returncode:
         raise ValueError(f"{path} is damaged: its reader ended with {done.returncode}")
-    with (
-        reading(path, "file"),
-        np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays,
-    ):
+    with reading(path, "file"), np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
         return [arrays[name] for name in arrays.files]
 
 

@@ -27,6 +27,11 @@ Images = np.ndarray | list[Path]
 
 _CIFAR_SIDE = 32
 _STL_SIDE = 96
+_IMAGENET_SUFFIXES = (".jpeg", ".jpg")
+_FRAME_SUFFIXES = (".jpg", ".png")
+_DAMAGED = (
+    tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, KeyError,
+)  # fmt: skip
 
 
 def read_images(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]:
@@ -154,10 +159,6 @@ _LISTS: dict[str, tuple[str, Callable[[str], tuple[str, str]]]] = {
 }
 
 
-_IMAGENET_SUFFIXES = (".jpeg", ".jpg")
-_FRAME_SUFFIXES = (".jpg", ".png")
-
-
 def folder_parts(card: Card, split: str) -> list[str]:
     """Return what a user's folder must hold for a split: lists, then folders of images."""
     if card.reader == "imagenet":
@@ -232,19 +233,8 @@ def lines_of(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
-_DAMAGED = (
-    tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, KeyError,
-)  # fmt: skip
-
-
 def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
-    """Return the contents of members of a tar archive, which is read up to the last of them.
-
-    Raises
-    ------
-    ValueError
-        If it is no tar archive, is cut short or lacks one.
-    """
+    """Return the contents of members of a tar archive, which is read up to the last of them."""
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r|*") as archive:
@@ -261,13 +251,7 @@ def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
 
 
 def unpack(archive: Path, name: str) -> Path:
-    """Return the folder `name` of an archive, unpacked beside it, whole or not at all.
-
-    Raises
-    ------
-    ValueError
-        If the archive is cut short or not readable, or a member or a link leads outside.
-    """
+    """Return the folder `name` of an archive, unpacked beside it, whole or not at all."""
     folder = archive.parent / name
     if folder.is_dir():
         return folder

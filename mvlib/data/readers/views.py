@@ -21,6 +21,7 @@ from mvlib.files import reading, replacing
 
 Layout = Mapping[str, Any]
 _Found = tuple[dict[str, np.ndarray], np.ndarray]
+_MOST_DECIMALS = 8
 
 
 def read_layout(
@@ -140,13 +141,7 @@ _READERS: dict[str, Callable[..., _Found]] = {
 
 
 def read_mat(path: Path, variables: Sequence[str], squeeze: bool = False) -> dict[str, Any]:
-    """Return the asked variables of a MATLAB file of version 5.
-
-    Raises
-    ------
-    ValueError
-        If it is not readable, of version 7.3, or lacks one.
-    """
+    """Return the asked variables of a MATLAB file of version 5."""
     import scipy.io
 
     with reading(path, "MATLAB file"):
@@ -191,11 +186,8 @@ def _crop(
     return middle.reshape(len(view), -1)
 
 
-_MOST_DECIMALS = 8
-
-
 def pack_handwritten(mat_path: str | Path, npz_path: str | Path) -> Path:
-    """Pack `HandWritten.mat` into the npz that ships with mvlib, without loss.
+    """Pack `HandWritten.mat` into the npz that ships with mvlib, without loss; return its path.
 
     The file prints at most eight decimals, so each view is stored as whole numbers and
     the power of ten that divides them. Dividing gives back every float64 bit of the
@@ -208,11 +200,6 @@ def pack_handwritten(mat_path: str | Path, npz_path: str | Path) -> Path:
         `HandWritten.mat`, such as ``fetch("handwritten", original=True)`` returns.
     npz_path : str or Path
         What to write; see `data/embedded/README.md` for its arrays.
-
-    Returns
-    -------
-    Path
-        `npz_path`.
 
     Raises
     ------

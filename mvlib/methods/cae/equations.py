@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from mvlib.check import check_choice, check_number
-from mvlib.methods.tac.equations import softmax_counterpart
+from mvlib.methods.tac import softmax_counterpart
 from mvlib.methods.words import (
     BLOCK_BYTES,
     Block,
@@ -68,12 +68,7 @@ def retrieve_top_k(
         If there are fewer words than K, widths differ, or values are not finite.
     """
     centres, words = check_pair(centres, words, ("centres", "words"))
-    check_number("top_k", top_k, low=1, integer=True)
-    if top_k > len(words):
-        raise ValueError(
-            f"top_k={top_k} is more than the {len(words)} words: expected at most as "
-            "many; lower top_k or give more words"
-        )
+    check_number("top_k", top_k, low=1, high=len(words), integer=True)
     _, nearest = nearest_rows(unit_rows(centres), unit_rows(words), top_k, device=device)
     return np.unique(nearest, return_counts=True)
 
@@ -124,8 +119,8 @@ def optimal_transport_plan(
 
     Notes
     -----
-    Source: CAE (arXiv 2512.00904), secondary. *Deviations*: the paper's cost, marginals,
-    epsilon and iterations are unknown; the defaults are our choice.
+    *Deviations*. The paper's cost, marginals, epsilon and iterations are unknown; the defaults
+    are our choice.
     """
     X, words = check_pair(X, words)
     check_choice("cost", cost, COSTS)
@@ -209,8 +204,6 @@ def counterpart(
 
     Notes
     -----
-    Source: step 2 of CAE (arXiv 2512.00904), secondary.
-
     *Deviations*. The scale of the counterpart in the paper is unknown: rows of the plan that
     sum to one and the L2 norm are our choice (under the L2 norm, the former changes nothing).
     """
@@ -283,11 +276,9 @@ def adaptive_fusion(
 
     Notes
     -----
-    Source: CAE (arXiv 2512.00904), secondary; gamma is the 0.01 that is known.
-
-    *Deviations*. Whether the paper sums or concatenates is unknown. All modalities are
-    L2-normalised first. With one counterpart the two cosines are equal whatever the vectors
-    are, so the adaptive weights are 1/2 each: adaptive fusion needs both spaces.
+    *Deviations*. Of the paper gamma is known; whether it sums or concatenates is not. All
+    modalities are L2-normalised first. With one counterpart the two cosines are equal whatever
+    the vectors are, so the adaptive weights are 1/2 each: adaptive fusion needs both spaces.
     """
     check_choice("fusion", fusion, FUSIONS)
     check_number("gamma", gamma, low=0, open_low=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from mvlib.check import check_choice
 from mvlib.encoders import Encoder, TextBank
+from mvlib.methods.base import Bound, choice
 from mvlib.methods.cae.equations import (
     COLUMN_MARGINALS,
     COSTS,
@@ -23,14 +24,12 @@ from mvlib.methods.cae.equations import (
     word_marginals,
 )
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.tac.equations import softmax_counterpart
+from mvlib.methods.tac import softmax_counterpart
 from mvlib.methods.words import (
-    Block,
-    ImageClustering,
+    WordClustering,
     check_same_space,
+    choose_rows,
     cluster_mass,
-    number_of_centres,
-    semantic_centres,
     softmax_blocks,
     text_bank,
 )
@@ -41,8 +40,12 @@ NAME_ORDERS = {"nouns": "specific", "captions": "typical"}
 PLAIN_PROMPT = ("a photo of a {}.",)
 
 
-@dataclass(frozen=True)
-class SemanticSpace:
+def _row_marginals(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        check_choice(name, value, ("uniform",))
+
+
+class SemanticSpace(NamedTuple):
     """Images told in the words of one kind, `kept` of the bank's rows.
 
     `plan` is None under the softmax. The errors are the L1 distances of the weights' marginals
@@ -57,28 +60,21 @@ class SemanticSpace:
     column_error: float
     transport_iterations: int
 
-    def blocks(self, X: np.ndarray, temperature: float, device: str) -> Iterator[Block]:
-        """Give the counterparts' weights in blocks of rows."""
-        if self.plan is None:
-            return softmax_blocks(X, self.words.features, temperature, device)
-        return plan_blocks(X, self.words.features, self.plan, device=device)
 
-
-class CAE(ImageClustering):
+@dataclass(eq=False, repr=False, kw_only=True)
+class CAE(WordClustering):
     """Hierarchical semantic alignment for image clustering, without training.
 
     Centres of the images choose nouns and captions: two semantic spaces. Each image gets a
     counterpart in either, by optimal transport; image and counterparts are fused by weights
     of their own for each image; k-means.
 
+    `fit` takes as `texts` a mapping with "nouns", "captions" or both, each as in `TAC`.
+
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder : Encoder or str, optional
-        For raw images and words; a name goes to `mvlib.encoders.load`.
-    n_centers : int, optional
-        Centres that choose the words; by default `number_of_centres` of the train images.
+    n_clusters, encoder, n_centers, n_init, device, random_state
+        As in `TAC`.
     top_k : int, default=10
         K, words of either kind for each centre.
     space : {"both", "nouns", "captions"}, default="both"
@@ -102,16 +98,10 @@ class CAE(ImageClustering):
         "adaptive", "adaptive-concatenation", "sum" or "concatenation": `adaptive_fusion`.
     gamma : float, default=0.01
         Temperature of the fusion's weights.
-    n_init : int, default=20
-        Starts of k-means, each of at most 300 iterations.
     prompts : sequence of str, default=("a photo of a {}.",)
         Templates for nouns given as strings. Captions are encoded as they are.
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision, in which TAC stores them.
-    device : str, default="auto"
-        Where to compute.
-    random_state : int, optional
-        Seed of both k-means.
 
     Attributes
     ----------
@@ -145,82 +135,34 @@ class CAE(ImageClustering):
     L2-normalised before the fusion. With one space, "adaptive" equals "sum".
     """
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        encoder: Encoder | str | None = None,
-        n_centers: int | None = None,
-        top_k: int = 10,
-        space: str = "both",
-        counterpart: str = "transport",
-        epsilon: float = 0.01,
-        max_iter: int = 1000,
-        row_marginals: Any = "uniform",
-        column_marginals: str = "uniform",
-        cost: str = "cosine",
-        temperature: float = 0.005,
-        fusion: str = "adaptive",
-        gamma: float = 0.01,
-        n_init: int = 20,
-        prompts: Sequence[str] = PLAIN_PROMPT,
-        precision: str = "float32",
-        device: str = "auto",
-        random_state: int | None = None,
-    ):
-        self.n_clusters = n_clusters
-        self.encoder = encoder
-        self.n_centers = n_centers
-        self.top_k = top_k
-        self.space = space
-        self.counterpart = counterpart
-        self.epsilon = epsilon
-        self.max_iter = max_iter
-        self.row_marginals = row_marginals
-        self.column_marginals = column_marginals
-        self.cost = cost
-        self.temperature = temperature
-        self.fusion = fusion
-        self.gamma = gamma
-        self.n_init = n_init
-        self.prompts = prompts
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
+    n_centers: int | None = None
+    top_k: int = 10
+    space: str = "both"
+    counterpart: str = "transport"
+    epsilon: float = 0.01
+    max_iter: int = 1000
+    row_marginals: Any = "uniform"
+    column_marginals: str = "uniform"
+    cost: str = "cosine"
+    temperature: float = 0.005
+    fusion: str = "adaptive"
+    gamma: float = 0.01
+    n_init: int = 20
+    prompts: Sequence[str] = PLAIN_PROMPT
 
-    def fit(
-        self, images: Any, texts: Mapping[str, Any] | None = None, train_images: Any = None
-    ) -> CAE:
-        """Build the spaces, make and fuse the counterparts, cluster.
+    _bounds: ClassVar[Mapping[str, Bound]] = {
+        "space": choice(("both", *SPACES)),
+        "counterpart": choice(("transport", "softmax")),
+        "row_marginals": _row_marginals,
+        "column_marginals": choice(COLUMN_MARGINALS),
+        "cost": choice(COSTS),
+        "fusion": choice(FUSIONS),
+    }
 
-        Parameters
-        ----------
-        images : array-like of shape (n_samples, n_features), or raw images
-            What to cluster.
-        texts : mapping of str to TextBank, list of str, or array-like
-            "nouns" and "captions", each of (n_words, n_features) if features; one of them
-            may be missing.
-        train_images : like `images`, optional
-            What the words are chosen by. By default `images`.
-
-        Returns
-        -------
-        CAE
-            Itself, fitted.
-
-        Raises
-        ------
-        TransportError
-            If a plan is empty, NaN, or misses its marginals.
-        ValueError
-            On NaN, infinity, nothing to cluster, no words or fewer than `top_k`, widths that
-            differ, raw inputs without an encoder, more clusters than images, or a parameter
-            out of range.
-        """
-        self._check_parameters()
-        encoder = self._encoder()
+    def _fit(
+        self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
+    ) -> None:
         texts = self._wanted(texts)
-        X, train = self._images(images, train_images, encoder)
         banks = {
             name: text_bank(
                 f"texts[{name!r}]",
@@ -233,45 +175,36 @@ class CAE(ImageClustering):
         }
         features = {name: bank.features for name, bank in banks.items()}
         check_same_space(images=X, train_images=train, **features)
-        n_centers = self.n_centers
-        if n_centers is None:
-            n_centers = number_of_centres(len(train), self.n_clusters)
-        centres = semantic_centres(
-            train, n_centers, device=self.device, random_state=self.random_state
-        )
+        centres = self._centres(train, seed)
         spaces = {name: self._space(X, centres, bank) for name, bank in banks.items()}
         self.counterparts_ = {name: space.counterpart for name, space in spaces.items()}
         self.embedding_, weights = adaptive_fusion(
             X, list(self.counterparts_.values()), gamma=self.gamma, fusion=self.fusion
         )
-        found = self._kmeans(self.embedding_, self.random_state)
+        found = self._kmeans(self.embedding_, seed)
         self.labels_ = found.labels
         self.cluster_names_ = self._names(X, spaces)
         self.history_ = {
-            "n_centers": n_centers,
+            "n_centers": len(centres),
             "weights": weights,
             "inertia": found.inertia,
             "n_iter": found.n_iter,
         }
-        for field in ("kept", "row_error", "column_error", "transport_iterations"):
-            self.history_[field] = {
-                name: getattr(space, field) for name, space in spaces.items()
-            }
-        return self
+        for told in ("kept", "row_error", "column_error", "transport_iterations"):
+            self.history_[told] = {name: getattr(spaces[name], told) for name in spaces}
 
     def _space(self, X: np.ndarray, centres: np.ndarray, bank: TextBank) -> SemanticSpace:
         """Choose the words of one kind and tell the images in them."""
         kept, counts = retrieve_top_k(centres, bank.features, self.top_k, device=self.device)
-        words = TextBank(tuple(bank.texts[j] for j in kept), bank.features[kept])
+        words = choose_rows(bank, kept)
         U = words.features
         columns = word_marginals(
             self.column_marginals, X, U, counts, self.temperature, self.device
         )
         if self.counterpart == "softmax":
-            used = softmax_marginals(X, U, self.temperature, self.device)
             told = softmax_counterpart(X, U, self.temperature, device=self.device)
-            error = float(np.abs(used - columns).sum())
-            return SemanticSpace(kept, words, told, None, 0.0, error, 0)
+            off = softmax_marginals(X, U, self.temperature, self.device) - columns
+            return SemanticSpace(kept, words, told, None, 0.0, float(np.abs(off).sum()), 0)
         found = optimal_transport_plan(
             X,
             U,
@@ -286,19 +219,6 @@ class CAE(ImageClustering):
         return SemanticSpace(
             kept, words, told, found.plan, found.row_error, found.column_error, found.n_iter
         )
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        for name, options in (
-            ("space", ("both", *SPACES)),
-            ("counterpart", ("transport", "softmax")),
-            ("cost", COSTS),
-            ("column_marginals", COLUMN_MARGINALS),
-            ("fusion", FUSIONS),
-        ):
-            check_choice(name, getattr(self, name), options)
-        if isinstance(self.row_marginals, str):
-            check_choice("row_marginals", self.row_marginals, ("uniform",))
 
     def _wanted(self, texts: Any) -> dict[str, Any]:
         if not isinstance(texts, Mapping):
@@ -320,9 +240,13 @@ class CAE(ImageClustering):
     def _names(self, X: np.ndarray, spaces: dict[str, SemanticSpace]) -> list[dict]:
         names: list[dict] = [{kind: [] for kind in SPACES} for _ in range(self.n_clusters)]
         for kind, space in spaces.items():
-            blocks = space.blocks(X, self.temperature, self.device)
+            words = space.words.features
+            if space.plan is None:
+                blocks = softmax_blocks(X, words, self.temperature, self.device)
+            else:
+                blocks = plan_blocks(X, words, space.plan, device=self.device)
             mass = cluster_mass(blocks, self.labels_, self.n_clusters, len(space.kept))
             found = name_clusters(mass, space.words.texts, order=NAME_ORDERS[kind])
-            for cluster, words in zip(names, found, strict=True):
-                cluster[kind] = words
+            for cluster, named in zip(names, found, strict=True):
+                cluster[kind] = named
         return names

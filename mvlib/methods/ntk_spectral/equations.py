@@ -7,9 +7,9 @@ equations are those of its co-author's benchmark code (arXiv 2609.36648, "as cod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,14 +39,8 @@ def noun_assignments(
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Image features.
-    W : array-like of shape (n_nouns, n_features)
-        Text features of the positive nouns under one prompt.
-    temperature : float, default=0.04
-        tau.
-    device : str, default="auto"
-        Where to compute.
+    Z, W, temperature, device
+        As in `ntk_affinity`.
 
     Returns
     -------
@@ -56,11 +50,7 @@ def noun_assignments(
     Raises
     ------
     ValueError
-        If the widths differ, values are not finite, or the temperature is not positive.
-
-    Notes
-    -----
-    Rows of `Z` and `W` are L2-normalised first, as in the authors' code.
+        As `ntk_affinity`.
     """
     kernel = Kernel({"W": W}, temperature, "semantic", device)
     return kernel.side("Z", Z).shares.cpu().numpy()
@@ -113,7 +103,7 @@ def ntk_affinity(
 
     Notes
     -----
-    Rows of `Z` and `W` are L2-normalised first. The matrix is n x n:
+    Rows of `Z` and `W` are L2-normalised first, as in the code. The matrix is n x n:
     `nearest_neighbors` is for what does not fit. The factor tau^-2 of the halves changes no
     neighbour; it keeps their degrees comparable with those of the kernel.
     """
@@ -183,14 +173,12 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The nearest others of each image.
+    """The nearest others of each image, which is not its own neighbour.
 
     Attributes
     ----------
-    values : ndarray of shape (n_samples, n_neighbors), float32
-        Affinities, from the largest.
-    indices : ndarray of shape (n_samples, n_neighbors), int64
-        Whose they are. An image is not its own neighbour.
+    values, indices : ndarray of shape (n_samples, n_neighbors), float32, int64
+        Affinities, from the largest, and whose they are.
     """
 
     values: np.ndarray
@@ -216,9 +204,8 @@ def sparsify(
         q. Of `Neighbors`, so many of each list.
     graph : {"mutual", "union"}, default="mutual"
         "mutual" keeps an edge if each end is among the q nearest of the other (the paper);
-        "union" if one is (the authors' later code, which takes the larger of both entries and
-        therefore has no negative edge that one end alone lists; nor has this with
-        `clip_negatives`).
+        "union" if one is (the authors' later code, which has no negative edge that one end
+        alone lists; nor has this with `clip_negatives`).
     clip_negatives : bool, default=False
         Whether to drop edges of negative affinity (as in the code).
 
@@ -233,18 +220,10 @@ def sparsify(
         If the matrix is not square and finite, q is out of range, or the rule is unknown.
     """
     check_choice("graph", graph, GRAPHS)
-    check_number("n_neighbors", n_neighbors, low=1, integer=True)
-    if isinstance(affinity, Neighbors):
-        if n_neighbors > affinity.values.shape[1]:
-            raise ValueError(
-                f"n_neighbors={n_neighbors} is more than the {affinity.values.shape[1]} of "
-                "each list: expected at most as many"
-            )
-        values = affinity.values[:, :n_neighbors]
-        indices = affinity.indices[:, :n_neighbors]
-    else:
-        values, indices = _largest(affinity, n_neighbors)
-    n, q = values.shape
+    lists = affinity if isinstance(affinity, Neighbors) else _sorted(affinity)
+    n, listed = lists.values.shape
+    q = check_number("n_neighbors", n_neighbors, low=1, high=listed, integer=True)
+    values, indices = lists.values[:, :q], lists.indices[:, :q]
     # Indices of 32 bits, the only ones that scikit-learn and multigrid take.
     pattern = indices.ravel().astype(np.int32), np.arange(0, n * q + 1, q, dtype=np.int32)
     kept = sparse.csr_array((np.ones(n * q, np.float32), *pattern), shape=(n, n))
@@ -263,7 +242,8 @@ def sparsify(
     return result
 
 
-def _largest(affinity: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+def _sorted(affinity: np.ndarray) -> Neighbors:
+    """Return all others of each image, the nearest first."""
     affinity = np.array(affinity, dtype=np.float32)
     n = len(affinity)
     if affinity.shape != (n, n) or not np.isfinite(affinity).all():
@@ -271,20 +251,13 @@ def _largest(affinity: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.nda
             f"affinity of shape {affinity.shape} is not usable: expected a square matrix of "
             "finite numbers"
         )
-    if n_neighbors >= n:
-        raise ValueError(
-            f"n_neighbors={n_neighbors} is too many for {n} images: expected at most {n - 1}"
-        )
     np.fill_diagonal(affinity, -np.inf)
-    indices = np.argsort(-affinity, axis=1, kind="stable")[:, :n_neighbors]
-    return np.take_along_axis(affinity, indices, axis=1), indices
+    indices = np.argsort(-affinity, axis=1, kind="stable")[:, :-1]
+    return Neighbors(np.take_along_axis(affinity, indices, axis=1), indices)
 
 
 def normalize_graph(
-    graph: sparse.csr_array,
-    normalization: str = "symmetric",
-    *,
-    degree_floor: float = 0.0,
+    graph: sparse.csr_array, normalization: str = "symmetric", *, degree_floor: float = 0.0
 ) -> sparse.csr_array:
     """Return the transitions S of a graph A with degrees D.
 
@@ -360,19 +333,54 @@ class Diffusion:
     steps: tuple[str, ...]
 
 
-class State(Protocol):
-    """An affinity A that a diffusion can move, from the identity, however it is held."""
+class FullState:
+    """A in full, from the identity on: what a diffusion moves, and how."""
 
-    affinity: Any
+    def __init__(self, transitions: list[sparse.csr_array]):
+        self.transitions = transitions
+        self.A = np.eye(transitions[0].shape[0], dtype=transitions[0].dtype)
+
+    @property
+    def affinity(self) -> Any:
+        """A, as it is returned."""
+        return self.A
 
     def smoothness(self) -> np.ndarray:
         """Return H_b = |A|^2 - <A, S_b A S_b^T> of each graph."""
+        return np.array([np.vdot(self.A, self.A) - np.vdot(self.A, M) for M in self._moved()])
 
     def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
         """Diffuse once; return H of A before, and |A_new - A|_F / |A|_F."""
+        self.before = old, _, _ = self.A, weights, mu
+        new, norm = np.zeros_like(old), np.vdot(old, old)
+        smoothness = np.empty(len(weights))
+        for b, (moved, weight) in enumerate(zip(self._moved(), weights, strict=True)):
+            smoothness[b] = norm - np.vdot(old, moved)
+            moved *= weight / (1 + mu)
+            new += moved
+        self.A = self._with_identity(new, mu / (1 + mu))
+        return smoothness, float(np.linalg.norm(self.A - old) / norm**0.5)
 
     def distance_to_identity(self) -> float:
         """Return |A - I|_F^2."""
+        return float(np.vdot(self.A, self.A) - 2 * np.trace(self.A) + len(self.A))
+
+    def _with_identity(self, new: np.ndarray, share: float) -> np.ndarray:
+        new[np.diag_indices_from(new)] += share
+        # The two triangles differ by rounding alone.
+        return (new + new.T) / 2
+
+    def _moved(self) -> Iterator[np.ndarray]:
+        """Give each S A S^T, as S (S A)^T, for A is symmetric."""
+        # So many columns at a time that they stay in the cache: some three times as quick.
+        blocks = [slice(j, j + COLUMNS) for j in range(0, len(self.A), COLUMNS)]
+        for S in self.transitions:
+            half, whole = np.empty_like(self.A), np.empty_like(self.A)
+            for block in blocks:
+                half[:, block] = S @ self.A[:, block]
+            for block in blocks:
+                whole[:, block] = S @ half[block].T
+            yield whole
 
 
 def diffuse_affinities(
@@ -384,7 +392,7 @@ def diffuse_affinities(
     n_steps: int = 8,
     tol: float = 1e-4,
     weights: str = "exact",
-    state: State | None = None,
+    state: FullState | None = None,
 ) -> Diffusion:
     """Diffuse and weigh the graphs of several prompts.
 
@@ -410,8 +418,8 @@ def diffuse_affinities(
         A round's steps end once A changes by less than this share of its norm.
     weights : {"exact", "coordinate"}, default="exact"
         The minimiser, or the code's rule, with which J can rise: `coordinate_weights`.
-    state : State, optional
-        How A is held; by default in full.
+    state : FullState, optional
+        How A is held, in full or in another way.
 
     Returns
     -------
@@ -441,7 +449,7 @@ def diffuse_affinities(
     check_number("n_steps", n_steps, low=1, integer=True)
     check_number("tol", tol, low=0)
     check_choice("weights", weights, RULES)
-    state = _FullState(transitions) if state is None else state
+    state = FullState(transitions) if state is None else state
     beta = np.full(len(transitions), 1 / len(transitions))
     values: list[float] = []
     steps: list[str] = []
@@ -481,58 +489,12 @@ def check_transitions(transitions: list[sparse.csr_array]) -> None:
             raise ValueError(f"transitions[{b}] holds NaN or infinity: expected finite numbers")
 
 
-class _FullState:
-    """A in full."""
-
-    def __init__(self, transitions: list[sparse.csr_array]):
-        self.transitions = transitions
-        self.affinity = np.eye(transitions[0].shape[0], dtype=transitions[0].dtype)
-
-    def smoothness(self) -> np.ndarray:
-        return np.array([self._smooth(self._moved(S)) for S in self.transitions])
-
-    def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
-        old = self.affinity
-        new = np.zeros_like(old)
-        smoothness = np.empty(len(weights))
-        for b, (S, weight) in enumerate(zip(self.transitions, weights, strict=True)):
-            moved = self._moved(S)
-            smoothness[b] = self._smooth(moved)
-            moved *= weight / (1 + mu)
-            new += moved
-        new[np.diag_indices_from(new)] += mu / (1 + mu)
-        # The two triangles differ by rounding alone.
-        self.affinity = (new + new.T) / 2
-        change = np.linalg.norm(self.affinity - old) / np.linalg.norm(old)
-        return smoothness, float(change)
-
-    def distance_to_identity(self) -> float:
-        A = self.affinity
-        return float(np.vdot(A, A) - 2 * np.trace(A) + len(A))
-
-    def _smooth(self, moved: np.ndarray) -> float:
-        """Return |A|^2 - <A, S A S^T>."""
-        return np.vdot(self.affinity, self.affinity) - np.vdot(self.affinity, moved)
-
-    def _moved(self, S: sparse.csr_array) -> np.ndarray:
-        """Return S A S^T, as S (S A)^T, for A is symmetric."""
-        half, whole = np.empty_like(self.affinity), np.empty_like(self.affinity)
-        # So many columns at a time that they stay in the cache: some three times as quick.
-        blocks = [slice(j, j + COLUMNS) for j in range(0, len(half), COLUMNS)]
-        for block in blocks:
-            half[:, block] = S @ self.affinity[:, block]
-        for block in blocks:
-            whole[:, block] = S @ half[block].T
-        return whole
-
-
 def simplex_weights(smoothness: np.ndarray, regularization: float = 10.0) -> np.ndarray:
     """Return the weights of the prompts, given how smooth A is on each graph.
 
         beta = argmin sum_b beta_b H_b + (lambda/2) |beta|^2 over the simplex  (NTK, paper)
 
-    The simplex is beta_b >= 0, sum_b beta_b = 1; the minimiser is its point nearest to
-    -H / lambda.
+    It is the point of the simplex, beta_b >= 0 and sum_b beta_b = 1, nearest to -H / lambda.
 
     Parameters
     ----------
@@ -567,10 +529,8 @@ def coordinate_weights(
     ----------
     weights : ndarray of shape (n_prompts,)
         beta before.
-    smoothness : ndarray of shape (n_prompts,)
-        H.
-    regularization : float, default=10.0
-        lambda.
+    smoothness, regularization
+        As in `simplex_weights`.
 
     Returns
     -------
@@ -579,7 +539,7 @@ def coordinate_weights(
     Raises
     ------
     ValueError
-        If `smoothness` is not a finite vector, or lambda is not positive.
+        As `simplex_weights`.
 
     Notes
     -----

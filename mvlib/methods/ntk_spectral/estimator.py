@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from mvlib.check import check_choice, check_number
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.cluster_naming import name_clusters
+from mvlib.methods.base import Bound, choice, optional, real, whole
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     GRAPHS,
@@ -36,14 +37,13 @@ from mvlib.methods.ntk_spectral.scale import (
     partition,
     search_in_cells,
 )
-from mvlib.methods.tac.equations import filter_nouns
+from mvlib.methods.tac import filter_nouns
 from mvlib.methods.words import (
-    ImageClustering,
+    WordClustering,
     check_same_space,
-    cluster_mass,
+    choose_rows,
     number_of_centres,
     semantic_centres,
-    softmax_blocks,
     text_bank,
 )
 from mvlib.ops import discretize, spectral_embedding, unit_rows
@@ -58,7 +58,15 @@ FULL_ROWS = 2000
 SPARE_RANK = 120
 
 
-class NTKSpectralClustering(ImageClustering):
+def _n_centers(name: str, value: Any) -> None:
+    if isinstance(value, str):
+        check_choice(name, value, (THREE_A_CLASS,))
+    else:
+        optional(whole())(name, value)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NTKSpectralClustering(WordClustering):
     """Spectral clustering by visual nearness times shared nouns, diffused over prompts.
 
     For each prompt, the affinity of two images is the product of their inner product and of
@@ -66,10 +74,13 @@ class NTKSpectralClustering(ImageClustering):
     kept between nearest neighbours. The prompts' graphs are diffused into one, with weights
     that favour the graphs on which it is smooth; its leading eigenvectors are discretised.
 
+    `fit` takes as `texts` a bank a prompt, each (n_words, n_features), the same words in each;
+    one bank; or words, with an encoder. "visual" and "rbf" read none.
+
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, encoder, random_state
+        As in `TAC`.
     temperature : float, default=0.04
         tau of the assignments.
     n_neighbors : int, default=30
@@ -119,15 +130,11 @@ class NTKSpectralClustering(ImageClustering):
         Explicit features.
     search : {"auto", "exact", "cells"}, default="auto"
         Of the neighbours: `nearest_neighbors`.
-    encoder : Encoder or str, optional
-        For raw images and words; a name goes to `mvlib.encoders.load`.
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
     device : str, default="auto"
         Where features, neighbours and kernels are computed. The diffusion and the
         eigenvectors are sparse, and stay on the CPU.
-    random_state : int, optional
-        Seed.
 
     Attributes
     ----------
@@ -137,10 +144,8 @@ class NTKSpectralClustering(ImageClustering):
         What was cut: diffused in full, the graph, or diffused in a subspace (with `@`,
         `rows` and `toarray`). Under "features" the features, (n_samples, n_features), whose
         inner products it is.
-    prompt_weights_ : ndarray of shape (n_prompts,), float64
-        beta.
-    objective_ : ndarray of shape (n_records,), float64
-        J of `diffuse_affinities` at the start and after each step; empty without diffusion.
+    prompt_weights_, objective_ : ndarray of shape (n_prompts,), (n_records,), float64
+        beta, and J at the start and after each step, empty without diffusion: `Diffusion`.
     embedding_ : ndarray of shape (n_samples, n_clusters), float64
         Leading eigenvectors, as `spectral_embedding` gives them.
     cluster_names_ : list of dict
@@ -181,72 +186,50 @@ class NTKSpectralClustering(ImageClustering):
     weights out less on a larger set.
     """
 
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        temperature: float = 0.04,
-        n_neighbors: int = 30,
-        mu: float = 0.1,
-        regularization: float = 10.0,
-        prompts: int | Sequence[str] = 7,
-        graph: str = "mutual",
-        normalization: str = "symmetric",
-        clip_negatives: bool = False,
-        degree_floor: float = 0.0,
-        fusion: str = "diffusion",
-        affinity: str = "ntk",
-        weights: str = "exact",
-        n_rounds: int = 5,
-        n_steps: int = 8,
-        n_centers: int | str | None = None,
-        top: int | None = 5,
-        prompt_mean: str = "plain",
-        solver: str = "auto",
-        rank: int | None = None,
-        n_features: int = 1024,
-        search: str = "auto",
-        encoder: Encoder | str | None = None,
-        precision: str = "float32",
-        device: str = "auto",
-        random_state: int | None = None,
-    ):
-        self.n_clusters = n_clusters
-        self.temperature = temperature
-        self.n_neighbors = n_neighbors
-        self.mu = mu
-        self.regularization = regularization
-        self.prompts = prompts
-        self.graph = graph
-        self.normalization = normalization
-        self.clip_negatives = clip_negatives
-        self.degree_floor = degree_floor
-        self.fusion = fusion
-        self.affinity = affinity
-        self.weights = weights
-        self.n_rounds = n_rounds
-        self.n_steps = n_steps
-        self.n_centers = n_centers
-        self.top = top
-        self.prompt_mean = prompt_mean
-        self.solver = solver
-        self.rank = rank
-        self.n_features = n_features
-        self.search = search
-        self.encoder = encoder
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
+    temperature: float = 0.04
+    n_neighbors: int = 30
+    mu: float = 0.1
+    regularization: float = 10.0
+    prompts: int | Sequence[str] = 7
+    graph: str = "mutual"
+    normalization: str = "symmetric"
+    clip_negatives: bool = False
+    degree_floor: float = 0.0
+    fusion: str = "diffusion"
+    affinity: str = "ntk"
+    weights: str = "exact"
+    n_rounds: int = 5
+    n_steps: int = 8
+    n_centers: int | str | None = None
+    top: int | None = 5
+    prompt_mean: str = "plain"
+    solver: str = "auto"
+    rank: int | None = None
+    n_features: int = 1024
+    search: str = "auto"
+
+    _bounds: ClassVar[Mapping[str, Bound]] = {
+        **dict.fromkeys(("mu", "regularization"), real(0, open_low=True)),
+        **dict.fromkeys(("n_clusters", "n_rounds", "n_steps", "n_features"), whole()),
+        **dict.fromkeys(("rank", "top"), optional(whole())),
+        "n_centers": _n_centers,
+        "degree_floor": real(0),
+        "graph": choice(GRAPHS),
+        "normalization": choice(NORMALIZATIONS),
+        "fusion": choice(FUSIONS),
+        "affinity": choice(AFFINITIES),
+        "weights": choice(RULES),
+        "prompt_mean": choice(PROMPT_MEANS),
+        "solver": choice(SOLVERS),
+        "search": choice(SEARCHES),
+    }
 
     @staticmethod
     def code_settings() -> dict[str, Any]:
         """Return the readings of the authors' later code, where they are not the defaults.
 
-        Returns
-        -------
-        dict
-            Keyword arguments. What they are worth on drawings and photographs is measured in
-            the chapter's page of switches, but for the nouns' (see the notes of the class).
+        Keyword arguments. What they are worth on drawings and photographs is measured in the
+        chapter's page of switches, but for the nouns' (see the notes of the class).
         """
         return {
             "graph": "union",
@@ -257,36 +240,16 @@ class NTKSpectralClustering(ImageClustering):
             "n_centers": THREE_A_CLASS,
         }
 
-    def fit(
-        self, images: Any, texts: Any = None, train_images: Any = None
-    ) -> NTKSpectralClustering:
-        """Choose the nouns, make and diffuse the graphs, cut.
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.solver == "features" and self.fusion == "diffusion":
+            raise ValueError(
+                "solver='features' has no graph to diffuse: expected fusion='mean' or 'single'"
+            )
 
-        Parameters
-        ----------
-        images : array-like of shape (n_samples, n_features), or raw images
-            What to cluster.
-        texts : list of TextBank or of array-like, TextBank, array-like, or list of str
-            The nouns: a bank a prompt, each (n_words, n_features), the same words in each; one
-            bank; or words, with an encoder. Not needed for "visual" and "rbf".
-        train_images : like `images`, optional
-            What the nouns are chosen by: the train split, in the paper. By default `images`.
-
-        Returns
-        -------
-        NTKSpectralClustering
-            Itself, fitted.
-
-        Raises
-        ------
-        ValueError
-            On NaN, infinity, nothing to cluster, no words, widths that differ, raw inputs
-            without an encoder, more clusters than images, too few images for `n_neighbors`,
-            a graph of more pieces than clusters, or a parameter out of range.
-        """
-        self._check_parameters()
-        encoder = self._encoder()
-        X, train = self._images(images, train_images, encoder)
+    def _fit(
+        self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
+    ) -> None:
         banks, kept, n_centers = None, np.empty(0, np.int64), None
         if self.affinity in SEMANTIC:
             banks = prompt_banks(texts, self.prompts, encoder, self.precision)
@@ -298,51 +261,58 @@ class NTKSpectralClustering(ImageClustering):
                 top=self.top,
                 prompt_mean=self.prompt_mean,
                 device=self.device,
-                random_state=self.random_state,
+                random_state=seed,
             )
             banks = take_rows(banks[:1] if self.fusion == "single" else banks, kept)
         nouns = None if banks is None else [bank.features for bank in banks]
-        cut = self._cut_features if self.solver == "features" else self._cut_graph
-        self.history_ = {"kept": kept, "n_centers": n_centers, **cut(X, nouns)}
-        self.labels_ = discretize(self.embedding_, random_state=self.random_state)
-        self.cluster_names_ = [{"nouns": [], "captions": []} for _ in range(self.n_clusters)]
-        if banks is not None:
-            self.cluster_names_ = self._names(X, banks)
-        return self
-
-    def _cut_graph(self, X: np.ndarray, nouns: list[np.ndarray] | None) -> dict[str, Any]:
-        graphs, pieces, n_tied = self._graphs(X, nouns)
-        found = self._fused(graphs)
+        n_prompts = 1 if nouns is None else len(nouns)
+        # What the affinity is computed with, whether all of it or for the neighbours.
+        settings = {
+            "temperature": self.temperature,
+            "affinity": self.affinity,
+            "device": self.device,
+            "random_state": seed,
+        }
+        if self.solver == "features":
+            found = _even(
+                explicit_features(X, nouns, min(self.n_features, len(X)), **settings), n_prompts
+            )
+            self.embedding_, values = feature_embedding(found.affinity, self.n_clusters)
+            n_pieces, n_tied = 1, 0
+        else:
+            graphs, tied = self._graphs(X, nouns, settings)
+            found = self._fused(graphs, seed)
+            n_pieces, pieces = connected_components(sum(graphs), directed=False)
+            n_tied, pieces = int(tied.sum()), pieces.astype(np.int64)
+            self.embedding_, values = spectral_embedding(
+                found.affinity, self.n_clusters, pieces=pieces, random_state=seed
+            )
         self.affinity_, self.objective_ = found.affinity, found.objective
         self.prompt_weights_ = found.prompt_weights
-        self.embedding_, eigenvalues = spectral_embedding(
-            found.affinity, self.n_clusters, pieces=pieces, random_state=self.random_state
-        )
-        n_pieces = int(pieces.max()) + 1
-        return {
-            "eigenvalues": eigenvalues,
+        self.labels_ = discretize(self.embedding_, random_state=seed)
+        self.cluster_names_ = [{"nouns": [], "captions": []} for _ in range(self.n_clusters)]
+        if banks is not None:
+            self.cluster_names_ = self._noun_names(X, banks, self.temperature)
+        self.history_ = {
+            "kept": kept,
+            "n_centers": n_centers,
+            "eigenvalues": values,
             "steps": found.steps,
-            "n_pieces": n_pieces,
+            "n_pieces": int(n_pieces),
             "n_tied": n_tied,
         }
 
     def _graphs(
-        self, X: np.ndarray, nouns: list[np.ndarray] | None
-    ) -> tuple[list[sparse.csr_array], np.ndarray, int]:
-        """Return a graph a prompt, each image's component in all, and how many were tied."""
-        shared = {
-            "temperature": self.temperature,
-            "affinity": self.affinity,
-            "device": self.device,
-            "random_state": self.random_state,
-        }
+        self, X: np.ndarray, nouns: list[np.ndarray] | None, settings: dict[str, Any]
+    ) -> tuple[list[sparse.csr_array], np.ndarray]:
+        """Return a graph a prompt, and which images were tied in some."""
         cells = None
         if search_in_cells(self.search, len(X)):
-            cells = partition(X, nouns, **shared)
+            cells = partition(X, nouns, **settings)
         graphs, tied = [], np.zeros(len(X), dtype=bool)
         for W in [None] if nouns is None else nouns:
             found = nearest_neighbors(
-                X, W, self.n_neighbors, search=self.search, cells=cells, **shared
+                X, W, self.n_neighbors, search=self.search, cells=cells, **settings
             )
             graph = sparsify(
                 found, self.n_neighbors, self.graph, clip_negatives=self.clip_negatives
@@ -350,14 +320,12 @@ class NTKSpectralClustering(ImageClustering):
             graph, small = connect_fragments(graph, found, self.n_neighbors)
             graphs.append(graph)
             tied |= small
-        pieces = connected_components(sum(graphs), directed=False)[1].astype(np.int64)
-        return graphs, pieces, int(tied.sum())
+        return graphs, tied
 
-    def _fused(self, graphs: list[sparse.csr_array]) -> Diffusion:
+    def _fused(self, graphs: list[sparse.csr_array], seed: int) -> Diffusion:
         n, n_prompts = graphs[0].shape[0], len(graphs)
         if self.fusion != "diffusion":
-            mean = sparse.csr_array(sum(graphs) / np.float32(n_prompts))
-            return Diffusion(mean, np.full(n_prompts, 1 / n_prompts), np.empty(0), ())
+            return _even(sparse.csr_array(sum(graphs) / np.float32(n_prompts)), n_prompts)
         transitions = [
             normalize_graph(graph, self.normalization, degree_floor=self.degree_floor)
             for graph in graphs
@@ -369,102 +337,18 @@ class NTKSpectralClustering(ImageClustering):
         rank = self.rank
         if rank is None:
             rank = max(2 * self.n_clusters, self.n_clusters + SPARE_RANK)
-        return diffuse_in_subspace(
-            transitions, min(rank, n), random_state=self.random_state, **schedule
-        )
+        return diffuse_in_subspace(transitions, min(rank, n), random_state=seed, **schedule)
 
-    def _cut_features(self, X: np.ndarray, nouns: list[np.ndarray] | None) -> dict[str, Any]:
-        self.affinity_ = explicit_features(
-            X,
-            nouns,
-            min(self.n_features, len(X)),
-            temperature=self.temperature,
-            affinity=self.affinity,
-            device=self.device,
-            random_state=self.random_state,
-        )
-        n_prompts = 1 if nouns is None else len(nouns)
-        self.prompt_weights_ = np.full(n_prompts, 1 / n_prompts)
-        self.objective_ = np.empty(0)
-        self.embedding_, eigenvalues = feature_embedding(self.affinity_, self.n_clusters)
-        return {"eigenvalues": eigenvalues, "steps": (), "n_pieces": 1, "n_tied": 0}
 
-    def _names(
-        self, X: np.ndarray, banks: list[TextBank]
-    ) -> list[dict[str, list[tuple[str, float]]]]:
-        mass = sum(
-            cluster_mass(
-                softmax_blocks(X, bank.features, self.temperature, self.device),
-                self.labels_,
-                self.n_clusters,
-                len(bank.texts),
-            )
-            for bank in banks
-        )
-        named = name_clusters(mass, banks[0].texts)
-        return [{"nouns": names, "captions": []} for names in named]
-
-    def _check_parameters(self) -> None:
-        for argument, options in (
-            ("graph", GRAPHS),
-            ("normalization", NORMALIZATIONS),
-            ("fusion", FUSIONS),
-            ("affinity", AFFINITIES),
-            ("weights", RULES),
-            ("prompt_mean", PROMPT_MEANS),
-            ("solver", SOLVERS),
-            ("search", SEARCHES),
-        ):
-            check_choice(argument, getattr(self, argument), options)
-        for argument in ("temperature", "mu", "regularization"):
-            check_number(argument, getattr(self, argument), low=0, open_low=True)
-        check_number("degree_floor", self.degree_floor, low=0)
-        for argument in ("n_clusters", "n_neighbors", "n_rounds", "n_steps", "n_features"):
-            check_number(argument, getattr(self, argument), low=1, integer=True)
-        if isinstance(self.n_centers, str):
-            check_choice("n_centers", self.n_centers, (THREE_A_CLASS,))
-        for argument in ("rank", "n_centers", "top"):
-            value = getattr(self, argument)
-            if value is not None and not isinstance(value, str):
-                check_number(argument, value, low=1, integer=True)
-        if self.solver == "features" and self.fusion == "diffusion":
-            raise ValueError(
-                "solver='features' has no graph to diffuse: expected fusion='mean' or 'single'"
-            )
+def _even(affinity: Any, n_prompts: int) -> Diffusion:
+    """Return an affinity that was not diffused, of prompts that weigh the same."""
+    return Diffusion(affinity, np.full(n_prompts, 1 / n_prompts), np.empty(0), ())
 
 
 def prompt_banks(
-    texts: Any,
-    prompts: int | Sequence[str],
-    encoder: Encoder | None = None,
-    precision: str = "float32",
+    texts: Any, prompts: int | Sequence[str], encoder: Encoder | None, precision: str
 ) -> list[TextBank]:
-    """Return the nouns' features under each prompt.
-
-    Parameters
-    ----------
-    texts : list of TextBank or of array-like, TextBank, array-like, or list of str
-        A bank a prompt, each (n_words, n_features), row j of each the same word; one bank, for
-        one prompt; or words, to be encoded under each template.
-    prompts : int or sequence of str
-        How many prompts, from the first: of TAC's templates, for words, or of the banks, if
-        there are more. Or the templates themselves, for words.
-    encoder : Encoder, optional
-        Needed for words.
-    precision : {"float32", "float16"}, default="float32"
-        As in `image_features`.
-
-    Returns
-    -------
-    list of TextBank
-        Of one length and width, features not normalised.
-
-    Raises
-    ------
-    ValueError
-        If words come without an encoder, banks differ in their words or widths, there are
-        fewer templates than asked for, or features are empty, not finite or zero in a row.
-    """
+    """Return the nouns under each prompt, row j of each bank the same word."""
     counted = isinstance(prompts, Integral)
     if counted:
         check_number("prompts", prompts, low=1, integer=True)
@@ -501,39 +385,10 @@ def keep_nouns(
     device: str = "auto",
     random_state: int | None = None,
 ) -> tuple[np.ndarray, int | None]:
-    """Return the rows of the positive nouns, by TAC's filter on the mean of the prompts.
+    """Return the rows of the positive nouns, ascending, and how many centres chose them.
 
-    Parameters
-    ----------
-    banks : list of TextBank
-        A bank a prompt.
-    train : ndarray of shape (n_train, n_features), float32
-        The images that choose.
-    n_clusters : int
-        Number of clusters.
-    n_centers : int or "three_a_class", optional
-        Centres of the images; by default `number_of_centres`.
-    top : int, optional, default=5
-        Nouns a centre. None keeps all nouns.
-    prompt_mean : {"plain", "unit"}, default="plain"
-        The mean of the features as they are (TAC's code), or of the unit vectors of each
-        prompt (the benchmark's code).
-    device : str, default="auto"
-        Where to compute.
-    random_state : int, optional
-        Seed of the centres.
-
-    Returns
-    -------
-    kept : ndarray of shape (n_kept,), int64
-        Rows, ascending.
-    n_centers : int or None
-        How many centres there were; None where nothing was filtered.
-
-    Raises
-    ------
-    ValueError
-        If widths differ or a parameter is out of range.
+    TAC's filter on the mean of the banks, one a prompt, by the images `train`. The others are
+    parameters of `NTKSpectralClustering`; there are no centres where `top` keeps all nouns.
     """
     check_same_space(images=train, texts=banks[0].features)
     if top is None:
@@ -551,20 +406,8 @@ def keep_nouns(
 
 
 def take_rows(banks: list[TextBank], rows: np.ndarray) -> list[TextBank]:
-    """Return the banks with these rows alone.
-
-    Parameters
-    ----------
-    banks : list of TextBank
-        A bank a prompt.
-    rows : ndarray of shape (n_kept,), int64
-        Which.
-
-    Returns
-    -------
-    list of TextBank
-    """
-    return [TextBank(tuple(bank.texts[j] for j in rows), bank.features[rows]) for bank in banks]
+    """Return the banks of several prompts with these rows alone."""
+    return [choose_rows(bank, rows) for bank in banks]
 
 
 def _listed(texts: Any) -> list[Any] | None:

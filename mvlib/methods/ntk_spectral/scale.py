@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,10 @@ from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
-from mvlib.check import check_choice, check_n_clusters, check_number
+from mvlib.check import check_choice, check_number
 from mvlib.methods.ntk_spectral.equations import (
     Diffusion,
+    FullState,
     Kernel,
     Neighbors,
     Side,
@@ -88,11 +89,7 @@ def nearest_neighbors(
     check_choice("search", search, SEARCHES)
     Z = check_features("Z", Z)
     n = len(Z)
-    check_number("n_neighbors", n_neighbors, low=1, integer=True)
-    if n_neighbors >= n:
-        raise ValueError(
-            f"n_neighbors={n_neighbors} is too many for {n} images: expected at most {n - 1}"
-        )
+    check_number("n_neighbors", n_neighbors, low=1, high=n - 1, integer=True)
     kernel = Kernel({"W": W}, temperature, affinity, device)
     side = kernel.side("Z", Z)
     if search_in_cells(search, n):
@@ -123,11 +120,9 @@ def partition(
     device: str = "auto",
     random_state: Any = None,
 ) -> np.ndarray:
-    """Return cells of some 256 images each, near to one another by affinity.
-
-    By k-means of Nystrom features on 256 landmarks. Their lengths stay as they are: the kernel
-    is not a cosine, and images of large norm are near to many, so they get cells of their own.
-    """
+    """Return cells of some 256 images each, near by affinity: k-means of Nystrom features."""
+    # Their lengths stay as they are: the kernel is not a cosine, and images of large norm are
+    # near to many, so they get cells of their own.
     common = {"device": device, "random_state": random_state}
     settings = {"temperature": temperature, "affinity": affinity}
     features = explicit_features(Z, banks, min(LANDMARKS, len(Z)), **settings, **common)
@@ -167,27 +162,11 @@ def connect_fragments(
 ) -> tuple[sparse.csr_array, np.ndarray]:
     """Tie pieces too small to be a cluster to the rest, each by its strongest edge.
 
-    A piece is a connected component. While there is one of at most `n_neighbors` images,
-    each such piece gets the edge of largest affinity that leaves it.
+    A piece is a connected component of the graph of one prompt, made of the lists. While there
+    is one of at most `n_neighbors` images, which has neighbours outside in every list, each
+    such piece gets the edge of largest affinity that leaves it. Returns the graph, and for each
+    image whether it was in a small piece at first.
 
-    Parameters
-    ----------
-    graph : csr_array of shape (n_samples, n_samples)
-        Of one prompt.
-    neighbors : Neighbors
-        The lists the graph was made of.
-    n_neighbors : int, default=30
-        q. A piece no larger has, in every list, neighbours outside.
-
-    Returns
-    -------
-    graph : csr_array of shape (n_samples, n_samples)
-        With the edges added.
-    tied : ndarray of shape (n_samples,), bool
-        The images that were in a small piece at first.
-
-    Notes
-    -----
     Not the paper's: nothing is known of what it does with images without a mutual
     neighbour. The kernel is no cosine: images with a sharp assignment are near to all of
     their kind, so others have neighbours that do not have them, and the mutual rule leaves
@@ -300,11 +279,7 @@ def _nystrom(
     Z: np.ndarray, kernel: Kernel, n_features: int, rng: np.random.Generator
 ) -> tuple[Callable[[Side], torch.Tensor], int]:
     """Return the map z -> K(z, L) V l^-1/2, with K(L, L) = V l V^T, and its width."""
-    if n_features > len(Z):
-        raise ValueError(
-            f"n_features={n_features} is more than the {len(Z)} images: expected at most one "
-            "landmark an image"
-        )
+    check_number("n_features", n_features, high=len(Z))
     landmarks = kernel.side("Z", Z[np.sort(rng.choice(len(Z), n_features, replace=False))])
     values, vectors = torch.linalg.eigh(kernel(landmarks, landmarks).double())
     kept = values > RANK_TOLERANCE * values[-1]
@@ -343,7 +318,8 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     """Return the spectral embedding of A = F F^T from the Gram matrix of its features.
 
     The eigenvectors of D^-1/2 F F^T D^-1/2 are those of the r x r matrix F^T D^-1 F, mapped
-    by D^-1/2 F: 2 n r^2 operations and r^2 numbers, never n x n.
+    by D^-1/2 F: 2 n r^2 operations and r^2 numbers, never n x n. The diagonal of A counts, a
+    deviation; against the sum of n entries it is small.
 
     Parameters
     ----------
@@ -363,22 +339,14 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     ValueError
         If the features are not a finite matrix, narrower than `n_clusters`, or of a row
         whose degree is not positive.
-
-    Notes
-    -----
-    *Deviations*. The diagonal of A counts here; against the sum of n entries it is small.
     """
     F_ = np.asarray(features)
     if F_.ndim != 2 or 0 in F_.shape or not np.isfinite(F_.sum(dtype=np.float64)):
         raise ValueError(
             f"features of shape {F_.shape} are not usable: expected a finite matrix"
         )
-    check_n_clusters(n_clusters, len(F_))
     width = F_.shape[1]
-    if width < n_clusters:
-        raise ValueError(
-            f"features have width {width}: expected at least n_clusters={n_clusters}"
-        )
+    check_number("n_clusters", n_clusters, low=1, high=min(F_.shape), integer=True)
     total = F_.sum(axis=0, dtype=np.float64)
     step = max(1, BLOCK_BYTES // (8 * width))
     blocks = [slice(start, start + step) for start in range(0, len(F_), step)]
@@ -402,7 +370,7 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
     return embedding, values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class SubspaceAffinity:
     """An affinity A of n x n that is known through its products.
 
@@ -489,11 +457,7 @@ class SubspaceAffinity:
 
 
 def diffuse_in_subspace(
-    transitions: list[sparse.csr_array],
-    rank: int,
-    *,
-    random_state: Any = None,
-    **schedule: Any,
+    transitions: list[sparse.csr_array], rank: int, *, random_state: Any = None, **schedule: Any
 ) -> Diffusion:
     """Diffuse and weigh the graphs of several prompts with matrices of rank x rank.
 
@@ -504,24 +468,17 @@ def diffuse_in_subspace(
 
     Parameters
     ----------
-    transitions : list of csr_array, each (n_samples, n_samples)
-        S_b, one a prompt.
+    transitions, **schedule
+        As in `diffuse_affinities`.
     rank : int
         Columns of Q; at most n_samples, where nothing is lost.
     random_state : int, optional
         Seed of the first basis.
-    schedule
-        mu, regularization, n_rounds, n_steps, tol, weights: as in `diffuse_affinities`.
 
     Returns
     -------
     Diffusion
         Its affinity is a `SubspaceAffinity`.
-
-    Raises
-    ------
-    ValueError
-        As `diffuse_affinities`, or if the rank is out of range.
 
     Notes
     -----
@@ -539,16 +496,13 @@ def diffuse_in_subspace(
 def _slow_basis(
     transitions: list[sparse.csr_array], rank: int, random_state: Any
 ) -> np.ndarray:
-    """Return an orthonormal basis of the directions that the mean graph S changes least.
-
-    Orthogonal iteration with (S + I) / 2, a block method, so that as many components as
-    there are come out. It need not converge: what it misses of a slow direction, the exact
-    last step of the diffusion returns.
-    """
+    """Return an orthonormal basis of the directions that the mean graph S changes least."""
     n = transitions[0].shape[0]
     mean = sparse.csr_array(sum(transitions) / np.float32(len(transitions)), dtype=np.float32)
     Q = np.random.default_rng(random_state).standard_normal((n, rank), dtype=np.float32)
-    # A basis of all directions needs no search.
+    # Orthogonal iteration with (S + I) / 2, by blocks, so that all components come out. What it
+    # misses of a slow direction, the exact last step of the diffusion returns. A basis of all
+    # directions needs no search.
     sweeps, products = (SWEEPS, PRODUCTS) if rank < n else (1, 0)
     for _ in range(sweeps):
         for _ in range(products):
@@ -557,8 +511,8 @@ def _slow_basis(
     return Q
 
 
-class _SubspaceState:
-    """A = Q M Q^T + gamma (I - Q Q^T), held as the vector a = [M, (n - r)^1/2 gamma].
+class _SubspaceState(FullState):
+    """A = Q M Q^T + gamma (I - Q Q^T), held as the vector [M, (n - r)^1/2 gamma].
 
     The inner product of two such matrices is that of their vectors. With N = M - gamma I, A is
     Q N Q^T + gamma I, and the nearest such matrix to S A S^T has
@@ -580,39 +534,28 @@ class _SubspaceState:
             products = (basis.T @ right, left.T @ left, right.T @ right)
             norm = float(S.power(2).sum(dtype=np.float64))
             self.products.append((*(P.astype(np.float64) for P in products), norm))
-        self.a = self.identity = np.append(self.ones, self.root)
+        self.A = self.identity = np.append(self.ones, self.root)
 
     @property
     def affinity(self) -> SubspaceAffinity:
-        a, weights, mu = self.before
-        N, level = self._parts(a)
+        A, weights, mu = self.before
         shares = weights / (1 + mu), mu / (1 + mu)
-        return SubspaceAffinity(self.transitions, *shares, self.basis, N, level)
-
-    def smoothness(self) -> np.ndarray:
-        return self.a @ self.a - self._moved() @ self.a
-
-    def advance(self, weights: np.ndarray, mu: float) -> tuple[np.ndarray, float]:
-        a, moved = self.a, self._moved()
-        self.before = a, weights, mu
-        self.a = (weights @ moved + mu * self.identity) / (1 + mu)
-        change = np.linalg.norm(self.a - a) / np.linalg.norm(a)
-        return a @ a - moved @ a, float(change)
+        return SubspaceAffinity(self.transitions, *shares, self.basis, *self._parts(A))
 
     def distance_to_identity(self) -> float:
-        return float(np.sum((self.a - self.identity) ** 2))
+        return float(np.sum((self.A - self.identity) ** 2))
 
-    def _parts(self, a: np.ndarray) -> tuple[np.ndarray, float]:
+    def _with_identity(self, new: np.ndarray, share: float) -> np.ndarray:
+        return new + share * self.identity
+
+    def _parts(self, A: np.ndarray) -> tuple[np.ndarray, float]:
         """Return N and gamma, which is 0 where the subspace is the whole space."""
-        level = a[-1] / self.root if self.root else 0.0
-        return a[:-1].reshape(self.ones.shape) - level * self.ones, level
+        level = A[-1] / self.root if self.root else 0.0
+        return A[:-1].reshape(self.ones.shape) - level * self.ones, level
 
-    def _moved(self) -> np.ndarray:
-        """Return the vector of each S_b A S_b^T."""
-        N, level = self._parts(self.a)
-        found = []
+    def _moved(self) -> Iterator[np.ndarray]:
+        N, level = self._parts(self.A)
         for G, outer, inner, norm in self.products:
             M = G @ N @ G.T + level * outer
             off = np.vdot(N, inner) + level * norm - np.trace(M)
-            found.append(np.append(M, off / self.root if self.root else 0.0))
-        return np.stack(found)
+            yield np.append(M, off / self.root if self.root else 0.0)

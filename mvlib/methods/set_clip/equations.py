@@ -48,13 +48,11 @@ class Objective:
     ----------
     weights : mapping of str to float
         A weight for each of `PARTS`; those at 0 are not computed.
-    temperature : float
-        tau of the contrasts inside a modality and between them.
-    density_bandwidth : float
-        h of the densities.
-    normalized_density : bool
+    temperature, density_bandwidth : float, default=0.05, 0.5
+        tau of the contrasts; h of the densities.
+    normalized_density : bool, default=False
         Which variant of the density loss.
-    mmd_bandwidths : tuple of float
+    mmd_bandwidths : tuple of float, default=(1.0,)
         Of the MMD's kernels.
     """
 
@@ -71,7 +69,7 @@ class Objective:
         others: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None),
         n_paired: int = 0,
     ) -> dict[str, torch.Tensor]:
-        """Return the losses that count on this batch, without their weights, and their sum.
+        """Return the losses that count on this batch, unweighted, and "loss", their sum.
 
         Parameters
         ----------
@@ -79,15 +77,9 @@ class Objective:
             I and T: embeddings of the two modalities, of unit length.
         others : tuple of two Tensors or None
             Second views of the rows of each; None where the contrast has no weight.
-        n_paired : int
-            So many rows at the front of both are partners.
-
-        Returns
-        -------
-        dict of str to Tensor of shape ()
-            By the names of `PARTS`, and "loss", their weighted sum. "clip" and
-            "pseudo_label" only where there are pairs, and the latter where there are rows of
-            the first modality without.
+        n_paired : int, default=0
+            So many rows at the front of both are partners. Without any there is no "clip" and
+            no "pseudo_label"; the latter needs rows of the first modality without, too.
         """
         w, tau, found = self.weights, self.temperature, {}
         if w["contrast_1"]:
@@ -183,20 +175,15 @@ def semantic_density_distribution_loss(
         normalised loss is some hundreds of times smaller: the paper's weight of the one is
         not that of the other.
 
-    Returns
-    -------
-    Tensor of shape ()
-        L_sdd, from 0.
-
     Raises
     ------
     ValueError
-        If the sets differ in width, one has fewer than two points, or `bandwidth` is not
-        above 0.
+        As `density`, for either set.
 
     Notes
     -----
-    Computed as (p - q)(log p - log q) from logarithms, from one matrix product.
+    L_sdd is 0 or more. Computed as (p - q)(log p - log q) from logarithms, from one matrix
+    product.
 
     *Deviations*: sets of unequal sizes, which the authors do not meet, are compared at the
     size of the points' own set, q being multiplied by n_A / n_B. A range r_X of 0 counts as
@@ -236,7 +223,7 @@ def self_supervised_contrastive_loss(
         L_1 = -mean_i log( e^{s_ii*/tau} / sum_{j!=i} e^{s_ij/tau} )  (Set-CLIP, as coded)
 
     with s_ij the cosines of all 2n views of n samples, and i* the other view of the sample
-    of i.
+    of i. It is log(2n - 1) where the views tell nothing.
 
     Parameters
     ----------
@@ -244,11 +231,6 @@ def self_supervised_contrastive_loss(
         Embeddings of two views; row i of both is one sample. Their length does not matter.
     temperature : float, default=0.05
         tau.
-
-    Returns
-    -------
-    Tensor of shape ()
-        The mean over all views; log(2 n_samples - 1) where they tell nothing.
 
     Raises
     ------
@@ -300,7 +282,7 @@ def pseudo_label_plan(
     Returns
     -------
     Tensor of shape (n_queries, n_pairs)
-        Without gradient. Rows sum to 1.
+        Without gradient.
 
     Raises
     ------
@@ -338,7 +320,7 @@ def pseudo_label_loss(
         L_pseudo = -(1/2) mean_i sum_j t_ij log( e^{s_ij/tau} / sum_k e^{s_ik/tau} )  (S-CLIP)
 
     with s_ij the cosine of unpaired image i and the text of pair j, and t_ij as in
-    `pseudo_label_plan`.
+    `pseudo_label_plan`. The half is that of one of two directions, as in the code of S-CLIP.
 
     Parameters
     ----------
@@ -349,16 +331,10 @@ def pseudo_label_loss(
     temperature : float, default=0.05
         tau, of the softmax and of the plan.
 
-    Returns
-    -------
-    Tensor of shape ()
-        The half is that of one of two directions, as in the code of S-CLIP.
-
     Raises
     ------
     ValueError
-        If the sets differ in width, one is empty, there are not as many texts as images, or
-        the temperature is not above 0.
+        As `pseudo_label_plan`; also if there are not as many texts as images.
     """
     if images.shape != texts.shape:
         raise ValueError(

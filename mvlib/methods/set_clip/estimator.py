@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,6 +20,7 @@ from mvlib.methods.base import (
     real,
     whole,
 )
+from mvlib.methods.set_clip.batches import SAMPLINGS, Batch, Batches
 from mvlib.methods.set_clip.equations import (
     BANDWIDTH,
     NINETEEN_BANDWIDTHS,
@@ -29,12 +29,10 @@ from mvlib.methods.set_clip.equations import (
     TEMPERATURE,
     Objective,
 )
-from mvlib.methods.set_clip.network import AUGMENTATIONS, HEADS, Augmentation, Branch
+from mvlib.methods.set_clip.network import AUGMENTATIONS, HEADS, Augmentation, Branch, raw_rows
 from mvlib.ops.device import resolve_device
 
-SAMPLINGS = ("independent", "same_instances")
 PLATEAUS = ("epoch", "last_batch")
-Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def _settings(weights: tuple[float, ...], pairs_per_batch: int) -> Mapping[str, Any]:
@@ -52,6 +50,7 @@ PAPER_SETTINGS = MappingProxyType(
 )
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SetCLIP(ModalityAlignment):
     """Semi-supervised alignment of two modalities by matching their distributions.
 
@@ -62,8 +61,8 @@ class SetCLIP(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters : int, optional
-        Number of clusters in the shared space. None: `fit` makes none.
+    n_clusters, device, random_state
+        As in every alignment of two modalities.
     weights : mapping of str to float, optional
         Of the losses "contrast_1", "contrast_2" (inside the first and second modality),
         "sdd", "mmd", "clip" and "pseudo_label" (S-CLIP's, not part of Set-CLIP); a name left
@@ -116,10 +115,6 @@ class SetCLIP(ModalityAlignment):
     plateau : {"epoch", "last_batch"}, default="epoch"
         Which loss that is: the mean of an epoch, or as in the authors' code that of its last
         batch alone.
-    device : str, default="auto"
-        "auto" takes a GPU if there is one.
-    random_state : int, optional
-        Seed of first weights, batches, dropout, views and k-means.
 
     Attributes
     ----------
@@ -142,8 +137,7 @@ class SetCLIP(ModalityAlignment):
     Notes
     -----
     Source: arXiv 2406.05766 and the authors' code, of which only the part for images and
-    texts is public. L = w_1 L_contrast1 + w_2 L_contrast2 + w_sdd L_sdd + w_mmd L_mmd +
-    w_clip L_clip, the last three on the first views.
+    texts is public. The losses and their sum are those of `mvlib.methods.set_clip.Objective`.
 
     *Deviations*. The authors train the encoders; here features are frozen by default, and
     centred and divided by their root mean square first. Their first view of an image is the
@@ -175,6 +169,30 @@ class SetCLIP(ModalityAlignment):
     >>> rows, cosines = model.retrieve(problem.Xs[0][:5], problem.Xs[1], k=10)
     """
 
+    weights: Mapping[str, float] | None = None
+    heads: str | nn.Module | Sequence[str | nn.Module] = "residual"
+    encoders: nn.Module | Sequence[nn.Module | None] | None = None
+    sampling: str = "independent"
+    reshuffle: bool = True
+    pairs_per_batch: int | None = None
+    batch_size: int = 64
+    n_epochs: int = 32
+    embedding_dim: int = 256
+    dropout: float = 0.1
+    augmentation: Augmentation | Sequence[Augmentation] = "dropout"
+    augmentation_strength: float = 0.3
+    temperature: float = TEMPERATURE
+    density_bandwidth: float = BANDWIDTH
+    normalized_density: bool = False
+    mmd_bandwidths: float | Sequence[float] | str = ONE_BANDWIDTH
+    learning_rate: float = 1e-3
+    encoder_learning_rate: float = 1e-5
+    weight_decay: float = 1e-3
+    patience: int = 5
+    factor: float = 0.8
+    plateau: str = "epoch"
+    device: str = "auto"
+
     _bounds = {
         "batch_size": whole(4),
         **dict.fromkeys(("n_epochs", "embedding_dim"), whole()),
@@ -191,64 +209,9 @@ class SetCLIP(ModalityAlignment):
         "plateau": choice(PLATEAUS),
     }
 
-    def __init__(
-        self,
-        n_clusters: int | None = None,
-        *,
-        weights: Mapping[str, float] | None = None,
-        heads: str | nn.Module | Sequence[str | nn.Module] = "residual",
-        encoders: nn.Module | Sequence[nn.Module | None] | None = None,
-        sampling: str = "independent",
-        reshuffle: bool = True,
-        pairs_per_batch: int | None = None,
-        batch_size: int = 64,
-        n_epochs: int = 32,
-        embedding_dim: int = 256,
-        dropout: float = 0.1,
-        augmentation: Augmentation | Sequence[Augmentation] = "dropout",
-        augmentation_strength: float = 0.3,
-        temperature: float = TEMPERATURE,
-        density_bandwidth: float = BANDWIDTH,
-        normalized_density: bool = False,
-        mmd_bandwidths: float | Sequence[float] | str = ONE_BANDWIDTH,
-        learning_rate: float = 1e-3,
-        encoder_learning_rate: float = 1e-5,
-        weight_decay: float = 1e-3,
-        patience: int = 5,
-        factor: float = 0.8,
-        plateau: str = "epoch",
-        device: str = "auto",
-        random_state: training.RandomState = None,
-    ):
-        self.n_clusters = n_clusters
-        self.weights = weights
-        self.heads = heads
-        self.encoders = encoders
-        self.sampling = sampling
-        self.reshuffle = reshuffle
-        self.pairs_per_batch = pairs_per_batch
-        self.batch_size = batch_size
-        self.n_epochs = n_epochs
-        self.embedding_dim = embedding_dim
-        self.dropout = dropout
-        self.augmentation = augmentation
-        self.augmentation_strength = augmentation_strength
-        self.temperature = temperature
-        self.density_bandwidth = density_bandwidth
-        self.normalized_density = normalized_density
-        self.mmd_bandwidths = mmd_bandwidths
-        self.learning_rate = learning_rate
-        self.encoder_learning_rate = encoder_learning_rate
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.factor = factor
-        self.plateau = plateau
-        self.device = device
-        self.random_state = random_state
-
     @staticmethod
     def paper_settings(backbone: str = "vit") -> dict[str, Any]:
-        """Return the settings of the authors' code for an image encoder.
+        """Return the settings of the authors' code for an image encoder, as keyword arguments.
 
         Parameters
         ----------
@@ -258,9 +221,8 @@ class SetCLIP(ModalityAlignment):
         Returns
         -------
         dict
-            Keyword arguments of `SetCLIP`. Sampling is left at its default, which is not the
-            authors': they sample "same_instances" with `reshuffle=False`, and have
-            `plateau="last_batch"` and `n_epochs=30`.
+            Without sampling, whose default is not the authors': they sample "same_instances"
+            with `reshuffle=False`, and have `plateau="last_batch"` and `n_epochs=30`.
 
         Raises
         ------
@@ -274,13 +236,8 @@ class SetCLIP(ModalityAlignment):
     def clip_only(cls, n_clusters: int | None = None, **parameters: Any) -> SetCLIP:
         """Return the floor that learns from the pairs alone, by CLIP's loss.
 
-        Parameters
-        ----------
-        n_clusters : int, optional
-            Number of clusters.
-        **parameters
-            Further ones of `SetCLIP`. An epoch has as many steps as there, all on batches of
-            pairs.
+        An epoch has as many steps as that of `SetCLIP`, whose parameters are taken, all on
+        batches of pairs.
         """
         size = parameters.get("batch_size", 64)
         fixed = {"weights": {"clip": 1.0}, "pairs_per_batch": size}
@@ -290,12 +247,7 @@ class SetCLIP(ModalityAlignment):
     def s_clip(cls, n_clusters: int | None = None, **parameters: Any) -> SetCLIP:
         """Return S-CLIP's idea in the same frame: captions for images that have none.
 
-        Parameters
-        ----------
-        n_clusters : int, optional
-            Number of clusters.
-        **parameters
-            Further ones of `SetCLIP`.
+        The parameters are those of `SetCLIP`.
 
         Notes
         -----
@@ -318,7 +270,7 @@ class SetCLIP(ModalityAlignment):
             for view, encoder in zip(views, by_modality("encoders", self.encoders), strict=True)
         ]
         objective = self._objective()
-        plan = plan_batches(
+        plan = Batches(
             (len(views[0]), len(views[1])),
             pairs,
             self.batch_size,
@@ -341,7 +293,7 @@ class SetCLIP(ModalityAlignment):
 
             def batches() -> list[Batch]:
                 if self.reshuffle or not drawn:
-                    drawn[:] = draw_epoch(plan, generator)
+                    drawn[:] = plan.draw(generator)
                 return drawn
 
             def step(batch: Batch) -> dict[str, torch.Tensor]:
@@ -398,8 +350,10 @@ class SetCLIP(ModalityAlignment):
         return objective(*embedded, (others[0], others[1]), n_paired)
 
     def _branches(self, views: list[torch.Tensor]) -> nn.ModuleList:
-        encoders = by_modality("encoders", self.encoders)
-        heads = by_modality("heads", self.heads)
+        encoders, heads = (
+            by_modality("encoders", self.encoders),
+            by_modality("heads", self.heads),
+        )
         return nn.ModuleList(
             Branch(encoder, view, head, self.embedding_dim, self.dropout)
             for encoder, view, head in zip(encoders, views, heads, strict=True)
@@ -424,7 +378,7 @@ class SetCLIP(ModalityAlignment):
     def _rows(self, X: Any, v: int) -> np.ndarray:
         if by_modality("encoders", self.encoders)[v] is None:
             return super()._rows(X, v)
-        return _raw_rows(X, f"Xs[{v}]")
+        return raw_rows(X, f"Xs[{v}]")
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -469,160 +423,9 @@ class SetCLIP(ModalityAlignment):
 
 
 def by_modality(argument: str, value: Any) -> tuple[Any, Any]:
-    """Return a parameter as a pair, one entry a modality.
-
-    Raises
-    ------
-    ValueError
-        If it is a sequence of another length.
-    """
+    """Return a parameter as a pair, one entry a modality."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
             raise ValueError(f"{argument} has {len(value)} entries: expected one a modality")
         return value[0], value[1]
     return value, value
-
-
-def _raw_rows(X: Any, argument: str) -> np.ndarray:
-    """Return what an encoder is to read: floats as float32, whole numbers as int64."""
-    rows = np.asarray(X)
-    if rows.dtype.kind not in "fiub" or rows.ndim < 2 or 0 in rows.shape:
-        raise ValueError(
-            f"{argument} has shape {rows.shape} and dtype {rows.dtype}: expected numbers, "
-            "(n_samples, ...), none of the axes empty"
-        )
-    if rows.dtype.kind != "f":
-        return rows.astype(np.int64)
-    if not np.isfinite(rows).all():
-        raise ValueError(f"{argument} holds NaN or infinity: expected finite numbers")
-    return rows.astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class BatchPlan:
-    """How the rows of an epoch are drawn.
-
-    Attributes
-    ----------
-    pairs : ndarray of shape (n_pairs, 2), int64
-        Known pairs.
-    pools : tuple of two ndarrays, int64
-        Rows of each modality that are in no pair.
-    n_paired : int
-        Pairs in a batch. They are its first rows, in the same order in both modalities.
-    n_unpaired : tuple of two int
-        Further rows of each modality in a batch.
-    n_steps : int
-        Batches in an epoch.
-    same_instances : bool
-        Whether the further rows of a batch are of the same number in both modalities.
-    """
-
-    pairs: np.ndarray
-    pools: tuple[np.ndarray, np.ndarray]
-    n_paired: int
-    n_unpaired: tuple[int, int]
-    n_steps: int
-    same_instances: bool
-
-
-def plan_batches(
-    lengths: tuple[int, int],
-    pairs: np.ndarray,
-    batch_size: int,
-    pairs_per_batch: int | None = None,
-    sampling: str = "independent",
-) -> BatchPlan:
-    """Divide a batch between pairs and other rows.
-
-    Parameters
-    ----------
-    lengths : tuple of two int
-        Rows of the modalities.
-    pairs : ndarray of shape (n_pairs, 2), int64
-        Known pairs.
-    batch_size : int
-        Rows of each modality in a batch.
-    pairs_per_batch : int, optional
-        How many of them are pairs, if there are that many. By default in proportion to the
-        larger modality, but at least two where there are two.
-    sampling : {"independent", "same_instances"}, default="independent"
-        Whether the other rows are drawn for each modality by itself, or the same row numbers
-        in both.
-
-    Returns
-    -------
-    BatchPlan
-        An epoch has as many batches as the larger modality fills. A modality with fewer
-        rows without a pair than a batch would take gives those it has.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left to draw, or "same_instances" meets modalities of unequal length or
-        a pair of two different row numbers.
-    """
-    same = sampling == "same_instances"
-    if same and (lengths[0] != lengths[1] or (pairs[:, 0] != pairs[:, 1]).any()):
-        raise ValueError(
-            "sampling='same_instances' takes row i of both modalities for one sample: "
-            f"expected equal lengths (they are {lengths[0]} and {lengths[1]}) and pairs (i, i)"
-        )
-    largest = max(lengths)
-    if pairs_per_batch is None:
-        wanted = max(2, round(batch_size * len(pairs) / largest)) if len(pairs) else 0
-    else:
-        wanted = pairs_per_batch
-    pools = tuple(
-        np.setdiff1d(np.arange(length), pairs[:, v]) for v, length in enumerate(lengths)
-    )
-    n_paired = min(wanted, len(pairs), batch_size)
-    # A batch asked to be all pairs takes nothing else, even where there are fewer.
-    free = 0 if wanted >= batch_size else batch_size - n_paired
-    n_unpaired = tuple(min(free, len(pool)) for pool in pools)
-    if min(n_paired + n for n in n_unpaired) < 2:
-        raise ValueError(
-            f"pairs has {len(pairs)} rows and a batch would take {n_paired} of them and "
-            f"{n_unpaired} others: expected at least 2 rows of each modality"
-        )
-    return BatchPlan(pairs, pools, n_paired, n_unpaired, math.ceil(largest / batch_size), same)
-
-
-def draw_epoch(plan: BatchPlan, generator: torch.Generator) -> list[Batch]:
-    """Return the batches of one epoch.
-
-    Parameters
-    ----------
-    plan : BatchPlan
-        What to draw.
-    generator : torch.Generator
-        On the CPU, so that the draws are the same on every device.
-
-    Returns
-    -------
-    list of tuple of two Tensors, int64
-        Row numbers of both modalities, no row twice in a batch. Each pool is shuffled once
-        an epoch and passed through, over and over if it is short.
-    """
-    order = _shuffled(plan.pairs, generator)
-    first = _shuffled(plan.pools[0], generator)
-    second = first if plan.same_instances else _shuffled(plan.pools[1], generator)
-    batches = []
-    for step in range(plan.n_steps):
-        known = _slice(order, plan.n_paired, step)
-        others = (
-            _slice(pool, n, step)
-            for pool, n in zip((first, second), plan.n_unpaired, strict=True)
-        )
-        batches.append(tuple(torch.cat([known[:, v], rows]) for v, rows in enumerate(others)))
-    return batches
-
-
-def _shuffled(rows: np.ndarray, generator: torch.Generator) -> torch.Tensor:
-    return torch.from_numpy(rows)[torch.randperm(len(rows), generator=generator)]
-
-
-def _slice(rows: torch.Tensor, size: int, step: int) -> torch.Tensor:
-    if size == 0:
-        return rows[:0]
-    return rows[(torch.arange(size) + step * size) % len(rows)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -43,19 +45,9 @@ class ProjectionHead(nn.Module):
 class Branch(nn.Module):
     """One modality's way into the shared space.
 
-    Parameters
-    ----------
-    encoder : Module or None
-        From raw rows to features; None where the rows are features. Copied, not changed.
-    sample : Tensor of shape (n_samples, ...)
-        Rows to take widths from, and the scale if there is no encoder: features are centred
-        on their mean and divided by one number, their root mean square.
-    head : {"residual", "linear"} or Module
-        The paper's head, a linear map, or a module of one's own (copied).
-    embedding_dim : int
-        Width of the shared space, for the named heads.
-    dropout : float
-        Of the named heads: "linear" has it on its input.
+    An encoder maps raw rows to features; without one the rows are features, which are centred
+    on the mean of `sample` and divided by one number, their root mean square. The head is the
+    paper's, "linear" (dropout and a linear map), or a module. Modules are copied, not changed.
     """
 
     def __init__(
@@ -116,22 +108,10 @@ class Branch(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return embeddings of the rows, and of a second view of each.
 
-        Parameters
-        ----------
-        rows : Tensor of shape (n_samples, ...)
-            A batch.
-        augmentation : {"dropout", "noise", "none"} or callable
-            The names change features: a share of them set to 0, the others raised to keep
-            the mean; Gaussian noise; nothing, so that only the network's own dropout tells
-            the views apart. A callable takes raw rows and a generator to other raw rows.
-        strength : float
-            The share, or the noise's deviation as a multiple of the features' own.
-        generator : torch.Generator
-            On the CPU, for the callable.
-
-        Returns
-        -------
-        view_1, view_2 : Tensor of shape (n_samples, embedding_dim)
+        The names of augmentations change features: a share of them, `strength`, set to 0, the
+        others raised to keep the mean; Gaussian noise, `strength` times the features' own
+        deviation; nothing, so that only the network's own dropout tells the views apart. A
+        callable takes raw rows and a generator, on the CPU, to other raw rows.
         """
         if callable(augmentation):
             features = self.features(torch.cat([rows, augmentation(rows, generator)]))
@@ -150,3 +130,18 @@ def _changed(features: torch.Tensor, augmentation: str, strength: float) -> torc
     if augmentation == "noise":
         return features + strength * features.detach().std() * torch.randn_like(features)
     return features
+
+
+def raw_rows(X: Any, argument: str) -> np.ndarray:
+    """Return what an encoder is to read: floats as float32, whole numbers as int64."""
+    rows = np.asarray(X)
+    if rows.dtype.kind not in "fiub" or rows.ndim < 2 or 0 in rows.shape:
+        raise ValueError(
+            f"{argument} has shape {rows.shape} and dtype {rows.dtype}: expected numbers, "
+            "(n_samples, ...), none of the axes empty"
+        )
+    if rows.dtype.kind != "f":
+        return rows.astype(np.int64)
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{argument} holds NaN or infinity: expected finite numbers")
+    return rows.astype(np.float32)

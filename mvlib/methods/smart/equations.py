@@ -38,11 +38,6 @@ def reconstruction_loss(
     ----------
     views, reconstructions : list of Tensor, each (n_samples, n_features_v)
         X and X^, all rows, aligned or not.
-
-    Returns
-    -------
-    Tensor of shape ()
-        L_rec.
     """
     return sum(F.mse_loss(X_hat, X) for X_hat, X in zip(reconstructions, views, strict=True))
 
@@ -50,15 +45,12 @@ def reconstruction_loss(
 def standardize_rows(Z: torch.Tensor) -> torch.Tensor:
     """Return each row of `Z` with mean 0 and unbiased standard deviation 1.
 
+    Mean and deviation are constants to the gradient, as in the authors' code.
+
     Parameters
     ----------
     Z : Tensor of shape (n_samples, embedding_dim)
         Embeddings, float32.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, embedding_dim)
-        Mean and deviation are constants to the gradient, as in the authors' code.
 
     Notes
     -----
@@ -74,22 +66,15 @@ def correlation_matrix(Z_a: torch.Tensor, Z_b: torch.Tensor, offset: int = 0) ->
 
     C_ab = Z^_a Z^_b^T / (d - 1) + 1e-5 I  (SMART, as coded)
 
-    Rows are standardised. The paper calls it a covariance; it compares samples, not
-    dimensions.
+    Rows are standardised; the 1e-5 is added where row and partner meet. The paper calls it a
+    covariance; it compares samples, not dimensions.
 
     Parameters
     ----------
-    Z_a : Tensor of shape (n_a, embedding_dim)
-        Embeddings of one view.
-    Z_b : Tensor of shape (n_b, embedding_dim)
-        Embeddings of another, or the same.
+    Z_a, Z_b : Tensor of shape (n_a, embedding_dim), (n_b, embedding_dim)
+        Embeddings of one view, and of another or the same.
     offset : int, default=0
         The column that the first row's own partner stands in, for a block of rows.
-
-    Returns
-    -------
-    Tensor of shape (n_a, n_b)
-        Entries from -1 to 1. The 1e-5 is added where row and partner meet.
     """
     matrix = standardize_rows(Z_a) @ standardize_rows(Z_b).T / (Z_a.shape[1] - 1)
     matrix.diagonal(offset).add_(EPSILON)
@@ -106,15 +91,10 @@ def view_distribution_alignment_loss(
     Parameters
     ----------
     Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
-        Embeddings of the aligned rows of two views; row i of one is the partner of row i
-        of the other.
+        Embeddings of the aligned rows of two views, row i of both partners. Without a row
+        the loss is 0.
     terms : tuple of {"diagonal", "structure"}, default=both
         Which of the two means count, for ablations.
-
-    Returns
-    -------
-    Tensor of shape ()
-        L_vda; 0 when there is no row.
 
     Notes
     -----
@@ -145,10 +125,6 @@ def aligned_correlations(Z_1: torch.Tensor, Z_2: torch.Tensor) -> torch.Tensor:
     ----------
     Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
         Embeddings of the aligned rows of two views.
-
-    Returns
-    -------
-    Tensor of shape (n_aligned,)
     """
     A, B = standardize_rows(Z_1), standardize_rows(Z_2)
     return (A * B).sum(dim=1) / (A.shape[1] - 1) + EPSILON
@@ -157,7 +133,7 @@ def aligned_correlations(Z_1: torch.Tensor, Z_2: torch.Tensor) -> torch.Tensor:
 def semantic_threshold(
     Z_1: torch.Tensor, Z_2: torch.Tensor, n_std: float = 1.0
 ) -> torch.Tensor:
-    """Return the correlation from which on two rows count as of one meaning.
+    """Return the correlation from which on two rows count as of one meaning, without gradient.
 
     T = max(mean(diag C_12) - std(diag C_12), 0.01), aligned rows  (SMART, as coded)
 
@@ -167,11 +143,6 @@ def semantic_threshold(
         Embeddings of the aligned rows, at least one.
     n_std : float, default=1.0
         How many standard deviations below the mean. The paper has one.
-
-    Returns
-    -------
-    Tensor of shape ()
-        T, without gradient.
 
     Notes
     -----
@@ -207,19 +178,10 @@ class ThresholdRule:
     def of_batch(
         self, Z_1: torch.Tensor, Z_2: torch.Tensor, last: torch.Tensor | float = FLOOR
     ) -> torch.Tensor | float:
-        """Return T of a batch.
+        """Return T of a batch, from the embeddings of its aligned rows.
 
-        Parameters
-        ----------
-        Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
-            Embeddings of the batch's aligned rows; there may be none.
-        last : Tensor of shape () or float, default=0.01
-            T of the batch before, which a batch without aligned rows takes.
-
-        Returns
-        -------
-        Tensor of shape () or float
-            At least 0.01, unless fixed; NaN under "nearest", where each row has its own.
+        At least 0.01, unless fixed; NaN under "nearest", where each row has its own. A batch
+        without aligned rows takes the `last` one.
         """
         if self.kind == "fixed":
             return self.value
@@ -235,20 +197,10 @@ class ThresholdRule:
     def of_rows(
         self, correlation: torch.Tensor, threshold: torch.Tensor | float
     ) -> torch.Tensor | float:
-        """Return what the rows of a block of the graph are held against.
+        """Return what the rows of a block of C_12, with all its columns, are held against.
 
-        Parameters
-        ----------
-        correlation : Tensor of shape (n_rows, n_columns)
-            A block of C_12 with all its columns.
-        threshold : Tensor of shape () or float
-            As `of_batch` gives it.
-
-        Returns
-        -------
-        Tensor of shape () or (n_rows, 1), or float
-            `threshold`; under "nearest" the correlation of each row's last neighbour, at
-            least 0.01.
+        That is `threshold`, as `of_batch` gives it; under "nearest" the correlation of each
+        row's last neighbour, at least 0.01, of shape (n_rows, 1).
         """
         if self.kind != "nearest":
             return threshold
@@ -295,7 +247,8 @@ def semantic_graph(
 
     W_ij = C_12[i,j] if C_12[i,j] >= T else 0; W_ii = 1 if aligned  (SMART, as coded)
 
-    A row of zeros gets 0.01 at its largest correlation. Rows are not normalised.
+    A row of zeros gets 0.01 at its largest correlation. Rows are not normalised. W has no
+    gradient.
 
     Parameters
     ----------
@@ -307,11 +260,6 @@ def semantic_graph(
         Which of these rows are aligned.
     offset : int, default=0
         The column that the first row's own partner stands in, for a block of rows.
-
-    Returns
-    -------
-    Tensor of shape (n_rows, n_columns)
-        W, without gradient.
     """
     C = correlation.detach()
     W = torch.where(threshold <= C, C, 0.0)
@@ -328,6 +276,9 @@ def semantic_matching_loss(
 
     L_smc = -mean_i log(sum_j W_ij e_ij / sum_j e_ij), e = exp(H1 H2^T/tau)  (SMART, as coded)
 
+    It goes from view 1 to the other only, over all rows, and can be negative: the rows of W do
+    not sum to 1 (both as in the authors' code).
+
     Parameters
     ----------
     H_1, H_2 : Tensor of shape (n_samples, embedding_dim)
@@ -336,12 +287,6 @@ def semantic_matching_loss(
         As `semantic_graph` gives it.
     temperature : float
         tau.
-
-    Returns
-    -------
-    Tensor of shape ()
-        L_smc. It goes from view 1 to the other only, over all rows, and can be negative:
-        the rows of W do not sum to 1 (both as in the authors' code).
     """
     logits = H_1 @ H_2.T / temperature
     shift = logits.detach().amax(dim=1, keepdim=True)
@@ -353,19 +298,7 @@ def semantic_matching_loss(
 
 @dataclass(frozen=True)
 class Objective:
-    """What SMART minimises: the weights of its losses and the rule of its graph.
-
-    Attributes
-    ----------
-    lambda1, lambda2 : float
-        Weights of L_vda and L_smc.
-    temperature : float
-        tau of L_smc.
-    rule : ThresholdRule
-        When two rows are joined; the paper's, by default.
-    vda_terms : tuple of str
-        Which terms of L_vda count.
-    """
+    """What SMART minimises: the weights of its losses, tau, and the rule of its graph."""
 
     lambda1: float
     lambda2: float
@@ -378,16 +311,9 @@ class Objective:
 class Step:
     """The losses of one batch and the features that it gives on the way.
 
-    Attributes
-    ----------
-    loss : Tensor of shape ()
-        L, to be minimised.
-    parts : dict of str to Tensor
-        L_rec, and L_vda and L_smc where their weight is not 0, without gradient.
-    threshold : float
-        T of the last pair of views; NaN where each row has its own.
-    features : Tensor or None
-        [H1, norm(W H2), ...] of the batch, without gradient, if asked for.
+    `parts` has L_rec, and L_vda and L_smc where their weight is not 0. `threshold` is T of the
+    last pair of views, NaN where each row has its own. `features` are [H1, norm(W H2), ...],
+    if asked for. All but `loss` is without gradient.
     """
 
     loss: torch.Tensor
@@ -405,30 +331,11 @@ def objective_step(
     with_features: bool = False,
     precision: str = "float32",
 ) -> Step:
-    """Compute the total loss of a batch.
+    """Compute the total loss of a batch, of which `aligned` says which rows are aligned.
 
     L = L_rec + lambda1 L_vda + lambda2 L_smc  (SMART, as coded)
 
-    Parameters
-    ----------
-    network : SMARTNetwork
-        In training mode.
-    Xs : sequence of Tensor, each (n_samples, n_features_v)
-        The batch.
-    aligned : Tensor of shape (n_samples,), bool
-        Which of its rows are aligned.
-    objective : Objective
-        Weights and rules.
-    last_threshold : float, default=0.01
-        The threshold of the batch before.
-    with_features : bool, default=False
-        Whether to return the features that the authors cluster.
-    precision : {"float32", "bfloat16"}, default="float32"
-        Of the networks' matrix products; the losses are float32 always.
-
-    Returns
-    -------
-    Step
+    `precision` is that of the networks' matrix products; the losses are float32 always.
 
     Notes
     -----
@@ -478,26 +385,10 @@ def graph_blocks(
     objective: Objective,
     batch_size: int,
 ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-    """Give the semantic graph in blocks of rows, none over 64 MB.
+    """Give the semantic graph in blocks (rows, columns, W), none over 64 MB.
 
-    Parameters
-    ----------
-    Z_1, Z_2 : Tensor of shape (n_samples, embedding_dim)
-        Embeddings of two views.
-    aligned : Tensor of shape (n_samples,), bool
-        Which rows are aligned.
-    objective : Objective
-        The rule of the threshold.
-    batch_size : int
-        Rows of view 1 look for partners among this many rows of view 2, in row order; from
-        n_samples on it is the full graph.
-
-    Yields
-    ------
-    rows, columns : slice
-        Where the block stands.
-    W : Tensor
-        The block.
+    Rows of view 1 look for partners among `batch_size` rows of view 2, in row order; from
+    n_samples on it is the full graph.
     """
     threshold: torch.Tensor | float = FLOOR
     for start in range(0, len(Z_1), batch_size):
@@ -520,25 +411,11 @@ def clustering_features(
     objective: Objective,
     batch_size: int,
 ) -> torch.Tensor:
-    """Return the features that SMART clusters.
+    """Return the features that SMART clusters, (n_samples, n_views * embedding_dim).
 
     F = [H1, norm(W H2)]  (SMART, as coded)
 
-    Parameters
-    ----------
-    Zs, Hs : sequence of Tensor, each (n_samples, embedding_dim)
-        Embeddings and projections of all rows, a tensor a view.
-    aligned : Tensor of shape (n_samples,), bool
-        Which rows are aligned.
-    objective : Objective
-        The rule of the threshold.
-    batch_size : int
-        As in `graph_blocks`.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, n_views * embedding_dim)
-        A row stands for the thing that row of view 1 shows.
+    A row stands for the thing that row of view 1 shows; `batch_size` is as in `graph_blocks`.
     """
     features = [Hs[0]]
     for Z, H in zip(Zs[1:], Hs[1:], strict=True):

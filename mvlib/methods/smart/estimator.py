@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.utils.validation import check_is_fitted
 
 from mvlib.check import check_choice, check_labels, check_number, check_views
 from mvlib.methods.base import ViewClustering, choice, each, optional, real, whole
 from mvlib.methods.smart.equations import (
-    FLOOR,
     VDA_TERMS,
     Objective,
-    clustering_features,
     graph_blocks,
-    objective_step,
     threshold_rule,
 )
-from mvlib.methods.smart.network import LINEAR, SMARTNetwork, embed_rows
-from mvlib.methods.training import RandomState, batches, run, seeded
-from mvlib.ops.contingency import contingency_table, matched_accuracy
+from mvlib.methods.smart.network import LINEAR, embed_rows
+from mvlib.methods.smart.training import Training
 from mvlib.ops.device import PRECISIONS, resolve_device
-from mvlib.ops.kmeans import INITS, cosine_kmeans
+from mvlib.ops.kmeans import INITS
 
 FULL_GRAPH_ROWS = 20_000
 SELECTIONS = ("last", "loss", "oracle")
 MODES = ("eval", "train")
 
-_COLUMNS = (
-    "batch_size",
-    "epochs",
-    "learning_rate",
-    "temperature",
-    "lambda1",
-    "lambda2",
-    "embedding_dim",
-)
-
+_COLUMNS = ("batch_size", "epochs", "learning_rate", "temperature")
+_COLUMNS += ("lambda1", "lambda2", "embedding_dim")
 _ROWS = {
     "bdgp": (3000, 500, 5e-5, 1.0, 1.0, 1.0, 30),
     "handwritten": (2000, 500, 1e-4, 1.0, 1.0, 1.0, 100),
@@ -56,7 +43,6 @@ _ROWS = {
     "deep-animal": (2000, 100, 1e-6, 1.0, 30.0, 5.0, 200),
     "other": (2000, 500, 1e-4, 1.0, 10.0, 1.0, 30),
 }
-
 # Read-only, so that no caller changes another's settings.
 PAPER_SETTINGS = MappingProxyType(
     {
@@ -76,6 +62,7 @@ def _check_start(name: str, start: Any) -> None:
     check_number(f"{name}' n_init", start[1], low=1, integer=True)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SMART(ViewClustering):
     """Semantic matching contrastive learning for partially view-aligned clustering.
 
@@ -86,8 +73,8 @@ class SMART(ViewClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
+    n_clusters, device, random_state
+        As in every clustering of views.
     embedding_dim : int, default=30
         d, width of the embeddings.
     hidden_dims : sequence of int, default=(2000, 2000, 2000)
@@ -137,10 +124,6 @@ class SMART(ViewClustering):
         Xavier's uniform ones with biases of 0.
     precision : {"float32", "bfloat16"}, default="float32"
         Of the networks' matrix products in training.
-    device : str, default="auto"
-        "auto" takes a GPU if there is one.
-    random_state : int, optional
-        Seed of initialisation, batches and k-means.
 
     Attributes
     ----------
@@ -158,13 +141,12 @@ class SMART(ViewClustering):
         The epoch that was kept, from 0.
     network_ : SMARTNetwork
         In evaluation mode, as it was after that epoch.
-    n_features_in_ : list of int
-        Widths of the views.
 
     Notes
     -----
     Source: arXiv 2512.15396 and the authors' code. The settings of the paper's data sets
-    come from `paper_settings`; the defaults here are those of any other data set.
+    come from `paper_settings`; the defaults here are those of any other data set. The paper
+    scales each view to [0, 1] as one block (`mvlib.data.min_max_scale`).
 
     *Deviations*. The paper stops at two views: with more, view 1 is matched to each other
     view, and L_vda and L_smc are means over these pairs. A batch without aligned rows has no
@@ -188,6 +170,28 @@ class SMART(ViewClustering):
     >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
     """
 
+    embedding_dim: int = 30
+    hidden_dims: Sequence[int] = (2000, 2000, 2000)
+    epochs: int = 500
+    batch_size: int = 2000
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    temperature: float = 1.0
+    lambda1: float = 10.0
+    lambda2: float = 1.0
+    threshold: str | float = "mean-std"
+    vda_terms: Sequence[str] = VDA_TERMS
+    selection: str = "last"
+    features: str = "eval"
+    track: Sequence[str] = ()
+    track_starts: Sequence[tuple[str, int]] = ()
+    init: str = "draws"
+    n_init: int = 1
+    graph_batch_size: int | None = None
+    weight_init: str = "torch"
+    precision: str = "float32"
+    device: str = "auto"
+
     _min_views = 2
     _bounds = {
         **dict.fromkeys(("epochs", "n_init"), whole()),
@@ -206,57 +210,6 @@ class SMART(ViewClustering):
         "weight_init": choice(LINEAR),
         "precision": choice(PRECISIONS),
     }
-
-    def __init__(
-        self,
-        n_clusters: int,
-        *,
-        embedding_dim: int = 30,
-        hidden_dims: Sequence[int] = (2000, 2000, 2000),
-        epochs: int = 500,
-        batch_size: int = 2000,
-        learning_rate: float = 1e-4,
-        weight_decay: float = 0.01,
-        temperature: float = 1.0,
-        lambda1: float = 10.0,
-        lambda2: float = 1.0,
-        threshold: str | float = "mean-std",
-        vda_terms: Sequence[str] = VDA_TERMS,
-        selection: str = "last",
-        features: str = "eval",
-        track: Sequence[str] = (),
-        track_starts: Sequence[tuple[str, int]] = (),
-        init: str = "draws",
-        n_init: int = 1,
-        graph_batch_size: int | None = None,
-        weight_init: str = "torch",
-        precision: str = "float32",
-        device: str = "auto",
-        random_state: RandomState = None,
-    ):
-        self.n_clusters = n_clusters
-        self.embedding_dim = embedding_dim
-        self.hidden_dims = hidden_dims
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.temperature = temperature
-        self.lambda1 = lambda1
-        self.lambda2 = lambda2
-        self.threshold = threshold
-        self.vda_terms = vda_terms
-        self.selection = selection
-        self.features = features
-        self.track = track
-        self.track_starts = track_starts
-        self.init = init
-        self.n_init = n_init
-        self.graph_batch_size = graph_batch_size
-        self.weight_init = weight_init
-        self.precision = precision
-        self.device = device
-        self.random_state = random_state
 
     @staticmethod
     def paper_settings(dataset: str) -> dict[str, Any]:
@@ -301,7 +254,7 @@ class SMART(ViewClustering):
         device = resolve_device(self.device)
         tensors = [torch.from_numpy(view).to(device) for view in views]
         flags = torch.from_numpy(aligned).to(device)
-        training = _Training(self, tensors, flags, targets, seed)
+        training = Training(self, tensors, flags, targets, seed)
         self.history_ = training.run()
         self.network_, self.epoch_ = training.network, training.epoch
         self.embedding_, self.labels_ = training.features.cpu().numpy(), training.labels
@@ -347,6 +300,7 @@ class SMART(ViewClustering):
         list of csr_array, each (n_samples, n_samples), float32
             One entry a further view.
         """
+        check_is_fitted(self)
         Xs, aligned = self._rows_
         n = len(aligned)
         Zs, _ = embed_rows(self.network_, Xs, self.precision)
@@ -378,162 +332,3 @@ class SMART(ViewClustering):
         if self.graph_batch_size is not None:
             return self.graph_batch_size
         return n_samples if n_samples <= FULL_GRAPH_ROWS else self.batch_size
-
-
-PARTS = ("reconstruction", "distribution_alignment", "semantic_matching")
-
-
-def replaces(scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Return whether a later epoch takes the place of the best so far.
-
-    It does with a higher accuracy and, as in the authors' code, with an equal one if its
-    NMI or its ARI is not lower.
-
-    Parameters
-    ----------
-    scores, best : mapping of str to float
-        `acc`, `nmi` and `ari` of both; alone `acc` where no labels are read.
-    """
-    if scores["acc"] != best["acc"]:
-        return scores["acc"] > best["acc"]
-    return any(scores[name] >= best[name] for name in ("nmi", "ari") if name in scores)
-
-
-class _Training:
-    """One training of a SMART estimator, whose parameters it reads and never writes.
-
-    After `run` it holds what the selection rule keeps: network, features, labels, epoch.
-    """
-
-    def __init__(
-        self,
-        model: SMART,
-        Xs: Sequence[torch.Tensor],
-        aligned: torch.Tensor,
-        targets: np.ndarray | None,
-        seed: int,
-    ):
-        self.model, self.Xs, self.aligned, self.targets = model, Xs, aligned, targets
-        self.seed = seed
-        self.objective = model._objective()
-        with seeded(self.seed, aligned.device) as self.generator:
-            network = SMARTNetwork(
-                [X.shape[1] for X in Xs],
-                model.hidden_dims,
-                model.embedding_dim,
-                model.weight_init,
-            )
-        self.network = network.to(aligned.device)
-        self.threshold: float = FLOOR
-        self.thresholds = 0.0
-        self.kinds = ["", *(f"_{init}_{n_init}" for init, n_init in model.track_starts)]
-        self.best: dict[str, float] | None = None
-        self.epoch, self.state = -1, None
-        self.passed, self.features, self.labels = None, None, None
-        if "train" in model.track or model.features == "train":
-            width = model.embedding_dim * len(Xs)
-            self.passed = torch.empty(len(aligned), width, device=aligned.device)
-
-    def run(self) -> dict[str, np.ndarray]:
-        """Train for all epochs and return the history."""
-        model, n = self.model, len(self.aligned)
-        optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=model.learning_rate,
-            weight_decay=model.weight_decay,
-            fused=True,
-        )
-        history = run(
-            model.epochs,
-            lambda: batches(n, model.batch_size, self.generator),
-            self._step,
-            self.network,
-            optimizer,
-            parts=PARTS,
-            share=lambda rows: len(self.aligned[rows]) / n,
-            after_epoch=self._after_epoch,
-            name="SMART",
-        )
-        if self.state is not None:
-            self.network.load_state_dict(self.state)
-        self.network.eval()
-        if self.features is None:
-            self.features = self._eval_features()
-        if self.labels is None:
-            self.labels = self._cluster(self.features, self.epoch, model.init, model.n_init)
-        return history
-
-    def _step(self, rows: torch.Tensor | slice) -> dict[str, torch.Tensor]:
-        flags = self.aligned[rows]
-        step = objective_step(
-            self.network,
-            [X[rows] for X in self.Xs],
-            flags,
-            self.objective,
-            self.threshold,
-            self.passed is not None,
-            self.model.precision,
-        )
-        self.threshold = step.threshold
-        self.thresholds += len(flags) / len(self.aligned) * step.threshold
-        if self.passed is not None:
-            self.passed[rows] = step.features
-        return {"loss": step.loss, **step.parts}
-
-    def _after_epoch(self, epoch: int, means: dict[str, float]) -> dict[str, Any]:
-        model = self.model
-        recorded: dict[str, Any] = {"threshold": self.thresholds}
-        self.thresholds = 0.0
-        wanted = set(model.track) | ({model.features} if model.selection == "oracle" else set())
-        found = {}
-        for mode in sorted(wanted):
-            X = self.passed if mode == "train" else self._eval_features()
-            found[mode] = X, self._cluster(X, epoch, model.init, model.n_init)
-        for mode in model.track:
-            X, labels = found[mode]
-            recorded[f"labels_{mode}"] = labels
-            for kind, start in zip(self.kinds[1:], model.track_starts, strict=True):
-                recorded[f"labels_{mode}{kind}"] = self._cluster(X, epoch, *start)
-        score = self._score(epoch, means["loss"], found)
-        if self.best is None or replaces(score, self.best):
-            self.best, self.epoch = score, epoch
-            passed = self.passed if model.features == "train" else None
-            features, self.labels = found.get(model.features, (passed, None))
-            # The buffer of training mode is overwritten by the next epoch.
-            self.features = None if features is None else features.clone()
-            last = epoch == model.epochs - 1
-            keep = not last and model.selection != "last"
-            self.state = copy.deepcopy(self.network.state_dict()) if keep else None
-        return recorded
-
-    def _score(self, epoch: int, loss: float, found: dict) -> dict[str, float]:
-        if self.model.selection == "last":
-            return {"acc": float(epoch)}
-        if self.model.selection == "loss":
-            return {"acc": -loss}
-        labels = found[self.model.features][1]
-        return {
-            "acc": matched_accuracy(contingency_table(self.targets, labels)),
-            "nmi": normalized_mutual_info_score(self.targets, labels),
-            "ari": adjusted_rand_score(self.targets, labels),
-        }
-
-    @torch.no_grad()
-    def _eval_features(self) -> torch.Tensor:
-        self.network.eval()
-        Zs, Hs = embed_rows(self.network, self.Xs, self.model.precision)
-        size = self.model._graph_rows(len(self.aligned))
-        return clustering_features(Zs, Hs, self.aligned, self.objective, size)
-
-    def _cluster(
-        self, features: torch.Tensor, epoch: int, init: str, n_init: int
-    ) -> np.ndarray:
-        return cosine_kmeans(
-            features,
-            self.model.n_clusters,
-            init=init,
-            n_init=n_init,
-            max_iter=501,
-            # A seed an epoch, so that tracking or not changes no clustering.
-            random_state=(self.seed * 100_003 + epoch) % 2**31,
-        ).labels

@@ -1,0 +1,174 @@
+"""SMART's training, and which of its epochs is kept."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from mvlib.methods.smart.equations import FLOOR, clustering_features, objective_step
+from mvlib.methods.smart.network import SMARTNetwork, embed_rows
+from mvlib.methods.training import batches, run, seeded
+from mvlib.ops.contingency import contingency_table, matched_accuracy
+from mvlib.ops.kmeans import cosine_kmeans
+
+if TYPE_CHECKING:
+    from mvlib.methods.smart.estimator import SMART
+
+PARTS = ("reconstruction", "distribution_alignment", "semantic_matching")
+
+
+def replaces(scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Return whether a later epoch takes the place of the best so far.
+
+    It does with a higher "acc" and, as in the authors' code, with an equal one if its "nmi" or
+    its "ari" is not lower; these are left out where no labels are read.
+    """
+    if scores["acc"] != best["acc"]:
+        return scores["acc"] > best["acc"]
+    return any(scores[name] >= best[name] for name in ("nmi", "ari") if name in scores)
+
+
+class Training:
+    """One training of a SMART estimator, whose parameters it reads and never writes.
+
+    After `run` it holds what the selection rule keeps: network, features, labels, epoch.
+    """
+
+    def __init__(
+        self,
+        model: SMART,
+        Xs: Sequence[torch.Tensor],
+        aligned: torch.Tensor,
+        targets: np.ndarray | None,
+        seed: int,
+    ):
+        self.model, self.Xs, self.aligned, self.targets = model, Xs, aligned, targets
+        self.seed = seed
+        self.objective = model._objective()
+        with seeded(self.seed, aligned.device) as self.generator:
+            network = SMARTNetwork(
+                [X.shape[1] for X in Xs],
+                model.hidden_dims,
+                model.embedding_dim,
+                model.weight_init,
+            )
+        self.network = network.to(aligned.device)
+        self.threshold: float = FLOOR
+        self.thresholds = 0.0
+        self.best: dict[str, float] | None = None
+        self.epoch, self.state = -1, None
+        self.passed, self.features, self.labels = None, None, None
+        if "train" in model.track or model.features == "train":
+            width = model.embedding_dim * len(Xs)
+            self.passed = torch.empty(len(aligned), width, device=aligned.device)
+
+    def run(self) -> dict[str, np.ndarray]:
+        """Train for all epochs and return the history."""
+        model, n = self.model, len(self.aligned)
+        optimizer = torch.optim.Adam(
+            self.network.parameters(),
+            lr=model.learning_rate,
+            weight_decay=model.weight_decay,
+            fused=True,
+        )
+        history = run(
+            model.epochs,
+            lambda: batches(n, model.batch_size, self.generator),
+            self._step,
+            self.network,
+            optimizer,
+            parts=PARTS,
+            share=lambda rows: len(self.aligned[rows]) / n,
+            after_epoch=self._after_epoch,
+            name="SMART",
+        )
+        if self.state is not None:
+            self.network.load_state_dict(self.state)
+        self.network.eval()
+        if self.features is None:
+            self.features = self._eval_features()
+        if self.labels is None:
+            self.labels = self._cluster(self.features, self.epoch, model.init, model.n_init)
+        return history
+
+    def _step(self, rows: torch.Tensor | slice) -> dict[str, torch.Tensor]:
+        flags = self.aligned[rows]
+        step = objective_step(
+            self.network,
+            [X[rows] for X in self.Xs],
+            flags,
+            self.objective,
+            self.threshold,
+            self.passed is not None,
+            self.model.precision,
+        )
+        self.threshold = step.threshold
+        self.thresholds += len(flags) / len(self.aligned) * step.threshold
+        if self.passed is not None:
+            self.passed[rows] = step.features
+        return {"loss": step.loss, **step.parts}
+
+    def _after_epoch(self, epoch: int, means: dict[str, float]) -> dict[str, Any]:
+        model = self.model
+        recorded: dict[str, Any] = {"threshold": self.thresholds}
+        self.thresholds = 0.0
+        wanted = set(model.track) | ({model.features} if model.selection == "oracle" else set())
+        found = {}
+        for mode in sorted(wanted):
+            X = self.passed if mode == "train" else self._eval_features()
+            found[mode] = X, self._cluster(X, epoch, model.init, model.n_init)
+        for mode in model.track:
+            X, labels = found[mode]
+            recorded[f"labels_{mode}"] = labels
+            for init, n_init in model.track_starts:
+                recorded[f"labels_{mode}_{init}_{n_init}"] = self._cluster(
+                    X, epoch, init, n_init
+                )
+        score = self._score(epoch, means["loss"], found)
+        if self.best is None or replaces(score, self.best):
+            self.best, self.epoch = score, epoch
+            passed = self.passed if model.features == "train" else None
+            features, self.labels = found.get(model.features, (passed, None))
+            # The buffer of training mode is overwritten by the next epoch.
+            self.features = None if features is None else features.clone()
+            last = epoch == model.epochs - 1
+            keep = not last and model.selection != "last"
+            self.state = copy.deepcopy(self.network.state_dict()) if keep else None
+        return recorded
+
+    def _score(self, epoch: int, loss: float, found: dict) -> dict[str, float]:
+        if self.model.selection == "last":
+            return {"acc": float(epoch)}
+        if self.model.selection == "loss":
+            return {"acc": -loss}
+        labels = found[self.model.features][1]
+        return {
+            "acc": matched_accuracy(contingency_table(self.targets, labels)),
+            "nmi": normalized_mutual_info_score(self.targets, labels),
+            "ari": adjusted_rand_score(self.targets, labels),
+        }
+
+    @torch.no_grad()
+    def _eval_features(self) -> torch.Tensor:
+        self.network.eval()
+        Zs, Hs = embed_rows(self.network, self.Xs, self.model.precision)
+        size = self.model._graph_rows(len(self.aligned))
+        return clustering_features(Zs, Hs, self.aligned, self.objective, size)
+
+    def _cluster(
+        self, features: torch.Tensor, epoch: int, init: str, n_init: int
+    ) -> np.ndarray:
+        return cosine_kmeans(
+            features,
+            self.model.n_clusters,
+            init=init,
+            n_init=n_init,
+            max_iter=501,
+            # A seed an epoch, so that tracking or not changes no clustering.
+            random_state=(self.seed * 100_003 + epoch) % 2**31,
+        ).labels

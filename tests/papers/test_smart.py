@@ -1,0 +1,193 @@
+"""SMART's settings and costs, and what its pages say of the records."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mvlib import SMART
+from mvlib.book import fill, placeholders
+from mvlib.papers import smart as smart_claims
+from mvlib.papers.smart import (
+    ABLATIONS,
+    NOISE,
+    compare_seeds,
+    resampled,
+    smart_costs,
+    smart_settings,
+)
+from mvlib.records import score_table
+from mvlib.tasks.views import (
+    smart_recorder,
+)
+
+
+def test_full_settings_are_the_papers_and_quick_ones_are_smaller():
+    full = smart_settings("handwritten", "full")
+    assert full == SMART.paper_settings("handwritten")
+    quick = smart_settings("handwritten", "quick")
+    assert quick["epochs"] < full["epochs"] / 5
+    assert quick["lambda1"] == full["lambda1"]
+    reduced = smart_settings("handwritten", "reduced")
+    assert quick["epochs"] < reduced["epochs"] < full["epochs"]
+    assert quick["hidden_dims"] < reduced["hidden_dims"] < SMART(10, **full).hidden_dims
+    assert reduced["lambda1"] == full["lambda1"]
+    assert smart_settings("cub", "full") == SMART.paper_settings("other")
+    with pytest.raises(ValueError, match="Did you mean 'quick'"):
+        smart_settings("cub", "quik")
+
+
+def test_every_ablation_changes_what_its_name_says():
+    assert ABLATIONS["all"] == {}
+    assert ABLATIONS["L_rec + L_vda"] == {"lambda2": 0.0}
+    assert ABLATIONS["L_rec + L_smc"] == {"lambda1": 0.0}
+    for change in ABLATIONS.values():
+        SMART(3, **change)
+
+
+def test_comparisons_say_difference_spread_and_count():
+    recorder = smart_recorder("selection", "quick", "cpu")
+    for seed, ours in ((1, 0.5), (2, 0.7)):
+        scores = dict.fromkeys(("nmi", "ari", "purity"), 0.5)
+        recorder.add("SMART", "made", seed, metrics={"last": scores | {"acc": ours}})
+        recorder.add("floor", "made", seed, metrics={"last": scores | {"acc": 0.6}})
+    line = compare_seeds(recorder.frame(), "SMART", "floor")
+    assert line.endswith("minus floor: +0.0 ± 14.1 points, ahead in 1 of 2 seeds")
+
+
+def test_counts_that_missing_ones_made_floats_are_printed_whole():
+    scores = {"acc": [0.1, 0.2, 0.3], "nmi": 0.1, "ari": 0.1, "purity": 0.1}
+    frame = pd.DataFrame({"starts": [1.0, 20.0, None], "ratio": [0.5, 1.0, 1.0]} | scores)
+    table = score_table(frame, by=["starts", "ratio"], metrics=["acc"])
+    assert table["starts"].dropna().tolist() == [1, 20]
+    assert str(table["starts"].dtype) == "Int64"
+    assert table["ratio"].tolist() == [0.5, 1.0, 1.0]
+
+
+def row(method="SMART", rule="last", features="eval", starts=1, seed=5, acc=0.5, **more):
+    found = {"experiment": "method", "dataset": "wiki", "aligned_ratio": 0.5, "split": 20}
+    found |= {"method": method, "rule": rule, "features": features, "starts": starts}
+    return found | {"seed": seed, "acc": acc, "nmi": acc, "ari": acc, "purity": acc} | more
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    rows = []
+    for seed, acc in ((5, 0.40), (15, 0.42), (25, 0.44)):
+        rows += [
+            row(seed=seed, acc=acc),
+            row(seed=seed, acc=acc + 0.1, starts=20),
+            row(seed=seed, acc=acc + 0.12, starts=20, rule="central"),
+            row(seed=seed, acc=acc + 0.2, starts=20, rule="oracle"),
+            row(seed=seed, acc=acc + 0.15, rule="oracle", features="train"),
+            row(seed=seed, acc=acc + 0.1, rule="oracle", features="train", init="authors"),
+            row(seed=seed, acc=0.9, aligned_ratio=1.0),
+            row("k-means, view 1", features=None, starts=None, seed=seed, acc=0.45),
+        ]
+    frame = pd.DataFrame(rows)
+    monkeypatch.setattr(smart_claims, "results_frame", lambda *args, **more: frame)
+    return frame
+
+
+def test_floors_stand_beside_the_last_epoch_of_the_same_share_of_aligned_rows(recorded):
+    frame = smart_claims.beside_floors()
+    means = 100 * frame.groupby("method")["acc"].mean()
+    assert means.round(6).to_dict() == {
+        "SMART, 1 start": 42,
+        "SMART, 20 starts": 52,
+        "k-means, view 1": 45,
+    }
+    assert set(frame["aligned_ratio"]) == {0.5}
+
+
+def test_the_oracles_gap_is_a_size_with_an_interval_and_no_verdict(recorded):
+    gaps = smart_claims.oracle_gaps()
+    assert gaps.columns.tolist() == [
+        "data set", "aligned", "n", "oracle, train, 1", "last, eval, 1", "difference",
+        "ci_low", "ci_high",
+    ]  # fmt: skip
+    assert gaps["aligned"].tolist() == ["50%"]
+    found = gaps.iloc[0]
+    assert (found["n"], found["difference"]) == (3, pytest.approx(15))
+    assert (found["ci_low"], found["ci_high"]) == pytest.approx((15, 15))
+
+
+def test_steps_lead_from_the_last_epoch_to_the_authors_oracle(recorded):
+    table = smart_claims.steps_to_the_oracle().set_index("aligned").loc["50%"]
+    means = [table[title] for title in smart_claims.STEPS]
+    assert means == pytest.approx([42, 52, 54, 62, 57, 52])
+    assert table["k-means of view 1"] == pytest.approx(45)
+    assert table["n"] == 3
+
+
+def test_parts_are_compared_with_the_papers_choice_from_twenty_starts(monkeypatch):
+    rows = [
+        row(name, starts=starts, seed=seed, acc=acc + starts / 100 + seed / 1000)
+        for name, acc in (("all", 0.6), ("L_rec", 0.5))
+        for starts in (1, 20)
+        for seed in (5, 15, 25)
+    ]
+    monkeypatch.setattr(smart_claims, "results_frame", lambda *args, **more: pd.DataFrame(rows))
+    (found,) = smart_claims.part_comparisons("ablation_losses").to_dict("records")
+    assert (found["A"], found["B"], found["n"]) == ("all", "L_rec", 3)
+    assert found["wiki"] == "+10.0 (3 of 3)"
+    page = fill("<!-- mvlib: smart_parts ablation_losses -->", ".")
+    assert "| all | L_rec | 3 | +10.0 [10.0, 10.0] | all ahead here | +10.0 (3 of 3) |" in page
+
+
+def test_intervals_that_are_not_known_are_left_empty():
+    frame = pd.DataFrame(
+        {"difference": [1.0, None], "ci_low": [0.5, None], "ci_high": [1.5] * 2}
+    )
+    assert placeholders._intervals(frame) == ["+1.0 [0.5, 1.5]", ""]
+
+
+@pytest.mark.parametrize("name", ["smart_steps", "smart_floors", "smart_parts threshold"])
+def test_without_records_pages_say_so(tmp_path, name):
+    (tmp_path / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
+    assert fill(f"<!-- mvlib: {name} -->", tmp_path) == "*Nothing is recorded yet.*"
+    assert smart_claims.oracle_gaps(root=tmp_path).empty
+
+
+def test_a_published_table_stands_beside_ours_with_verdicts(tmp_path):
+    page = fill("<!-- mvlib: compared smart leaderboard-100 -->", ".")
+    assert page.count("| secondary |") == 4
+    assert "source class" in page.splitlines()[0]
+    for line in page.splitlines()[2:]:
+        assert line.split("|")[-2].strip().split(":")[0] in (
+            "within 1", "within 2", "differs", "undecided", "not run", "cannot",
+        )  # fmt: skip
+
+
+def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_noise():
+    rng = np.random.default_rng(0)
+    Xs = [3 * rng.normal(size=(20, d)) for d in (5, 400)]
+    views, rows = resampled(Xs, 500, random_state=1)
+    assert [X.shape for X in views] == [(500, 5), (500, 400)]
+    for X, view in zip(Xs, views, strict=True):
+        noise = view - X[rows]
+        assert noise.std() == pytest.approx(NOISE * X.std(), rel=0.1)
+    again, _ = resampled(Xs, 500, random_state=1)
+    assert np.array_equal(again[1], views[1])
+
+
+def test_costs_are_positive_named_and_one_a_way_and_size():
+    ways = [{"batch_size": 150, "graph_batch_size": None}, {"batch_size": None, "largest": 300}]
+    costs = smart_costs("handwritten", [300, 600], 0.5, ways, 0, "cpu")
+    assert [len(measured) for measured in costs] == [2, 1]
+    for measures in [measures for measured in costs for measures in measured]:
+        assert set(measures) == {"seconds_training", "seconds_features", "memory_mb"}
+        assert measures["seconds_training"] > 0
+    assert costs[0][1]["memory_mb"] >= costs[0][0]["memory_mb"] >= 0
+
+
+@pytest.mark.parametrize("sizes", [[], [300, 200], [300, 300]])
+def test_sizes_must_ascend(sizes):
+    with pytest.raises(ValueError, match="expected some, each larger than the last"):
+        smart_costs("handwritten", sizes, 0.5, [{}], 0, "cpu")
+
+
+def test_an_error_of_the_other_process_arrives_here():
+    with pytest.raises(ValueError, match="sizes=1 "):
+        smart_costs("handwritten", [1], 0.5, [{}], 0, "cpu")
+    with pytest.raises(TypeError, match="bach_size"):
+        smart_costs("handwritten", [300], 0.5, [{"bach_size": 10}], 0, "cpu")

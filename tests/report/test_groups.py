@@ -1,0 +1,210 @@
+"""The confidence, the map, the suggestion of k and the names are what they are said to be."""
+
+import numpy as np
+import pytest
+
+from mvlib.report import choose_n_clusters, group_confidence
+from mvlib.report.groups import (
+    highest_candidate,
+    map_positions,
+    name_groups,
+    nearest_nouns,
+    titles_first,
+)
+from mvlib.report.image_folder import rows_to_show
+
+
+@pytest.fixture
+def bundles():
+    """Three bundles of directions, tight and far apart."""
+    generator = np.random.default_rng(0)
+    directions = np.repeat(np.eye(8)[:3], 15, axis=0)
+    X = directions + generator.normal(0, 0.08, (45, 8))
+    return X * generator.uniform(0.5, 3, (45, 1)), np.repeat(np.arange(3), 15)
+
+
+def slow_confidence(X, labels):
+    unit = [x / np.sqrt((x * x).sum()) for x in X]
+    centres = []
+    for group in range(max(labels) + 1):
+        own = [u for u, label in zip(unit, labels, strict=True) if label == group]
+        mean = sum(own) / len(own)
+        centres.append(mean / np.sqrt((mean * mean).sum()))
+    result, rivals = [], []
+    for u, label in zip(unit, labels, strict=True):
+        distance = [1 - float(u @ centre) for centre in centres]
+        others = [group for group in range(len(centres)) if group != label]
+        rival = min(others, key=lambda group: distance[group])
+        result.append(max(0.0, 1 - distance[label] / distance[rival]))
+        rivals.append(rival)
+    return np.array(result), np.array(rivals)
+
+
+def test_the_confidence_is_one_minus_the_quotient_of_distances(bundles):
+    X, labels = bundles
+    labels = labels.copy()
+    labels[:2] = 2
+    confidence, rival = group_confidence(X, labels)
+    expected, expected_rival = slow_confidence(X, labels)
+    np.testing.assert_allclose(confidence, expected, atol=1e-12)
+    np.testing.assert_array_equal(rival, expected_rival)
+    assert confidence[:2].max() == 0
+    assert confidence[2:].min() > 0.3
+
+
+def test_the_confidence_does_not_depend_on_the_length_of_features(bundles):
+    X, labels = bundles
+    lengths = np.linspace(0.1, 9, len(X))[:, np.newaxis]
+    before, after = group_confidence(X, labels)[0], group_confidence(X * lengths, labels)[0]
+    np.testing.assert_allclose(before, after, atol=1e-12)
+
+
+def test_one_group_and_equal_points_have_no_confidence():
+    assert group_confidence(np.ones((4, 3)), np.zeros(4))[0].tolist() == [0] * 4
+    assert group_confidence(np.ones((4, 3)), [0, 0, 1, 1])[0].tolist() == [0] * 4
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused(broken):
+    X = np.ones((8, 3))
+    X[2, 1] = broken
+    with pytest.raises(ValueError, match="row 2, column 1"):
+        group_confidence(X, [0, 1] * 4)
+    with pytest.raises(ValueError, match="row 2, column 1"):
+        choose_n_clusters(X)
+
+
+def test_labels_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="labels has shape"):
+        group_confidence(np.ones((4, 3)), [0, 1, 1])
+
+
+def test_the_suggestion_is_the_highest_silhouette_and_finds_plain_bundles(bundles):
+    X, _ = bundles
+    found = choose_n_clusters(X, random_state=0)
+    assert found.n_clusters == 3
+    assert found.candidates == tuple(range(2, 16))
+    assert found.candidates[int(np.argmax(found.silhouettes))] == 3
+    assert found.n_samples == 45
+    assert choose_n_clusters(X, random_state=0) == found
+
+
+def test_the_suggestion_of_many_points_rests_on_a_sample(bundles):
+    X, _ = bundles
+    found = choose_n_clusters(np.repeat(X, 4, axis=0), subsample=60, random_state=1)
+    assert found.n_samples == 60
+    assert found.n_clusters == 3
+    assert max(found.candidates) == 20
+
+
+def test_no_more_than_a_third_of_the_points_and_twenty_are_tried():
+    assert [highest_candidate(n) for n in (6, 8, 9, 60, 900)] == [2, 2, 3, 20, 20]
+    with pytest.raises(ValueError, match="at least 6"):
+        highest_candidate(5)
+
+
+def test_copies_of_one_image_still_give_a_suggestion():
+    assert choose_n_clusters(np.ones((12, 3)), random_state=0).n_clusters == 2
+
+
+@pytest.mark.parametrize(("n", "words"), [(29, "principal"), (45, "t-SNE")])
+def test_the_map_keeps_bundles_together_and_is_wider_than_high(bundles, n, words):
+    X, labels = bundles
+    rows = np.sort(np.random.default_rng(0).permutation(45)[:n])
+    positions, indices, method = map_positions(X[rows], random_state=0)
+    assert words in method
+    assert indices.tolist() == list(range(n))
+    assert np.ptp(positions[:, 0]) == pytest.approx(1)
+    assert np.ptp(positions[:, 1]) <= 1
+    assert positions[:, 0].min() == pytest.approx(0)
+    centres = np.stack([positions[labels[rows] == g].mean(axis=0) for g in range(3)])
+    distances = np.linalg.norm(positions[:, np.newaxis] - centres, axis=2)
+    np.testing.assert_array_equal(distances.argmin(axis=1), labels[rows])
+    again = map_positions(X[rows], random_state=0)[0]
+    np.testing.assert_array_equal(positions, again)
+
+
+def test_the_map_takes_a_sample_of_many_points_and_any_small_number():
+    X = np.random.default_rng(0).normal(size=(50, 5))
+    _, indices, _ = map_positions(X, max_points=20, random_state=0)
+    assert len(indices) == len(set(indices.tolist())) == 20
+    assert (np.diff(indices) > 0).all()
+    for n in (2, 3):
+        assert np.isfinite(map_positions(X[:n])[0]).all()
+    assert np.isfinite(map_positions(np.ones((40, 5)))[0]).all()
+
+
+def names(*nouns):
+    return {"nouns": [(noun, 1.0) for noun in nouns], "captions": [("A caption", 0.5)]}
+
+
+def test_groups_that_share_their_first_noun_are_told_apart():
+    groups = name_groups(
+        [names("dog", "cat", "wolf"), names("dog", "cat", "bone"), names("sun")]
+    )
+    assert [group.title for group in groups] == ["dog, wolf", "dog, bone", "sun"]
+    assert groups[0].nouns == ("dog", "cat", "wolf")
+    assert groups[0].captions == ("A caption",)
+
+
+def test_groups_without_words_of_their_own_are_told_apart_by_their_number():
+    groups = name_groups([names("dog"), names("dog"), names(), {}])
+    titles = ["dog (group 1)", "dog (group 2)", "group 3", "group 4"]
+    assert [group.title for group in groups] == titles
+
+
+def test_a_large_group_shows_its_surest_and_its_least_sure_images():
+    confidence = np.random.default_rng(0).permutation(100) / 100
+    labels = np.repeat([0, 1], [90, 10])
+    large, small = rows_to_show(labels, confidence)
+    order = np.argsort(-confidence[:90])
+    assert large.tolist() == [*order[:40], *order[-20:]]
+    assert small.tolist() == [90 + row for row in np.argsort(-confidence[90:])]
+
+
+def test_many_groups_show_fewer_images_each():
+    labels = np.arange(6000) % 300
+    shown = rows_to_show(labels, np.zeros(6000))
+    assert {len(rows) for rows in shown} == {5}
+    shown = rows_to_show(np.arange(3200) % 1600, np.zeros(3200))
+    assert sum(map(len, shown)) == 1500
+
+
+COSINES = np.array([[0.1, 0.5, 0.4, 0.3], [0.0, 0.0, 0.0, 0.0]], dtype=np.float32)
+TEXTS = ("dog", "adobe house", "house", "cat")
+
+
+def test_the_nearest_nouns_name_a_group_and_none_an_empty_one():
+    nearest = nearest_nouns(COSINES, TEXTS)
+    assert [text for text, _ in nearest[0]["nouns"]] == ["adobe house", "house", "cat", "dog"]
+    assert nearest[1]["nouns"] == []
+
+
+@pytest.mark.parametrize(
+    ("n_common", "expected"),
+    [
+        (0, ["adobe house", "cat", "dog"]),
+        (1, ["dog", "adobe house", "cat"]),
+        (3, ["house", "adobe house", "cat", "dog"]),
+    ],
+)
+def test_the_title_is_the_nearest_common_word_or_the_nearest_of_the_own_nouns(
+    n_common, expected
+):
+    own = [names("dog", "cat", "adobe house"), names()]
+    ordered = titles_first(own, COSINES, TEXTS, n_common=n_common)
+    assert [text for text, _ in ordered[0]["nouns"]] == expected
+    assert ordered[0]["captions"] == own[0]["captions"]
+    assert ordered[1]["nouns"] == []
+
+
+def test_the_built_in_nouns_hold_no_proper_nouns_and_no_verdicts_on_people():
+    import mvlib.report.word_lists as word_lists
+
+    class Bank:
+        texts = ("dog", "Sweden", "whore", "house")
+        features = np.eye(4, dtype=np.float32)
+
+    kept = word_lists._fit_for_names(Bank)
+    assert kept.texts == ("dog", "house")
+    np.testing.assert_array_equal(kept.features, np.eye(4)[[0, 3]])

@@ -1,0 +1,107 @@
+"""Runs of any method of the catalogue on a problem of its task: fitted and scored alike."""
+
+import numpy as np
+import pytest
+from problem_stand_ins import modalities_problem, views_problem, words_problem
+
+from mvlib.methods import TAC, KMeansView, MvCLN, Procrustes
+from mvlib.metrics import clustering_scores
+from mvlib.records import Recorder
+from mvlib.tasks import images_with_words, modalities, views
+
+SMALL = {"hidden_dims": (16,), "epochs": 1, "device": "cpu", "embedding_dim": 4}
+TASKS = {
+    "views": (views, views_problem, ["mvcln", "kmeans_view"], {"dataset": "handwritten"}),
+    "modalities": (modalities, modalities_problem, ["procrustes", "chance"], {}),
+    "words": (images_with_words, words_problem, ["tac", "clip_kmeans"], {}),
+}
+
+
+@pytest.fixture(params=list(TASKS))
+def task(request):
+    room, problem, methods, given = TASKS[request.param]
+    ratio = {"aligned_ratio": 0.5} if request.param == "modalities" else {}
+    return room.run, problem(**ratio), methods, given
+
+
+@pytest.fixture
+def recorder():
+    return Recorder("lineup", "method", "quick", "cpu")
+
+
+def test_each_method_is_fitted_once_a_seed_and_recorded_with_what_tells_it_apart(
+    task, recorder
+):
+    run, problem, methods, given = task
+    settings = {"mvcln": SMALL} if "mvcln" in methods else {methods[0]: {}}
+    fitted = run(methods, problem, [3, 4], recorder, settings, parameters={"x": 20}, **given)
+    assert list(fitted) == [(name, seed) for name in methods for seed in (3, 4)]
+    assert [result["seed"] for result in recorder.results] == [3, 4, 3, 4]
+    assert all(result["parameters"]["x"] == 20 for result in recorder.results)
+    assert all(result["seconds"] > 0 for result in recorder.results)
+
+
+def test_scores_are_those_of_the_method_fitted_apart(recorder):
+    problem = views_problem()
+    settings = {"mvcln": SMALL}
+    views.run(["mvcln", "kmeans_view"], problem, [4], recorder, settings, dataset="wiki")
+    apart = [
+        MvCLN(3, **SMALL, random_state=4).fit_predict(problem.Xs, aligned=problem.aligned),
+        KMeansView(3, random_state=4).fit_predict(problem.Xs),
+    ]
+    truth = [problem.y] * 2
+    some = modalities_problem(aligned_ratio=0.5)
+    modalities.run(["procrustes"], some, [4], recorder)
+    Xs, pairs, ys = some.rows(0.5)
+    model = Procrustes(3, random_state=4).fit(Xs, pairs=pairs)
+    apart.append(np.concatenate(model.labels_by_modality_))
+    truth.append(np.concatenate(ys))
+    words = words_problem()
+    images_with_words.run(["tac"], words, [4], recorder)
+    apart.append(TAC(4, random_state=4).fit(words.images, words.nouns).labels_)
+    truth.append(words.y)
+    titles = ["MvCLN", "k-means, view 1", "Procrustes", "TAC"]
+    assert [result["method"] for result in recorder.results] == titles
+    for result, y, labels in zip(recorder.results, truth, apart, strict=True):
+        assert result["metrics"]["last"] == pytest.approx(clustering_scores(y, labels))
+
+
+def test_a_method_that_draws_nothing_is_fitted_once_and_reads_what_is_its_own(recorder):
+    methods = ["cae", "sic", "ntk_spectral", "zero_shot"]
+    settings = {"sic": {"n_nearest": 8, "n_texts": 4, "epochs": 1}}
+    settings["ntk_spectral"] = {"n_neighbors": 5, "top": None}
+    fitted = images_with_words.run(methods, words_problem(), [0, 1], recorder, settings)
+    assert [seed for name, seed in fitted if name == "zero_shot"] == [None]
+    assert set(fitted["cae", 0].history_["kept"]) == {"nouns", "captions"}
+    assert recorder.frame()["method"].unique().tolist() == ["CAE", "SIC", "NTK", "zero-shot"]
+
+
+def test_what_is_not_of_the_task_is_refused_before_anything_runs(task, recorder):
+    run, problem, methods, given = task
+    other = "cca" if "cca" not in methods and "procrustes" not in methods else "cae"
+    for names, settings, message in (
+        ([methods[1], other], {}, f"methods='{other}' is unknown"),
+        ([methods[1], methods[0] + "x"], {}, f"Did you mean '{methods[0]}'"),
+        ([methods[1]], {methods[0]: {}}, f"settings='{methods[0]}' is unknown"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(names, problem, [0], recorder, settings, **given)
+    assert recorder.results == []
+
+
+def test_a_method_takes_of_a_profiles_size_what_it_has():
+    quick = views.sized("mvcln", "quick", device="cpu")
+    assert quick == {"hidden_dims": (128, 128, 128), "epochs": 10, "device": "cpu"}
+    assert modalities.sized("gromov_wasserstein", "quick") == {"max_rows": 300}
+    assert views.sized("kmeans_view", "quick", device="cpu") == {}
+    assert views.sized("mvcln", "full") == {}
+    with pytest.raises(ValueError, match="Did you mean 'quick'"):
+        views.sized("mvcln", "quik")
+
+
+@pytest.mark.parametrize("was", ["modality_problems", "modality_runs", "encoder_quality"])
+def test_cells_of_notebooks_import_by_the_former_names_of_files(was):
+    import importlib
+
+    room = images_with_words if was == "encoder_quality" else modalities
+    assert importlib.import_module(f"mvlib.tasks.{was}") is room
