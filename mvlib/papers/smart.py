@@ -70,22 +70,21 @@ def compare_rules(frame: pd.DataFrame) -> str:
     by = ["rule", "features", "init", "starts", "seed"]
     cells = frame.set_index(by)["acc"].sort_index()
     honest = cells["last", "eval", *ONE]
+    protocol = "oracle epoch in train mode, the authors' start (their protocol)"
     others = {
-        "oracle epoch in train mode, the authors' start (their protocol)": cells[
-            "oracle", "train", *AUTHORS
-        ],
-        "oracle epoch in train mode": cells["oracle", "train", *ONE],
-        "oracle epoch in eval mode": cells["oracle", "eval", *ONE],
-        "epoch of the lowest loss": cells["loss", "eval", *ONE],
-        "central epoch": cells["central", "eval", *ONE],
-        "last epoch, the authors' start": cells["last", "eval", *AUTHORS],
-        "last epoch, best of 20 starts": cells["last", "eval", *TWENTY],
-        "central epoch, best of 20 starts": cells["central", "eval", *TWENTY],
-        "oracle epoch in train mode, best of 20 starts": cells["oracle", "train", *TWENTY],
+        protocol: ("oracle", "train", *AUTHORS),
+        "oracle epoch in train mode": ("oracle", "train", *ONE),
+        "oracle epoch in eval mode": ("oracle", "eval", *ONE),
+        "epoch of the lowest loss": ("loss", "eval", *ONE),
+        "central epoch": ("central", "eval", *ONE),
+        "last epoch, the authors' start": ("last", "eval", *AUTHORS),
+        "last epoch, best of 20 starts": ("last", "eval", *TWENTY),
+        "central epoch, best of 20 starts": ("central", "eval", *TWENTY),
+        "oracle epoch in train mode, best of 20 starts": ("oracle", "train", *TWENTY),
     }
     return "\n".join(
-        f"{name}, minus last epoch from one start: {_difference(acc, honest)}"
-        for name, acc in others.items()
+        f"{name}, minus last epoch from one start: {_difference(cells[place], honest)}"
+        for name, place in others.items()
     )
 
 
@@ -163,11 +162,9 @@ def oracle_gaps(
             continue
         means = 100 * some.groupby("method")["acc"].mean()
         found = paired_comparisons(some, [tuple(choices)], ("split", "seed")).iloc[0]
-        rows.append(
-            {"data set": dataset, "aligned": f"{ratio:.0%}", "n": found["n"]}
-            | {name: means[name] for name in choices}
-            | {name: found[name] for name in ("difference", "ci_low", "ci_high")}
-        )
+        row = {"data set": dataset, "aligned": f"{ratio:.0%}", "n": found["n"]}
+        row |= {name: means[name] for name in choices}
+        rows.append(row | dict(found[["difference", "ci_low", "ci_high"]]))
     return pd.DataFrame(rows)
 
 
@@ -277,13 +274,11 @@ def _measure(
     for size in sizes:
         first, three = fit(size, 1), fit(size, 3)
         training = (three - first) / 2
-        found.append(
-            {
-                "seconds_training": max(training, 1e-3),
-                "seconds_features": max(first - training, 1e-3),
-                "memory_mb": max(_peak_memory() - before, 0) / 1e6,
-            }
-        )
+        measures = {
+            "seconds_training": max(training, 1e-3),
+            "seconds_features": max(first - training, 1e-3),
+        }
+        found.append(measures | {"memory_mb": max(_peak_memory() - before, 0) / 1e6})
     return found
 
 
