@@ -1,11 +1,11 @@
-"""SMART's chapter: settings by profile, comparisons over seeds and records, costs."""
+"""SMART's chapter: settings by profile, comparisons of seeds and records, costs, recipes."""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.preprocessing import minmax_scale, scale
 
 from mvlib.check import check_choice, check_number
+from mvlib.data import Dataset, PartialAlignment, min_max_scale, partially_align
 from mvlib.methods import SMART
 from mvlib.methods.smart import PAPER_SETTINGS
 from mvlib.records.recorder import PROFILES
@@ -288,3 +290,40 @@ def _peak_memory() -> int:
     # macOS counts in bytes, Linux in units of 1024.
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+# What a reproduction may do otherwise around SMART: scale, order, first weights.
+PAPER_RECIPE = "as in the paper"
+
+_VIEWS: Mapping[str, Callable[[Sequence[np.ndarray]], list[np.ndarray]]] = MappingProxyType(
+    {
+        "each column to [0, 1]": lambda Xs: [minmax_scale(X).astype(np.float32) for X in Xs],
+        "each column standardised": lambda Xs: [
+            scale(X.astype(np.float64)).astype(np.float32) for X in Xs
+        ],
+        "view 2 first": lambda Xs: min_max_scale(Xs[::-1]),
+    }
+)
+_SETTINGS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "Xavier's first weights": {"weight_init": "xavier"},
+        "float32 products": {"precision": "float32"},
+    }
+)
+
+RECIPES = (PAPER_RECIPE, *_VIEWS, *_SETTINGS)
+
+
+def fit_recipe(
+    recipe: str,
+    data_set: Dataset,
+    aligned_ratio: float,
+    split: int,
+    settings: Mapping[str, Any],
+) -> tuple[SMART, PartialAlignment]:
+    """Train SMART with one choice around its equations changed."""
+    check_choice("recipe", recipe, RECIPES)
+    views = _VIEWS.get(recipe, min_max_scale)(data_set.Xs)
+    problem = partially_align(views, data_set.y, aligned_ratio, split)
+    model = SMART(data_set.n_clusters, **(dict(settings) | _SETTINGS.get(recipe, {})))
+    return model.fit(problem.Xs, aligned=problem.aligned), problem

@@ -324,10 +324,8 @@ def thumbnail_uris(
         for row, content in copies.items():
             with Image.open(io.BytesIO(content)) as image:
                 copies[row] = _small_copy(image, side, quality)
-    return {
-        row: f"data:image/webp;base64,{base64.b64encode(content).decode()}"
-        for row, content in copies.items()
-    }
+    coded = {row: base64.b64encode(content).decode() for row, content in copies.items()}
+    return {row: f"data:image/webp;base64,{text}" for row, text in coded.items()}
 
 
 def _small_copy(image: Image.Image, side: int, quality: int) -> bytes:
