@@ -135,8 +135,8 @@ def test_whatever_a_file_of_the_project_holds_ends_with_a_status_and_a_line(
 @pytest.mark.parametrize(
     "arguments",
     [
-        *(["run", "--jobs", number] for number in ("0", "9" * 5000, "9" * 400)),
-        *(["run", "--limit-minutes", number] for number in ("nan", "-1")),
+        *(["run", "--jobs", number] for number in ("9" * 5000, "9" * 400)),
+        ["run", "--limit-minutes", "nan"],
         ["run", "["],
         ["run", "--where", "a\nb=1"],
         ["run", "--cluster", "missing.yml"],
