@@ -7,22 +7,13 @@ from golden.problems import drawings, nouns
 
 from mvlib.methods import TrainedTAC
 
-SMALL = {
-    "epochs": 3,
-    "batch_size": 64,
-    "n_neighbors": 10,
-    "random_state": 0,
-    "device": "cpu",
-}
+SMALL = {"epochs": 3, "batch_size": 64, "n_neighbors": 10, "random_state": 0, "device": "cpu"}
 
 
 def fit(train=slice(None), **parameters):
     model = TrainedTAC(6, **SMALL | parameters).fit(drawings(), nouns()[0], drawings()[train])
     losses = ("loss", "distillation", "consistency", "entropy", "kept")
-    return {
-        **{name: model.history_[name] for name in losses},
-        "embedding": model.embedding_,
-    }
+    return {**{name: model.history_[name] for name in losses}, "embedding": model.embedding_}
 
 
 CASES = {
