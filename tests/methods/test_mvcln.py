@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from problem_stand_ins import groups
 from refusals import out_of_range, refused
 from torch import nn
 
@@ -21,13 +22,7 @@ SMALL = {
 
 
 def blobs(n=61, n_clusters=3, seed=0):
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, n_clusters, n)
-    Xs = []
-    for width in (6, 7):
-        centers = 4 * rng.normal(size=(n_clusters, width))
-        Xs.append((centers[y] + rng.normal(size=(n, width))).astype(np.float32))
-    return Xs, y
+    return groups(n, (6, 7), n_clusters, spread=4, seed=seed)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ntk_transcription import unit
 
 from mvlib.methods.smart import (
     AutoEncoder,
@@ -56,10 +57,6 @@ def slow_matching_loss(H_1, H_2, W, tau):
         ]
         total -= np.log(sum(W[i] * similarity) / sum(similarity))
     return total / len(H_1)
-
-
-def unit(X):
-    return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
 def test_correlations_equal_the_transcription_in_blocks_too_whatever_a_rows_scale_and_shift():
