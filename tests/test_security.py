@@ -19,15 +19,8 @@ from mvlib.records.tables import inert
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted([*(ROOT / "mvlib").rglob("*.py"), *(ROOT / "data").rglob("*.py")])
 UNPICKLING = {
-    "pickle",
-    "cPickle",
-    "_pickle",
-    "cloudpickle",
-    "dill",
-    "joblib",
-    "marshal",
-    "shelve",
-}
+    "pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve",
+}  # fmt: skip
 # A call is safe with this argument, and else not.
 ARGUMENT = {
     "numpy.load": ("allow_pickle", False),
