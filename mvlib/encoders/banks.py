@@ -18,7 +18,7 @@ from mvlib.encoders.towers import check_texts
 
 @dataclass(frozen=True, eq=False)
 class TextBank:
-    """Texts and their features, row by row.
+    """Texts and their features, row by row; ValueError if they do not fit or one is not finite.
 
     Attributes
     ----------
@@ -26,11 +26,6 @@ class TextBank:
         What a cluster may be named by.
     features : ndarray of shape (n_texts, dim), float32
         By the encoder that the images go through, not normalised.
-
-    Raises
-    ------
-    ValueError
-        If there is no text, a feature is not finite, or their numbers differ.
     """
 
     texts: tuple[str, ...]
