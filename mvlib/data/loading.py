@@ -14,7 +14,7 @@ from mvlib.check import check_choice
 from mvlib.data.cards import Card, combine, describe
 from mvlib.data.download import fetch, files_read
 from mvlib.data.openclipart import read_openclipart
-from mvlib.data.readers.images import read_images
+from mvlib.data.readers.images import all_there, read_images
 from mvlib.data.readers.pairs import read_arrays, read_captions, read_classes, read_shipped
 from mvlib.data.readers.views import read_layout
 from mvlib.files import sha256_of
@@ -331,9 +331,7 @@ def _captioned(card: Card, folder: Path, split: str | None) -> CaptionedImages:
             f"{path} has the split {unknown[0]!r}: expected {', '.join(card.splits)}"
         )
     rows = np.arange(len(images)) if split is None else np.flatnonzero(splits == split)
-    images = [images[row] for row in rows]
-    if missing := [image for image in images if not image.is_file()]:
-        raise FileNotFoundError(f"{card.title}: {missing[0]} is missing. {card.how_to_get}")
+    images = all_there(card, [images[row] for row in rows])
     y, class_names = None, ()
     classes = card.layout.get("classes")
     if classes and (folder / classes).is_dir():

@@ -184,16 +184,8 @@ def _direction(
         cosines = queries[rows] @ gallery.T
         best = np.where(partner, cosines, -np.inf).max(axis=1, keepdims=True)
         tied = np.abs(cosines - best) <= TIE
-        found.append(
-            np.stack(
-                [
-                    (cosines > best + TIE).sum(axis=1),
-                    tied.sum(axis=1),
-                    (tied & partner).sum(axis=1),
-                    partner.sum(axis=1),
-                ]
-            )
-        )
+        nearer = cosines > best + TIE
+        found.append([each.sum(axis=1) for each in (nearer, tied, tied & partner, partner)])
     nearer, tied, partners_tied, partners = np.concatenate(found, axis=1)
     scores = {}
     for k in depths:

@@ -114,14 +114,9 @@ def cosine_kmeans(
         if init == "draws":
             rows = _best_draw(points, n_clusters, n_draws, generator)
         else:
-            rows = plus_plus_rows(
-                points.tile,
-                torch.arange(points.n_samples),
-                n_clusters,
-                block_size=points.block_size,
-                n_candidates=1,
-                generator=generator,
-            )
+            options = {"block_size": points.block_size, "generator": generator}
+            rows = torch.arange(points.n_samples)
+            rows = plus_plus_rows(points.tile, rows, n_clusters, n_candidates=1, **options)
         centers = points.tile(rows) + points.mean
         return _lloyd(points, centers, max_iter, threshold=tol, unit=False)
 
@@ -193,13 +188,8 @@ def blocked_kmeans(
         if value is not None:
             check_number(argument, value, low=1, integer=True)
     check_number("tol", tol, low=0)
-    points = BlockedPoints(
-        X,
-        width=n_clusters,
-        spherical=spherical,
-        block_size=block_size,
-        device=resolve_device(device),
-    )
+    on = {"block_size": block_size, "device": resolve_device(device)}
+    points = BlockedPoints(X, width=n_clusters, spherical=spherical, **on)
     n_clusters = check_n_clusters(n_clusters, points.n_samples)
     if isinstance(init, str):
         check_choice("init", init, BLOCKED_INITS)
@@ -207,15 +197,12 @@ def blocked_kmeans(
         n_init = 1
     generator = seeded_generator(random_state)
     rules = {"threshold": tol * points.variance, "unit": spherical, "precision": precision}
-    return _best(
-        _lloyd(
-            points,
-            _first_centers(points, n_clusters, init, subsample, generator),
-            max_iter,
-            **rules,
-        )
-        for _ in range(n_init)
-    )
+
+    def start() -> KMeansResult:
+        centers = _first_centers(points, n_clusters, init, subsample, generator)
+        return _lloyd(points, centers, max_iter, **rules)
+
+    return _best(start() for _ in range(n_init))
 
 
 def faiss_kmeans(

@@ -140,16 +140,13 @@ def transport_plan(
     dtype = torch.float32 if method == "log" else PRECISIONS[precision]
     kernel = torch.empty(cost.shape, dtype=dtype, device=device)
     progress = start(cost, device)
+    problem = (cost, kernel, rows, columns, progress, epsilon, max_iter, tol)
     used = "scaling"
     if method != "log":
-        scaling_iterations(
-            cost, kernel, rows, columns, progress, epsilon, max_iter=max_iter, tol=tol
-        )
+        scaling_iterations(*problem)
     if method == "log" or (method == "auto" and progress.state in ("failed", "stalled")):
         used = "log"
-        log_iterations(
-            cost, kernel, rows, columns, progress, epsilon, max_iter=max_iter, tol=tol
-        )
+        log_iterations(*problem)
     plan = kernel.to(torch.float32).cpu().numpy()
     if mass != 1:
         plan *= mass
@@ -272,7 +269,6 @@ def scaling_iterations(
     b: torch.Tensor,
     progress: Progress,
     epsilon: float,
-    *,
     max_iter: int,
     tol: float,
 ) -> None:
@@ -323,7 +319,6 @@ def log_iterations(
     b: torch.Tensor,
     progress: Progress,
     epsilon: float,
-    *,
     max_iter: int,
     tol: float,
 ) -> None:

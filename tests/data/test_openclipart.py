@@ -303,8 +303,7 @@ def test_the_choice_is_capped_sorted_and_independent_of_the_rest(part, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("folders", "label"),
-    [("bq", "bird"), ("bt", None), ("btx", "bird"), ("q", None)],
+    ("folders", "label"), [("bq", "bird"), ("bt", None), ("btx", "bird"), ("q", None)]
 )
 def test_a_drawing_of_two_classes_is_in_neither(part, folders, label):
     classes = {"bird": {"folders": ["b"]}, "sign": {"folders": ["s", "t"], "without": ["x"]}}

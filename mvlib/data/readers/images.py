@@ -198,14 +198,14 @@ def read_ucf101(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndar
         found = next((each for each in candidates if each.is_file()), None)
         images.append(found or candidates[0])
         y.append(labels[video.parent.name])
-    return _all_there(card, images), np.array(y)
+    return all_there(card, images), np.array(y)
 
 
 def read_cars(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndarray]:
     """Read the images that the authors' annotations name, with their labels, from 1."""
     annotations, folder = (path / part for part in card.layout[split])
     names, labels = read_apart(f"{__name__}:_annotations", annotations)
-    return _all_there(card, [folder / name for name in names.tolist()]), labels - 1
+    return all_there(card, [folder / name for name in names.tolist()]), labels - 1
 
 
 def _annotations(path: Path) -> list[np.ndarray]:
@@ -214,7 +214,8 @@ def _annotations(path: Path) -> list[np.ndarray]:
         return [np.array(rows["fname"].tolist(), dtype=str), rows["class"].astype(np.int64)]
 
 
-def _all_there(card: Card, images: list[Path]) -> list[Path]:
+def all_there(card: Card, images: list[Path]) -> list[Path]:
+    """Return images that a user supplies, if none of them is missing."""
     if missing := [image for image in images if not image.is_file()]:
         raise FileNotFoundError(f"{card.title}: {missing[0]} is missing. {card.how_to_get}")
     return images
