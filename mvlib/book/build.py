@@ -221,6 +221,7 @@ def contents(root: Path) -> str:
         name: f"{plan['title']}, run" for name, plan in plans.items() if name not in captions
     }
     parts = [
+        *declared.get("first", []),
         _part("The papers", [f"notebooks/{name}/index" for name in captions]),
         *declared["before"],
         *(_part(text, _pages(name, plans[name], root)) for name, text in captions.items()),
