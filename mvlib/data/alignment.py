@@ -18,10 +18,9 @@ _SMART_SHUFFLE_SEED = 2
 
 
 def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:
-    """Scale each view to [0, 1] as one block.
+    """Scale each view to [0, 1] as one block: its smallest entry becomes 0, its largest 1.
 
-    A view's smallest entry becomes 0 and its largest 1, over all rows and columns at
-    once, so the columns of a view keep their sizes relative to each other.
+    So the columns of a view keep their sizes relative to each other.
 
     Parameters
     ----------
@@ -31,7 +30,7 @@ def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:
     Returns
     -------
     list of ndarray, each (n_samples, n_features_v), float32
-        New arrays. The arithmetic is in float64.
+        New arrays; the arithmetic is in float64.
 
     Raises
     ------
@@ -40,9 +39,9 @@ def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:
 
     Notes
     -----
-    As in the code of SMART and of PVC. The others differ: VITAL brings each column to
-    [0, 1] by itself; MvCLN scales nothing but the columns of Reuters_dim10, SURE those and the
-    second view of MNIST-USPS. SMART's authors scale before they choose the aligned rows.
+    As in the code of SMART and of PVC. The others differ: VITAL brings each column to [0, 1] by
+    itself; MvCLN scales nothing but the columns of Reuters_dim10, SURE those and the second
+    view of MNIST-USPS. SMART's authors scale before they choose the aligned rows.
     """
     scaled = []
     for v, X in enumerate(check_views(Xs, dtype=np.float64)):
@@ -74,10 +73,8 @@ class PartialAlignment:
     permutations : list of ndarray, each (n_samples,), int64
         Row i of view v is row ``permutations[v][i]`` of the original view. The truth, for
         scoring a matching; no method may read it.
-    protocol : str
-        Which protocol made it.
-    ratio : float
-        The asked share of known correspondences.
+    protocol, ratio : str and float
+        Which protocol made it, and the asked share of known correspondences.
     """
 
     Xs: list[np.ndarray]
@@ -89,13 +86,7 @@ class PartialAlignment:
     ratio: float
 
     def labels_of_view(self, v: int) -> np.ndarray:
-        """Return the labels of the rows of view `v`, counted from 0.
-
-        Raises
-        ------
-        ValueError
-            If there is no such view.
-        """
+        """Return the labels of the rows of view `v`, from 0; ValueError if there is none."""
         check_number("v", v, low=0, high=len(self.permutations) - 1, integer=True)
         original = np.empty_like(self.y)
         original[self.permutations[0]] = self.y
@@ -121,12 +112,12 @@ def partially_align(
     ratio : float
         Share of the samples whose correspondence stays known, from 0 to 1.
     random_state : int, default=20
-        Seed. The same seed gives the same answer, on every platform. 20 is SMART's.
+        Seed; one seed gives one answer, on every platform. 20 is SMART's.
     protocol : {"smart", "pvc", "mvcln"}, default="smart"
         Whose protocol, see the notes.
     eligible : array-like (n_samples,), bool, optional
-        Only these samples may be aligned, "smart" alone. All, by default. The share stays
-        one of all samples, so that a biased choice compares with an unbiased one.
+        Only these samples may be aligned, "smart" alone; all by default. The share stays one of
+        all samples, so that a biased choice compares with an unbiased one.
 
     Returns
     -------
@@ -137,41 +128,39 @@ def partially_align(
     ------
     ValueError
         If there are fewer than two views, one is not 2-d or holds a NaN, lengths differ,
-        `ratio` is outside 0 to 1, the protocol is unknown, or fewer samples are eligible
-        than the ratio asks for.
+        `ratio` is outside 0 to 1, the protocol is unknown, or too few samples are eligible.
 
     Notes
     -----
-    All three were read in the authors' code (class "code"). None of the authors goes
-    beyond two views; what is done then is ours, and stated.
+    All three were read in the authors' code (class "code"). No author goes beyond two views;
+    what is done then is ours, and stated.
 
-    **smart** (SMART). Rows keep their order. Of a permutation drawn by NumPy's legacy
-    generator seeded with `random_state`, the first :math:`\lfloor n r \rfloor` samples are
-    aligned. The rows of view 2 of all other samples are shuffled among themselves, by a
-    second generator that is always seeded with 2; some may fall back into place, and still
-    count as unaligned. View 3 and on: the same with seeds 3, 4, ... The labels of view 1
-    score. The authors fix the split over all network seeds.
+    **smart** (SMART). Rows keep their order. Of a permutation drawn by NumPy's legacy generator
+    seeded with `random_state`, the first :math:`\lfloor n r \rfloor` samples are aligned. The
+    rows of view 2 of all others are shuffled among themselves, by a generator that is always
+    seeded with 2; some may fall back into place, and still count as unaligned. View 3 and on:
+    the same with seeds 3, 4, ... The labels of view 1 score. The authors fix the split over all
+    network seeds.
 
-    **pvc** (PVC). Of a permutation drawn by Python's generator seeded with
-    `random_state`, the first :math:`\lfloor n r \rfloor` samples are known pairs, and alone
-    pretrain. Then the *whole* second view is permuted, the rows of the known pairs included:
-    the authors match it to view 1 once, train on with that match, and score with it; view 1
-    keeps its order and its labels score. So known pairs are in `pairs`, and `aligned` is True
-    only where a pair happens to share a row. View 3 and on: the pairs' rows go where view 2's
-    go, the others are shuffled further.
+    **pvc** (PVC). Of a permutation drawn by Python's generator seeded with `random_state`, the
+    first :math:`\lfloor n r \rfloor` samples are known pairs, and alone pretrain. Then the
+    *whole* second view is permuted, the rows of the known pairs included: the authors match it
+    to view 1 once, train on with that match, and score with it; view 1 keeps its order and its
+    labels score. So known pairs are in `pairs`, and `aligned` is True only where a pair happens
+    to share a row. View 3 and on: the pairs' rows go where view 2's go, the others are shuffled
+    further.
 
-    **mvcln** (MvCLN; SURE and VITAL do the same). Of a permutation, the first
-    :math:`\lceil n r \rceil` samples are aligned. All views are put in that order,
-    the aligned rows first; the remaining rows of view 2 are shuffled among themselves. The
-    labels of view 1, in that order, score. With `random_state` equal to the authors'
-    division seed, rows are MvCLN's own; VITAL draws from NumPy's generator instead. View 3
-    and on: shuffled by further draws. `ratio` is the share that is aligned; the option of
-    MvCLN's script is taken for the share that is not.
+    **mvcln** (MvCLN; SURE and VITAL do the same). Of a permutation, the first :math:`\lceil n r
+    \rceil` samples are aligned. All views are put in that order, the aligned rows first; the
+    remaining rows of view 2 are shuffled among themselves, those of view 3 and on by further
+    draws. The labels of view 1, in that order, score. With `random_state` equal to the authors'
+    division seed, rows are MvCLN's own; VITAL draws from NumPy's generator instead. `ratio` is
+    the share that is aligned; the option of MvCLN's script, that which is not.
 
     Deviations
     ----------
-    **mvcln** also shuffles correctly where fewer than one row would be unaligned; there
-    the authors' code takes every row twice.
+    **mvcln** also shuffles correctly where fewer than one row would be unaligned; there the
+    authors' code takes every row twice.
 
     References
     ----------

@@ -31,16 +31,14 @@ class View:
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file of a data set.
+    """One file of a data set; None stands for what is unknown.
 
     Attributes
     ----------
-    file : str
-        Its name in the data folder.
+    file, bytes : str, and int or None
+        Its name in the data folder, and its size.
     sha256 : str or None
         Of its bytes, in hexadecimal; None where no trusted copy was seen.
-    bytes : int or None
-        Its size; None where unknown.
     url : str or None
         Where the same bytes are, pinned; None where there is no such place.
     """
@@ -63,29 +61,24 @@ class Card:
         What `mvlib.data.load`, `load_images` and `load_pairs` load.
     n_samples : int, or mapping of str to int
         Of views: rows. Of images and pairs: split to number, in the order of the file; of
-        images "test" is the one that is clustered; of pairs "all" where there are no
-        splits, and empty where a user's own arrays decide.
-    licence, citation, source : str
-        Terms, whom to cite, where the set comes from.
+        images "test" is clustered; of pairs "all" stands where there are no splits, and nothing
+        where a user's own arrays decide.
+    licence, citation, source, how_to_get : str
+        Terms, whom to cite, where the set comes from, what a user does to obtain the files.
     files : tuple of DataFile
-        What the set is read from: the original files, those that ship, or the folders that
-        a user supplies (without sha256 and url).
-    how_to_get : str
-        What a user does to obtain the files.
+        What the set is read from: the original files, those that ship, or the folders that a
+        user supplies (without sha256 and url).
     reader, layout : str and mapping
         How the files are read; see `mvlib.data.readers`.
     caveats : tuple of str
         What is inferred, disputed or easily mistaken.
-    embedded : bool
-        Whether the set ships with mvlib.
-    embedded_file : DataFile or None
-        Of views that ship: the file that they are packed in, and read from.
+    embedded, embedded_file : bool, and DataFile or None
+        Whether the set ships with mvlib; of views, the file that they are packed in.
     packed : mapping of str to DataFile
         Of images: split to a file that is read where there is no archive.
-    n_clusters : int or None
-        Classes; None where there are none.
-    class_names : tuple of str
-        In the order of the labels; empty where the file does not say.
+    n_clusters, class_names : int or None, and tuple of str
+        Classes, and their names in the order of the labels; None and empty where the file does
+        not say.
     prompt_names : tuple of str
         Of images: what stands for each class in a prompt.
     resize, resize_source : int or None, and str
@@ -186,13 +179,8 @@ def all_names(kind: str | None = None) -> list[str]:
     Parameters
     ----------
     kind : {"views", "images", "pairs"}, optional
-        Only those that `mvlib.data.load`, `load_images` or `load_pairs` loads; by default
-        all: of several views, then of images, then of pairs.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
+        Only those of `mvlib.data.load`, `load_images` or `load_pairs`; by default all, in that
+        order. Another one is a ValueError.
     """
     if kind is not None:
         check_choice("kind", kind, KINDS)
@@ -200,7 +188,7 @@ def all_names(kind: str | None = None) -> list[str]:
 
 
 def describe(name: str, kind: str | None = None) -> Card:
-    """Return the card of a set.
+    """Return the card of a set; ValueError, with the nearest name, if there is none.
 
     Parameters
     ----------
@@ -208,34 +196,19 @@ def describe(name: str, kind: str | None = None) -> Card:
         One of `all_names(kind)`; case does not matter, and `_` or a space stand for `-`.
     kind : {"views", "images", "pairs"}, optional
         Of which kind it must be; of any by default.
-
-    Raises
-    ------
-    ValueError
-        If there is no such set; the nearest name is given.
     """
     plain = str(name).lower().replace("_", "-").replace(" ", "-")
     return _cards()[check_choice("name", plain, all_names(kind))]
 
 
 def fingerprint_of(name: str) -> str:
-    """Return one sha256, in hexadecimal, that stands for the bytes of a set.
+    """Return one sha256, in hexadecimal, for the bytes of a set, named as in `describe`.
 
-    It is read from the registry, without opening a data file, so that it is the same on
-    every machine: the sha256 over the sorted sha256s of all files that the set may be read
-    from. What a user supplies, and a file of which no trusted copy was seen, counts with its
-    name instead: the fingerprint of such a set does not follow its bytes, and the `sha256`
-    of what is loaded does.
-
-    Parameters
-    ----------
-    name : str
-        As for `describe`.
-
-    Raises
-    ------
-    ValueError
-        If there is no such set.
+    It is read from the registry, without opening a data file, so that it is the same on every
+    machine: the sha256 over the sorted sha256s of all files that the set may be read from. What
+    a user supplies, and a file of which no trusted copy was seen, counts with its name instead:
+    the fingerprint of such a set does not follow its bytes, and the `sha256` of what is loaded
+    does.
     """
     card = describe(name)
     files = (card.embedded_file,) if card.embedded_file else card.files
@@ -253,8 +226,7 @@ def combine(sha256s: Iterable[str]) -> str:
 def check_registries(folder: str | Path | None = None) -> None:
     """Check the registries in `folder`, those that ship by default, by their schemas.
 
-    What reads them trusts them, since they ship with mvlib. This says by file and place
-    what somebody changed amiss, in a ValueError; the readers would only stumble over it.
+    Their readers trust them; this ValueError says by file and place what was changed amiss.
     """
     folder = Path(folder) if folder is not None else _SCHEMAS
     registry, words = (read_toml(folder / f"{name}.toml") for name in ("registry", "words"))

@@ -52,16 +52,15 @@ def fetch(name: str, original: bool = False, split: str | None = None) -> list[P
     name : str
         As for `mvlib.data.describe`.
     original : bool, default=False
-        For views that ship with mvlib: fetch the file they were packed from instead of
-        giving the embedded one.
+        For views that ship with mvlib: fetch the file they were packed from instead.
     split : str, optional
         Of images: only what this split is read from; everything by default.
 
     Returns
     -------
     list of Path
-        The card's files, in its order; the packed copies, of images; the folders, of what a
-        user supplies, in which the lists and folders of images must be.
+        The card's files, in its order; of images the packed copies, where there is no archive;
+        of what a user supplies, the folders in which lists and images must be.
 
     Raises
     ------
@@ -85,15 +84,10 @@ def fetch(name: str, original: bool = False, split: str | None = None) -> list[P
 
 
 def is_at_hand(name: str) -> bool:
-    """Return whether a set of any kind could be loaded without the network.
+    """Return whether a set could be loaded without network; ValueError if there is none such.
 
     Large files are not hashed for it, since loading does: their size counts. That a user's
     images are whole is not looked at.
-
-    Raises
-    ------
-    ValueError
-        If there is no such set.
     """
     card = describe(name)
     if _is_of_folders(card):

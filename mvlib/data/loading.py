@@ -14,7 +14,7 @@ from mvlib.check import check_choice
 from mvlib.data.cards import Card, combine, describe
 from mvlib.data.download import fetch, files_read
 from mvlib.data.openclipart import read_openclipart
-from mvlib.data.readers.images import read_images
+from mvlib.data.readers.images import all_there, read_images
 from mvlib.data.readers.pairs import read_arrays, read_captions, read_classes, read_shipped
 from mvlib.data.readers.views import read_layout
 from mvlib.files import sha256_of
@@ -30,11 +30,9 @@ class Dataset:
         Its name, what is known of it, and one fingerprint of the files read: see
         `mvlib.data.fingerprint_of`.
     Xs : list of ndarray, each (n_samples, n_features_v), float32
-        The views, row i of each the same thing.
+        The views, called `view_names`; row i of each is the same thing.
     y : ndarray (n_samples,), int64
         True classes, 0 to n_clusters - 1.
-    view_names : tuple of str
-        One a view.
     """
 
     name: str
@@ -65,15 +63,13 @@ class ImageDataset:
         Its name, which part of it this is, and what is known of the set.
     images : list of Path, or ndarray (n_samples, height, width, 3), uint8
         In a fixed order.
-    y : ndarray (n_samples,), int64
-        True classes, 0 to n_clusters - 1.
-    class_names : tuple of str
-        In the order of the labels.
+    y, class_names : ndarray (n_samples,), int64, and tuple of str
+        True classes, 0 to n_clusters - 1, and their names.
     captions : tuple of str or None
         One an image, where the set has them.
     sha256 : str
-        One fingerprint of the files read. Of a folder that a user supplies it is that of
-        the images' names and sizes, not of their bytes.
+        One fingerprint of the files read; of a folder that a user supplies, that of the images'
+        names and sizes, not of their bytes.
     """
 
     name: str
@@ -110,10 +106,8 @@ class CaptionedImages:
         One or more an image.
     splits : ndarray (n_samples,), str
         The official split of each image.
-    y : ndarray (n_samples,), int64, or None
-        True classes, in the order of `class_names`; None where the files have none.
-    class_names : tuple of str
-        Empty where there are none.
+    y, class_names : ndarray (n_samples,), int64, or None; and tuple of str
+        True classes, and their names; None and empty where the files have none.
     sha256 : str
         Of the file of captions, and the images' names and sizes, not their bytes.
     """
@@ -168,8 +162,8 @@ def load(name: str, views: Sequence[str] | None = None) -> Dataset:
     name : str
         One of `mvlib.data.all_names("views")`; case does not matter, `_` stands for `-`.
     views : sequence of str, optional
-        Which views, in which order. The default is the card's `default_views`: the two
-        that SMART takes, its view 1 first.
+        Which views, in which order. The default is the card's `default_views`: the two that
+        SMART takes, its view 1 first.
 
     Returns
     -------
@@ -179,9 +173,9 @@ def load(name: str, views: Sequence[str] | None = None) -> Dataset:
     Raises
     ------
     ValueError
-        If there is no such set or view, or a file on disk is not the expected one. A file
-        of which no checksum is known is read in a process of its own, so that a damaged one
-        is such an error, too, whatever it does to its reader.
+        If there is no such set or view, or a file on disk is not the expected one. A file of
+        which no checksum is known is read in a process of its own, so that a damaged one is
+        such an error, too, whatever it does to its reader.
     FileNotFoundError, DownloadError
         If a file is missing and may not or cannot be fetched.
     """
@@ -276,21 +270,20 @@ def load_pairs(name: str, split: str | None = None) -> CaptionedImages | PairedF
     Parameters
     ----------
     name : str
-        One of `mvlib.data.all_names("pairs")`; case does not matter, `_` stands for `-`.
+        One of `mvlib.data.all_names("pairs")`, spelt as for `load`.
     split : str, optional
         One of the card's `n_samples`; all of them by default, in the order of the file.
 
     Returns
     -------
     CaptionedImages or PairedFeatures
-        Images with captions, to be encoded; or features, where those ship or a user
-        supplies them.
+        Images with captions, to be encoded; or features that ship or that a user supplies.
 
     Raises
     ------
     ValueError
-        If there is no such set or split, a file is not of its layout, or the number of
-        pairs is not the card's.
+        If there is no such set or split, a file is not of its layout, or the number of pairs is
+        not the card's.
     FileNotFoundError
         If a file is missing; the message says how to get it.
     """
@@ -338,9 +331,7 @@ def _captioned(card: Card, folder: Path, split: str | None) -> CaptionedImages:
             f"{path} has the split {unknown[0]!r}: expected {', '.join(card.splits)}"
         )
     rows = np.arange(len(images)) if split is None else np.flatnonzero(splits == split)
-    images = [images[row] for row in rows]
-    if missing := [image for image in images if not image.is_file()]:
-        raise FileNotFoundError(f"{card.title}: {missing[0]} is missing. {card.how_to_get}")
+    images = all_there(card, [images[row] for row in rows])
     y, class_names = None, ()
     classes = card.layout.get("classes")
     if classes and (folder / classes).is_dir():

@@ -54,13 +54,9 @@ def read_openclipart() -> tuple[list[Path], np.ndarray, tuple[str, ...], tuple[s
 def openclipart_pairs() -> ImageTextPairs:
     """Return captions and titles of the drawings outside the evaluation set, in a fixed order.
 
-    Their images do not ship; `data/build_openclipart.py` makes them. None of them is near
-    to a drawing of the evaluation set.
-
-    Raises
-    ------
-    ValueError, FileNotFoundError
-        If the file is not the one that ships, or is missing.
+    Their images do not ship; `data/build_openclipart.py` makes them. None of them is near to a
+    drawing of the evaluation set. A file that is missing, or not the one that ships, is a
+    FileNotFoundError or ValueError.
     """
     return _read_pairs(embedded_data() / PAIRS)
 

@@ -91,13 +91,10 @@ def shift_images(
     ----------
     images : sequence of path, PIL image or uint8 ndarray, or uint8 ndarray (n, h, w, 3)
         As `mvlib.data.load_images` gives them.
-    name : {"recolour", "sketch", "gaussian_noise"}
-        Which shift; see the function of that name.
-    severity : int, default=1
-        1 to 5.
+    name, severity : {"recolour", "sketch", "gaussian_noise"}, and int, default=1
+        Which shift, see the function of that name; and 1 to 5.
     random_state : int, optional
-        Seed of the noise, of which each image gets its own; the other shifts are
-        deterministic.
+        Seed of the noise, of which each image gets its own; the other shifts are deterministic.
 
     Returns
     -------

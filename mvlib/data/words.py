@@ -65,40 +65,36 @@ def nouns(most_frequent: int | None = None, *, rows: str = "unique") -> list[str
     Parameters
     ----------
     most_frequent : int, optional
-        Return only that many nouns, the most frequent first: by how often WordNet's own
-        texts are tagged with the noun, summed over the synsets that hold it in that
-        spelling; ties in the order of the file. All 119,034 by default, in the order of the
-        file. 11,916 of them are tagged at all.
+        Only that many nouns, the most frequent first: by how often WordNet's own texts are
+        tagged with the noun, summed over the synsets that hold it in that spelling; ties in the
+        order of the file. All 119,034 by default, in that order. 11,916 of them are tagged at
+        all.
     rows : {"unique", "tac", "sic"}, default="unique"
-        "unique": each noun once. "tac": a row a noun and synset, 146,347 of all nouns, as
-        TAC's code encodes them: "head" stands 33 times. "sic": the first noun of each
-        synset, as SIC's code does. Rows of one noun stand together under `most_frequent`,
-        else all rows are in the order of the file.
+        "unique": each noun once. "tac": a row a noun and synset, 146,347 of all nouns, as TAC's
+        code encodes them: "head" stands 33 times. "sic": the first noun of each synset, as
+        SIC's code does. Rows of one noun stand together under `most_frequent`, else all rows
+        are in the order of the file.
 
     Returns
     -------
     list of str
-        Spelt as in the file: with capitals, and `_` between the words of a compound, which
-        TAC and SIC leave in their prompts.
+        Spelt as in the file: with capitals, and `_` between the words of a compound, which TAC
+        and SIC leave in their prompts.
 
     Raises
     ------
-    ValueError
-        If `most_frequent` is not an integer from 1 to the number of nouns, `rows` is
-        unknown, or a file that ships is damaged.
-    FileNotFoundError
-        If a file that ships is missing.
-
-    References
-    ----------
-    Li, Y. et al. Image clustering with external guidance. ICML 2024, and its code.
+    ValueError, FileNotFoundError
+        If `most_frequent` is not an integer from 1 to the number of nouns, `rows` is unknown,
+        or a file that ships is damaged; if it is missing.
 
     Notes
     -----
-    *Deviations*. The pandas reader of TAC takes the noun "null" for a missing value and
-    prompts with "nan"; here it stays a word. SIC's file has 82,114 synsets, and its reader
-    eats the first, "entity"; here synsets are told apart by their definitions, so that
-    neighbours with one definition count as one: 81,908 rows.
+    *Deviations*. The pandas reader of TAC takes the noun "null" for a missing value and prompts
+    with "nan"; here it stays a word. SIC's file has 82,114 synsets, and its reader eats the
+    first, "entity"; here synsets are told apart by their definitions, so that neighbours with
+    one definition count as one: 81,908 rows.
+
+    Source: Li, Y. et al. Image clustering with external guidance. ICML 2024, and its code.
     """
     check_choice("rows", rows, NOUN_ROWS)
     words = _nouns()

@@ -18,7 +18,7 @@ from mvlib.encoders.towers import check_texts
 
 @dataclass(frozen=True, eq=False)
 class TextBank:
-    """Texts and their features, row by row.
+    """Texts and their features, row by row; ValueError if they do not fit or one is not finite.
 
     Attributes
     ----------
@@ -26,11 +26,6 @@ class TextBank:
         What a cluster may be named by.
     features : ndarray of shape (n_texts, dim), float32
         By the encoder that the images go through, not normalised.
-
-    Raises
-    ------
-    ValueError
-        If there is no text, a feature is not finite, or their numbers differ.
     """
 
     texts: tuple[str, ...]
@@ -102,10 +97,9 @@ def noun_rows(bank: TextBank, rows: str) -> TextBank:
 
     Parameters
     ----------
-    bank : TextBank
-        From `noun_bank`.
-    rows : {"unique", "tac", "sic"}
-        As for `mvlib.data.nouns`. A text that is no noun of WordNet keeps its row.
+    bank, rows : TextBank and {"unique", "tac", "sic"}
+        From `noun_bank`, and as for `mvlib.data.nouns`. A text that is no noun of WordNet keeps
+        its row.
     """
     listed, known = Counter(nouns(rows=rows)), set(nouns())
     words = [text.replace(" ", "_") for text in bank.texts]
@@ -122,10 +116,9 @@ def caption_bank(encoder: Encoder, name: str = "openclipart") -> TextBank:
 
     Parameters
     ----------
-    encoder : Encoder
-        Of the images that the bank is for.
-    name : {"openclipart", "flickr30k"}, default="openclipart"
-        As for `mvlib.data.captions`, whose errors it raises.
+    encoder, name : Encoder, and {"openclipart", "flickr30k"}, default="openclipart"
+        Of the images that the bank is for; and as for `mvlib.data.captions`, whose errors it
+        raises.
     """
     texts = captions(name)
     first: dict[str, int] = {}

@@ -16,23 +16,17 @@ from mvlib.ops.rows import unit_rows
 
 
 class Encoder(ABC):
-    """Images and texts to points of one space.
+    """Images and texts to points of one space, made by `mvlib.encoders.load`.
 
-    Made by `mvlib.encoders.load`. Features are cached by content, before normalisation.
-
-    Parameters
-    ----------
-    device, precision, cache : torch.device, str, and str, Path, bool or None
-        As for `mvlib.encoders.load`. Features are float32 always.
+    Features are cached by content, before normalisation. `device`, `precision` and `cache` are
+    as for `load`; features are float32 always.
 
     Attributes
     ----------
     name : str
         As given to `load`.
-    dim : int
-        Number of features.
-    image_size : int
-        Side of the square that the image tower sees, in pixels.
+    dim, image_size : int
+        Number of features, and side of the square that the image tower sees, in pixels.
     fingerprint : str
         sha256 over all weights and the preprocessing: encoders of one fingerprint and one
         precision give the same features, up to rounding.
@@ -57,7 +51,7 @@ class Encoder(ABC):
         normalize: bool = False,
         resize: int | None = None,
     ) -> np.ndarray:
-        """Return the features of images.
+        """Return the features of images, float32 (n, dim).
 
         Parameters
         ----------
@@ -69,25 +63,21 @@ class Encoder(ABC):
         normalize : bool, default=False
             Whether each row is divided by its length.
         resize : int, optional
-            Length of the short side, in pixels, before the central square of `image_size`
-            is cut out. Default `image_size`; TAC takes 256 on the ImageNet family.
-
-        Returns
-        -------
-        ndarray of shape (n, dim), float32
+            Length of the short side, in pixels, before the central square of `image_size` is
+            cut out. Default `image_size`; TAC takes 256 on the ImageNet family.
 
         Raises
         ------
         ValueError
-            If there is no image, one cannot be read (the message names it), a parameter is
-            out of range, or the precision makes a feature overflow.
+            If there is no image, one cannot be read (the message names it), a parameter is out
+            of range, or the precision makes a feature overflow.
         """
         return _finished(self._image_features(images, batch_size, resize), normalize)
 
     def encode_texts(
         self, texts: Sequence[str], *, batch_size: int = 256, normalize: bool = False
     ) -> np.ndarray:
-        """Return the features of texts.
+        """Return the features of texts, float32 (n, dim).
 
         Parameters
         ----------
@@ -98,15 +88,11 @@ class Encoder(ABC):
         normalize : bool, default=False
             Whether each row is divided by its length.
 
-        Returns
-        -------
-        ndarray of shape (n, dim), float32
-
         Raises
         ------
         ValueError
-            If there is no text, one is not a str, a parameter is out of range, or the
-            precision makes a feature overflow.
+            If there is no text, one is not a str, a parameter is out of range, or the precision
+            makes a feature overflow.
         """
         return _finished(self._text_features(texts, batch_size), normalize)
 

@@ -28,9 +28,7 @@ _FIRST_TEMPERATURE = 0.07
 
 @dataclass(frozen=True, eq=False)
 class Heads:
-    """Affine maps of image and of text features to a joint space.
-
-    Made by `mvlib.encoders.train_heads` or `Heads.load`.
+    """Affine maps of image and of text features to a joint space, from `train_heads` or `load`.
 
     Attributes
     ----------
@@ -40,10 +38,8 @@ class Heads:
         Of the text head.
     temperature : float
         As learnt: what cosines were divided by in the loss.
-    recipe : mapping of str to str
-        How they were trained and on what.
-    history : tuple of float
-        Mean training loss of each epoch.
+    recipe, history : mapping of str to str, and tuple of float
+        How they were trained and on what; the mean training loss of each epoch.
     """
 
     image_weight: np.ndarray
@@ -95,13 +91,7 @@ class Heads:
 
     @classmethod
     def load(cls, path: str | Path) -> Heads:
-        """Return the heads that `save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If there is no such file, or it does not hold heads.
-        """
+        """Return the heads that `save` wrote; FileNotFoundError or ValueError if it did not."""
         from safetensors import SafetensorError, safe_open
 
         path = Path(path).expanduser()
@@ -146,45 +136,37 @@ def train_heads(
 ) -> Heads:
     """Train heads by CLIP's loss on the features of frozen towers.
 
-    Each head is dropout and a linear map; the temperature is learnt with them. The features
-    of either side are first centred and divided by one number, their root mean square; the
-    heads that are returned contain that.
+    Each head is dropout and a linear map; the temperature is learnt with them. The features of
+    either side are first centred and divided by one number, their root mean square; the heads
+    that are returned contain that.
 
     Parameters
     ----------
-    image_features : array-like of shape (n_pairs, image_dim)
-        Row i is an image.
-    text_features : array-like of shape (n_pairs, text_dim)
-        Row i is the text of image i.
+    image_features, text_features : array-like of shape (n_pairs, image_dim or text_dim)
+        Row i is an image, and its text.
     class_image_features : array-like of shape (n_classes, image_dim), optional
-        Further pairs: directions of the image space that stand for classes, such as the
-        rows of a classifier on top of the image tower. They are centred on their own mean
-        and each brought to the mean length of the centred image features.
+        Further pairs: directions of the image space that stand for classes, such as the rows of
+        a classifier on top of the image tower. They are centred on their own mean and each
+        brought to the mean length of the centred image features.
     class_text_features : array-like of shape (n_classes, text_dim), optional
         Row i is the name of class i.
     dim : int, default=256
         Dimensions of the joint space.
     dropout : float, default=0.5
         Share of the inputs that a step leaves out.
-    epochs : int, default=30
-        Passes over all pairs.
-    batch_size : int, default=512
-        Pairs a step. What does not fill a last batch waits for another epoch's shuffle.
+    epochs, batch_size : int, default=30, 512
+        Passes over all pairs, and pairs a step. What does not fill a last batch waits for
+        another epoch's shuffle.
     learning_rate, weight_decay : float, default=1e-3, 0.05
         Of AdamW, without schedule.
     random_state : int, optional
         Seed of the first weights, the shuffles and the dropout.
 
-    Returns
-    -------
-    Heads
-        With the loss of each epoch in `history`.
-
     Raises
     ------
     ValueError
-        If features are not finite, all alike or differ in number, there are fewer pairs
-        than a batch holds, or a parameter is out of range.
+        If features are not finite, all alike or differ in number, there are fewer pairs than a
+        batch holds, or a parameter is out of range.
     """
     for argument, value in (("dim", dim), ("epochs", epochs), ("batch_size", batch_size)):
         check_number(argument, value, low=1, integer=True)
@@ -300,10 +282,8 @@ class RidgeMap:
 
     Attributes
     ----------
-    center : ndarray of shape (text_dim,), float32
-        Mean of the text features it was fitted on.
-    weight : ndarray of shape (text_dim, image_dim), float32
-        Of the map.
+    center, weight : ndarray of shape (text_dim,) and (text_dim, image_dim), float32
+        Mean of the text features it was fitted on, and the map.
     """
 
     center: np.ndarray
@@ -327,15 +307,14 @@ def ridge_map(
 ) -> RidgeMap:
     """Fit the map that sends the name of a class to its direction among images.
 
-    With X the centred text features and Y the directions, centred and brought to length 1,
-    the weight is (X^T X + alpha I)^-1 X^T Y.
+    With X the centred text features and Y the directions, centred and brought to length 1, the
+    weight is (X^T X + alpha I)^-1 X^T Y.
 
     Parameters
     ----------
-    text_features : array-like of shape (n_classes, text_dim)
-        Row i is the name of class i.
-    image_directions : array-like of shape (n_classes, image_dim)
-        Row i stands for class i among images, such as a classifier's row.
+    text_features, image_directions : array-like of shape (n_classes, text_dim or image_dim)
+        Row i is the name of class i, and what stands for it among images, such as a
+        classifier's row.
     alpha : float, default=10
         Weight of the penalty, above 0.
 
@@ -359,17 +338,8 @@ def imagenet_ridge_map(*, alpha: float = 10.0) -> RidgeMap:
     """Fit `ridge_map` on the 1000 classes that the offline image tower was trained with.
 
     Their names are read as "a photo of a {}."; their features ship with mvlib. It maps from
-    `OfflineEncoder.text_tower` to `OfflineEncoder.image_tower`.
-
-    Parameters
-    ----------
-    alpha : float, default=10
-        Weight of the penalty, above 0.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the shipped file is missing or damaged, or `alpha` is not above 0.
+    `OfflineEncoder.text_tower` to `OfflineEncoder.image_tower`. `alpha` as there; a shipped
+    file that is missing or damaged is a FileNotFoundError or ValueError.
     """
     from mvlib.encoders.shipped import training_features
 

@@ -155,23 +155,21 @@ def _minilm_files() -> list[Path]:
 class OfflineEncoder(Encoder):
     """EfficientNet-Lite2 for images, MiniLM for texts, and two heads that join them.
 
-    Made by `mvlib.encoders.load("offline")`; nothing is downloaded. The towers know
-    nothing of each other: the heads, two linear maps to 256 features, are trained by CLIP's
-    loss on drawings of Open Clip Art with their captions, and on the names of ImageNet's
-    classes (see `mvlib.encoders.train_heads`).
+    Made by `mvlib.encoders.load("offline")`; nothing is downloaded. The towers know nothing of
+    each other: the heads, two linear maps to 256 features, are trained by CLIP's loss on
+    drawings of Open Clip Art with their captions, and on the names of ImageNet's classes (see
+    `mvlib.encoders.train_heads`).
 
     It is not CLIP. Its image tower is supervised: it was trained with the labels of 1.28
-    million ImageNet photographs, so clustering with it is not unsupervised in the sense of
-    the CLIP literature, and none of its numbers stands beside those of a CLIP paper.
+    million ImageNet photographs, so clustering with it is not unsupervised in the sense of the
+    CLIP literature, and none of its numbers stands beside those of a CLIP paper.
 
     Parameters
     ----------
     device, precision, cache : torch.device, str, and str, Path, bool or None
         As for `mvlib.encoders.load`; the heads are float32. "float16" needs a GPU.
-    pretrained : str or Path, optional
-        Heads that `Heads.save` wrote. Default those that ship.
-    heads : Heads, optional
-        In place of `pretrained`.
+    pretrained, heads : str or Path, and Heads, optional
+        Heads that `Heads.save` wrote, or heads in their place. By default those that ship.
 
     Attributes
     ----------

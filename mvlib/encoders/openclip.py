@@ -28,16 +28,15 @@ class OpenCLIPEncoder(Encoder):
     """An architecture of open_clip with weights from its hub or from a file.
 
     Made by `mvlib.encoders.load("openclip:ARCH/TAG")`. Images are prepared as TAC prepares
-    them: bicubic scaling of the short side, the central square, the mean and standard
-    deviation of the weights' own card (CLIP's, for CLIP). Texts go through the
-    architecture's tokenizer and are cut at its context (77 tokens for CLIP).
+    them: bicubic scaling of the short side, the central square, the mean and standard deviation
+    of the weights' own card (CLIP's, for CLIP). Texts go through the architecture's tokenizer
+    and are cut at its context (77 tokens for CLIP).
 
     Parameters
     ----------
     name : str
-        "openclip:ARCH/TAG", such as "openclip:ViT-B-32/openai". With `pretrained` the tag
-        may be left out or be any word; a known one still settles activation and
-        preprocessing.
+        "openclip:ARCH/TAG", such as "openclip:ViT-B-32/openai". With `pretrained` the tag may
+        be left out or be any word; a known one still settles activation and preprocessing.
     device, precision, cache : torch.device, str, and str, Path, bool or None
         As for `mvlib.encoders.load`. "float16" is what TAC runs on a GPU: matrices in half
         precision, norms in float32.

@@ -51,13 +51,8 @@ class TrainingFeatures:
 def training_features() -> TrainingFeatures:
     """Return the pairs' features, which ship, so that heads can be trained anywhere.
 
-    They are those of the towers to half precision. The classifier's rows come from the
-    installed package.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If the file is missing or damaged.
+    They are those of the towers to half precision; the classifier's rows come from the
+    installed package. A file that is missing or damaged is a FileNotFoundError or ValueError.
     """
     from mvlib.encoders.offline import classifier_rows
 

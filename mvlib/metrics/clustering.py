@@ -45,17 +45,17 @@ def clustering_scores(y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, float
 
 
 def accuracy(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Return the share of samples whose cluster is matched to their class.
+    """Return the share of samples whose cluster is matched, at best one to one, to their class.
 
-    See `clustering_scores` for the parameters. The matching is the best one to one.
+    Parameters and errors as for `clustering_scores`.
     """
     return matched_accuracy(contingency_table(y_true, y_pred))
 
 
 def normalized_mutual_information(y_true: np.ndarray, y_pred: np.ndarray) -> float:
-    """Return the mutual information over the arithmetic mean of the two entropies.
+    """Return the mutual information over the mean of both entropies; 1 for two single groups.
 
-    See `clustering_scores` for the parameters. Two labellings of one group each score 1.
+    Parameters and errors as for `clustering_scores`.
     """
     return _nmi(contingency_table(y_true, y_pred))
 
@@ -63,7 +63,7 @@ def normalized_mutual_information(y_true: np.ndarray, y_pred: np.ndarray) -> flo
 def adjusted_rand_index(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     """Return the Rand index, corrected so that chance scores 0.
 
-    See `clustering_scores` for the parameters.
+    Parameters and errors as for `clustering_scores`.
     """
     return _ari(contingency_table(y_true, y_pred))
 
@@ -71,7 +71,7 @@ def adjusted_rand_index(y_true: np.ndarray, y_pred: np.ndarray) -> float:
 def purity(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     """Return the share of samples in the largest class of their cluster.
 
-    See `clustering_scores` for the parameters. More clusters score higher by itself.
+    More clusters score higher by itself. Parameters and errors as for `clustering_scores`.
     """
     return _purity(contingency_table(y_true, y_pred))
 
@@ -116,17 +116,12 @@ def pairwise_agreement(labelings: Sequence[np.ndarray]) -> np.ndarray:
     Parameters
     ----------
     labelings : sequence of array-like, each (n_samples,), integer
-        Clusterings of the same samples.
+        Clusterings of the same samples; none, or different lengths, are a ValueError.
 
     Returns
     -------
     ndarray of shape (n_labelings, n_labelings), float64
         1 on the diagonal.
-
-    Raises
-    ------
-    ValueError
-        If there is no clustering, or they differ in length.
     """
     if len(labelings) == 0:
         raise ValueError("labelings is empty: expected at least one clustering")
@@ -147,14 +142,9 @@ def pairwise_agreement(labelings: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def central_labeling(labelings: Sequence[np.ndarray]) -> int:
-    """Return which of several clusterings agrees best with the others, by place.
+    """Return the place of the clustering of the highest mean agreement, the first of equals.
 
-    It is the one of the highest mean adjusted Rand index; the first of equals.
-
-    Parameters
-    ----------
-    labelings : sequence of array-like, each (n_samples,), integer
-        Clusterings of the same samples, such as those of many epochs.
+    `labelings` as for `pairwise_agreement`, such as those of many epochs.
     """
     return int(pairwise_agreement(labelings).mean(axis=1).argmax())
 
@@ -169,20 +159,15 @@ def graph_precision_recall(
     Parameters
     ----------
     graph : array or sparse array of shape (n_rows, n_columns)
-        Non-zero entries are edges; their weights are not read.
+        Non-zero entries are edges; their weights are not read. Without an edge, a ValueError.
     y_rows, y_columns : ndarray of shape (n_rows,) and (n_columns,)
-        Classes, coded alike.
+        Classes, coded alike; other lengths are a ValueError.
 
     Returns
     -------
     dict of str to float
         `precision` (edges within a class over edges), `recall` (edges within a class over
         same-class pairs) and `density` (edges over pairs).
-
-    Raises
-    ------
-    ValueError
-        If the labels' lengths are not the graph's shape, or the graph has no edge.
     """
     edges = sparse.coo_array(graph)
     y_rows, y_columns = np.asarray(y_rows), np.asarray(y_columns)

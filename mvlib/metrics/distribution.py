@@ -75,22 +75,15 @@ def _squared_mmd(A: np.ndarray, B: np.ndarray) -> float:
 
 
 def mean_pairwise_cosine(X: np.ndarray) -> float:
-    """Return the mean cosine of two different rows.
+    """Return the mean cosine of two different rows, from -1 / (n_samples - 1) to 1.
+
+    It is near 1 where all point one way.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Features. Rows of zeros count as orthogonal to all.
-
-    Returns
-    -------
-    float
-        From -1 / (n_samples - 1) to 1; near 1 where all point one way.
-
-    Raises
-    ------
-    ValueError
-        If `X` is not a finite matrix of at least two rows.
+        Features, finite, of at least two rows: a ValueError else. Rows of zeros count as
+        orthogonal to all.
     """
     (X,) = check_views([X], dtype=np.float64, argument="X")
     n = len(X)

@@ -30,31 +30,31 @@ def retrieval_scores(
     first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
         Embeddings of the two modalities.
     pairs : array-like of shape (n_pairs, 2), int, optional
-        Rows that belong together. A row may have many partners, of which the best counts, or
-        none: then it is no query, but stays in the gallery. By default row i with row i.
+        Rows that belong together; by default row i with row i. A row may have many partners, of
+        which the best counts, or none: then it is no query, but stays in the gallery.
     depths : sequence of int, default=(1, 5, 10)
         k of R@k.
 
     Returns
     -------
     dict of str to dict of str to float
-        For "first_to_second" and "second_to_first": "r@k", the share of queries with a
-        partner among the k nearest; "median_rank", from 1; "chance_r@k" and
-        "chance_median_rank", what a constant embedding gets.
+        For "first_to_second" and "second_to_first": "r@k", the share of queries with a partner
+        among the k nearest; "median_rank", from 1; "chance_r@k" and "chance_median_rank", what
+        a constant embedding gets.
 
     Raises
     ------
     ValueError
-        If embeddings are not finite or differ in width, `pairs` does not fit them, or a
-        depth is not a whole number from 1.
+        If embeddings are not finite or differ in width, `pairs` does not fit them, or a depth
+        is not a whole number from 1.
 
     Notes
     -----
-    Ties count by their expectation over all orders: with g rows nearer than the best
-    partner and t rows as near (within 1e-7), p of them partners, R@k is the chance that one
-    of p is among the first k - g of t, and the rank is g + (t + 1)/(p + 1). So embeddings
-    that tell nothing score as chance does, however a sort would order them. Memory: blocks of
-    256 queries by the gallery.
+    Ties count by their expectation over all orders: with g rows nearer than the best partner
+    and t rows as near (within 1e-7), p of them partners, R@k is the chance that one of p is
+    among the first k - g of t, and the rank is g + (t + 1)/(p + 1). So embeddings that tell
+    nothing score as chance does, however a sort would order them. Memory: blocks of 256 queries
+    by the gallery.
     """
     A, B = _embeddings(first, second)
     own = np.ones(len(A), dtype=bool) if pairs is None else None
@@ -87,8 +87,8 @@ def batched_top_1(
     Returns
     -------
     dict of str to float
-        "first_to_second", "second_to_first" and "chance", 1 / batch_size. What does not
-        fill a batch is left out, as in the authors' code. Ties as in `retrieval_scores`.
+        "first_to_second", "second_to_first" and "chance", 1 / batch_size. What does not fill a
+        batch is left out, as in the authors' code. Ties as in `retrieval_scores`.
 
     Raises
     ------
@@ -121,17 +121,8 @@ def batched_top_1(
 def modality_gap(first: np.ndarray, second: np.ndarray) -> float:
     """Return the distance of the mean directions of two modalities, from 0 to 2.
 
-    Source: Liang et al., "Mind the gap" (NeurIPS 2022), section 2.
-
-    Parameters
-    ----------
-    first, second : array-like of shape (n_first, n_features) and (n_second, n_features)
-        Embeddings of the two modalities; their length does not matter.
-
-    Raises
-    ------
-    ValueError
-        If the embeddings are not finite or differ in width.
+    Embeddings and errors as for `embedding_mmd`. Source: Liang et al., "Mind the gap" (NeurIPS
+    2022), section 2.
     """
     A, B = _embeddings(first, second)
     return float(np.linalg.norm(A.mean(axis=0) - B.mean(axis=0)))
@@ -152,16 +143,14 @@ def embedding_mmd(
         Embeddings of the two modalities; their length does not matter.
     bandwidths : float or sequence of float, default=1.0
         See `mvlib.ops.mmd`.
-    n_samples : int, default=1000
-        Of each modality with more rows, so many are drawn: the estimate is biased upwards by
-        about 1 / n_samples, so compare at one number.
-    random_state : int, optional
-        Seed of that draw.
+    n_samples, random_state : int, default=1000, and int, optional
+        Of each modality with more rows, so many are drawn, with this seed: the estimate is
+        biased upwards by about 1 / n_samples, so compare at one number.
 
     Raises
     ------
     ValueError
-        If the embeddings are not finite or differ in width, or a parameter is out of range.
+        If embeddings are not finite or differ in width, or a parameter is out of range.
     """
     check_number("n_samples", n_samples, low=1, integer=True)
     rng = np.random.default_rng(random_state)
@@ -195,16 +184,8 @@ def _direction(
         cosines = queries[rows] @ gallery.T
         best = np.where(partner, cosines, -np.inf).max(axis=1, keepdims=True)
         tied = np.abs(cosines - best) <= TIE
-        found.append(
-            np.stack(
-                [
-                    (cosines > best + TIE).sum(axis=1),
-                    tied.sum(axis=1),
-                    (tied & partner).sum(axis=1),
-                    partner.sum(axis=1),
-                ]
-            )
-        )
+        nearer = cosines > best + TIE
+        found.append([each.sum(axis=1) for each in (nearer, tied, tied & partner, partner)])
     nearer, tied, partners_tied, partners = np.concatenate(found, axis=1)
     scores = {}
     for k in depths:

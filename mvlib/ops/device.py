@@ -17,13 +17,8 @@ def resolve_device(device: str = "auto") -> torch.device:
     Parameters
     ----------
     device : str, default="auto"
-        "auto" takes the first GPU if torch sees one, else the CPU. Otherwise a name that
-        torch knows, such as "cpu" or "cuda:1".
-
-    Raises
-    ------
-    ValueError
-        If torch does not know the name or cannot use the device here.
+        "auto" takes the first GPU if torch sees one, else the CPU. Otherwise a name that torch
+        knows, such as "cpu" or "cuda:1"; a ValueError if it cannot be used here.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -52,20 +47,10 @@ def seeded_generator(random_state: int | None) -> torch.Generator:
 def autocast(
     device: torch.device, precision: str = "float32"
 ) -> AbstractContextManager[object]:
-    """Return the context in which matrix products run in `precision`.
+    """Return the context in which matrix products run in `precision`, "float32" by default.
 
-    Parameters
-    ----------
-    device : torch.device
-        Where they run.
-    precision : {"float32", "bfloat16"}, default="float32"
-        "bfloat16" lets torch's autocast choose, operation by operation; weights and sums
-        stay float32.
-
-    Raises
-    ------
-    ValueError
-        If `precision` is neither.
+    In "bfloat16" torch's autocast chooses, operation by operation; weights and sums stay
+    float32. Another precision is a ValueError.
     """
     check_choice("precision", precision, PRECISIONS)
     return torch.autocast(

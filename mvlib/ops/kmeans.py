@@ -63,14 +63,13 @@ def cosine_kmeans(
     Parameters
     ----------
     X : ndarray or Tensor of shape (n_samples, n_features)
-        Points. Their length does not matter. A tensor is clustered where it is.
+        Points, of any length. A tensor is clustered where it is.
     n_clusters : int
         Number of clusters.
     init : {"k-means++", "draws", "authors"}, default="k-means++"
-        "draws" takes, of `n_draws` random choices of points, the one whose points are
-        nearest to the points that they would serve: the smallest sum of distances to the
-        nearest chosen point. "authors" repeats a published procedure, see Notes; its start
-        is known to be worse.
+        "draws" takes, of `n_draws` random choices of points, that of the smallest sum of
+        distances of all points to the nearest chosen one. "authors" repeats a published
+        procedure, see Notes; its start is known to be worse.
     n_init : int, default=1
         Number of starts; the one with the lowest inertia is kept.
     n_draws : int, default=20
@@ -92,13 +91,13 @@ def cosine_kmeans(
     -----
     A cluster that loses all its points takes the point farthest from its own centre.
 
-    `init="authors"` follows the code of arXiv 2512.15396 in every rule: of `n_draws` choices
-    of distinct points it takes the one with the smallest sum of distances of *all* points to
-    *all* chosen ones, the first of ties, which favours choices huddled near the mean; centres
-    are means of the points as given, so that longer points weigh more; the labels are those
-    before the last update; a cluster that empties has a centre of NaN, which then takes every
-    point and keeps the iteration from ending, so that all points get one label. That code
-    makes one more choice before the first, which it does not use.
+    `init="authors"` follows the code of arXiv 2512.15396 in every rule: of `n_draws` choices of
+    distinct points it takes the one with the smallest sum of distances of *all* points to *all*
+    chosen ones, the first of ties, which favours choices huddled near the mean; centres are
+    means of the points as given, so that longer points weigh more; the labels are those before
+    the last update; a cluster that empties has a centre of NaN, which then takes every point
+    and keeps the iteration from ending, so that all points get one label. That code makes one
+    more choice before the first, which it does not use.
     """
     check_choice("init", init, INITS)
     _check_counts(n_init=n_init, n_draws=n_draws, max_iter=max_iter)
@@ -115,14 +114,9 @@ def cosine_kmeans(
         if init == "draws":
             rows = _best_draw(points, n_clusters, n_draws, generator)
         else:
-            rows = plus_plus_rows(
-                points.tile,
-                torch.arange(points.n_samples),
-                n_clusters,
-                block_size=points.block_size,
-                n_candidates=1,
-                generator=generator,
-            )
+            options = {"block_size": points.block_size, "generator": generator}
+            rows = torch.arange(points.n_samples)
+            rows = plus_plus_rows(points.tile, rows, n_clusters, n_candidates=1, **options)
         centers = points.tile(rows) + points.mean
         return _lloyd(points, centers, max_iter, threshold=tol, unit=False)
 
@@ -149,13 +143,13 @@ def blocked_kmeans(
     Parameters
     ----------
     X : ndarray or Tensor of shape (n_samples, n_features)
-        Points. Read where they are if they are float32, C-contiguous and on `device`;
-        copied once otherwise. Never changed.
+        Points, never changed. Read where they are if they are float32, C-contiguous and on
+        `device`; copied once otherwise.
     n_clusters : int
         Number of clusters, K.
     spherical : bool, default=False
-        Cluster by direction: points count with length one (a zero stays zero) and centres
-        are means brought back to length one.
+        Cluster by direction: points count with length one (a zero stays zero) and centres are
+        means brought back to length one.
     init : {"k-means++", "random"} or ndarray of shape (n_clusters, n_features)
         How the first centres are drawn, or the centres themselves (then there is one start).
     subsample : int, optional, default=30
@@ -163,11 +157,11 @@ def blocked_kmeans(
     n_init, max_iter, random_state : int
         As for `cosine_kmeans`.
     tol : float, default=1e-4
-        A start ends once the sum of the centres' squared shifts is at most `tol` times the
-        mean variance of a feature (as in scikit-learn), or no label changes.
+        A start ends once the sum of the centres' squared shifts is at most `tol` times the mean
+        variance of a feature (as in scikit-learn), or no label changes.
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the products between points and centres while iterating. Sums, and the labels and
-        the inertia that are returned, are float32 either way.
+        Of the products between points and centres while iterating; sums, and the labels and the
+        inertia that are returned, are float32.
     block_size : int, optional
         Points of a block. By default such that a block's scores take 2 MB on a CPU.
     device : str, default="auto"
@@ -180,11 +174,10 @@ def blocked_kmeans(
 
     Notes
     -----
-    Memory beyond `X`: (block_size, K) scores, (block_size, n_features) points and a few
-    numbers a point; never (n_samples, K). The mean of the points is taken off points and
-    centres first: distances stay as they are, and rounding (in bfloat16 above all) no longer
-    hides small differences between large similarities. A cluster that loses all its points
-    takes the point farthest from its own centre.
+    Memory beyond `X`: (block_size, K) scores, (block_size, n_features) points and a few numbers
+    a point; never (n_samples, K). The mean of the points is taken off points and centres first:
+    distances stay as they are, and rounding (in bfloat16 above all) no longer hides small
+    differences between large similarities. Empty clusters as for `cosine_kmeans`.
 
     Source: Lloyd 1982; first centres by Arthur and Vassilvitskii 2007; spherical k-means by
     Dhillon and Modha 2001.
@@ -195,13 +188,8 @@ def blocked_kmeans(
         if value is not None:
             check_number(argument, value, low=1, integer=True)
     check_number("tol", tol, low=0)
-    points = BlockedPoints(
-        X,
-        width=n_clusters,
-        spherical=spherical,
-        block_size=block_size,
-        device=resolve_device(device),
-    )
+    on = {"block_size": block_size, "device": resolve_device(device)}
+    points = BlockedPoints(X, width=n_clusters, spherical=spherical, **on)
     n_clusters = check_n_clusters(n_clusters, points.n_samples)
     if isinstance(init, str):
         check_choice("init", init, BLOCKED_INITS)
@@ -209,15 +197,12 @@ def blocked_kmeans(
         n_init = 1
     generator = seeded_generator(random_state)
     rules = {"threshold": tol * points.variance, "unit": spherical, "precision": precision}
-    return _best(
-        _lloyd(
-            points,
-            _first_centers(points, n_clusters, init, subsample, generator),
-            max_iter,
-            **rules,
-        )
-        for _ in range(n_init)
-    )
+
+    def start() -> KMeansResult:
+        centers = _first_centers(points, n_clusters, init, subsample, generator)
+        return _lloyd(points, centers, max_iter, **rules)
+
+    return _best(start() for _ in range(n_init))
 
 
 def faiss_kmeans(
@@ -232,8 +217,8 @@ def faiss_kmeans(
 ) -> KMeansResult:
     """Cluster by direction with the rules of faiss's spherical k-means.
 
-    Random rows as first centres, at most `max_points` rows a centre to learn from, no
-    tolerance, and the start of the largest sum of inner products.
+    Random rows as first centres, no tolerance, and the start of the largest sum of inner
+    products.
 
     Parameters
     ----------
@@ -242,10 +227,10 @@ def faiss_kmeans(
     n_clusters, n_init, device : int, int and str
         As for `blocked_kmeans`.
     max_iter : int, default=300
-        Iterations of a start. One whose labels repeat with no cluster empty would only
-        repeat itself, and ends.
+        Iterations of a start. One whose labels repeat with no cluster empty would only repeat
+        itself, and ends.
     max_points : int, default=256
-        Centres are learnt from `max_points` rows a cluster, the same for all starts.
+        Centres are learnt from `max_points` rows a cluster at most, the same for all starts.
     random_state : int, optional
         Seed. 1234 is faiss's own and gives the draws of `faiss.Kmeans`.
 
@@ -443,15 +428,13 @@ def plus_plus_rows(
 ) -> torch.Tensor:
     """Draw centres by k-means++, many at a time, from exactly its distribution.
 
-    k-means++ draws each centre with probability proportional to D(x)^2, the squared
-    distance to the nearest centre so far (Arthur and Vassilvitskii 2007, section 2.2): one
-    pass over the points a centre. Here candidates are drawn in batches from the D^2 at the
-    start of the batch, and one is kept with probability D_now^2 / D_start^2, which takes
-    only its distances to those kept before it in the batch. What is kept follows D_now^2
-    (rejection sampling), and one matrix product a batch brings D^2 up to date.
-
-    `tile` gives the points of some of the `rows`. Draws are made on the CPU, so they are the
-    same on every device. One candidate at a time is k-means++ as it is written.
+    k-means++ draws each centre with probability ~ D(x)^2, the squared distance to the nearest
+    centre so far (Arthur and Vassilvitskii 2007, section 2.2). Here candidates are drawn in
+    batches from the D^2 at the batch's start, and kept with probability D_now^2 / D_start^2
+    (rejection sampling), which takes only their distances to those kept before in the batch;
+    one matrix product a batch brings D^2 up to date. `tile` gives the points of some of the
+    `rows`. Draws are made on the CPU, the same on every device; with one candidate at a time it
+    is k-means++ as written.
     """
     if n_candidates is None:
         # Larger batches save passes over the points, smaller ones waste fewer candidates.

@@ -44,10 +44,8 @@ class TransportResult:
         Mass sent from each row to each column.
     row_error, column_error : float
         L1 distance of the plan's row and column sums to the marginals, in units of mass.
-    n_iter : int
-        Iterations, each of them one update of all rows and one of all columns.
-    converged : bool
-        Whether the marginals were met within `tol`.
+    n_iter, converged : int and bool
+        Iterations, each one update of all rows and of all columns; whether `tol` was met.
     method : {"scaling", "log"}
         The arithmetic that the plan came from.
     """
@@ -142,16 +140,13 @@ def transport_plan(
     dtype = torch.float32 if method == "log" else PRECISIONS[precision]
     kernel = torch.empty(cost.shape, dtype=dtype, device=device)
     progress = start(cost, device)
+    problem = (cost, kernel, rows, columns, progress, epsilon, max_iter, tol)
     used = "scaling"
     if method != "log":
-        scaling_iterations(
-            cost, kernel, rows, columns, progress, epsilon, max_iter=max_iter, tol=tol
-        )
+        scaling_iterations(*problem)
     if method == "log" or (method == "auto" and progress.state in ("failed", "stalled")):
         used = "log"
-        log_iterations(
-            cost, kernel, rows, columns, progress, epsilon, max_iter=max_iter, tol=tol
-        )
+        log_iterations(*problem)
     plan = kernel.to(torch.float32).cpu().numpy()
     if mass != 1:
         plan *= mass
@@ -171,10 +166,8 @@ def check_marginals(
 
     Parameters
     ----------
-    plan : ndarray of shape (n, m)
-        A transport plan, wherever it came from.
-    row_marginals, column_marginals : ndarray of shape (n,) and (m,), optional
-        Mass of each row and column, with one total. Uniform with total 1 by default.
+    plan, row_marginals, column_marginals : ndarray of shape (n, m), (n,) and (m,)
+        A transport plan, wherever it came from, and as for `transport_plan`.
     marginal_tol : float, optional, default=1e-2
         Largest share of the mass that may be in the wrong row, or in the wrong column: the
         total variation, half of the L1 distance. None: no bound.
@@ -182,8 +175,8 @@ def check_marginals(
     Raises
     ------
     TransportError
-        If the plan holds no mass, a negative number, NaN or infinity, or is off by more
-        than `marginal_tol`.
+        If the plan holds no mass, a negative number, NaN or infinity, or is off by more than
+        `marginal_tol`.
     ValueError
         If the marginals are not what a plan of this shape can have.
     """
@@ -276,7 +269,6 @@ def scaling_iterations(
     b: torch.Tensor,
     progress: Progress,
     epsilon: float,
-    *,
     max_iter: int,
     tol: float,
 ) -> None:
@@ -327,7 +319,6 @@ def log_iterations(
     b: torch.Tensor,
     progress: Progress,
     epsilon: float,
-    *,
     max_iter: int,
     tol: float,
 ) -> None:

@@ -216,7 +216,7 @@ def _multigrid(A: sparse.csr_array, diagonal: np.ndarray, scale: np.ndarray) -> 
 def discretize(
     embedding: np.ndarray, *, max_iter: int = 21, random_state: int | None = None
 ) -> np.ndarray:
-    """Return the partition nearest to a rotation of the embedding.
+    """Return the partition nearest to a rotation of the embedding, int64 (n_samples,).
 
     Alternates between the nearest indicator matrix X of V R (each row's largest entry) and the
     nearest rotation R of V to X (from the singular vectors of X^T V), V being the rows of the
@@ -232,10 +232,6 @@ def discretize(
         Seed of the row that the first rotation starts from; the others are those of its rows
         that are least alike.
 
-    Returns
-    -------
-    ndarray of shape (n_samples,), int64
-
     Raises
     ------
     ValueError
@@ -245,8 +241,8 @@ def discretize(
     Notes
     -----
     Source: Yu and Shi, "Multiclass spectral clustering", ICCV 2003. Equal to scikit-learn's
-    `assign_labels="discretize"` on the same embedding and seed, which is not public by
-    itself. A cluster may stay empty. Rows of zeros go to cluster 0.
+    `assign_labels="discretize"` on the same embedding and seed, which is not public by itself.
+    A cluster may stay empty. Rows of zeros go to cluster 0.
 
     *Deviations*. Where the singular value decomposition fails, scikit-learn starts anew from
     another row; here the error is the caller's, as it has not been seen to.

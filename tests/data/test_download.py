@@ -106,32 +106,39 @@ def described(url, sha256=SHA256):
     return DataFile("set.mat", sha256=sha256, bytes=len(BODY), url=url)
 
 
+def fetched(url, folder, **described_as):
+    return fetch_file(described(url, **described_as), folder, describe("cub"))
+
+
 def test_a_good_file_is_kept_under_its_name(url, tmp_path):
-    path = fetch_file(described(f"{url}/good"), tmp_path / "cache", describe("cub"))
+    path = fetched(f"{url}/good", tmp_path / "cache")
     assert path == tmp_path / "cache" / "set.mat"
     assert path.read_bytes() == BODY
     assert [file.name for file in path.parent.iterdir()] == ["set.mat"]
 
 
 @pytest.mark.parametrize(
-    ("page", "sha256"),
-    [("truncated", SHA256), ("dropped", SHA256), ("missing", SHA256), ("good", "0" * 64)],
-    ids=["truncated", "dropped midway", "404", "wrong hash"],
+    ("page", "sha256", "said"),
+    [
+        ("truncated", SHA256, ""),
+        ("dropped", SHA256, ""),
+        ("missing", SHA256, ""),
+        ("good", "0" * 64, ""),
+        ("endless", SHA256, f"sends more than the {len(BODY)} bytes"),
+        ("swelling", SHA256, f"it sent {len(SMALL)} of {len(BODY)} bytes"),
+    ],
 )
-def test_a_failed_download_says_so_and_leaves_nothing(page, sha256, url, tmp_path):
+def test_a_failed_download_says_so_leaves_nothing_and_can_be_tried_again(
+    page, sha256, said, url, server, tmp_path
+):
     with pytest.raises(DownloadError) as failure:
-        fetch_file(described(f"{url}/{page}", sha256), tmp_path, describe("cub"))
-    message = str(failure.value)
-    assert f"{url}/{page}" in message
-    assert sha256 in message
-    assert str(tmp_path / "set.mat") in message
+        fetched(f"{url}/{page}", tmp_path, sha256=sha256)
+    for part in (f"{url}/{page}", sha256, str(tmp_path / "set.mat"), said):
+        assert part in str(failure.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_no_byte_more_is_taken_than_the_registry_says(url, tmp_path):
-    with pytest.raises(DownloadError, match=f"sends more than the {len(BODY)} bytes"):
-        fetch_file(described(f"{url}/endless"), tmp_path, describe("cub"))
-    assert list(tmp_path.iterdir()) == []
+    # Nothing that grows is asked for or unpacked.
+    assert set(server.encodings) == {"identity"}
+    assert fetched(f"{url}/good", tmp_path).read_bytes() == BODY
 
 
 def test_a_download_ends_in_time_however_slowly_bytes_come(url, tmp_path, monkeypatch):
@@ -139,15 +146,9 @@ def test_a_download_ends_in_time_however_slowly_bytes_come(url, tmp_path, monkey
     monkeypatch.setattr(download, "_SLOWEST_BYTES_A_SECOND", 1e9)
     start = time.monotonic()
     with pytest.raises(DownloadError, match=r"it sent \d+ bytes in 1 seconds"):
-        fetch_file(described(f"{url}/slow"), tmp_path, describe("cub"))
+        fetched(f"{url}/slow", tmp_path)
     assert time.monotonic() - start < 5
     assert list(tmp_path.iterdir()) == []
-
-
-def test_nothing_that_grows_is_asked_for_or_unpacked(url, server, tmp_path):
-    with pytest.raises(DownloadError, match=f"it sent {len(SMALL)} of {len(BODY)} bytes"):
-        fetch_file(described(f"{url}/swelling"), tmp_path, describe("cub"))
-    assert server.encodings == ["identity"]
 
 
 def test_what_a_killed_download_left_goes_at_the_next_one(url, server, tmp_path):
@@ -174,45 +175,32 @@ def test_what_a_killed_download_left_goes_at_the_next_one(url, server, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["set.mat"]
 
 
-@pytest.mark.parametrize("kind", ["pipe", "folder"])
-def test_what_is_no_regular_file_is_refused_and_not_waited_for(kind, tmp_path, monkeypatch):
-    make = os.mkfifo if kind == "pipe" else os.mkdir
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(make, tmp_path):
     make(tmp_path / "set.mat")
     with pytest.raises(ValueError, match=r"set\.mat is no regular file"):
-        fetch_file(described("https://x/"), tmp_path, describe("cub"))
+        fetched("https://x/", tmp_path)
     make(tmp_path / "NUS-WIDE.mat")
     with pytest.raises(ValueError, match=r"NUS-WIDE\.mat is no regular file"):
         mvlib.data.load("nus-wide")
 
 
-def test_a_server_that_is_not_there_is_a_download_error(tmp_path, monkeypatch):
-    monkeypatch.delenv("MVLIB_OFFLINE", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def test_a_server_that_is_not_there_is_a_download_error(url, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(DownloadError, match="could not be fetched"):
-        fetch_file(described(f"http://127.0.0.1:{port}/"), tmp_path, describe("cub"))
+        fetched(f"http://127.0.0.1:{port}/", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_download_can_be_tried_again(url, tmp_path):
-    with pytest.raises(DownloadError):
-        fetch_file(described(f"{url}/truncated"), tmp_path, describe("cub"))
-    assert fetch_file(described(f"{url}/good"), tmp_path, describe("cub")).read_bytes() == BODY
-
-
-def test_a_file_already_there_is_used_without_network(url, server, tmp_path):
+def test_a_file_already_there_is_used_or_refused_without_network(url, server, tmp_path):
     (tmp_path / "set.mat").write_bytes(BODY)
-    fetch_file(described(f"{url}/good"), tmp_path, describe("cub"))
-    assert server.asked == []
-
-
-def test_a_damaged_file_is_refused_and_left_alone(url, server, tmp_path):
+    fetched(f"{url}/good", tmp_path)
     (tmp_path / "set.mat").write_bytes(b"the user's own")
     with pytest.raises(ValueError, match=f"expected {SHA256}.*delete or move it"):
-        fetch_file(described(f"{url}/good"), tmp_path, describe("cub"))
-    assert server.asked == []
+        fetched(f"{url}/good", tmp_path)
     assert (tmp_path / "set.mat").read_bytes() == b"the user's own"
+    assert server.asked == []
 
 
 @pytest.mark.parametrize("value", ["1", "true"])
@@ -221,38 +209,31 @@ def test_offline_says_what_is_missing_and_where_it_goes(
 ):
     monkeypatch.setenv("MVLIB_OFFLINE", value)
     with pytest.raises(FileNotFoundError) as failure:
-        fetch_file(described(f"{url}/good"), tmp_path, describe("cub"))
+        fetched(f"{url}/good", tmp_path)
     for part in ("set.mat", f"{url}/good", SHA256, str(tmp_path / "set.mat")):
         assert part in str(failure.value)
     assert server.asked == []
     monkeypatch.setenv("MVLIB_OFFLINE", "0")
-    fetch_file(described(f"{url}/good"), tmp_path, describe("cub"))
+    fetched(f"{url}/good", tmp_path)
     assert server.asked == ["/good"]
 
 
-def test_offline_load_names_the_sets_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_OFFLINE", "1")
-    file = describe("bdgp").files[0]
-    with pytest.raises(
-        FileNotFoundError, match=r"BDGP\.mat is missing.*MVLIB_OFFLINE"
-    ) as failure:
-        mvlib.data.load("bdgp")
-    assert file.url in str(failure.value)
-    assert not is_at_hand("bdgp")
-
-
-@pytest.mark.parametrize("name", ["nus-wide", "reuters-dim10", "deep-animal"])
-def test_a_set_without_url_says_how_to_get_it(name, tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match="https://github.com/.*Put it at") as failure:
-        fetch(name)
-    assert str(tmp_path / describe(name).files[0].file) in str(failure.value)
-
-
-def test_a_damaged_cached_set_is_neither_available_nor_loaded(tmp_path, monkeypatch):
+def test_a_missing_or_damaged_set_is_not_at_hand_and_offline_load_names_its_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Wiki\.mat is missing.*OFFLINE") as failure:
+        mvlib.data.load("wiki")
+    assert describe("wiki").files[0].url in str(failure.value)
+    assert not is_at_hand("wiki")
     (tmp_path / "Wiki.mat").write_bytes(b"damaged")
     assert not is_at_hand("wiki")
     with pytest.raises(ValueError, match=r"Wiki\.mat has sha256"):
         mvlib.data.load("wiki")
+
+
+@pytest.mark.parametrize("name", ["nus-wide", "reuters-dim10", "deep-animal"])
+def test_a_set_without_url_says_how_to_get_it(name, tmp_path):
+    with pytest.raises(FileNotFoundError, match="https://github.com/.*Put it at") as failure:
+        fetch(name)
+    assert str(tmp_path / describe(name).files[0].file) in str(failure.value)
 
 
 def test_the_data_folder_is_the_users_unless_told_otherwise(tmp_path, monkeypatch):
@@ -263,8 +244,7 @@ def test_the_data_folder_is_the_users_unless_told_otherwise(tmp_path, monkeypatc
     assert data_folder().name == "mvlib"
 
 
-def test_the_packed_sets_original_is_fetched_only_when_asked(tmp_path, monkeypatch):
-    monkeypatch.setenv("MVLIB_OFFLINE", "1")
+def test_the_packed_sets_original_is_fetched_only_when_asked():
     assert fetch("handwritten")[0].name == "handwritten.npz"
     with pytest.raises(FileNotFoundError, match=r"HandWritten\.mat is missing"):
         fetch("handwritten", original=True)

@@ -21,16 +21,19 @@ from mvlib.files import embedded_data
 FOLDER = embedded_data() / "openclipart"
 
 
-@pytest.fixture(scope="module")
-def index():
-    with open(FOLDER / "index.csv", encoding="utf-8", newline="") as stream:
+def rows_of(name):
+    with open(embedded_data() / name, encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
 @pytest.fixture(scope="module")
+def index():
+    return rows_of("openclipart/index.csv")
+
+
+@pytest.fixture(scope="module")
 def pair_rows():
-    with open(embedded_data() / "openclipart_pairs.csv", encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return rows_of("openclipart_pairs.csv")
 
 
 def words(text):
@@ -41,20 +44,16 @@ def singular(texts):
     return {word[:-1] if word.endswith("s") else word for word in texts}
 
 
-def test_the_index_lists_exactly_the_files_with_their_sha256(index):
+def test_the_index_lists_exactly_the_files_with_their_sha256_and_a_fair_class_each(index):
     found = {
         path.relative_to(FOLDER).as_posix(): sha256(path.read_bytes()).hexdigest()
         for path in FOLDER.rglob("*.png")
     }
     assert found == {row["file"]: row["sha256"] for row in index}
-    assert len(set(found.values())) == len(index)
-
-
-def test_there_are_10_to_16_classes_of_at_most_60_in_under_8_megabytes(index):
+    assert 600 <= len(set(found.values())) == len(index) <= 720
     counts = Counter(row["label"] for row in index)
     assert 10 <= len(counts) <= 16
     assert 25 <= min(counts.values()) <= max(counts.values()) <= 60
-    assert 600 <= len(index) <= 720
     assert sum(path.stat().st_size for path in FOLDER.rglob("*.*")) < 8_000_000
 
 
@@ -69,80 +68,61 @@ def test_the_drawings_are_128_pixels_square_on_white_without_metadata(index):
     assert white_corners > 0.95 * len(index)
 
 
-def test_read_openclipart_gives_paths_labels_names_and_captions_in_the_indexs_order(index):
-    paths, y, class_names, captions = reader.read_openclipart()
-    assert [path.relative_to(FOLDER).as_posix() for path in paths] == [r["file"] for r in index]
-    assert y.dtype == np.int64
-    assert [class_names[label] for label in y] == [row["label"] for row in index]
-    assert class_names == tuple(sorted(set(class_names)))
-    assert captions == tuple(row["caption"] for row in index)
-
-
-def test_what_a_caller_does_to_the_labels_stays_with_the_caller():
-    paths, y, *_ = reader.read_openclipart()
-    y[:], first = 7, paths.pop(0)
-    paths, y, *_ = reader.read_openclipart()
-    assert y[0] == 0
-    assert paths[0] == first
+def test_paths_labels_names_and_captions_come_in_the_indexs_order_and_are_the_callers(index):
+    for _ in range(2):
+        paths, y, class_names, captions = reader.read_openclipart()
+        found = [path.relative_to(FOLDER).as_posix() for path in paths]
+        assert found == [row["file"] for row in index]
+        assert [class_names[label] for label in y] == [row["label"] for row in index]
+        assert y.dtype == np.int64
+        assert class_names == tuple(sorted(set(class_names)))
+        assert captions == tuple(row["caption"] for row in index)
+        # What a caller does to them is not seen by the next one.
+        y[:] = 7
+        paths.pop(0)
 
 
 def test_pairs_come_in_the_order_of_their_ids_with_captions_and_titles(pair_rows):
     pairs = openclipart_pairs()
     assert isinstance(pairs, ImageTextPairs)
-    assert len(pairs) == len(pairs.captions) == len(pairs.titles) == len(pair_rows) > 2000
+    assert len(pairs) > 2000
     assert list(pairs.ids) == [f"pair-{i:04d}" for i in range(len(pairs))]
-    assert pairs.captions[5] == pair_rows[5]["caption"]
-    assert pairs.titles[5] == pair_rows[5]["title"]
+    assert list(pairs.captions) == [row["caption"] for row in pair_rows]
+    assert list(pairs.titles) == [row["title"] for row in pair_rows]
 
 
-def test_no_pair_is_a_drawing_of_the_evaluation_set(index, pair_rows):
+def test_no_pair_is_a_drawing_of_the_evaluation_set_or_its_outline(index, pair_rows):
     sources = [row["source"] for row in pair_rows]
     assert len(set(sources)) == len(sources)
-    assert not set(sources) & {row["source"] for row in index}
-
-
-def test_no_pair_is_the_outline_of_a_drawing_of_the_evaluation_set(index, pair_rows):
     originals = {row["source"] for row in index}
-    assert not originals & {row["source"].replace("_bw", "") for row in pair_rows}
+    assert not originals & {*sources, *(source.replace("_bw", "") for source in sources)}
 
 
-@pytest.mark.parametrize("rows", ["index", "pair_rows"])
-def test_every_drawing_has_a_caption_of_words(rows, request):
-    for row in request.getfixturevalue(rows):
+def test_every_drawing_has_a_caption_of_words_that_give_no_class_or_folder_away(
+    index, pair_rows
+):
+    for row in index + pair_rows:
         assert re.search(r"[^\W\d_]{3}", row["caption"]), row
-
-
-def test_captions_do_not_give_the_class_or_its_folder_away(index):
     for row in index:
         folder = row["source"].rsplit("/", 1)[0]
         given = singular(words(f"{folder} {row['label']}")) - {"and"}
-        said = singular(words(row["caption"]))
-        assert not said & given, row
+        assert not singular(words(row["caption"])) & given, row
 
 
-def test_a_damaged_drawing_raises_a_value_error_that_names_it(tmp_path, monkeypatch, index):
+def test_damaged_or_missing_drawings_index_and_pairs_are_named(tmp_path, monkeypatch, index):
+    monkeypatch.setattr(reader, "embedded_data", lambda: tmp_path)
     name = index[3]["file"]
     shutil.copytree(FOLDER, tmp_path / "openclipart")
-    with open(tmp_path / "openclipart" / name, "ab") as stream:
-        stream.write(b"!")
-    monkeypatch.setattr(reader, "embedded_data", lambda: tmp_path)
+    drawing, listed = tmp_path / "openclipart" / name, tmp_path / "openclipart/index.csv"
+    drawing.write_bytes(drawing.read_bytes() + b"!")
     with pytest.raises(ValueError, match=rf"{re.escape(name)} has sha256 .* expected"):
         reader.read_openclipart()
-    (tmp_path / "openclipart" / name).unlink()
+    drawing.unlink()
     with pytest.raises(FileNotFoundError, match=re.escape(name)):
         reader.read_openclipart()
-
-
-def test_an_index_of_other_columns_raises_a_value_error(tmp_path, monkeypatch):
-    (tmp_path / "openclipart").mkdir()
-    (tmp_path / "openclipart" / "index.csv").write_text("file,label\na.png,bird\n")
-    monkeypatch.setattr(reader, "embedded_data", lambda: tmp_path)
+    listed.write_text("file,label\na.png,bird\n")
     with pytest.raises(ValueError, match="columns"):
         reader.read_openclipart()
-
-
-def test_changed_or_missing_pairs_raise_a_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(reader, "embedded_data", lambda: tmp_path)
     with pytest.raises(FileNotFoundError, match="openclipart_pairs"):
         openclipart_pairs()
     whole = (embedded_data() / "openclipart_pairs.csv").read_bytes()
@@ -205,29 +185,19 @@ def put(root, name, image, text):
 
 def header(width, height):
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", 13)
-        + body
-        + struct.pack(">I", zlib.crc32(body))
-    )
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13)
+    return start + body + struct.pack(">I", zlib.crc32(body))
 
 
-def test_a_huge_image_is_refused_from_its_header_alone(part, tmp_path):
-    huge = tmp_path / "huge.png"
-    huge.write_bytes(header(20_990, 29_700))
-    assert part("drawings").pixel_size(huge) == (20_990, 29_700)
-    assert not part("drawings").is_sane(huge)
-    huge.write_bytes(header(1000, 1000))
-    assert part("drawings").is_sane(huge)
-    huge.write_bytes(header(3, 2))
-    assert not part("drawings").is_sane(huge)
-
-
-def test_what_is_no_png_raises_a_value_error(part, tmp_path):
-    (tmp_path / "text.png").write_text("not a picture, but long enough to be one")
+def test_a_huge_or_tiny_image_is_refused_from_its_header_alone(part, tmp_path):
+    path = tmp_path / "a.png"
+    for size, sane in (((20_990, 29_700), False), ((1000, 1000), True), ((3, 2), False)):
+        path.write_bytes(header(*size))
+        assert part("drawings").pixel_size(path) == size
+        assert part("drawings").is_sane(path) == sane
+    path.write_text("not a picture, but long enough to be one")
     with pytest.raises(ValueError, match="not a PNG"):
-        part("drawings").pixel_size(tmp_path / "text.png")
+        part("drawings").pixel_size(path)
 
 
 def test_square_cuts_the_margin_and_centres_the_drawing_on_white(part):
@@ -241,16 +211,12 @@ def test_square_cuts_the_margin_and_centres_the_drawing_on_white(part):
     assert (pixels[~red] == 255).all()
 
 
-def test_square_enlarges_at_most_four_times(part):
+def test_square_enlarges_at_most_four_times_and_gives_none_where_nothing_shows(part):
     pixels = np.asarray(part("drawings").square(Image.new("L", (24, 24)), 200))
     assert (pixels[52:148, 52:148] == 0).all()
     assert (pixels == 0).all(axis=2).sum() == 96 * 96
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "L"])
-def test_square_gives_none_where_nothing_shows(part, mode):
-    image = Image.new(mode, (50, 50), "white")
-    assert part("drawings").square(image, 64) is None
+    for mode in ("RGBA", "L"):
+        assert part("drawings").square(Image.new(mode, (50, 50), "white"), 64) is None
 
 
 def test_links_and_copies_count_once_and_in_all_their_folders(part, tmp_path):
@@ -266,15 +232,12 @@ def test_links_and_copies_count_once_and_in_all_their_folders(part, tmp_path):
 
 
 def test_a_drawing_with_a_picture_left_behind_is_dropped(part, tmp_path):
+    with pytest.raises(ValueError, match="holds no png"):
+        part("drawings").read_drawings(tmp_path)
     put(tmp_path, "a/whole", drawing(0), svg("Whole", body='<image xlink:href="data:,x"/>'))
     put(tmp_path, "a/broken", drawing(1), svg("Broken", body='<image xlink:href="C:/x.png"/>'))
     (found,) = part("drawings").read_drawings(tmp_path)
     assert found.title == "Whole"
-
-
-def test_a_folder_without_drawings_raises_a_value_error(part, tmp_path):
-    with pytest.raises(ValueError, match="holds no png"):
-        part("drawings").read_drawings(tmp_path)
 
 
 def caption(part, title, keywords=(), *, folder="animals/birds", creator="", name="x", **more):
@@ -283,37 +246,31 @@ def caption(part, title, keywords=(), *, folder="animals/birds", creator="", nam
     return text
 
 
+HERON = {"name": "grey_heron_ann_l_02", "creator": "Ann Lee", "series": ["my series"]}
+
+
 @pytest.mark.parametrize(
-    ("title", "keywords", "expected"),
+    ("title", "keywords", "more", "expected"),
     [
-        ("Owl on Branch", ("bird", "owl", "night"), "Owl on Branch, night"),
-        ("Bird of peace", (), "peace"),
-        ("A blackbird_02", ("worm",), "worm"),
-        ("Crow &amp; Gull 03", ("hash(0x8a9443c)", "fly"), "Crow Gull, fly"),
-        ("Clipart by Ann Lee - swan", ("animal",), "swan"),
-        ("Birds", (), "Birds"),
+        ("Owl on Branch", ("bird", "owl", "night"), {}, "Owl on Branch, night"),
+        ("Bird of peace", (), {}, "peace"),
+        ("A blackbird_02", ("worm",), {}, "worm"),
+        ("Crow &amp; Gull 03", ("hash(0x8a9443c)", "fly"), {}, "Crow Gull, fly"),
+        ("Clipart by Ann Lee - swan", ("animal",), {}, "swan"),
+        ("Birds", (), {}, "Birds"),
+        # A drawing of a class has no caption rather than the class's words.
+        ("Birds", ("animal",), {"labels": ["bird"]}, ""),
+        ("tool saw", (), {"folder": "garden", "labels": ["tool"]}, "saw"),
+        ("insect, pest", (), {"folder": "animals/bugs", "synonyms": {"bug": ["insect"]}},
+         "pest"),
+        # The title of a series gives way to the file's name without its author.
+        ("My - Series", ("Ann Lee", "pond"), HERON, "grey heron, pond"),
     ],
-)
-def test_a_caption_is_title_and_keywords_without_the_folders_words(
-    part, title, keywords, expected
+)  # fmt: skip
+def test_a_caption_is_title_and_keywords_without_words_of_folder_and_class(
+    part, title, keywords, more, expected
 ):
-    assert caption(part, title, keywords) == expected
-
-
-def test_a_drawing_of_a_class_has_no_caption_rather_than_the_classs_words(part):
-    assert caption(part, "Birds", ("animal",), labels=["bird"]) == ""
-
-
-def test_the_names_of_the_class_and_synonyms_of_its_folders_are_left_out(part):
-    synonyms = {"bug": ["insect"]}
-    text = caption(part, "insect, pest", folder="animals/bugs", synonyms=synonyms)
-    assert text == "pest"
-    assert caption(part, "tool saw", folder="garden", labels=["tool"]) == "saw"
-
-
-def test_the_title_of_a_series_gives_way_to_the_files_name_without_its_author(part):
-    about = {"name": "grey_heron_ann_l_02", "creator": "Ann Lee", "series": ["my series"]}
-    assert caption(part, "My - Series", ("Ann Lee", "pond"), **about) == "grey heron, pond"
+    assert caption(part, title, keywords, **more) == expected
 
 
 def test_near_copies_are_found_by_look_and_others_are_not(part):
@@ -325,12 +282,10 @@ def test_near_copies_are_found_by_look_and_others_are_not(part):
     image = drawing(0)
     recoloured = Image.merge("RGBA", [image.split()[i] for i in (1, 2, 0, 3)])
     resized = image.resize((171, 114), Image.BICUBIC)
-    evaluation = looks(image)
-    near = selection.is_near(
-        looks(image, resized, recoloured, drawing(1)), evaluation, selection.NEAR
-    )
+    several, one = looks(image, resized, recoloured, drawing(1)), looks(image)
+    near = selection.is_near(several, one, selection.NEAR)
     assert near.tolist() == [True, True, True, False]
-    assert not selection.is_near(evaluation, evaluation[:0], selection.NEAR).any()
+    assert not selection.is_near(one, one[:0], selection.NEAR).any()
 
 
 def test_the_choice_is_capped_sorted_and_independent_of_the_rest(part, monkeypatch):
@@ -338,32 +293,22 @@ def test_the_choice_is_capped_sorted_and_independent_of_the_rest(part, monkeypat
     monkeypatch.setattr(selection, "MOST_A_CLASS", 3)
     found = [drawings.Drawing(f"f/{name}.png", ("f",), "", (), "") for name in "abcdefgh"]
     looks = np.eye(8)[:, None].repeat(2, axis=1)
-    labels = ["bird"] * 8
-    chosen = selection.choose_evaluation(found, labels, looks, ["a"])
+    chosen = selection.choose_evaluation(found, ["bird"] * 8, looks, ["a"])
     by_hash = sorted("bcdefgh", key=lambda name: sha256(f"f/{name}.png".encode()).digest())
     assert ["abcdefgh"[i] for i in chosen] == sorted(by_hash[:3])
     pairs = selection.choose_pairs(found, looks, chosen, banished=["a"])
     assert set(pairs) == set(range(1, 8)) - set(chosen)
-
-
-def test_a_name_of_the_choice_that_is_nowhere_raises_a_value_error(part):
-    one = part("drawings").Drawing("f/a.png", ("f",), "", (), "")
     with pytest.raises(ValueError, match="typo"):
-        part("selection").check_names([one], ["a", "typo"])
+        selection.check_names(found[:1], ["a", "typo"])
 
 
-def test_a_drawing_of_two_classes_is_in_neither(part):
+@pytest.mark.parametrize(
+    ("folders", "label"), [("bq", "bird"), ("bt", None), ("btx", "bird"), ("q", None)]
+)
+def test_a_drawing_of_two_classes_is_in_neither(part, folders, label):
     classes = {"bird": {"folders": ["b"]}, "sign": {"folders": ["s", "t"], "without": ["x"]}}
-
-    def label(*folders):
-        return part("selection").class_of(
-            part("drawings").Drawing("s", folders, "", (), ""), classes
-        )
-
-    assert label("b", "q") == "bird"
-    assert label("b", "t") is None
-    assert label("b", "t", "x") == "bird"
-    assert label("q") is None
+    one = part("drawings").Drawing("s", tuple(folders), "", (), "")
+    assert part("selection").class_of(one, classes) == label
 
 
 def test_two_builds_of_the_same_packages_give_the_same_bytes(script, tmp_path, monkeypatch):
@@ -383,11 +328,7 @@ def test_two_builds_of_the_same_packages_give_the_same_bytes(script, tmp_path, m
     assert counts == {"bird": 2, "tool": 2, "pairs": 1}
     made = list(csv.DictReader(io.StringIO(dict(builds[0])["index.csv"].decode())))
     assert list(made[0]) == ["file", "label", "title", "caption", "sha256", "source"]
-    assert [row["caption"] for row in made] == [
-        "crow, thing",
-        "owl, thing",
-        "axe, thing",
-        "saw, thing",
-    ]
+    captions = [row["caption"] for row in made]
+    assert captions == ["crow, thing", "owl, thing", "axe, thing", "saw, thing"]
     made = list(csv.DictReader(io.StringIO(dict(builds[0])["openclipart_pairs.csv"].decode())))
     assert list(made[0]) == ["id", "title", "caption", "source"]

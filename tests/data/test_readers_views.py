@@ -3,7 +3,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from mvlib.data import Card, all_names, describe, load, min_max_scale
+from mvlib.data import all_names, describe, load, min_max_scale
 from mvlib.data.readers.views import read_layout
 
 N = 6
@@ -57,9 +57,12 @@ FILES = {
 }
 
 
-def read_as(description: Card, path, views=None):
-    names = views or [view.name for view in description.views]
-    return read_layout(path, description.reader, description.layout, names)
+def read_as(name, folder, contents, views=None):
+    """Write a small file of this set, and read it as the set's card says."""
+    about = describe(name)
+    scipy.io.savemat(folder / "small.mat", contents)
+    names = views or [view.name for view in about.views]
+    return read_layout(folder / "small.mat", about.reader, about.layout, names)
 
 
 def test_every_set_has_a_file_below():
@@ -69,14 +72,12 @@ def test_every_set_has_a_file_below():
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_of_each_sets_layout_is_read(name, tmp_path):
     contents, expected = FILES[name]
-    scipy.io.savemat(tmp_path / "small.mat", contents)
-    found, y = read_as(describe(name), tmp_path / "small.mat")
+    found, y = read_as(name, tmp_path, contents)
     assert list(found) == [view.name for view in describe(name).views]
     rows = np.argsort(CODES) if name == "reuters-dim10" else np.arange(N)
     for view, values in zip(found.values(), expected, strict=True):
         np.testing.assert_array_equal(view, values[rows])
-    np.testing.assert_array_equal(y, CODES[rows] - 1)
-    assert y.dtype == np.int64
+    np.testing.assert_array_equal(y, CODES[rows] - 1, strict=True)
 
 
 def test_train_and_test_views_may_be_cells(tmp_path):
@@ -86,11 +87,10 @@ def test_train_and_test_views_may_be_cells(tmp_path):
         "y_train": COLUMN[:4],
         "y_test": COLUMN[4:],
     }
-    scipy.io.savemat(tmp_path / "small.mat", contents)
-    found, y = read_as(describe("reuters-dim10"), tmp_path / "small.mat")
+    found, y = read_as("reuters-dim10", tmp_path, contents)
     rows = np.argsort(CODES)
-    np.testing.assert_array_equal(found["first"], A[rows])
-    np.testing.assert_array_equal(found["second"], B[rows])
+    for view, values in zip(found.values(), (A, B), strict=True):
+        np.testing.assert_array_equal(view, values[rows])
     np.testing.assert_array_equal(y, CODES[rows] - 1)
 
 
@@ -99,8 +99,7 @@ def test_reuters_rows_come_train_then_test_then_sorted_by_label_as_in_smarts_cod
     train, test = rng.normal(size=(2, 40, 10)), rng.normal(size=(2, 25, 10))
     y_train, y_test = rng.integers(1, 7, (1, 40)), rng.integers(1, 7, (1, 25))
     contents = {"x_train": train, "x_test": test, "y_train": y_train, "y_test": y_test}
-    scipy.io.savemat(tmp_path / "small.mat", contents)
-    found, y = read_as(describe("reuters-dim10"), tmp_path / "small.mat")
+    found, y = read_as("reuters-dim10", tmp_path, contents)
     # As in the code: stacked, cast, scaled as one block, then sorted with np.argsort's default.
     labels = np.concatenate([y_train[0], y_test[0]])
     for v, name in enumerate(("first", "second")):
@@ -114,16 +113,11 @@ def test_reuters_rows_come_train_then_test_then_sorted_by_label_as_in_smarts_cod
     np.testing.assert_array_equal(unsorted["first"], np.concatenate([train[0], test[0]]))
 
 
-def test_sparse_cells_become_dense(tmp_path):
+def test_sparse_cells_become_dense_and_only_the_asked_views_are_read_in_order(tmp_path):
     sparse = scipy.sparse.csc_matrix(A.round())
-    scipy.io.savemat(tmp_path / "small.mat", {"X": cells(sparse, B), "gt": COLUMN})
-    found, _ = read_as(describe("cub"), tmp_path / "small.mat")
+    found, _ = read_as("cub", tmp_path, {"X": cells(sparse, B), "gt": COLUMN})
     np.testing.assert_array_equal(found["image"], A.round())
-
-
-def test_only_the_asked_views_are_read_in_the_asked_order(tmp_path):
-    scipy.io.savemat(tmp_path / "small.mat", FILES["scene-15"][0])
-    found, _ = read_as(describe("scene-15"), tmp_path / "small.mat", ["d40", "d20"])
+    found, _ = read_as("scene-15", tmp_path, FILES["scene-15"][0], ["d40", "d20"])
     assert list(found) == ["d40", "d20"]
 
 
@@ -136,40 +130,35 @@ def test_only_the_asked_views_are_read_in_the_asked_order(tmp_path):
         ("cub", {"X": cells(A.T, B.T), "gt": COLUMN}, r"'image' has shape \(3, 6\)"),
         ("mnist-usps", {"X1": A, "X2": A, "Y": ROW}, "expected 784 columns"),
         ("mnist-usps", {"X1": A, "X2": np.ones((N, 784)), "Y": ROW}, "padded with zeros"),
-        (
-            "reuters-dim10",
-            {"x_train": A[None], "x_test": A[None], "y_train": ROW, "y_test": ROW},
-            "at least 2",
-        ),
+        ("reuters-dim10",
+         {"x_train": A[None], "x_test": A[None], "y_train": ROW, "y_test": ROW}, "at least 2"),
     ],
-)
+)  # fmt: skip
 def test_a_file_of_another_layout_is_refused(name, contents, message, tmp_path):
-    scipy.io.savemat(tmp_path / "small.mat", contents)
     with pytest.raises(ValueError, match=message):
-        read_as(describe(name), tmp_path / "small.mat")
+        read_as(name, tmp_path, contents)
 
 
-@pytest.mark.parametrize("contents", [b"", b"not a MATLAB file" * 20])
-def test_bytes_that_are_no_matlab_file_are_refused(contents, tmp_path):
-    (tmp_path / "small.mat").write_bytes(contents)
-    with pytest.raises(ValueError, match="not a readable MATLAB file"):
-        read_as(describe("cub"), tmp_path / "small.mat")
+# The header of MATLAB 7.3: text, then version 2 and the byte order.
+HEADER = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
 
 
-def test_a_truncated_matlab_file_is_refused(tmp_path):
-    path = tmp_path / "small.mat"
-    scipy.io.savemat(path, FILES["cub"][0])
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"small\.mat"):
-        read_as(describe("cub"), path)
-
-
-def test_a_matlab_7_3_file_is_refused_with_what_to_do(tmp_path):
-    # Its header: text, then version 2 and the byte order.
-    header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
-    (tmp_path / "small.mat").write_bytes(header + bytes(512))
-    with pytest.raises(ValueError, match="expected version 5; save it again"):
-        read_as(describe("cub"), tmp_path / "small.mat")
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda whole: b"", "not a readable MATLAB file"),
+        (lambda whole: b"not a MATLAB file" * 20, "not a readable MATLAB file"),
+        (lambda whole: whole[:-100], r"small\.mat"),
+        (lambda whole: HEADER + bytes(512), "expected version 5; save it again"),
+    ],
+    ids=["empty", "other bytes", "cut short", "7.3"],
+)
+def test_bytes_that_are_no_matlab_file_are_refused(damage, message, tmp_path):
+    read_as("cub", tmp_path, FILES["cub"][0])
+    path, about = tmp_path / "small.mat", describe("cub")
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=message):
+        read_layout(path, about.reader, about.layout, ["image"])
 
 
 def test_a_pickle_inside_an_npz_is_not_opened(tmp_path):
@@ -205,13 +194,13 @@ def test_a_set_without_known_sha256_loads_from_the_users_file(tmp_path, monkeypa
     assert load("Reuters_dim10").sha256 != data.sha256
 
 
-def test_a_file_of_other_size_than_the_card_says_is_refused(tmp_path, monkeypatch):
-    scipy.io.savemat(tmp_path / "Reuters_dim10.mat", reuters(10, 5))
-    with pytest.raises(ValueError, match=r"'first'.*shape \(15, 10\): expected \(18758, 10\)"):
-        load("reuters-dim10")
-    contents = reuters(9000, 9758)
-    contents["y_train"] = contents["y_train"] % 2
-    contents["y_test"] = contents["y_test"] % 2
-    scipy.io.savemat(tmp_path / "Reuters_dim10.mat", contents)
-    with pytest.raises(ValueError, match="2 classes: expected 6"):
-        load("reuters-dim10")
+def test_a_file_of_other_size_than_the_card_says_is_refused(tmp_path):
+    two = reuters(9000, 9758)
+    two |= {name: two[name] % 2 for name in ("y_train", "y_test")}
+    for contents, message in (
+        (reuters(10, 5), r"'first'.*shape \(15, 10\): expected \(18758, 10\)"),
+        (two, "2 classes: expected 6"),
+    ):
+        scipy.io.savemat(tmp_path / "Reuters_dim10.mat", contents)
+        with pytest.raises(ValueError, match=message):
+            load("reuters-dim10")

@@ -1,6 +1,5 @@
 import csv
 import gzip
-import hashlib
 import importlib.util
 import io
 import lzma
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_stand_ins import sha256
+from refusals import refuses
 
 from mvlib.data import PROMPTS, DataFile, captions, nouns, openclipart_pairs, words
 from mvlib.data.words import text_sources
@@ -68,63 +69,46 @@ def rows_of(name):
     return list(csv.reader(io.StringIO(content, newline="")))[1:]
 
 
+ROWS = rows_of("wordnet_nouns.csv.xz")
+COUNTS = {word: int(count) for word, count in rows_of("wordnet_noun_counts.csv.xz")}
+
+
 def test_the_nouns_are_those_of_tac_each_once_and_in_their_order():
     found = nouns()
+    assert found == list(dict.fromkeys(word for word, _ in ROWS))
     assert all(word and word == word.strip() for word in found)
-    assert len(found) == len(set(found)) == N_NOUNS
+    assert (len(ROWS), len(found)) == (146_347, N_NOUNS)
     assert found[:4] == ["entity", "physical_entity", "abstraction", "abstract_entity"]
     assert {"nan", "null", "9/11", "Sep_11"} <= set(found)
-    rows = [word for word, _ in rows_of("wordnet_nouns.csv.xz")]
-    assert len(rows) == 146347
-    seen = {}
-    for place, word in enumerate(rows):
-        seen.setdefault(word, place)
-    assert [seen[word] for word in found] == sorted(seen.values())
-
-
-def test_a_changed_answer_changes_no_later_one():
+    # A changed answer changes no later one.
     nouns().clear()
     nouns(3).clear()
-    assert len(nouns()) == N_NOUNS
-    assert len(nouns(3)) == 3
+    assert (len(nouns()), len(nouns(3))) == (N_NOUNS, 3)
 
 
-def test_the_most_frequent_nouns_come_first_and_ties_in_the_order_of_the_file():
-    counts = {word: int(count) for word, count in rows_of("wordnet_noun_counts.csv.xz")}
-    assert len(counts) == 11916
-    place = {word: row for row, word in enumerate(nouns())}
-    found = nouns(8000)
-    assert found[:5] == ["person", "group", "man", "location", "time"]
-    for first, second in zip(found, found[1:], strict=False):
-        assert (-counts[first], place[first]) < (-counts[second], place[second])
-    least = counts[found[-1]]
-    left_out = set(counts) - set(found)
-    assert all(counts[word] <= least for word in left_out)
-
-
-def test_fewer_nouns_are_the_first_of_more_and_untagged_ones_come_last():
+def test_the_most_frequent_nouns_come_first_ties_in_the_files_order_and_untagged_last():
+    assert len(COUNTS) == 11916
     everything = nouns(N_NOUNS)
-    assert nouns(100) == everything[:100]
-    assert sorted(everything) == sorted(nouns())
-    tagged = {word for word, _ in rows_of("wordnet_noun_counts.csv.xz")}
-    assert set(everything[: len(tagged)]) == tagged
+    assert everything == sorted(nouns(), key=lambda word: -COUNTS.get(word, 0))
+    assert everything[:5] == ["person", "group", "man", "location", "time"]
+    assert set(everything[: len(COUNTS)]) == set(COUNTS)
+    for most in (100, 8000):
+        assert nouns(most) == everything[:most]
 
 
-@pytest.mark.parametrize(
-    "value", [0, -1, 2.5, float("nan"), float("inf"), True, N_NOUNS + 1, "8000"]
+test_a_bad_number_or_kind_of_nouns_is_named = refuses(
+    nouns,
+    *(
+        ({"most_frequent": value}, "most_frequent=")
+        for value in (0, -1, 2.5, float("nan"), float("inf"), True, N_NOUNS + 1, "8000")
+    ),
+    ({"rows": "first"}, "rows='first' is unknown"),
 )
-def test_a_bad_number_of_nouns_is_named(value):
-    with pytest.raises(ValueError, match="most_frequent="):
-        nouns(value)
 
 
 def test_tac_has_a_row_a_noun_and_synset_and_repeats_nouns():
-    content = lzma.decompress((embedded_data() / "wordnet_nouns.csv.xz").read_bytes())
-    table = list(csv.reader(io.StringIO(content.decode())))[1:]
     rows = nouns(rows="tac")
-    assert rows == [word for word, _ in table]
-    assert len(rows) == 146_347
-    assert len(set(rows)) == N_NOUNS
+    assert rows == [word for word, _ in ROWS]
     # As counted in the authors' file.
     assert rows.count("head") == 33
     assert sum(n >= 5 for n in Counter(rows).values()) == 1418
@@ -134,20 +118,13 @@ def test_tac_has_a_row_a_noun_and_synset_and_repeats_nouns():
 
 
 def test_sic_has_the_first_noun_of_each_synset_but_the_first():
-    content = lzma.decompress((embedded_data() / "wordnet_nouns.csv.xz").read_bytes())
-    expected, before = [], None
-    for word, definition in list(csv.reader(io.StringIO(content.decode())))[1:]:
-        if definition != before:
-            expected.append(word)
-        before = definition
-    assert expected[0] == "entity"
+    before = [None, *(definition for _, definition in ROWS)]
+    expected = [word for (word, now), last in zip(ROWS, before, strict=False) if now != last]
     rows = nouns(rows="sic")
-    assert rows == expected[1:]
+    assert (expected[0], expected[1:]) == ("entity", rows)
     # Of 82,113: neighbouring synsets with one definition cannot be told apart.
     assert len(rows) == 81_908
     assert set(nouns(most_frequent=50, rows="sic")) <= set(rows)
-    with pytest.raises(ValueError, match="rows='first' is unknown"):
-        nouns(rows="first")
 
 
 def test_a_bank_repeats_its_nouns_as_the_authors_do_and_keeps_other_texts_once():
@@ -183,25 +160,15 @@ def test_the_licence_of_wordnet_ships_with_its_words():
     assert "Permission to use, copy, modify and distribute" in text
 
 
-def test_a_synset_gives_a_row_a_word_without_its_examples(script, wordnet):
-    table = script.tables(wordnet)["wordnet_nouns.csv.xz"].decode()
-    assert table.splitlines()[:4] == [
-        "word,definition",
-        "china,dishware",
-        "dinner_set,dishware",
-        "China,a country  in Asia",
-    ]
-    # The number of words is hexadecimal: 0a is ten.
-    assert [line.split(",")[0] for line in table.splitlines()[4:]] == [*"abcdefghi", "china"]
-    assert table.endswith("\nchina,\n")
-
-
-def test_tags_count_by_spelling_over_noun_senses_only(script, wordnet):
-    table = script.tables(wordnet)["wordnet_noun_counts.csv.xz"]
-    assert table == b"word,count\nchina,8\nChina,40\n"
-
-
-def test_the_licence_is_taken_without_its_line_numbers(script, wordnet):
+def test_the_tables_have_a_row_a_word_without_examples_and_tags_by_spelling(script, wordnet):
+    words, counts = script.tables(wordnet).values()
+    assert words.decode().splitlines() == [
+        "word,definition", "china,dishware", "dinner_set,dishware", "China,a country  in Asia",
+        # The number of words is hexadecimal: 0a is ten.
+        *(f"{letter}," for letter in "abcdefghi"), "china,",
+    ]  # fmt: skip
+    # Of noun senses only.
+    assert counts == b"word,count\nchina,8\nChina,40\n"
     assert script.licence(wordnet) == "This is the licence,\n  of two lines.\n"
 
 
@@ -251,7 +218,7 @@ def flickr(tmp_path, monkeypatch):
 
 def pin(monkeypatch, contents):
     files = tuple(
-        DataFile(name, hashlib.sha256(content).hexdigest(), len(content), f"http://x/{name}")
+        DataFile(name, sha256(content), len(content), f"http://x/{name}")
         for name, content in contents.items()
     )
     source = replace(text_sources()["flickr30k"], files=files)
@@ -266,68 +233,51 @@ def put(folder, contents):
 
 def test_captions_come_image_by_image_split_by_split(flickr, tmp_path):
     put(tmp_path, flickr)
-    found = captions("flickr30k")
-    assert len(found) == 30
-    assert found[:6] == [
-        *(f"train image 0 caption {number}" for number in range(1, 6)),
-        "train image 1 caption 1",
+    assert captions("flickr30k") == [
+        f"{split} image {image} caption {number}"
+        for split, images in (("train", 3), ("val", 1), ("test_2016", 2))
+        for image in range(images)
+        for number in range(1, 6)
     ]
-    assert found[15] == "val image 0 caption 1"
-    assert found[20] == "test_2016 image 0 caption 1"
-    assert found[::5] == [text for text in found if text.endswith("caption 1")]
 
 
-def test_captions_that_are_not_there_say_where_they_go(flickr, tmp_path):
-    put(tmp_path, flickr)
-    missing = tmp_path / "multi30k" / "val.2.en.gz"
-    missing.unlink()
+def test_missing_damaged_uneven_and_unknown_captions_are_refused(flickr, tmp_path, monkeypatch):
+    name = "multi30k/val.2.en.gz"
+    put(tmp_path, flickr | {name: packed("val", 3, 1)})
+    with pytest.raises(ValueError, match=r"val\.2\.en\.gz has sha256"):
+        captions("flickr30k")
+    (tmp_path / name).unlink()
     with pytest.raises(FileNotFoundError, match=r"Flickr30k.*val\.2\.en\.gz") as failure:
         captions("flickr30k")
-    assert str(missing) in str(failure.value)
-    assert "http://x/multi30k/val.2.en.gz" in str(failure.value)
+    for part in (tmp_path / name, f"http://x/{name}"):
+        assert str(part) in str(failure.value)
+    uneven = flickr | {name: packed("val", 2, 2)}
+    pin(monkeypatch, uneven)
+    put(tmp_path, uneven)
+    with pytest.raises(ValueError, match=r"val have \[1, 2, 1, 1, 1\] lines"):
+        captions("flickr30k")
+    for unknown in ("flickr30", "Flickr30K"):
+        with pytest.raises(ValueError, match="Did you mean 'flickr30k'"):
+            captions(unknown)
 
 
-def test_captions_are_fetched_to_the_folder_of_the_manifest(flickr, tmp_path, monkeypatch):
+def test_captions_are_fetched_once_to_the_folder_of_the_manifest(flickr, tmp_path, monkeypatch):
     import pooch
 
     asked = []
 
     def retrieve(url, known_hash, fname, path, downloader):
         content = flickr[url.removeprefix("http://x/")]
-        assert known_hash == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert known_hash == f"sha256:{sha256(content)}"
         asked.append(url)
         Path(path).mkdir(exist_ok=True)
         (Path(path) / fname).write_bytes(content)
 
     monkeypatch.setenv("MVLIB_OFFLINE", "0")
     monkeypatch.setattr(pooch, "retrieve", retrieve)
-    first = captions("flickr30k")
+    assert captions("flickr30k") == captions("flickr30k")
     assert len(asked) == 15
-    assert sorted(path.name for path in (tmp_path / "multi30k").iterdir()) == sorted(
-        Path(name).name for name in flickr
-    )
-    assert captions("flickr30k") == first
-    assert len(asked) == 15
-
-
-def test_damaged_captions_are_refused(flickr, tmp_path):
-    put(tmp_path, flickr | {"multi30k/val.2.en.gz": packed("val", 3, 1)})
-    with pytest.raises(ValueError, match=r"val\.2\.en\.gz has sha256"):
-        captions("flickr30k")
-
-
-def test_caption_files_of_different_lengths_are_refused(flickr, tmp_path, monkeypatch):
-    uneven = flickr | {"multi30k/val.2.en.gz": packed("val", 2, 2)}
-    pin(monkeypatch, uneven)
-    put(tmp_path, uneven)
-    with pytest.raises(ValueError, match=r"val have \[1, 2, 1, 1, 1\] lines"):
-        captions("flickr30k")
-
-
-@pytest.mark.parametrize("name", ["flickr30", "Flickr30K"])
-def test_an_unknown_caption_set_is_refused_with_the_nearest(name):
-    with pytest.raises(ValueError, match="Did you mean 'flickr30k'"):
-        captions(name)
+    assert {f"multi30k/{p.name}" for p in (tmp_path / "multi30k").iterdir()} == set(flickr)
 
 
 def test_the_captions_of_drawings_are_those_outside_the_evaluation_set():

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from plain import unit
+from refusals import refuses
 
 from mvlib.data import captions, describe, load_images, nouns, openclipart_pairs
 from mvlib.encoders import (
@@ -42,26 +44,20 @@ def drawings(encoder):
     return images, evaluation.y[rows], encoder.image_tower(images)
 
 
-def unit(x):
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
-
-
 def half_agrees(shipped, found):
     """Return whether `shipped` is `found` to half precision."""
     return np.abs(shipped - found).max() <= HALF * np.abs(found).max() + 1e-5
 
 
-def test_no_drawing_of_the_evaluation_set_was_trained_on(pairs):
-    with open(embedded_data() / "openclipart/index.csv", encoding="utf-8", newline="") as file:
-        evaluation = list(csv.DictReader(file))
-    with open(embedded_data() / "openclipart_pairs.csv", encoding="utf-8", newline="") as file:
-        source_of = {row["id"]: row["source"] for row in csv.DictReader(file)}
+def test_no_drawing_of_the_evaluation_set_or_copy_of_one_was_trained_on(pairs, drawings):
+    evaluation, all_pairs = (
+        list(csv.DictReader((embedded_data() / name).read_text("utf-8").splitlines()))
+        for name in ("openclipart/index.csv", "openclipart_pairs.csv")
+    )
+    source_of = {row["id"]: row["source"] for row in all_pairs}
     trained_on = {source_of[name] for name in pairs.ids}
     assert len(trained_on) == len(pairs.ids) > 1000
     assert trained_on.isdisjoint(row["source"] for row in evaluation)
-
-
-def test_no_drawing_of_the_evaluation_set_is_a_copy_of_one_trained_on(pairs, drawings):
     nearest = (unit(drawings[2]) @ unit(pairs.image_features).T).max(axis=1)
     assert nearest.max() < 0.95
 
@@ -75,32 +71,24 @@ def test_the_shipped_heads_were_trained_on_the_shipped_features(encoder, pairs):
     assert pairs.ids == openclipart_pairs().ids
 
 
-def test_200_noun_features_are_the_towers_own_to_half_precision(encoder):
+def test_shipped_text_features_are_the_towers_own_to_half_precision(encoder, pairs):
     words = nouns(most_frequent=8000)
     shipped = text_features(NOUNS_FILE, words, encoder.text_fingerprint)
-    rows = np.linspace(0, 7999, 200).astype(int)
-    found = encoder.text_tower([f"a photo of a {words[row]}." for row in rows])
-    assert half_agrees(shipped[rows], found)
+    for texts, features, n in (
+        ([f"a photo of a {word}." for word in words], shipped, 200),
+        (captions("openclipart"), pairs.text_features, 40),
+        (class_texts(), pairs.class_text_features, 20),
+    ):
+        rows = np.linspace(0, len(features) - 1, n).astype(int)
+        assert half_agrees(features[rows], encoder.text_tower([texts[row] for row in rows]))
 
 
-def test_caption_and_class_features_are_the_towers_own_to_half_precision(encoder, pairs):
-    rows = np.linspace(0, len(pairs.ids) - 1, 40).astype(int)
-    texts = captions("openclipart")
-    found = encoder.text_tower([texts[row] for row in rows])
-    assert half_agrees(pairs.text_features[rows], found)
-    rows = np.linspace(0, 999, 20).astype(int)
-    found = encoder.text_tower([class_texts()[row] for row in rows])
-    assert half_agrees(pairs.class_text_features[rows], found)
-
-
-def test_shipped_files_stay_small():
-    sizes = {
-        "openclipart_features.npz": 12,
-        "nouns_8000.npz": 7,
-        "offline_heads.safetensors": 2,
-    }
-    for name, most in sizes.items():
-        assert (embedded_data() / name).stat().st_size < most * 1e6
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("openclipart_features.npz", 12), ("nouns_8000.npz", 7), ("offline_heads.safetensors", 2)],
+)
+def test_shipped_files_stay_small(name, most):
+    assert (embedded_data() / name).stat().st_size < most * 1e6
 
 
 def test_banks_take_what_ships_and_else_encode(encoder, monkeypatch):
@@ -185,21 +173,17 @@ def test_encoding_is_the_tower_then_the_head(encoder, drawings):
     assert np.linalg.norm(text) == pytest.approx(1)
 
 
-def test_names_of_classes_find_drawings_far_above_chance(encoder, drawings):
+def test_names_of_classes_find_drawings_by_heads_and_ridge_map_far_above_chance(
+    encoder, drawings
+):
     _, y, tower = drawings
-    about = describe("openclipart")
-    texts = encoder.encode_texts([f"a photo of a {n}." for n in about.prompt_names])
-    found = (unit(encoder.project_images(tower)) @ unit(texts).T).argmax(axis=1)
-    assert (found == y).mean() > 4 / len(about.class_names)
-
-
-def test_the_ridge_map_finds_drawings_too(encoder, drawings):
-    _, y, tower = drawings
-    about = describe("openclipart")
-    names = encoder.text_tower([f"a photo of a {name}." for name in about.prompt_names])
-    mapped = imagenet_ridge_map().project(names)
-    found = (unit(tower - tower.mean(axis=0)) @ unit(mapped).T).argmax(axis=1)
-    assert (found == y).mean() > 4 / len(about.class_names)
+    texts = [f"a photo of a {name}." for name in describe("openclipart").prompt_names]
+    names = encoder.encode_texts(texts)
+    mapped = imagenet_ridge_map().project(encoder.text_tower(texts))
+    centred = tower - tower.mean(axis=0)
+    for images, words in ((encoder.project_images(tower), names), (centred, mapped)):
+        found = (unit(images) @ unit(words).T).argmax(axis=1)
+        assert (found == y).mean() > 4 / len(texts)
 
 
 def test_bfloat16_stays_near_float32_and_has_a_cache_of_its_own(encoder, drawings, tmp_path):
@@ -231,11 +215,6 @@ def test_other_heads_change_the_fingerprint_and_share_the_cached_towers(encoder,
     assert saved.fingerprint == other.fingerprint
 
 
-def test_float16_is_refused_on_a_cpu():
-    with pytest.raises(ValueError, match="float16"):
-        load("offline", device="cpu", precision="float16")
-
-
 def test_a_damaged_shipped_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr("mvlib.encoders.shipped.embedded_data", lambda: tmp_path)
     with pytest.raises(FileNotFoundError, match="nouns_8000"):
@@ -245,19 +224,15 @@ def test_a_damaged_shipped_file_is_named(monkeypatch, tmp_path):
         text_features(NOUNS_FILE, ["a"], "")
 
 
-@pytest.mark.parametrize(
-    ("texts", "features"),
-    [
-        ((), np.ones((0, 2))),
-        (("a",), np.ones((2, 2))),
-        (("a", 2), np.ones((2, 2))),
-        (("a",), np.full((1, 2), np.nan)),
-        ("a", np.ones((1, 2))),
-    ],
+test_a_bank_whose_texts_and_features_disagree_and_float16_on_a_cpu_are_refused = refuses(
+    TextBank,
+    ({"texts": (), "features": np.ones((0, 2))}, "texts|features"),
+    ({"texts": ("a",), "features": np.ones((2, 2))}, "texts|features"),
+    ({"texts": ("a", 2), "features": np.ones((2, 2))}, "texts|features"),
+    ({"texts": ("a",), "features": np.full((1, 2), np.nan)}, "texts|features"),
+    ({"texts": "a", "features": np.ones((1, 2))}, "texts|features"),
+    (lambda: load("offline", device="cpu", precision="float16"), "float16"),
 )
-def test_a_bank_whose_texts_and_features_disagree_is_refused(texts, features):
-    with pytest.raises(ValueError, match="texts|features"):
-        TextBank(texts, features)
 
 
 @pytest.mark.parametrize("prompts", [(), ("no place",), ("{} and {}",), "a {}."])

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from plain import unit
+from refusals import refuses
 
 from mvlib.metrics import distribution_distances, mean_pairwise_cosine
 
@@ -55,42 +57,34 @@ def test_distances_are_symmetric_and_know_no_unit_of_length_and_no_origin(clouds
         assert again == pytest.approx(found, rel=1e-6)
 
 
-def test_bad_points_are_named():
-    A = np.zeros((3, 2))
-    with pytest.raises(ValueError, match="B has 3 features: expected 2"):
-        distribution_distances(A, np.zeros((3, 3)))
-    with pytest.raises(ValueError, match="1 and 3 points: expected at least 2"):
-        distribution_distances(A[:1], A)
-    with pytest.raises(ValueError, match="A"):
-        distribution_distances(np.full((3, 2), np.nan), A)
-    with pytest.raises(ValueError, match="n_projections=0"):
-        distribution_distances(A, A, n_projections=0)
+ZEROS = np.zeros((3, 2))
+test_points_that_are_no_finite_matrix_or_do_not_fit_are_named = refuses(
+    distribution_distances,
+    ({"A": ZEROS, "B": np.zeros((3, 3))}, "B has 3 features: expected 2"),
+    ({"A": ZEROS[:1], "B": ZEROS}, "1 and 3 points: expected at least 2"),
+    ({"A": ZEROS * np.nan, "B": ZEROS}, "A"),
+    ({"A": ZEROS, "B": ZEROS, "n_projections": 0}, "n_projections=0"),
+    (lambda: mean_pairwise_cosine([[1.0, 2.0]]), "X"),
+    (lambda: mean_pairwise_cosine([[1.0, np.nan], [0.0, 1.0]]), "X"),
+    (lambda: mean_pairwise_cosine([]), "X"),
+    (lambda: mean_pairwise_cosine([1.0, 2.0]), "X"),
+)
 
 
-def test_the_mean_is_that_over_all_pairs_of_different_rows():
+def test_the_mean_cosine_is_that_over_all_pairs_of_different_rows():
     X = np.random.default_rng(0).normal(size=(12, 5))
-    cosines = [
-        X[i] @ X[j] / np.linalg.norm(X[i]) / np.linalg.norm(X[j])
-        for i in range(12)
-        for j in range(12)
-        if i != j
-    ]
+    cosines = (unit(X) @ unit(X).T)[~np.eye(12, dtype=bool)]
     assert mean_pairwise_cosine(X) == pytest.approx(np.mean(cosines), abs=1e-12)
 
 
-def test_rows_that_point_one_way_score_one_whatever_their_length():
-    assert mean_pairwise_cosine([[1, 2], [10, 20], [3, 6]]) == pytest.approx(1)
-
-
-def test_two_opposite_rows_score_the_least():
-    assert mean_pairwise_cosine([[1, 0], [-2, 0]]) == pytest.approx(-1)
-
-
-def test_a_row_of_zeros_counts_as_orthogonal():
-    assert mean_pairwise_cosine([[0, 0], [1, 0], [1, 0]]) == pytest.approx(1 / 3)
-
-
-@pytest.mark.parametrize("X", [[[1.0, 2.0]], [[1.0, np.nan], [0.0, 1.0]], [], [1.0, 2.0]])
-def test_features_that_are_no_finite_matrix_of_two_rows_are_refused(X):
-    with pytest.raises(ValueError, match="X"):
-        mean_pairwise_cosine(X)
+@pytest.mark.parametrize(
+    ("X", "expected"),
+    [
+        ([[1, 2], [10, 20], [3, 6]], 1),
+        ([[1, 0], [-2, 0]], -1),
+        # A row of zeros counts as orthogonal.
+        ([[0, 0], [1, 0], [1, 0]], 1 / 3),
+    ],
+)
+def test_rows_that_point_one_way_score_one_and_opposite_ones_the_least(X, expected):
+    assert mean_pairwise_cosine(X) == pytest.approx(expected)

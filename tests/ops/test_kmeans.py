@@ -8,6 +8,8 @@ import faiss
 import numpy as np
 import pytest
 import torch
+from plain import unit
+from refusals import refuses
 from sklearn.metrics import adjusted_rand_score
 
 from mvlib.ops import blocked_kmeans, cosine_kmeans, faiss_kmeans, kmeans
@@ -61,32 +63,36 @@ def lloyd(X, centers, n_iter, spherical):
 def test_each_iteration_is_that_of_the_slow_transcription(spherical):
     X, _ = clustered(noise=1.0)
     X += 3
-    start = X[[0, 1, 2, 3, 4]]
+    options = {"spherical": spherical, "init": X[:5], "tol": 0, "block_size": 33}
     for n_iter in (1, 2, 4):
-        labels, centers, inertia = lloyd(X, start, n_iter, spherical)
-        found = blocked_kmeans(
-            X, 5, spherical=spherical, init=start, max_iter=n_iter, tol=0, block_size=33
-        )
+        labels, centers, inertia = lloyd(X, X[:5], n_iter, spherical)
+        found = blocked_kmeans(X, 5, max_iter=n_iter, **options)
         assert found.n_iter == n_iter
         assert np.array_equal(found.labels, labels)
         assert np.allclose(found.centers, centers, atol=1e-5)
         assert found.inertia == pytest.approx(inertia, rel=1e-5)
 
 
-@pytest.mark.parametrize("spherical", [False, True])
-def test_separated_clusters_are_found(spherical):
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [
+        (blocked_kmeans, {"spherical": False}), (blocked_kmeans, {"spherical": True}),
+        (cosine_kmeans, {"init": "draws"}), (cosine_kmeans, {"init": "k-means++"}),
+    ],
+)  # fmt: skip
+def test_separated_clusters_are_found_by_directions_whatever_the_length(function, options):
     X, y = clustered(noise=0.1)
-    if spherical:
+    if options != {"spherical": False}:
         X = X * np.random.default_rng(0).uniform(0.1, 30, (len(X), 1))
-    found = blocked_kmeans(X, 5, spherical=spherical, n_init=5, random_state=0)
-    assert adjusted_rand_score(y, found.labels) == 1.0
+    labels = function(X, 5, n_init=5, random_state=0, **options).labels
+    assert adjusted_rand_score(y, labels) == 1.0
 
 
 def test_spherical_centres_have_length_one_and_the_inertia_is_a_sum_of_cosine_distances():
     X, _ = clustered(noise=1.0)
     found = blocked_kmeans(X, 5, spherical=True, random_state=0)
     assert np.allclose(np.linalg.norm(found.centers, axis=1), 1, atol=1e-6)
-    cosines = (X / np.linalg.norm(X, axis=1, keepdims=True)) @ found.centers.T
+    cosines = unit(X) @ found.centers.T
     assert np.array_equal(found.labels, cosines.argmax(axis=1))
     assert found.inertia == pytest.approx((1 - cosines.max(axis=1)).sum(), rel=1e-5)
 
@@ -94,24 +100,18 @@ def test_spherical_centres_have_length_one_and_the_inertia_is_a_sum_of_cosine_di
 @pytest.mark.parametrize("spherical", [False, True])
 def test_a_finished_run_is_a_fixed_point_of_lloyds_two_steps(spherical):
     X, _ = clustered(noise=1.0)
-    found = blocked_kmeans(X, 5, spherical=spherical, tol=0, random_state=1)
+    options = {"spherical": spherical, "random_state": 1}
+    found = blocked_kmeans(X, 5, tol=0, **options)
     assert found.n_iter < 300
-    again = blocked_kmeans(
-        X, 5, spherical=spherical, init=found.centers, max_iter=1, random_state=1
-    )
+    again = blocked_kmeans(X, 5, init=found.centers, max_iter=1, **options)
     assert np.array_equal(found.labels, again.labels)
     assert np.allclose(found.centers, again.centers, atol=1e-6)
 
 
 def test_more_iterations_never_raise_the_inertia():
-    X = clip_like(600)
-    inertia = [
-        blocked_kmeans(X, 20, max_iter=n, tol=0, random_state=0).inertia for n in range(1, 12)
-    ]
-    assert all(
-        after <= before * (1 + 1e-6)
-        for before, after in zip(inertia, inertia[1:], strict=False)
-    )
+    X, options = clip_like(600), {"tol": 0, "random_state": 0}
+    inertia = [blocked_kmeans(X, 20, max_iter=n, **options).inertia for n in range(1, 12)]
+    assert (np.diff(inertia) <= 1e-6 * np.array(inertia[:-1])).all()
 
 
 def test_the_block_size_changes_nothing_and_is_never_exceeded(monkeypatch):
@@ -151,10 +151,9 @@ def test_labels_that_come_out_of_bfloat16_are_those_of_float32():
     X = clip_like()
     found = blocked_kmeans(X, 200, precision="bfloat16", max_iter=1, random_state=0)
     distances = ((X[:, None].astype(np.float64) - found.centers) ** 2).sum(axis=2)
-    assert np.allclose(
-        distances.min(axis=1), distances[np.arange(len(X)), found.labels], rtol=1e-5
-    )
-    assert found.inertia == pytest.approx(distances.min(axis=1).sum(), rel=1e-5)
+    least = distances.min(axis=1)
+    assert np.allclose(least, distances[np.arange(len(X)), found.labels], rtol=1e-5)
+    assert found.inertia == pytest.approx(least.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -214,22 +213,13 @@ def test_seeding_draws_each_set_as_often_as_k_means_plus_plus_does(n_candidates)
             weights = squared[:, drawn[:step]].min(axis=1)
             probability *= weights[drawn[step]] / weights.sum()
         expected[frozenset(drawn)] += probability
-    generator = torch.Generator().manual_seed(0)
-    n_draws = 2000
+    assert sum(expected.values()) == pytest.approx(1)
+    generator, n_draws = torch.Generator().manual_seed(0), 2000
+    options = {"n_candidates": n_candidates, "block_size": 2, "generator": generator}
     found = Counter(
-        frozenset(
-            plus_plus_rows(
-                X.__getitem__,
-                torch.arange(5),
-                3,
-                n_candidates=n_candidates,
-                block_size=2,
-                generator=generator,
-            ).tolist()
-        )
+        frozenset(plus_plus_rows(X.__getitem__, torch.arange(5), 3, **options).tolist())
         for _ in range(n_draws)
     )
-    assert sum(expected.values()) == pytest.approx(1)
     for drawn, probability in expected.items():
         spread = np.sqrt(probability * (1 - probability) / n_draws)
         assert found[drawn] / n_draws == pytest.approx(probability, abs=4 * spread)
@@ -281,13 +271,11 @@ def plain_faiss(X, K, n_init, max_iter=300):
     learnt = X[faiss_permutation(len(X), 1234)[: 256 * K]] if len(X) > 256 * K else X
     best = -np.inf
     for start in range(n_init):
-        rows = faiss_permutation(len(learnt), 1235 + 15486557 * start)[:K]
-        centres = learnt[rows] / np.linalg.norm(learnt[rows], axis=1, keepdims=True)
+        centres = unit(learnt[faiss_permutation(len(learnt), 1235 + 15486557 * start)[:K]])
         for _ in range(max_iter):
             products = learnt @ centres.T
             labels, objective = products.argmax(axis=1), products.max(axis=1).sum()
-            centres = np.stack([learnt[labels == k].mean(axis=0) for k in range(K)])
-            centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+            centres = unit(np.stack([learnt[labels == k].mean(axis=0) for k in range(K)]))
         if objective > best:
             best, kept = objective, centres
     return (X @ kept.T).argmax(axis=1), kept
@@ -301,8 +289,16 @@ def test_faiss_rules_equal_their_slow_transcription(n, K, n_init):
     labels, centres = plain_faiss(X, K, n_init)
     assert np.array_equal(found.labels, labels)
     assert np.allclose(found.centers, centres, atol=1e-4)
-    cosines = (X / np.linalg.norm(X, axis=1, keepdims=True) * centres[labels]).sum(axis=1)
+    cosines = (unit(X) * centres[labels]).sum(axis=1)
     assert found.inertia == pytest.approx((1 - cosines).sum(), rel=1e-4)
+
+
+def by_faiss(X, K, **options):
+    theirs = faiss.Kmeans(
+        X.shape[1], K, spherical=True, seed=1234, min_points_per_centroid=1, **options
+    )
+    theirs.train(X)
+    return theirs
 
 
 @pytest.mark.parametrize(
@@ -310,26 +306,18 @@ def test_faiss_rules_equal_their_slow_transcription(n, K, n_init):
     [(3000, 32, 7, 5), (900, 16, 12, 3), (60, 8, 20, 4), (60, 11, 20, 4)],
 )
 def test_faiss_rules_give_what_faiss_gives(n, d, K, n_init):
-    rng = np.random.default_rng(d)
-    X = rng.normal(size=(n, d)).astype(np.float32)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
-    theirs = faiss.Kmeans(
-        d, K, niter=300, nredo=n_init, spherical=True, seed=1234, min_points_per_centroid=1
-    )
-    theirs.train(X)
+    X = unit(np.random.default_rng(d).normal(size=(n, d)).astype(np.float32))
+    theirs = by_faiss(X, K, niter=300, nredo=n_init)
     ours = faiss_kmeans(X, K, n_init=n_init, random_state=1234)
     assert np.array_equal(ours.labels, theirs.index.search(X, 1)[1][:, 0])
     assert np.allclose(ours.centers, theirs.centroids, atol=1e-5)
 
 
 def test_an_emptied_cluster_is_split_off_a_big_one_as_faiss_does():
-    rng = np.random.default_rng(3)
-    X = np.repeat(rng.normal(size=(9, 6)), 20, axis=0).astype(np.float32)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
-    theirs = faiss.Kmeans(6, 12, niter=1, spherical=True, seed=1234, min_points_per_centroid=1)
-    theirs.train(X)
+    X = np.repeat(np.random.default_rng(3).normal(size=(9, 6)), 20, axis=0)
+    X = unit(X.astype(np.float32))
     ours = faiss_kmeans(X, 12, max_iter=1, random_state=1234)
-    assert np.allclose(ours.centers, theirs.centroids, atol=1e-5)
+    assert np.allclose(ours.centers, by_faiss(X, 12, niter=1).centroids, atol=1e-5)
     assert len(np.unique(np.round(ours.centers, 6), axis=0)) == 12
 
 
@@ -341,20 +329,13 @@ def blobs(n_clusters=4, per_cluster=50, noise=0.1, seed=0):
     return length * (centers[y] + noise * rng.normal(size=(len(y), 12))), y
 
 
-def test_cosine_kmeans_finds_separated_directions_whatever_their_length():
-    X, y = blobs()
-    for init in ("draws", "k-means++"):
-        found = cosine_kmeans(X, 4, init=init, n_init=5, random_state=0)
-        assert adjusted_rand_score(y, found.labels) == 1.0
-
-
 def test_cosine_kmeans_ends_in_a_fixed_point_of_lloyds_two_steps():
     X, _ = blobs(noise=0.6)
     found = cosine_kmeans(X, 4, tol=0, random_state=3)
-    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-    means = np.stack([unit[found.labels == k].mean(axis=0) for k in range(4)])
+    directions = unit(X)
+    means = np.stack([directions[found.labels == k].mean(axis=0) for k in range(4)])
     assert np.allclose(found.centers, means, atol=1e-5)
-    cosines = unit @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
+    cosines = directions @ unit(means).T
     assert np.array_equal(cosines.argmax(axis=1), found.labels)
     assert found.inertia == pytest.approx((1 - cosines.max(axis=1)).sum(), rel=1e-5)
 
@@ -417,17 +398,17 @@ def test_the_authors_k_means_follows_their_start_their_means_and_their_labels():
 
 def test_the_draw_nearest_to_its_nearest_points_is_the_other_rule():
     X, _ = blobs(noise=1.0)
-    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    directions = unit(X)
     for seed in range(5):
         draws = drawn(len(X), 4, seed)
 
         def to_nearest(draw):
-            return sum(min(1 - x @ unit[row] for row in draw) for x in unit)
+            return sum(min(1 - x @ directions[row] for row in draw) for x in directions)
 
-        best = unit[min(draws, key=to_nearest)]
+        best = directions[min(draws, key=to_nearest)]
         found = cosine_kmeans(X, 4, init="draws", max_iter=1, random_state=seed)
-        labels = (unit @ best.T).argmax(axis=1)
-        means = np.array([unit[labels == k].mean(axis=0) for k in range(4)])
+        labels = (directions @ best.T).argmax(axis=1)
+        means = np.array([directions[labels == k].mean(axis=0) for k in range(4)])
         assert np.allclose(found.centers, means, atol=1e-5)
 
 
@@ -492,16 +473,10 @@ WRONG = [
     ({"subsample": 0}, "subsample=0", [blocked_kmeans]),
     ({"block_size": 0}, "block_size=0", [blocked_kmeans]),
 ]
-
-
-@pytest.mark.parametrize(
-    ("function", "change", "message"),
-    [(function, change, message) for change, message, of in WRONG for function in of],
+test_what_is_wrong_with_the_input_is_said = refuses(
+    lambda of, **change: of(**{"X": np.eye(10), "n_clusters": 2} | change),
+    *((change | {"of": of}, message) for change, message, each in WRONG for of in each),
 )
-def test_what_is_wrong_with_the_input_is_said(function, change, message):
-    arguments = {"X": np.eye(10), "n_clusters": 2} | change
-    with pytest.raises(ValueError, match=message):
-        function(**arguments)
 
 
 def test_faiss_rules_make_as_many_clusters_as_there_are_points():

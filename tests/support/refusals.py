@@ -1,4 +1,4 @@
-"""Tests that bad input is refused by name, made from a table of what must be refused."""
+"""Tests that bad input is refused with words that name it, made from tables."""
 
 import re
 from functools import partial
@@ -6,19 +6,24 @@ from functools import partial
 import pytest
 
 
-def refused(calls):
-    """Test that each call raises a ValueError that matches its message."""
+def refuses(call, *cases, error=ValueError):
+    """Return a test that `call` refuses each case: arguments, or a call, and what is said."""
 
-    @pytest.mark.parametrize(("message", "call"), calls)
-    def test(message, call):
-        with pytest.raises(ValueError, match=message):
-            call()
+    @pytest.mark.parametrize(("change", "message"), cases)
+    def test(change, message):
+        with pytest.raises(error, match=message):
+            change() if callable(change) else call(**change)
 
     return test
 
 
+def refused(calls):
+    """Return a test that each call is refused with its message, from (message, call)."""
+    return refuses(None, *((call, message) for message, call in calls))
+
+
 def out_of_range(fit, values):
-    """Test that `fit(parameter=value)` names both, for each of the values of a parameter."""
+    """Return a test that `fit(parameter=value)` names both, for each of its values."""
     return refused(
         [
             (re.escape(f"{name}={value!r}"), partial(fit, **{name: value}))

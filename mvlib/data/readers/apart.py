@@ -25,10 +25,10 @@ _BAD_FILE = 3
 
 
 def read_apart(reader: str, path: Path, *more: Any) -> list[np.ndarray]:
-    """Return the arrays that a reader, `module:function`, returns, run elsewhere.
+    """Return the arrays of a reader, `module:function`, called with a path and plain values.
 
-    It is called with the path and `more`, plain values. It may take five minutes, and 4 GiB
-    of memory and ten times the file's size: a ValueError else, and if it crashes.
+    It is run elsewhere, and may take five minutes, and 4 GiB of memory and ten times the file's
+    size: a ValueError else, and if it crashes.
     """
     check_file(path)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -35,10 +35,10 @@ _DAMAGED = (
 
 
 def read_images(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]:
-    """Return the images of one split, in a fixed order, and their labels, int64.
+    """Return a split's images, in a fixed order, and labels, int64; ValueError if damaged.
 
-    `path` is the archive (the first one; others lie beside it), the packed copy (.npz) or
-    the user's folder. A file that is not readable, or not of that layout, is a ValueError.
+    `path` is the archive (the first; others lie beside it), the packed copy, or a user's
+    folder.
     """
     read = read_packed if path.suffix == ".npz" else _READERS[card.reader]
     images, y = read(card, split, path)
@@ -59,8 +59,7 @@ def read_packed(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]
 def read_cifar(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]:
     """Read the binary version of CIFAR: records of label bytes and three colour planes.
 
-    A split whose name ends in "-tenth" is the first images of each class of the split
-    that it is a part of, in the order of the archive.
+    A split whose name ends in "-tenth" is the first images of each class of the whole split.
     """
     layout = card.layout
     whole, _, part = split.partition("-")
@@ -112,10 +111,7 @@ def read_flowers(card: Card, split: str, path: Path) -> tuple[list[Path], np.nda
 
 
 def read_lists(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndarray]:
-    """Read DTD, Food-101, FGVC-Aircraft or Oxford-IIIT Pet: lists that name an image a line.
-
-    The pets' lists are an archive of their own.
-    """
+    """Read lists that name an image a line; those of the pets are an archive of their own."""
     layout = card.layout
     folder = lists = unpack(path, layout["folder"])
     if "lists_archive" in layout:
@@ -173,10 +169,7 @@ def folder_parts(card: Card, split: str) -> list[str]:
 
 
 def read_imagenet(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndarray]:
-    """Read a folder a class, in the order of the synsets; files in the order of their names.
-
-    ImageNet-V2's folders are numbered by the order of the thousand synsets.
-    """
+    """Read a folder a class, in the order of the synsets; files in the order of their names."""
     images, y = [], []
     for label, part in enumerate(folder_parts(card, split)):
         with os.scandir(path / part) as entries:
@@ -205,14 +198,14 @@ def read_ucf101(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndar
         found = next((each for each in candidates if each.is_file()), None)
         images.append(found or candidates[0])
         y.append(labels[video.parent.name])
-    return _all_there(card, images), np.array(y)
+    return all_there(card, images), np.array(y)
 
 
 def read_cars(card: Card, split: str, path: Path) -> tuple[list[Path], np.ndarray]:
     """Read the images that the authors' annotations name, with their labels, from 1."""
     annotations, folder = (path / part for part in card.layout[split])
     names, labels = read_apart(f"{__name__}:_annotations", annotations)
-    return _all_there(card, [folder / name for name in names.tolist()]), labels - 1
+    return all_there(card, [folder / name for name in names.tolist()]), labels - 1
 
 
 def _annotations(path: Path) -> list[np.ndarray]:
@@ -221,7 +214,8 @@ def _annotations(path: Path) -> list[np.ndarray]:
         return [np.array(rows["fname"].tolist(), dtype=str), rows["class"].astype(np.int64)]
 
 
-def _all_there(card: Card, images: list[Path]) -> list[Path]:
+def all_there(card: Card, images: list[Path]) -> list[Path]:
+    """Return images that a user supplies, if none of them is missing."""
     if missing := [image for image in images if not image.is_file()]:
         raise FileNotFoundError(f"{card.title}: {missing[0]} is missing. {card.how_to_get}")
     return images

@@ -22,11 +22,10 @@ from mvlib.files import NotJSON, check_file, read_json, reading
 def read_captions(
     path: Path, images: Path
 ) -> tuple[list[Path], list[tuple[str, ...]], np.ndarray]:
-    """Return the images of a file of captions, the captions of each, and its split.
+    """Return the images of a file of captions, in its order, with their captions and splits.
 
-    They are in the order of the file; its names are looked up in the folder `images`, where
-    they may or may not exist. A file of another layout, and an image without a caption or
-    with an empty one, is a ValueError.
+    Names are looked up in the folder `images`, whether they exist there or not. Another layout,
+    or an image without a caption or with an empty one, is a ValueError.
     """
     try:
         content = read_json(path, str(path))
@@ -64,8 +63,8 @@ def _text(value: Any) -> str:
 def read_classes(folder: Path, images: Sequence[Path]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the classes of images, int64, and their sorted names, as RSICD lists them.
 
-    In `folder` a text file, named after its class, names an image a line. An image that is
-    in no list, or in two, is a ValueError.
+    In `folder` a text file, named after its class, names an image a line; ValueError if one is
+    in no list, or in two.
     """
     found: dict[str, str] = {}
     for path in sorted(folder.glob("*.txt")):
@@ -89,8 +88,8 @@ def read_arrays(
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
     """Read two arrays of features, float32, and, where there is such a file, labels.
 
-    `layout`: `arrays`, the names of the two .npy files, row i of both the same thing;
-    `labels`, that of the third. Labels are coded 0, 1, ... in the order of their values.
+    `layout`: `arrays`, two .npy files, row i of both the same thing; `labels`, a third. Labels
+    are coded 0, 1, ... in the order of their values.
     """
     Xs = []
     for name in layout["arrays"]:

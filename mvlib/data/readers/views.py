@@ -29,12 +29,11 @@ def read_layout(
 ) -> _Found:
     """Return the asked views, by name and in the file's own dtype, and the labels.
 
-    `layout` says where they are in the file: see the function of each reader. With
-    `sort_by_label = true` the rows are then sorted by label with NumPy's default sort, which
-    is not stable, as SMART's code has Reuters_dim10. Labels are int64, coded 0, 1, ... in
-    the order of the file's codes. A file whose bytes are not known
-    (not `trusted`) is read in a process of its own. One that is not readable, or not of that
-    layout, is a ValueError.
+    `layout` says where they are: see the function of each reader. With `sort_by_label = true`
+    rows are sorted by label with NumPy's default sort, which is not stable, as SMART's code has
+    Reuters_dim10. Labels are int64, coded 0, 1, ... in the order of the file's codes. A file
+    whose bytes are not known (not `trusted`) is read in a process of its own. One that is not
+    readable, or not of that layout, is a ValueError.
     """
     path, names = Path(path), list(views)
     if trusted:
@@ -63,8 +62,8 @@ def _read(path: Path, reader: str, layout: Layout, views: Sequence[str]) -> list
 def read_cells(path: Path, layout: Layout, views: Sequence[str]) -> _Found:
     """Read a .mat file whose views are the cells of one cell array.
 
-    `layout`: `cells`, the array's name; `positions`, view name to cell, from 0; `labels`,
-    the label variable; `samples`, "rows" (default) or "columns".
+    `layout`: `cells` and `labels`, the variables; `positions`, view name to cell, from 0;
+    `samples`, "rows" (default) or "columns".
     """
     contents = read_mat(path, [layout["cells"], layout["labels"]])
     cells = contents[layout["cells"]].ravel()
@@ -102,9 +101,8 @@ def read_arrays(path: Path, layout: Layout, views: Sequence[str]) -> _Found:
 def read_train_test(path: Path, layout: Layout, views: Sequence[str]) -> _Found:
     """Read a .mat file of train and test views, the train rows first.
 
-    `x_train` and `x_test` are either (n_views, n_samples, n_features) arrays or cell
-    arrays of views; `y_train` and `y_test` hold the labels. `layout`: `positions`, view
-    name to view, from 0.
+    `x_train` and `x_test` are (n_views, n_samples, n_features) arrays or cell arrays of views;
+    `y_train` and `y_test` the labels. `layout`: `positions`, view name to view, from 0.
     """
     contents = read_mat(path, ["x_train", "x_test", "y_train", "y_test"])
     parts = {}
@@ -189,17 +187,15 @@ def _crop(
 def pack_handwritten(mat_path: str | Path, npz_path: str | Path) -> Path:
     """Pack `HandWritten.mat` into the npz that ships with mvlib, without loss; return its path.
 
-    The file prints at most eight decimals, so each view is stored as whole numbers and
-    the power of ten that divides them. Dividing gives back every float64 bit of the
-    original. The zip carries no time stamps: the same input gives the same bytes with
-    the same zlib.
+    The file prints at most eight decimals, so each view is stored as whole numbers and the
+    power of ten that divides them: that gives back every float64 bit of the original. Without
+    time stamps the same input gives the same bytes with the same zlib.
 
     Parameters
     ----------
-    mat_path : str or Path
-        `HandWritten.mat`, such as ``fetch("handwritten", original=True)`` returns.
-    npz_path : str or Path
-        What to write; see `data/embedded/README.md` for its arrays.
+    mat_path, npz_path : str or Path
+        `HandWritten.mat`, such as ``fetch("handwritten", original=True)`` returns, and what to
+        write; see `data/embedded/README.md` for its arrays.
 
     Raises
     ------
