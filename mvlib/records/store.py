@@ -19,13 +19,18 @@ from mvlib.files import (
     project_root,
     write_text,
 )
-from mvlib.records.recorder import METRICS, PROFILES, measure_columns, result_rows
+from mvlib.records.recorder import (
+    METRICS,
+    PROFILES,
+    RECORD_SCHEMA,
+    measure_columns,
+    result_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
-_SCHEMA = Path(__file__).with_name("record.schema.json")
 _FOLDERS = {
     "full": "data/results",
     "reduced": "data/results/reduced",
@@ -144,7 +149,7 @@ def drop_records(
 def check_record(record: Mapping[str, Any]) -> None:
     """Check a record against `record.schema.json`."""
     check_plain(record, "record")
-    check_schema("record", record, _SCHEMA)
+    check_schema("record", record, RECORD_SCHEMA)
 
 
 def _scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,4 +227,4 @@ def _check(line: bytes) -> None:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotJSON(f"it is not JSON: byte {line[error.start]:#04x} is no UTF-8") from error
-    check_schema("it", parse_json(text, "it"), _SCHEMA)
+    check_schema("it", parse_json(text, "it"), RECORD_SCHEMA)

@@ -12,14 +12,14 @@ from jsonschema import Draft202012Validator
 from mvlib.book.pages import failures_page, status_page
 from mvlib.check import check_schema
 from mvlib.records.store import (
-    _SCHEMA,
+    RECORD_SCHEMA,
     latest_records,
     load_records,
     records_frame,
     save_record,
 )
 
-INTERPRETED = Draft202012Validator(json.loads(_SCHEMA.read_text("utf-8")))
+INTERPRETED = Draft202012Validator(json.loads(RECORD_SCHEMA.read_text("utf-8")))
 LINE = json.dumps(RECORD).encode() + b"\n"
 
 
@@ -71,7 +71,7 @@ def test_compiled_and_interpreted_schema_agree(record):
     if "\\n" not in text:
         right = INTERPRETED.is_valid(record)
         with nullcontext() if right else pytest.raises(ValueError, match="^it"):
-            check_schema("it", record, _SCHEMA)
+            check_schema("it", record, RECORD_SCHEMA)
 
 
 @fuzz(40)
