@@ -49,9 +49,9 @@ def test_a_target_is_held_up_to_its_bound(value, target, held):
 
 
 @pytest.mark.parametrize("target", ["2", "> 2", "= 2", ">= two", ""])
-def test_a_target_that_says_no_direction_is_refused(target):
+def test_a_target_that_says_no_direction_is_refused(tmp_path, target):
     with pytest.raises(ValueError, match="expected '>= number'"):
-        Ratio("ratio", 1, target)
+        save_benchmark("bench_toy", [Ratio("ratio", 1, target)], tmp_path)
 
 
 def test_the_page_shows_a_missed_target_as_missed(tmp_path):
@@ -102,9 +102,9 @@ def test_what_happened_is_read_back_and_another_try_replaces_its_own_only(tmp_pa
         ({"seconds": float("nan")}, "seconds"),
     ],
 )
-def test_a_wrong_entry_is_refused(change, message):
+def test_a_wrong_entry_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        changed(**change)
+        save_faults({"kill": changed(**change)}, tmp_path)
 
 
 def test_the_page_shows_what_passed_and_what_could_not_be_tried(tmp_path):

@@ -21,7 +21,9 @@ from mvlib.records.published import load_claims, load_published
 from mvlib.records.recorder import PROFILES
 
 ROOT = Path(__file__).resolve().parents[2]
-RELATIVE = json.loads(store._SCHEMA.read_text("utf-8"))["$defs"]["relative_path"]["pattern"]
+RELATIVE = json.loads(store.RECORD_SCHEMA.read_text("utf-8"))["$defs"]["relative_path"][
+    "pattern"
+]
 SHIPPED = Path(mvlib.data.__file__).parent
 FILES = ("registry.toml", "words.toml")
 

@@ -17,7 +17,6 @@ from mvlib.records import (
     load_claims,
     load_published,
     plan_runs,
-    published,
     readme_table,
     results_frame,
     results_table,
@@ -27,6 +26,7 @@ from mvlib.records import (
     verdict,
 )
 
+SCHEMA = project_root() / "mvlib" / "records" / "published.schema.json"
 SEEDS = (5, 15, 25)
 
 
@@ -302,11 +302,11 @@ def test_published_numbers_of_smart_are_the_secondary_four():
 )
 def test_the_published_schema_refuses(change):
     content = published_file()
-    check_schema("smart", content, published._SCHEMA)
+    check_schema("smart", content, SCHEMA)
     wrong = copy.deepcopy(content)
     wrong["row"][0] |= change
     with pytest.raises(ValueError, match=r"row\[0\]"):
-        check_schema("smart", wrong, published._SCHEMA)
+        check_schema("smart", wrong, SCHEMA)
 
 
 @pytest.mark.parametrize(
