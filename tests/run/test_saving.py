@@ -127,7 +127,7 @@ def test_data_are_looked_for_where_the_run_executes(tmp_path, monkeypatch):
     stub = Stub(remote=True)
     assert set(words(run(project, stub))) == {"ran"}
     task = stub.tasks[0]
-    assert task["datasets"] == ["deep-animal"]
+    assert task["datasets"] == ("deep-animal",)
     assert task["name"] == "toy/method/seeds 1"
     assert task["run"]["notebook"] == "notebooks/toy.ipynb"
     keys = {record["key"] for record in load_records(root=project)}
