@@ -6,6 +6,7 @@ import subprocess
 import threading
 import zlib
 from concurrent.futures import wait
+from contextlib import ExitStack
 
 import engine_functions
 import psutil
@@ -28,11 +29,12 @@ from mvlib.records.provenance import available_cores
 from mvlib.run import RunLostError, run_all
 from mvlib.run.dask import (
     CORES,
-    Cards,
     DaskEngine,
+    cards_of_worker,
     checked_answer,
     is_open,
     share_of_cores,
+    taking,
 )
 from mvlib.run.process import execute
 from mvlib.run.runner import _Batch
@@ -383,14 +385,16 @@ def test_without_a_card_the_device_cuda_cannot_be_had(mixed, monkeypatch):
 
 
 def test_cards_are_shared_evenly_and_given_back():
-    cards = Cards(4, {"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b"})
-    taken = [cards.take() for _ in range(4)]
-    assert sorted(taken) == ["GPU-a", "GPU-a", "GPU-b", "GPU-b"]
-    cards.give("GPU-b")
-    assert cards.take() == "GPU-b"
-    assert [Cards(2, {}).take() for _ in range(2)] == ["0", "0"]
+    cards = cards_of_worker(4, {"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b"})
+    with ExitStack() as held:
+        taken = [held.enter_context(taking(cards)) for _ in range(3)]
+        assert taken[0] == taken[2] != taken[1]
+        with taking(cards) as fourth:
+            assert fourth == taken[1]
+    assert set(cards.values()) == {0}
+    assert cards_of_worker(2, {}) == {"0": 0, "1": 0}
     with pytest.raises(ValueError, match="CUDA_VISIBLE_DEVICES='' leaves no card"):
-        Cards(1, {"CUDA_VISIBLE_DEVICES": ""})
+        cards_of_worker(1, {"CUDA_VISIBLE_DEVICES": ""})
 
 
 def test_cores_are_shared_out_among_the_slots_of_a_machine(monkeypatch):
