@@ -355,12 +355,8 @@ def _why_other(
             differing = [f"{run.notebook}, or the data's checksums"]
     except ValueError as error:
         return f"has other sources than the runner: {error}"
-    if not differing:
-        return None
-    return (
-        f"has other sources than the runner: {differing[0]}; bring its checkout to the "
-        "runner's commit"
-    )
+    told = "has other sources than the runner: {}; bring its checkout to the runner's commit"
+    return told.format(differing[0]) if differing else None
 
 
 def _minor(name: str, versions: dict[str, str]) -> str | None:

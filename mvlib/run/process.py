@@ -358,15 +358,13 @@ def _what_changed(
     used: dict[str, tuple[list[int] | None, str]], before: dict[str, provenance.Stamp | None]
 ) -> str | None:
     """Return that a file was touched between the start and its loading, or None."""
-    changed = [
-        name for name, (stamp, _) in used.items() if list(before.get(name) or ()) != stamp
-    ]
-    if not changed:
-        return None
-    return (
-        f"mvlib/{changed[0]} was changed before the notebook had loaded it, so that nobody "
-        "knows of which sources its numbers are: run it again"
-    )
+    for name, (stamp, _) in used.items():
+        if list(before.get(name) or ()) != stamp:
+            return (
+                f"mvlib/{name} was changed before the notebook had loaded it, so that nobody "
+                "knows of which sources its numbers are: run it again"
+            )
+    return None
 
 
 def _how_it_ended(code: int, folder: Path) -> str:

@@ -102,10 +102,8 @@ class _Batch:
     ) -> None:
         self.device, self.root, self.standing = device, root, standing
         self.threads = max(1, provenance.available_cores() // jobs)
-        self.here: Engine = LocalEngine(jobs)
-        if given is not None and not given.remote:
-            self.here = given
         self.given, self.elsewhere = given, given is not None and given.remote
+        self.here: Engine = LocalEngine(jobs) if given is None or given.remote else given
         self.locks = Locks(root)
         self.waiting: list[PlannedRun] = []
         # What is in flight, with its key.
@@ -281,7 +279,7 @@ class _Batch:
             self._end(run, "interrupted", reason=self.halted)
             return
         except Exception as error:
-            self._note(error)
+            self._halt_if_full(error)
             outcome = lost(run, plain_error(_reason(error), self.root))
         word, seconds, reason = CANNOT, None, outcome.get("cannot")
         if reason is None:
@@ -289,7 +287,7 @@ class _Batch:
             try:
                 record = save_outcome(run, key, outcome, *about)
             except (OSError, ValueError) as error:
-                self._note(error)
+                self._halt_if_full(error)
                 word, reason = "failed", f"could not be recorded: {error}"
             else:
                 word = "ran" if record["status"] == "ok" else "failed"
@@ -297,8 +295,7 @@ class _Batch:
         del self.flying[future]
         self._end(run, word, seconds, reason)
 
-    def _note(self, error: Exception) -> None:
-        """Start nothing more once the disk is full."""
+    def _halt_if_full(self, error: Exception) -> None:
         if nothing_can_be_saved(error):
             self.halted = f"nothing more could be saved: {error}"
 

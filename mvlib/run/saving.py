@@ -123,8 +123,8 @@ def make_record(
     git: Mapping[str, Any],
 ) -> Record:
     """Return the record of a run from what its process said of it."""
-    outcome = {name: value for name, value in said.items() if name != "payload"}
-    payload = said.get("payload") or {}
+    outcome = dict(said)
+    payload = outcome.pop("payload", None) or {}
     record = {
         **{name: getattr(run, name) for name in ("cell", *_OF_RUN)},
         "parameters": dict(run.parameters),
@@ -138,10 +138,12 @@ def make_record(
         **outcome,
     }
     try:
-        check_record(_with_versions(record, run, key))
+        full = _with_versions(record, run, key)
+        check_record(full)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        record |= {"status": "failed", "error": str(error), "results": []}
-    return _with_versions(record, run, key)
+        failed = {"status": "failed", "error": str(error), "results": []}
+        return _with_versions(record | failed, run, key)
+    return full
 
 
 def _with_versions(record: Record, run: PlannedRun, key: str) -> Record:
