@@ -197,15 +197,15 @@ def check_pairs(
     return known.astype(np.int64)
 
 
-def check_schema(name: str, content: Any, schema: Path) -> None:
-    """Check what a file, called `name` in errors, holds by a JSON schema.
+def check_schema(name: str, content: Any, schema: Path, part: str | None = None) -> None:
+    """Check what a file, called `name` in errors, holds by a JSON schema, or a part of one.
 
     The `description` of a part of the schema says in errors what is expected there.
     """
     from fastjsonschema import JsonSchemaValueException
 
     try:
-        _compiled(schema)(content)
+        _compiled(schema, part)(content)
     except JsonSchemaValueException as error:
         place = shown(error.name.removeprefix("data").lstrip("."))[1:-1]
         where = f"{name}: {place}" if place else name
@@ -244,7 +244,10 @@ def _expected(definition: dict[str, Any], rule: str, wanted: Any) -> str:
 
 
 @lru_cache
-def _compiled(schema: Path) -> Callable[[Any], Any]:
+def _compiled(schema: Path, part: str | None) -> Callable[[Any], Any]:
     import fastjsonschema
 
-    return fastjsonschema.compile(json.loads(schema.read_text(encoding="utf-8")))
+    rules = json.loads(schema.read_text(encoding="utf-8"))
+    if part is not None:
+        rules = {"$defs": rules["$defs"], "$ref": f"#/$defs/{part}"}
+    return fastjsonschema.compile(rules)

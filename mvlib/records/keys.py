@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvlib.files import check_list, check_table, check_text, project_root, read_json, sha256_of
+from mvlib.check import check_schema
+from mvlib.files import project_root, read_json, sha256_of
 from mvlib.records import provenance
 from mvlib.records.plan import PlannedRun, load_plan, plan_papers
 from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.store import Record, load_records
 from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
 
+_NOTEBOOK = Path(__file__).with_name("notebook.schema.json")
 CURRENT = "current"
 EARLIER = "earlier version"
 
@@ -23,14 +25,11 @@ EARLIER = "earlier version"
 def run_key(
     run: PlannedRun, root: Path | None = None, versions: Mapping[str, str] | None = None
 ) -> str:
-    """Return the hash of what a run is: of all that its results depend on, without mvlib.
+    """Return the hash of all that a run's results depend on, but for mvlib itself.
 
-    It covers the notebook's code cells (not its prose and outputs), the parameters in force
-    (those of the run, else the notebook's; not the device and the number of threads), the
-    checksums of the data, and the versions of Python (minor), torch, numpy, scipy and
-    scikit-learn; for a run that reads records, also which records there are and the published
-    numbers. A notebook that is missing, or whose parameters are no plain values, is a
-    ValueError.
+    Those are the notebook's code cells, its parameters in force (not device and threads), the
+    data's checksums, and the versions of Python (minor) and of `provenance.PACKAGES`; for a run
+    that reads records also which there are, and the published numbers.
     """
     root = root or project_root()
     cells, defaults = code_cells(root / run.notebook)
@@ -61,10 +60,8 @@ def record_key(key: str, method_versions: Mapping[str, int]) -> str:
 def staleness(record: Record, root: Path | None = None) -> str:
     """Return whether a record is of today's versions: "current" or "earlier version".
 
-    It is earlier if one of its methods has a higher version today, or if its notebook or the
-    data have changed since and the ledger of versions does not vouch for it; for a quick run
-    also if a module that it loaded has changed. Other versions of Python or packages on this
-    machine do not count: the record says which ones made it.
+    What counts are its methods' versions; unless the ledger vouches for it, its notebook and
+    data; and for a quick run the modules that it loaded. This machine's packages do not count.
     """
     root = root or project_root()
     plan = load_plan(record["paper"], root) if record["paper"] in plan_papers(root) else {}
@@ -75,20 +72,13 @@ def staleness(record: Record, root: Path | None = None) -> str:
         return CURRENT
     if record["profile"] == "quick" and not sources_are_those_of(record["executed"], root):
         return EARLIER
-    after = [
-        tuple(experiment.get("after", ()))
-        for experiment in plan.get("experiment", [])
-        if experiment["name"] == record["experiment"]
-    ]
+    after = {each["name"]: each.get("after", ()) for each in plan.get("experiment", [])}
+    shared = ("paper", "experiment", "notebook", "profile", "parameters")
     run = PlannedRun(
-        paper=record["paper"],
-        experiment=record["experiment"],
+        **{name: record[name] for name in shared},
         title="",
-        notebook=record["notebook"],
-        profile=record["profile"],
-        parameters=record["parameters"],
         datasets=tuple(record["datasets"]),
-        after=after[0] if after else (),
+        after=tuple(after.get(record["experiment"], ())),
     )
     try:
         key = run_key(run, root, versions=record["versions"])
@@ -116,21 +106,15 @@ def code_digest(cells: list[str], parameters: str) -> str:
 
 def code_in(content: Any, name: str) -> tuple[list[str], str]:
     """Return what `code_cells` does, from a notebook's content."""
-    where = f"{name} is no notebook: cells"
-    cells = check_table(name, content).get("cells")
+    check_schema(f"{name} is no notebook", content, _NOTEBOOK)
     sources, parameters = [], ""
-    for number, cell in enumerate(check_list(where, cells, dict)):
-        place = f"{where}/{number}"
-        if check_text(f"{place}/cell_type", cell.get("cell_type")) != "code":
+    for cell in content["cells"]:
+        if cell["cell_type"] != "code" or is_injected(cell):
             continue
-        metadata = check_table(f"{place}/metadata", cell.get("metadata", {}))
-        tags = check_list(f"{place}/metadata/tags", metadata.get("tags", []))
-        source = cell.get("source")
-        if not isinstance(source, str):
-            source = "".join(check_list(f"{place}/source", source, str))
-        if "parameters" in tags:
+        source = "".join(cell["source"])
+        if "parameters" in cell.get("metadata", {}).get("tags", []):
             parameters = source
-        elif "injected-parameters" not in tags:
+        else:
             sources.append(source)
     return sources, parameters
 

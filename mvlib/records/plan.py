@@ -16,7 +16,6 @@ from mvlib.check import check_choice, check_schema
 from mvlib.files import project_root, read_toml
 from mvlib.records.recorder import PROFILES
 
-_SCHEMA = Path(__file__).with_name("plan.schema.json")
 _SHORTEST_LIMIT_MINUTES = 10
 _LIMIT_FACTOR = 6
 # Two points lead out of a folder, the rest is awkward in a path.
@@ -88,6 +87,18 @@ def papers_with(name: str, root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / "notebooks").glob(f"*/{name}"))
 
 
+def read_of_paper(paper: str, name: str, root: Path | None) -> tuple[str, dict[str, Any]]:
+    """Return where a paper's plan or published numbers lie, and what they are, checked."""
+    root = root or project_root()
+    check_choice("paper", paper, papers_with(f"{name}.toml", root))
+    where = f"notebooks/{paper}/{name}.toml"
+    content = read_toml(root / where, where)
+    check_schema(where, content, Path(__file__).with_name(f"{name}.schema.json"))
+    if content["paper"] != paper:
+        raise ValueError(f"{where}: paper={content['paper']!r}: expected {paper!r}")
+    return where, content
+
+
 def _names(paper: str, root: Path) -> list[str]:
     check_choice("paper", paper, plan_papers(root))
     where = f"notebooks/{paper}/plan.toml"
@@ -97,12 +108,7 @@ def _names(paper: str, root: Path) -> list[str]:
 def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
     """Return a paper's plan, `notebooks/<paper>/plan.toml`, checked."""
     root = root or project_root()
-    check_choice("paper", paper, plan_papers(root))
-    where = f"notebooks/{paper}/plan.toml"
-    plan = read_toml(root / where, where)
-    check_schema(where, plan, _SCHEMA)
-    if plan["paper"] != paper:
-        raise ValueError(f"{where}: paper={plan['paper']!r}: expected {paper!r}")
+    where, plan = read_of_paper(paper, "plan", root)
     names: list[str] = []
     for experiment in plan.get("experiment", []):
         place = f"{where}, {experiment['name']}"

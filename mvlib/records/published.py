@@ -7,18 +7,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from mvlib.check import check_choice, check_schema
-from mvlib.files import project_root, read_toml
-from mvlib.records.plan import papers_with
-
-_SCHEMA = Path(__file__).with_name("published.schema.json")
+from mvlib.check import check_choice
+from mvlib.records.plan import read_of_paper
 
 
 def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
     """Return a paper's published numbers, one a row and metric."""
     from mvlib import data
 
-    name, content = _read(paper, root)
+    name, content = read_of_paper(paper, "published", root)
     rows, ids = [], set()
     for row in chain.from_iterable(map(_single, content.get("row", ()))):
         if row["id"] in ids:
@@ -27,17 +24,9 @@ def load_published(paper: str, root: Path | None = None) -> list[dict[str, Any]]
         check_choice(f"{name}, {row['id']}: dataset", row["dataset"], data.all_names())
         shared = {key: row[key] for key in row if key not in ("values", "addends")}
         for metric, value in row["values"].items():
-            rows.append(
-                {
-                    "paper": paper,
-                    "reason": None,
-                    "needs": None,
-                    **shared,
-                    "metric": metric,
-                    "value": value,
-                    "addends": row.get("addends", {}).get(metric),
-                }
-            )
+            addends = row.get("addends", {}).get(metric)
+            own = {"metric": metric, "value": value, "addends": addends}
+            rows.append({"paper": paper, "reason": None, "needs": None, **shared, **own})
     return rows
 
 
@@ -51,7 +40,7 @@ def published_text(row: Mapping[str, Any]) -> str:
 
 def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
     """Return a paper's numbers that no table can hold, since what they are of is unknown."""
-    return list(_read(paper, root)[1].get("claim", ()))
+    return list(read_of_paper(paper, "published", root)[1].get("claim", ()))
 
 
 def _single(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -63,14 +52,3 @@ def _single(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     shared = {key: row[key] for key in row if key != "cells"}
     for dataset, values in cells.items():
         yield {**shared, "id": f"{row['id']}-{dataset}", "dataset": dataset, "values": values}
-
-
-def _read(paper: str, root: Path | None) -> tuple[str, dict[str, Any]]:
-    root = root or project_root()
-    check_choice("paper", paper, papers_with("published.toml", root))
-    name = f"notebooks/{paper}/published.toml"
-    content = read_toml(root / name, name)
-    check_schema(name, content, _SCHEMA)
-    if content["paper"] != paper:
-        raise ValueError(f"{name}: paper={content['paper']!r}: expected {paper!r}")
-    return name, content

@@ -64,18 +64,10 @@ def _rows(paper: str, root: Path) -> list[dict[str, Any]]:
         (run.parameters.get("dataset"), *(run.parameters.get(name) for name in names))
         for run in plan_runs("full", [f"{paper}/method"], root=root)
     ]
-    rows = [
-        _row(
-            plan["title"],
-            method,
-            cell[0],
-            dict(zip(names, cell[1:], strict=True)),
-            frame,
-            claim,
-        )
-        for cell in dict.fromkeys([*planned, *claims])
-        for claim in [claims.get(cell)]
-    ]
+    rows = []
+    for cell in dict.fromkeys([*planned, *claims]):
+        setting = dict(zip(names, cell[1:], strict=True))
+        rows.append(_row(plan["title"], method, cell[0], setting, frame, claims.get(cell)))
     return [row for row in rows if row["Seeds"] or "Published ACC" in row]
 
 
@@ -126,10 +118,10 @@ def _row(
 def _made_with(found: Any) -> str:
     """Return the arithmetic and the device of some results: `bfloat16 products, CPU`."""
     columns = found.reindex(columns=["precision", "device"]).itertuples(index=False, name=None)
-    words = (
+    words = [
         f"{precision} products, {device.upper()}"
         if isinstance(precision, str)
         else device.upper()
         for precision, device in columns
-    )
+    ]
     return " or ".join(dict.fromkeys(words))

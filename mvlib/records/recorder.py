@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import json
-import math
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mvlib.check import check_choice, check_number
+from mvlib.check import check_choice, check_schema
+from mvlib.files import check_plain
 from mvlib.records import provenance
 
 if TYPE_CHECKING:
@@ -20,23 +20,19 @@ RESULTS_MIME = "application/vnd.mvlib.results+json"
 PROFILES = ("quick", "reduced", "full")
 # Their records are committed: they take hours, and the book's claims rest on them.
 COMMITTED_PROFILES = ("reduced", "full")
-RULES = ("last", "loss", "central", "oracle")
 METRICS = ("acc", "nmi", "ari", "purity")
-_LOWEST = {"acc": 0.0, "nmi": 0.0, "ari": -1.0, "purity": 0.0}
+RECORD_SCHEMA = Path(__file__).with_name("record.schema.json")
+_COLUMNS = ("method", "dataset", "seed", "rule", "seconds", *METRICS)
 # Rounding takes an NMI of exact agreement a few ulp over 1.
 _ROUNDING = 1e-9
 
 
 class Recorder:
-    """Collect the results of a notebook and leave them in its output.
+    """Collect the results of a notebook and leave them in its output, run by hand or not.
 
-    It works the same in a notebook that a reader opens and in one that `mvlib run` executes:
-    the runner reads the results from the executed notebook. `paper` and `experiment` are the
-    names of `notebooks/<paper>/plan.toml`; `device` is where the work ran, resolved: "cpu" or
-    "cuda", not "auto".
+    `paper` and `experiment` are the names of `notebooks/<paper>/plan.toml`; `device` is where
+    the work ran, resolved: "cpu" or "cuda", not "auto".
 
-    Examples
-    --------
     >>> recorder = Recorder("smart", "method", profile="quick", device="cpu")
     >>> scores = {"acc": 0.9, "nmi": 0.8, "ari": 0.8, "purity": 0.9}
     >>> recorder.add("SMART", "handwritten", seed=5, metrics={"last": scores})
@@ -69,56 +65,38 @@ class Recorder:
     ) -> None:
         """Add one result: one method, fitted once; what is wrong is a ValueError, not added.
 
-        Parameters
-        ----------
-        method : str
-            Its name as the tables print it.
-        dataset : str
-            The data set's registry name.
-        seed : int, optional
-            Of the method's own random numbers; None if it draws none.
-        parameters : mapping, optional
-            What distinguishes this result from others of the notebook, such as `aligned_ratio`:
-            text, numbers, booleans and None. `variant` (any value) marks a result that stands
-            beside the method's own, such as another clustering of the same training: tables and
-            comparisons with published numbers leave it out.
-        metrics : mapping of str to mapping
-            Rule that chose the epoch ("last", "loss", "central", "oracle") to `acc`, `nmi`,
-            `purity` in [0, 1] and `ari` in [-1, 1]. A method without such a choice uses "last".
-            With measures, it may be left out.
-        seconds : float, optional
-            How long the fit took.
-        measures : mapping of str to float, optional
-            What else was measured, such as `mmd`; in tables its column is `measure_<name>`.
-        curves : mapping of str to sequence of float, optional
-            A score after every epoch, under the names of `metrics`.
-        labels : sequence of int, (n_samples,), optional
-            The clustering that `metrics`' rule "last" scored, for scoring it anew.
+        `seed` is that of the method's own random numbers, None if it draws none. `parameters`
+        (text, numbers, booleans, None) tell this result from others of the notebook; `variant`
+        among them marks one that stands beside the method's own, which tables and comparisons
+        with published numbers leave out. `metrics` maps the rule that chose the epoch, "last"
+        where there is no choice, to `acc`, `nmi`, `purity` in [0, 1] and `ari` in [-1, 1];
+        with measures it may be left out. `seconds` is how long the fit took, `measures` what
+        else was measured, such as `mmd` (in tables `measure_mmd`), `curves` a metric after
+        every epoch, `labels` the clustering that rule "last" scored, for scoring it anew.
         """
-        if not metrics and not measures:
-            raise ValueError(f"metrics={metrics!r} is empty: expected rule to scores")
-        checked = {
-            check_choice("metrics' rule", rule, RULES): _check_scores(rule, scores)
-            for rule, scores in (metrics or {}).items()
+        result = {
+            "method": method,
+            "dataset": dataset,
+            "seed": seed,
+            "parameters": dict(parameters or {}),
+            "metrics": {
+                rule: {name: _rounded(name, float(value)) for name, value in scores.items()}
+                for rule, scores in (metrics or {}).items()
+            },
+            "seconds": None if seconds is None else round(float(seconds), 3),
         }
-        measured = _check_measures(measures or {})
-        if seed is not None:
-            seed = int(check_number("seed", seed, low=0, integer=True))
-        if seconds is not None:
-            seconds = round(float(check_number("seconds", seconds, low=0)), 3)
-        self.results.append(
-            {
-                "method": _check_name("method", method),
-                "dataset": _check_name("dataset", dataset),
-                "seed": seed,
-                "parameters": _plain(parameters or {}),
-                "metrics": checked,
-                "seconds": seconds,
-                **({"measures": measured} if measured else {}),
-                **({"curves": _check_curves(curves)} if curves else {}),
-                **({} if labels is None else {"labels": [int(label) for label in labels]}),
-            }
-        )
+        more = {"measures": measures, "curves": curves}
+        result |= {name: dict(given) for name, given in more.items() if given}
+        if labels is not None:
+            result["labels"] = labels
+        result = check_plain(_plain(result), "result")
+        check_schema("result", result, RECORD_SCHEMA, "result")
+        for name in result["parameters"]:
+            if name in _COLUMNS or name.startswith("measure_") or not name.strip():
+                raise ValueError(
+                    f"parameters[{name!r}] is no name, or that of a column: use another"
+                )
+        self.results.append(result)
 
     def frame(self) -> pd.DataFrame:
         """Return the results as a table, one row a result and rule, variants left out."""
@@ -204,55 +182,15 @@ def _check_name(argument: str, value: Any) -> str:
     return value
 
 
-def _check_scores(rule: str, scores: Mapping[str, float]) -> dict[str, float]:
-    for metric in scores:
-        check_choice(f"metrics[{rule!r}]'s metric", metric, METRICS)
-    missing = [metric for metric in METRICS if metric not in scores]
-    if missing:
-        raise ValueError(
-            f"metrics[{rule!r}] lacks {', '.join(missing)}: expected {', '.join(METRICS)}"
-        )
-    checked = {}
-    for metric, lowest in _LOWEST.items():
-        value = float(scores[metric])
-        check_number(
-            f"metrics[{rule!r}][{metric!r}]", value, low=lowest - _ROUNDING, high=1 + _ROUNDING
-        )
-        checked[metric] = min(max(value, lowest), 1.0)
-    return checked
+def _plain(value: Any) -> Any:
+    """Return a value with Python's own numbers and lists in the place of NumPy's."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
 
 
-def _check_curves(curves: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    checked = {}
-    for name, values in curves.items():
-        check_choice("curves' metric", name, METRICS)
-        checked[name] = [float(value) for value in values]
-        for value in checked[name]:
-            check_number(f"curves[{name!r}]", value, low=_LOWEST[name], high=1)
-    return checked
-
-
-def _check_measures(measures: Mapping[str, float]) -> dict[str, float]:
-    for name, value in measures.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise ValueError(f"measures' name {name!r}: expected lower case, such as 'mmd'")
-        check_number(f"measures[{name!r}]", float(value))
-    return {name: float(value) for name, value in measures.items()}
-
-
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {}
-    for name, value in parameters.items():
-        # NumPy scalars become Python's own.
-        value = value.item() if hasattr(value, "item") else value
-        odd_number = isinstance(value, float) and not math.isfinite(value)
-        if odd_number or not isinstance(value, str | int | float | None):
-            raise ValueError(
-                f"parameters[{name!r}]={value!r} cannot be recorded: expected text, a finite "
-                "number, a boolean or None"
-            )
-        taken = ("method", "dataset", "seed", "rule", "seconds", *METRICS)
-        if name in taken or name.startswith("measure_"):
-            raise ValueError(f"parameters[{name!r}] has the name of a column: use another")
-        plain[_check_name("parameters' key", name)] = value
-    return plain
+def _rounded(metric: str, score: float) -> float:
+    """Return a score, or the bound that rounding alone has taken it over."""
+    inside = min(max(score, -1.0 if metric == "ari" else 0.0), 1.0)
+    return inside if abs(inside - score) < _ROUNDING else score

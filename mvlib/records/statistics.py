@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,42 +35,27 @@ def paired_comparisons(
 
     A difference is taken in each cell of `by` that both A and B, two names in `column`, have; a
     column that is empty in all rows of a name, such as the split of a floor that ignores it,
-    counts for every value. The unit is the data set: its mean difference counts once, however
-    many seeds and splits it has, and the difference of a pair is the mean over data sets.
+    counts for every value. A data set's mean difference counts once, however many cells it has.
 
-    Each row has A, B, sets, n (cells), sets_ahead and ahead (in how many of them A is ahead);
-    difference (A minus B) with its 95 % interval, ci_low to ci_high, in points; p, and p_holm,
-    corrected by Holm's method over the table; verdict, detail, and told: whether it tells A and
-    B apart. A missing value, two rows in a cell, or no cell in common are a ValueError.
+    *Six data sets or more*: p is that of all flips of the signs of the sets' means (Fisher,
+    1935, The Design of Experiments, section 21; 65,536 random ones beyond 16 sets), two-sided;
+    the interval is Student's t over the sets' means. *Fewer*: the statement is on the named
+    sets and splits alone, over new seeds, by the model :math:`y_{ks} = \mu_k + b_s + e_{ks}`
+    for set and split k, fixed, and seed s, random: Student's t over the seeds that all k share.
 
-    *Six data sets or more* are taken as a sample of data sets. p is that of all flips of the
-    signs of the sets' means (Fisher, 1935, The Design of Experiments, section 21; 65,536 random
-    ones beyond 16 sets), two-sided; the interval is Student's t over the sets' means. The
-    verdict is "A beats B" or "B beats A", with their names, where p_holm < alpha.
-
-    *Fewer*: nothing can be said of other data sets, and nothing beats anything. The statement
-    is on the named sets and splits alone, over new seeds, by the model :math:`y_{ks} = \mu_k +
-    b_s + e_{ks}` for set and split k, fixed, and seed s, random: a seed's differences are
-    averaged over k, and p and the interval are Student's t over the seeds that all k share. The
-    verdict is "A ahead here" or "B ahead here", where p_holm < alpha. Of one seed there is
-    neither p nor interval.
-
-    Where not even the most extreme outcome would reach alpha after Holm's correction, the
-    verdict is "cannot be decided with n = " and the number of data sets (or of seeds), and
-    `detail` says why. Else it is "not told apart". Cells are never units: over data sets as a
-    population, a test over seeds of all sets together finds differences that are not there many
-    times too often.
+    Each row has A, B, sets, n (cells), sets_ahead and ahead (where A is ahead); difference (A
+    minus B) with its 95 % interval, ci_low to ci_high, in points; p, and p_holm, corrected over
+    the table; verdict, the reason of one that cannot be decided as `detail`, and told, whether
+    p_holm < alpha. Cells are never units: that finds differences that are not there.
     """
     import pandas as pd
     from statsmodels.stats.multitest import multipletests
 
-    check_choice("column", column, frame.columns)
-    _check_metric(frame, metric)
     check_number("alpha", alpha, low=0, high=1, open_low=True)
-    rows = []
-    for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
-        cells = _differences(frame, column, (a, b), _keys(frame, by, column), metric)
-        rows.append({"A": a, "B": b, **_estimate(cells)})
+    rows = [
+        {"A": a, "B": b, **_estimate(cells)}
+        for (a, b), cells in _differences(frame, pairs, by, metric, column)
+    ]
     p = np.array([row["p"] for row in rows])
     tested = ~np.isnan(p)
     corrected = np.full(len(rows), np.nan)
@@ -89,21 +74,13 @@ def differences_by_set(
     metric: str = "acc",
     column: str = "method",
 ) -> pd.DataFrame:
-    """Return each pair's mean difference on each data set, and in how many cells A is ahead.
-
-    The text is such as "-16.6 (0 of 3)": points, and the cells with A ahead of all; it is empty
-    where they share no cell. Arguments and errors are those of `paired_comparisons`.
-    """
+    """Return each pair's "-16.6 (0 of 3)" by data set: points, and the cells with A ahead."""
     import pandas as pd
 
-    check_choice("column", column, frame.columns)
-    _check_metric(frame, metric)
     _check_columns(frame, ("dataset",))
-    keys = _keys(frame, by, column)
     rows = []
-    for a, b in _check_pairs(pairs, frame[column].dropna().unique()):
+    for (a, b), cells in _differences(frame, pairs, by, metric, column):
         row = {"A": a, "B": b}
-        cells = _differences(frame, column, (a, b), keys, metric)
         for dataset, some in cells.groupby("dataset", sort=False)["difference"]:
             ahead = f"{(some > 0).sum()} of {len(some)}"
             row[dataset] = f"{some.mean():+.1f} ({ahead})"
@@ -117,18 +94,10 @@ def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     Each seed must have run on each split. The model has two crossed random effects,
     :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for split i of I and seed j of J, estimated by the
     analysis of variance (Searle, Casella and McCulloch, 1992, Variance Components, chapter 4).
-
-    A row for each data set, aligned ratio, method and rule has n_splits, n_seeds, and in points
-
-    - seed_sd: the spread of seeds on one split, the root of the mean over splits of the
-      variance within a split. It estimates :math:`\sigma_b^2 + \sigma_e^2`, so that what a seed
-      does on one split alone is in it;
-    - split_sd: the root of the component of splits, :math:`\hat\sigma_a^2`, which is the
-      variance of the I split means less :math:`MS_e / J`, clipped at 0;
-    - total_sd: the root of the sum of both, the spread of a run with a new seed on a new split;
-
-    and split_share, the splits' part of the total variance, 0 to 1, missing where nothing
-    varies.
+    In points, seed_sd is the root of the mean variance within a split,
+    :math:`\sigma_b^2 + \sigma_e^2`; split_sd that of the component :math:`\hat\sigma_a^2`, the
+    variance of the split means less :math:`MS_e / J`, clipped at 0; total_sd that of their sum,
+    of which split_share is the splits' part, missing where nothing varies.
     """
     import pandas as pd
 
@@ -179,38 +148,41 @@ def rank_table(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     return table.rename_axis(columns=None)
 
 
-def _keys(frame: pd.DataFrame, by: Sequence[str], column: str) -> list[str]:
+def _differences(
+    frame: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    by: Sequence[str],
+    metric: str,
+    column: str,
+) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """Yield each pair, and A minus B in points in the cells that both have."""
+    check_choice("column", column, frame.columns)
+    _check_metric(frame, metric)
     keys = [name for name in by if name in frame and name != column]
     if not keys:
         raise ValueError(
             f"by={list(by)!r} has no column of the frame: expected some of "
             f"{', '.join(frame.columns)}"
         )
-    return keys
-
-
-def _differences(
-    frame: pd.DataFrame, column: str, pair: tuple[str, str], keys: list[str], metric: str
-) -> pd.DataFrame:
-    """Return A minus B in points, in the cells that both have, beside what they are of."""
-    sides, known = [], []
-    for name, side in zip(pair, "AB", strict=True):
-        rows = frame[frame[column] == name]
-        own = [key for key in keys if rows[key].notna().any()]
-        _check_cells(rows, own, metric, f" of {column} {name!r}")
-        sides.append(rows[own].assign(**{side: 100 * rows[metric].astype(float)}))
-        known.append(set(own))
-    shared = [key for key in keys if key in known[0] & known[1]]
-    cells = sides[0].iloc[:0]
-    if known[0] <= known[1] or known[1] <= known[0]:
-        cells = sides[0].merge(sides[1], **({"on": shared} if shared else {"how": "cross"}))
-    if cells.empty:
-        raise ValueError(
-            f"pairs={pair!r} have no cell in common: expected both with some of the same "
-            f"{', '.join(keys)}"
-        )
-    difference = (cells["A"] - cells["B"]).round(_DECIMALS)
-    return cells.drop(columns=["A", "B"]).assign(difference=difference)
+    for pair in _check_pairs(pairs, frame[column].dropna().unique()):
+        sides = []
+        for name, side in zip(pair, "AB", strict=True):
+            rows = frame[frame[column] == name]
+            own = [key for key in keys if rows[key].notna().any()]
+            _check_cells(rows, own, metric, f" of {column} {name!r}")
+            sides.append(rows[own].assign(**{side: 100 * rows[metric].astype(float)}))
+        known = [set(side.columns) & set(keys) for side in sides]
+        shared = [key for key in keys if key in known[0] & known[1]]
+        cells = sides[0].iloc[:0]
+        if known[0] <= known[1] or known[1] <= known[0]:
+            cells = sides[0].merge(sides[1], **({"on": shared} if shared else {"how": "cross"}))
+        if cells.empty:
+            raise ValueError(
+                f"pairs={pair!r} have no cell in common: expected both with some of the same "
+                f"{', '.join(keys)}"
+            )
+        difference = (cells["A"] - cells["B"]).round(_DECIMALS)
+        yield pair, cells.drop(columns=["A", "B"]).assign(difference=difference)
 
 
 def _estimate(cells: pd.DataFrame) -> dict[str, Any]:
@@ -227,7 +199,7 @@ def _estimate(cells: pd.DataFrame) -> dict[str, Any]:
     half = np.nan
     if len(units) > 1:
         half = stats.t.ppf((1 + _CONFIDENCE) / 2, len(units) - 1) * stats.sem(units)
-        p = _p_of_seeds(units) if seeds else _p_of_flips(units)
+        p = _p(units, of_seeds=seeds > 0)
     return {
         "sets": len(means),
         "n": len(cells),
@@ -250,16 +222,12 @@ def _seed_means(cells: pd.DataFrame) -> np.ndarray:
     return grid.groupby("dataset").mean().mean().to_numpy()
 
 
-def _p_of_flips(units: np.ndarray) -> float:
-    from scipy.stats import permutation_test
+def _p(units: np.ndarray, of_seeds: bool) -> float:
+    from scipy.stats import permutation_test, ttest_1samp
 
-    options = {"permutation_type": "samples", "n_resamples": _FLIPS, "rng": 0}
-    return float(permutation_test((units,), np.mean, vectorized=True, **options).pvalue)
-
-
-def _p_of_seeds(units: np.ndarray) -> float:
-    from scipy.stats import ttest_1samp
-
+    if not of_seeds:
+        options = {"permutation_type": "samples", "n_resamples": _FLIPS, "rng": 0}
+        return float(permutation_test((units,), np.mean, vectorized=True, **options).pvalue)
     # Equal differences have no spread: p is 0, or 1 where they are 0.
     if np.ptp(units) == 0:
         return float(units[0] == 0)
@@ -314,7 +282,6 @@ def _check_pairs(pairs: Sequence[Any], names: Sequence[str]) -> list[tuple[str, 
 
 
 def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise a ValueError if a results frame lacks one of these columns."""
     for name in names:
         if name not in frame:
             raise ValueError(
@@ -324,14 +291,12 @@ def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
 
 
 def _check_metric(frame: pd.DataFrame, metric: str) -> None:
-    """Raise a ValueError if there is no such metric, or the frame lacks it."""
     if not metric.startswith("measure_"):
         check_choice("metric", metric, METRICS)
     _check_columns(frame, (metric,))
 
 
 def _check_cells(frame: pd.DataFrame, keys: Sequence[str], metric: str, of: str = "") -> None:
-    """Raise a ValueError if a row has no value, or the same `keys` as another row."""
     empty = frame[frame[metric].isna()]
     if len(empty):
         where = _name_cell(empty.iloc[0][list(keys)])
@@ -345,5 +310,4 @@ def _check_cells(frame: pd.DataFrame, keys: Sequence[str], metric: str, of: str 
 
 
 def _name_cell(known: Mapping[str, Any]) -> str:
-    """Return "dataset=wiki, seed=5"."""
     return ", ".join(f"{name}={value}" for name, value in known.items())

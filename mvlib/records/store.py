@@ -19,13 +19,18 @@ from mvlib.files import (
     project_root,
     write_text,
 )
-from mvlib.records.recorder import METRICS, PROFILES, measure_columns, result_rows
+from mvlib.records.recorder import (
+    METRICS,
+    PROFILES,
+    RECORD_SCHEMA,
+    measure_columns,
+    result_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
-_SCHEMA = Path(__file__).with_name("record.schema.json")
 _FOLDERS = {
     "full": "data/results",
     "reduced": "data/results/reduced",
@@ -69,24 +74,23 @@ def load_records(
     root = root or project_root()
     if profile is not None:
         check_choice("profile", profile, PROFILES)
-    found: list[Record] = []
+    paths: list[Path] = []
     for each in (profile,) if profile else _FOLDERS:
         if paper is None:
-            paths = sorted(records_path("any", each, root).parent.glob("[!.]*.jsonl"))
+            paths += sorted((root / _FOLDERS[each]).glob("[!.]*.jsonl"))
         else:
-            paths = [records_path(paper, each, root)]
-        for path in paths:
-            found += _read(path)
-    return found
+            paths.append(records_path(paper, each, root))
+    return [record for path in paths for record in _read(path)]
 
 
 def latest_records(records: Iterable[Record]) -> list[Record]:
     """Return one record a run: the newest that succeeded, else the newest failure."""
     best: dict[str, Record] = {}
     for record in records:
-        known = best.get(record["cell"])
-        if known is None or _rank(record) > _rank(known):
-            best[record["cell"]] = record
+        known = best.setdefault(record["cell"], record)
+        best[record["cell"]] = max(
+            known, record, key=lambda r: (r["status"] == "ok", recency(r))
+        )
     return list(best.values())
 
 
@@ -105,7 +109,12 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     names: dict[str, None] = {}
     rows = []
     for record in records:
-        given = _scalars(record["parameters"])
+        # The parameters of a run that can tell its results apart.
+        given = {
+            name: value
+            for name, value in record["parameters"].items()
+            if name not in ("profile", "dataset") and isinstance(value, str | int | float)
+        }
         for result in record["results"]:
             names |= dict.fromkeys([*given, *result["parameters"]])
             rows += [
@@ -125,8 +134,11 @@ def save_record(record: Record, root: Path | None = None) -> None:
     check_record(record)
 
     def merge(known: list[Record]) -> list[Record]:
-        kept = [other for other in known if not _replaces(record, other)]
-        return [*kept, _numbered(record, known)]
+        earlier = [recency(other)[0] for other in known if other["cell"] == record["cell"]]
+        new = {name: value for name, value in record.items() if name != "sequence"}
+        if earlier:
+            new["sequence"] = 1 + max(earlier)
+        return [*(other for other in known if not _replaces(record, other)), new]
 
     _update(record["paper"], record["profile"], merge, root)
 
@@ -144,26 +156,7 @@ def drop_records(
 def check_record(record: Mapping[str, Any]) -> None:
     """Check a record against `record.schema.json`."""
     check_plain(record, "record")
-    check_schema("record", record, _SCHEMA)
-
-
-def _scalars(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a run that can tell its results apart."""
-    return {
-        name: value
-        for name, value in parameters.items()
-        if name not in ("profile", "dataset") and isinstance(value, str | int | float)
-    }
-
-
-def _rank(record: Record) -> tuple[bool, tuple[int, str]]:
-    return record["status"] == "ok", recency(record)
-
-
-def _numbered(record: Record, known: Iterable[Record]) -> Record:
-    earlier = [recency(other)[0] for other in known if other["cell"] == record["cell"]]
-    record = {name: value for name, value in record.items() if name != "sequence"}
-    return record | {"sequence": 1 + max(earlier)} if earlier else record
+    check_schema("record", record, RECORD_SCHEMA)
 
 
 def _replaces(new: Record, old: Record) -> bool:
@@ -222,4 +215,4 @@ def _check(line: bytes) -> None:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotJSON(f"it is not JSON: byte {line[error.start]:#04x} is no UTF-8") from error
-    check_schema("it", parse_json(text, "it"), _SCHEMA)
+    check_schema("it", parse_json(text, "it"), RECORD_SCHEMA)

@@ -14,7 +14,7 @@ from mvlib.records.keys import EARLIER, staleness
 from mvlib.records.plan import load_plan, plan_runs
 from mvlib.records.published import load_published
 from mvlib.records.recorder import METRICS, PROFILES
-from mvlib.records.store import Record, latest_records, load_records, records_frame
+from mvlib.records.store import latest_records, load_records, records_frame
 from mvlib.records.verdicts import Verdict, verdict
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     check_choice("table", table, dict.fromkeys(row["table"] for row in published))
     published = [row for row in published if row["table"] == table]
     frame = results_frame(paper, "full", "method", root)
-    versions = _versions(load_records(paper, "full", root), set(frame["key"]), root)
+    records, keys = load_records(paper, "full", root), set(frame["key"])
+    versions = {each["key"]: staleness(each, root) for each in records if each["key"] in keys}
     rows = [_beside(row, frame, versions) for row in published]
     shown = {(_setting(row), row["method"], row["rule"], row["metric"]) for row in published}
     for setting in dict.fromkeys(_setting(row) for row in published):
@@ -105,16 +106,15 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     ]  # fmt: skip
     known = load_plan(paper, root)["method"]
     commands = [
-        _command(paper, row, [name for name in settings if row.get(name) is not None])
-        if row["method"] == known or not row["id"]
-        else ""
+        _command(paper, row, settings) if row["method"] == known or not row["id"] else ""
         for row in rows
     ]
     return pd.DataFrame(rows).assign(command=commands).reindex(columns=columns)
 
 
-def _command(paper: str, row: Mapping[str, Any], settings: Sequence[str]) -> str:
-    where = "".join(f" {name}={row[name]}" for name in settings)
+def _command(paper: str, row: Mapping[str, Any], settings: Iterable[str]) -> str:
+    given = [name for name in settings if row.get(name) is not None]
+    where = "".join(f" {name}={row[name]}" for name in given)
     chosen = f" --where{where}" if where else ""
     return f"mvlib run {paper}/method --profile full --dataset {row['dataset']}{chosen} --again"
 
@@ -138,11 +138,13 @@ def select(
     frame: pd.DataFrame, dataset: str, setting: Mapping[str, Any], method: str, rule: str
 ) -> pd.DataFrame:
     """Return the rows of a results frame of one data set, setting, method and rule."""
-    wanted = {"dataset": dataset, **setting, "method": method, "rule": rule}
-    chosen = frame
+    return _where(frame, {"dataset": dataset, **setting, "method": method, "rule": rule})
+
+
+def _where(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
     for name, value in wanted.items():
-        chosen = chosen[chosen[name] == value] if name in chosen else chosen.iloc[:0]
-    return chosen
+        frame = frame[frame[name] == value] if name in frame else frame.iloc[:0]
+    return frame
 
 
 def _beside(
@@ -154,7 +156,9 @@ def _beside(
         **row["setting"],
         "published": row["value"],
         "source": row["source"],
-        **_numbers(found),
+        "ours": found.mean,
+        "sd": found.sd,
+        "n": found.n,
         "difference": found.difference,
         "ci_low": found.low,
         "ci_high": found.high,
@@ -174,37 +178,27 @@ def _ours_alone(
     shown: set[Any],
 ) -> Iterable[dict[str, Any]]:
     """Yield our results of one data set and setting that no published number stands beside."""
-    matching = frame
-    for name, value in setting.items():
-        matching = matching[matching[name] == value] if name in matching else matching.iloc[:0]
-    for (method, rule), ours in matching.groupby(["method", "rule"], sort=False):
+    for (method, rule), ours in _where(frame, setting).groupby(["method", "rule"], sort=False):
         for metric in metrics:
             if (tuple(setting.items()), method, rule, metric) in shown:
                 continue
             values = 100 * ours[metric].astype(float)
             sd = float(values.std(ddof=1)) if len(values) > 1 else None
-            found = Verdict("", len(values), float(values.mean()), sd)
             yield {
                 **dict.fromkeys(("id", "verdict", "detail", "where", "caveat"), ""),
                 **setting,
                 "method": method,
                 "rule": rule,
                 "metric": metric,
-                **_numbers(found),
+                "ours": float(values.mean()),
+                "sd": sd,
+                "n": len(values),
                 "version": _version(ours, versions),
             }
 
 
-def _numbers(found: Verdict) -> dict[str, Any]:
-    return {"ours": found.mean, "sd": found.sd, "n": found.n}
-
-
 def _setting(row: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return (("dataset", row["dataset"]), *row["setting"].items())
-
-
-def _versions(records: Iterable[Record], keys: set[str], root: Path) -> dict[str, str]:
-    return {r["key"]: staleness(r, root) for r in records if r["key"] in keys}
 
 
 def _version(ours: pd.DataFrame, versions: Mapping[str, str]) -> str:
@@ -245,7 +239,6 @@ def summarise(frame: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFr
 
 
 def _whole(column: pd.Series) -> pd.Series:
-    """Return a column of counts as integers, which missing ones made floats."""
     known = column.dropna()
     if column.dtype.kind != "f" or not (known == known.round()).all():
         return column
@@ -272,19 +265,15 @@ def spread(mean: float, sd: float | None) -> str:
 
 
 def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
-    """Return a table as pipe-separated markdown."""
+    """Return a table as pipe-separated markdown, its numbers aligned to the right."""
     if df.empty:
         return "*Nothing is recorded yet.*"
-
-    def line(cells: list[str]) -> str:
-        return f"| {' | '.join(cells)} |"
-
     numeric = [df[name].map(_is_number_or_missing).all() for name in df.columns]
-    lines = [line([_text(name, decimals) for name in df.columns])]
-    lines.append(line(["---:" if right else "---" for right in numeric]))
-    for row in df.itertuples(index=False, name=None):
-        lines.append(line([_text(value, decimals) for value in row]))
-    return "\n".join(lines)
+    rows = [
+        [_text(value, decimals) for value in row] for row in (df.columns, *df.to_numpy(object))
+    ]
+    rows.insert(1, ["---:" if right else "---" for right in numeric])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _is_missing(value: Any) -> bool:
@@ -293,9 +282,9 @@ def _is_missing(value: Any) -> bool:
 
 
 def _is_number_or_missing(value: Any) -> bool:
-    if _is_missing(value):
-        return True
-    return hasattr(value, "__float__") and not isinstance(value, str | bool)
+    return _is_missing(value) or (
+        hasattr(value, "__float__") and not isinstance(value, str | bool)
+    )
 
 
 def _text(value: Any, decimals: int) -> str:

@@ -59,15 +59,12 @@ def verdict(
     r"""Compare our values over seeds, in points, with a published one, by `VERDICT_RULES`.
 
     With mean :math:`m`, sample standard deviation :math:`s`, :math:`n` seeds, published value
-    :math:`p` and :math:`u` half a unit of its last printed digit, of which it has `digits`
-    after the point, the interval is :math:`m - p \pm (t_{0.95, n-1} s / \sqrt{n} + u)`: what
-    holds for it holds for every value that rounds to :math:`p`. Inside :math:`[-\delta,
-    \delta]` it shows equivalence by two one-sided tests, for :math:`\delta` of 1 and 2
-    (Schuirmann, 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680).
-
-    The published value's own spread over seeds is not known: it counts as exact, but for its
-    rounding. Each cell is tested by itself, without a correction for their number. `cannot`
-    says why no comparison is possible, and only counts where there are no values.
+    :math:`p` and :math:`u` half a unit of the last of its `digits`, the interval is :math:`m -
+    p \pm (t_{0.95, n-1} s / \sqrt{n} + u)`. Inside :math:`[-\delta, \delta]` it shows
+    equivalence by two one-sided tests, for :math:`\delta` of 1 and 2 (Schuirmann, 1987, Journal
+    of Pharmacokinetics and Biopharmaceutics 15, 657-680). The published value's own spread is
+    not known: it counts as exact. Nothing is corrected for the number of cells. `cannot` says
+    why no comparison is possible, and only counts where there are no values.
     """
     check_number("published", published)
     check_number("digits", digits, low=0, integer=True)
@@ -75,14 +72,14 @@ def verdict(
     if not np.isfinite(numbers).all():
         raise ValueError(f"values={list(values)!r} are not all finite: missing is missing")
     n = len(numbers)
+    if cannot and not n:
+        return Verdict("cannot", detail=cannot)
     known = {}
     if n:
         known = {"mean": float(numbers.mean()), "difference": float(numbers.mean() - published)}
     if n > 1:
         known["sd"] = float(numbers.std(ddof=1))
     if n < FEWEST_SEEDS:
-        if cannot and not n:
-            return Verdict("cannot", detail=cannot)
         return Verdict("not run", n, **known, detail=f"{n} of {FEWEST_SEEDS} seeds")
     difference, sd = known["difference"], known["sd"]
     gap, rounding = abs(difference), 0.5 * 10.0**-digits

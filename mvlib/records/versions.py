@@ -1,8 +1,4 @@
-"""The version of each method, and which version a record is of.
-
-A version goes up by one when a method's numbers change on purpose; the numbers themselves are
-held by `tests/golden`. Tidying changes no version, and makes no record old.
-"""
+"""The version of each method, held by `tests/golden`, and which one a record is of."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from mvlib.files import quick_jsonschema
 from mvlib.records.provenance import Stamp, checksum_of, package_files, stamp_of
 
@@ -167,7 +169,7 @@ class RunClient(NotebookClient):
                 cell.outputs += rest
 
     def process_message(self, msg: dict[str, Any], *place: Any) -> Any:
-        """Process what the kernel says."""
+        """Process what the kernel says, cut where it is too long."""
         shorten(msg["content"])
         return super().process_message(msg, *place)
 
@@ -220,8 +222,6 @@ def main() -> None:
 
 def kill_children() -> None:
     """Kill all that this process has started, and what that has."""
-    import psutil
-
     with contextlib.suppress(psutil.Error, OSError):
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):

@@ -10,6 +10,7 @@ import re
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from importlib import import_module
@@ -48,7 +49,7 @@ _ANSWER = {
     "threads": int, "versions": dict, "cannot": str | None,
 }  # fmt: skip
 _LOCK = threading.Lock()
-_CARDS: dict[str, Cards] = {}
+_CARDS: dict[str, dict[str, int]] = {}
 
 
 @contextlib.contextmanager
@@ -101,20 +102,21 @@ class DaskEngine:
             future: Future = Future()
             future.set_result({**lost(PlannedRun(**task["run"]), ""), "cannot": str(error)})
             return future
-        hosts: dict[str, int] = {}
+        hosts: Counter[str] = Counter()
         for worker in workers.values():
-            hosts[worker["host"]] = hosts.get(worker["host"], 0) + worker["nthreads"]
+            hosts[worker["host"]] += worker["nthreads"]
         sent = {
             **task,
             "stamps": None,
             "gpu": gpu,
             "versions": provenance.versions(),
             "all_sources": provenance.checksums(provenance.stamps()),
-            "slots": hosts,
+            "slots": dict(hosts),
         }
+        function = f"{self._function.__module__}:{self._function.__qualname__}"
         run = self.client.submit(
             _runs_there(),
-            f"{self._function.__module__}:{self._function.__qualname__}",
+            function,
             sent,
             pure=False,
             priority=task["minutes"],
@@ -141,7 +143,7 @@ class DaskEngine:
             ) from None
         except FutureCancelledError:
             self._lost = True
-            raise self._loss() from None
+            self._check_alive()
         finally:
             answer.cancel()
             run.release()
@@ -149,13 +151,10 @@ class DaskEngine:
     def _check_alive(self) -> None:
         self._lost = self._lost or self.client.status != "running"
         if self._lost:
-            raise self._loss()
-
-    def _loss(self) -> EngineLost:
-        return EngineLost(
-            f"the Dask scheduler at {self._address} is gone, and the runs in flight with it: "
-            "start it again and repeat the command; what was recorded stays"
-        )
+            raise EngineLost(
+                f"the Dask scheduler at {self._address} is gone, and the runs in flight with "
+                "it: start it again and repeat the command; what was recorded stays"
+            )
 
     def _wants_card(self, task: dict[str, Any], workers: dict[str, Any]) -> bool:
         device = task["device"]
@@ -192,11 +191,10 @@ def is_open(address: str) -> bool:
     parts = urlsplit(address)
     if parts.scheme in _CLOSED or parts.hostname == "localhost":
         return False
-    try:
+    with contextlib.suppress(ValueError):
         return not ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        # The name of a machine.
-        return True
+    # The name of a machine.
+    return True
 
 
 def checked_answer(answer: Any) -> dict[str, Any]:
@@ -278,47 +276,41 @@ def share_of_cores(own_slots: int, slots_on_host: int) -> int:
     return max(1, cores // max(slots_on_host, own_slots))
 
 
-class Cards:
-    """The GPUs of a worker, handed out one a run."""
-
-    def __init__(self, count: int, environment: Mapping[str, str]) -> None:
-        visible = environment.get("CUDA_VISIBLE_DEVICES")
-        names = [str(card) for card in range(count)] if visible is None else visible.split(",")
-        self._used = {name.strip(): 0 for name in names if name.strip()}
-        if not self._used:
-            raise ValueError(
-                f"CUDA_VISIBLE_DEVICES={visible!r} leaves no card, and the worker declares "
-                f"GPU={count}: expected the cards that it may use, or no such resource"
-            )
-
-    def take(self) -> str:
-        """Return the card that the fewest runs use; give it back with `give`."""
-        with _LOCK:
-            card = min(self._used, key=self._used.__getitem__)
-            self._used[card] += 1
-        return card
-
-    def give(self, card: str) -> None:
-        """Take a card back."""
-        with _LOCK:
-            self._used[card] -= 1
+def cards_of_worker(count: int, environment: Mapping[str, str]) -> dict[str, int]:
+    """Return the GPUs of a worker that declares so many, each with how many runs use it."""
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    names = [str(card) for card in range(count)] if visible is None else visible.split(",")
+    cards = {name.strip(): 0 for name in names if name.strip()}
+    if not cards:
+        raise ValueError(
+            f"CUDA_VISIBLE_DEVICES={visible!r} leaves no card, and the worker declares "
+            f"GPU={count}: expected the cards that it may use, or no such resource"
+        )
+    return cards
 
 
 @contextlib.contextmanager
-def _card(worker: Worker, wanted: bool) -> Iterator[str]:
-    """Yield the card of a run, or "" for one that wants none."""
-    if not wanted:
-        yield ""
-        return
+def taking(cards: dict[str, int]) -> Iterator[str]:
+    """Give the card that the fewest runs use; it is given back in the end."""
     with _LOCK:
-        if worker.id not in _CARDS:
-            count = int(worker.state.total_resources["GPU"])
-            _CARDS[worker.id] = Cards(count, os.environ)
-    card = _CARDS[worker.id].take()
+        card = min(cards, key=cards.__getitem__)
+        cards[card] += 1
     try:
         yield card
     finally:
-        _CARDS[worker.id].give(card)
+        with _LOCK:
+            cards[card] -= 1
+
+
+def _card(worker: Worker, wanted: bool) -> contextlib.AbstractContextManager[str]:
+    """Return the card of a run, to enter, or "" for one that wants none."""
+    if not wanted:
+        return contextlib.nullcontext("")
+    with _LOCK:
+        if worker.id not in _CARDS:
+            count = int(worker.state.total_resources["GPU"])
+            _CARDS[worker.id] = cards_of_worker(count, os.environ)
+    return taking(_CARDS[worker.id])
 
 
 def _why_cannot(datasets: tuple[str, ...]) -> str | None:
@@ -363,12 +355,8 @@ def _why_other(
             differing = [f"{run.notebook}, or the data's checksums"]
     except ValueError as error:
         return f"has other sources than the runner: {error}"
-    if not differing:
-        return None
-    return (
-        f"has other sources than the runner: {differing[0]}; bring its checkout to the "
-        "runner's commit"
-    )
+    told = "has other sources than the runner: {}; bring its checkout to the runner's commit"
+    return told.format(differing[0]) if differing else None
 
 
 def _minor(name: str, versions: dict[str, str]) -> str | None:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
+import psutil
 from filelock import FileLock, Timeout
 
 from mvlib.files import python_path, quick_jsonschema
@@ -26,10 +27,9 @@ from mvlib.records import provenance
 from mvlib.records.keys import code_digest, code_in
 from mvlib.run.saving import plain_error, results_in
 
-if TYPE_CHECKING:
-    import psutil
-
 GIGABYTE = 10**9
+# What psutil and the system say of a process that has just ended, or is another user's.
+_GONE = (psutil.Error, OSError)
 # The names of `client`, which is imported only where it executes.
 _GIVEN, _EXECUTED, _OUTCOME = "given.ipynb", "executed.ipynb", "outcome.json"
 _MARK = "MVLIB_RUN"
@@ -84,10 +84,6 @@ class Engine(Protocol):
         """Start a run; what goes wrong here or in the future is the reason it failed."""
 
 
-# Its name until version 0.2.
-RunExecutor = Engine
-
-
 def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
     """Execute a notebook in a process group of its own, for as long as it is `wanted`."""
     root = Path(task["root"])
@@ -97,13 +93,14 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
         _give(task, root, folder)
         said, reason = _run(task, root, folder, wanted)
         failure = reason or said["failure"]
-        content, payload = _read(folder / _EXECUTED), None
+        written = folder / _EXECUTED
+        content, payload = written.read_bytes() if written.exists() else None, None
         if content is None:
             failure = failure or "the notebook ended before it was written"
     if failure is None:
         try:
             failure = _what_changed(said["sources"], before)
-            payload = _payload(task, content)
+            payload = results_in(json.loads(content), task)
         except ValueError as error:
             failure = str(error)
     kept = task["executed"] if failure is None else task["failed"]
@@ -154,10 +151,10 @@ class LocalEngine:
         except RunLostError:
             if not wanted():
                 raise
-        try:
-            return self._execute(task, wanted)
-        except RunLostError as error:
-            raise RunLostError(f"{error}; it was the second try") from None
+            try:
+                return self._execute(task, wanted)
+            except RunLostError as error:
+                raise RunLostError(f"{error}; it was the second try") from None
 
 
 def _give(task: dict[str, Any], root: Path, folder: Path) -> None:
@@ -223,10 +220,8 @@ class Group:
 
     def members(self) -> list[psutil.Process]:
         """Return the processes that live, without the run's own one; none without /proc."""
-        import psutil
-
         live, seen = [], set()
-        with contextlib.suppress(OSError, psutil.Error, IndexError):
+        with contextlib.suppress(*_GONE, IndexError):
             for process in psutil.process_iter():
                 if process.pid == self.child.pid:
                     continue
@@ -234,19 +229,20 @@ class Group:
                 if process not in self._known:
                     self._known[process] = self._is_mine(process)
                     if self._known[process]:
-                        _offer_to_the_system(process.pid)
+                        # Only Linux has it, and a kernel may have ended.
+                        with contextlib.suppress(OSError):
+                            score = Path(f"/proc/{process.pid}/oom_score_adj")
+                            score.write_text(_KILL_ME_FIRST, encoding="ascii")
                 if self._known[process]:
                     live.append(process)
         self._known = {each: mine for each, mine in self._known.items() if each in seen}
         return live
 
     def _is_mine(self, process: psutil.Process) -> bool:
-        import psutil
-
-        with contextlib.suppress(psutil.Error, OSError):
+        with contextlib.suppress(*_GONE):
             if process.environ().get(_MARK) == self.mark:
                 return True
-        with contextlib.suppress(psutil.Error, OSError):
+        with contextlib.suppress(*_GONE):
             return any(
                 each.pid == self.child.pid or self._known.get(each)
                 for each in process.parents()
@@ -282,15 +278,11 @@ class Group:
         """Kill everything."""
         self._kill_members()
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.child.pid, signal.SIGKILL)
-            else:
-                self.child.kill()
+            # Windows has no groups.
+            getattr(os, "killpg", lambda *_: self.child.kill())(self.child.pid, signal.SIGKILL)
         self._kill_members()
 
     def _kill_members(self) -> None:
-        import psutil
-
         # One that was just about to start another goes with it at the second look.
         for _ in range(_SECONDS_TO_END):
             living = [each for each in self.members() if _is_alive(each)]
@@ -304,14 +296,12 @@ class Group:
 
 def memory_bytes() -> int:
     """Return the memory of this machine, or of the cgroup where that has less."""
-    import psutil
-
     found = []
     # "max", or no file, where there is no such limit.
     for name in _CGROUP_FILES:
         with contextlib.suppress(OSError, ValueError):
             found.append(int(Path(name).read_text(encoding="ascii")))
-    with contextlib.suppress(OSError, psutil.Error):
+    with contextlib.suppress(*_GONE):
         found.append(psutil.virtual_memory().total)
     return min((size for size in found if size > 0), default=sys.maxsize)
 
@@ -368,29 +358,13 @@ def _what_changed(
     used: dict[str, tuple[list[int] | None, str]], before: dict[str, provenance.Stamp | None]
 ) -> str | None:
     """Return that a file was touched between the start and its loading, or None."""
-    changed = [
-        name for name, (stamp, _) in used.items() if list(before.get(name) or ()) != stamp
-    ]
-    if not changed:
-        return None
-    return (
-        f"mvlib/{changed[0]} was changed before the notebook had loaded it, so that nobody "
-        "knows of which sources its numbers are: run it again"
-    )
-
-
-def _payload(task: dict[str, Any], content: bytes) -> dict[str, Any]:
-    payload = results_in(json.loads(content), task)
-    if not payload["results"] and not task["may_be_empty"]:
-        raise ValueError("the notebook recorded no result: expected a call of Recorder.add()")
-    return payload
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+    for name, (stamp, _) in used.items():
+        if list(before.get(name) or ()) != stamp:
+            return (
+                f"mvlib/{name} was changed before the notebook had loaded it, so that nobody "
+                "knows of which sources its numbers are: run it again"
+            )
+    return None
 
 
 def _how_it_ended(code: int, folder: Path) -> str:
@@ -403,24 +377,12 @@ def _how_it_ended(code: int, folder: Path) -> str:
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    import psutil
-
-    try:
+    with contextlib.suppress(*_GONE):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
-        return False
+    return False
 
 
 def _held(process: psutil.Process, method: str, field: str) -> int:
-    import psutil
-
-    try:
+    with contextlib.suppress(*_GONE):
         return getattr(getattr(process, method)(), field, 0)
-    except (psutil.Error, OSError):
-        return 0
-
-
-def _offer_to_the_system(pid: int) -> None:
-    # Only Linux has it, and a kernel may have ended.
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/oom_score_adj").write_text(_KILL_ME_FIRST, encoding="ascii")
+    return 0

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
@@ -93,11 +94,6 @@ def say(text: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _Flight(NamedTuple):
-    run: PlannedRun
-    key: str
-
-
 class _Batch:
     """Starts runs while there is room, and records each as soon as it ends."""
 
@@ -106,13 +102,12 @@ class _Batch:
     ) -> None:
         self.device, self.root, self.standing = device, root, standing
         self.threads = max(1, provenance.available_cores() // jobs)
-        self.here: Engine = LocalEngine(jobs)
-        if given is not None and not given.remote:
-            self.here = given
         self.given, self.elsewhere = given, given is not None and given.remote
+        self.here: Engine = LocalEngine(jobs) if given is None or given.remote else given
         self.locks = Locks(root)
         self.waiting: list[PlannedRun] = []
-        self.flying: dict[Future, _Flight] = {}
+        # What is in flight, with its key.
+        self.flying: dict[Future, tuple[PlannedRun, str]] = {}
         self.outcomes: dict[str, Outcome] = {}
         # What another runner has, of what could start.
         self.locked: set[str] = set()
@@ -155,8 +150,7 @@ class _Batch:
             settled = going_on and self._start()
             if self.locked and not self.told_of_another:
                 self.told_of_another = True
-                runs = "1 run" if len(self.locked) == 1 else f"{len(self.locked)} runs"
-                say(f"another runner has {runs} of these; theirs will count")
+                say(f"another runner has {_runs(len(self.locked))} of these; theirs will count")
             if self.flying:
                 # Another runner's locks end, and machines come and go, without a word.
                 look_again = self.waiting and (self.locked or self.elsewhere)
@@ -201,7 +195,7 @@ class _Batch:
     def _start(self) -> bool:
         """Put runs in flight while there is room; return whether one needed no start."""
         settled = False
-        flying = [self._is_remote(flight.run) for flight in self.flying.values()]
+        flying = [self._is_remote(run) for run, _ in self.flying.values()]
         room = {False: max(1, self.here.slots()) - flying.count(False)}
         if self.elsewhere:
             room[True] = max(1, self.given.slots()) - flying.count(True)
@@ -238,7 +232,7 @@ class _Batch:
 
     def _comes_later(self, run: PlannedRun) -> bool:
         """Return whether what the run reads is still to come."""
-        others = [*self.waiting, *(flight.run for flight in self.flying.values())]
+        others = [*self.waiting, *(flying for flying, _ in self.flying.values())]
         return any(run.reads(other.paper, other.experiment) for other in others)
 
     def _task(
@@ -249,17 +243,12 @@ class _Batch:
         if "device" in self.known[run.notebook]:
             parameters["device"] = self.device
         return {
+            **asdict(run),
             "root": str(self.root),
             "name": run.name,
-            "paper": run.paper,
-            "experiment": run.experiment,
-            "profile": run.profile,
-            "notebook": run.notebook,
             "executed": run.executed,
             "failed": failed_path(run),
             "parameters": parameters,
-            "datasets": list(run.datasets),
-            "minutes": run.minutes,
             "key": state.key,
             "code": code_digest(*code_cells(self.root / run.notebook)),
             "stamps": stamps,
@@ -267,8 +256,6 @@ class _Batch:
             "device": self.device,
             "threads": self.threads,
             "limit_seconds": 60 * (self.limit_minutes or run.limit_minutes),
-            "limit_memory_gb": run.limit_memory_gb,
-            "may_be_empty": bool(run.after),
         }
 
     def _submit(self, run: PlannedRun, key: str, task: dict[str, Any]) -> None:
@@ -278,8 +265,8 @@ class _Batch:
         except Exception as error:
             future = Future()
             future.set_exception(error)
-        self.flying[future] = _Flight(run, key)
-        self.bar.set_description(", ".join(f.run.experiment for f in self.flying.values()))
+        self.flying[future] = (run, key)
+        self.bar.set_description(", ".join(run.experiment for run, _ in self.flying.values()))
 
     def _collect(self, future: Future) -> None:
         """Record a run that ended."""
@@ -292,16 +279,15 @@ class _Batch:
             self._end(run, "interrupted", reason=self.halted)
             return
         except Exception as error:
-            self._note(error)
+            self._halt_if_full(error)
             outcome = lost(run, plain_error(_reason(error), self.root))
         word, seconds, reason = CANNOT, None, outcome.get("cannot")
         if reason is None:
+            about = (self.device, self.threads, self.git, self.root)
             try:
-                record = save_outcome(
-                    run, key, outcome, self.device, self.threads, self.git, self.root
-                )
+                record = save_outcome(run, key, outcome, *about)
             except (OSError, ValueError) as error:
-                self._note(error)
+                self._halt_if_full(error)
                 word, reason = "failed", f"could not be recorded: {error}"
             else:
                 word = "ran" if record["status"] == "ok" else "failed"
@@ -309,8 +295,7 @@ class _Batch:
         del self.flying[future]
         self._end(run, word, seconds, reason)
 
-    def _note(self, error: Exception) -> None:
-        """Start nothing more once the disk is full."""
+    def _halt_if_full(self, error: Exception) -> None:
         if nothing_can_be_saved(error):
             self.halted = f"nothing more could be saved: {error}"
 
@@ -330,8 +315,11 @@ class _Batch:
         say(f"{word:6} {run.name}{took}")
 
 
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
+
+
 def _fetching_problem(name: str) -> tuple[str, str] | None:
-    """Return the word and the reason of the runs whose data cannot be fetched, or None."""
     from mvlib import data
 
     try:
@@ -350,10 +338,7 @@ def _reason(error: Exception) -> str:
 
 
 class Locks:
-    """The runs that this runner has locked, so that no other, of any checkout, does their work.
-
-    The system unlocks them if it is killed.
-    """
+    """The runs that this runner, of all checkouts, does; the system unlocks what is killed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -373,42 +358,33 @@ class Locks:
 
     def drop(self, run: PlannedRun) -> None:
         """Give a run back, if it was locked: it is recorded, or was not started."""
-        if (lock := self._held.pop(run.cell, None)) is not None:
-            _release(lock)
+        self._release([run.cell] if run.cell in self._held else [])
 
     def drop_all(self) -> None:
         """Give all of them back."""
-        while self._held:
-            _release(self._held.popitem()[1])
+        self._release(list(self._held))
 
-
-def _release(lock: FileLock) -> None:
-    # Who waits for it sees that the file is gone, and makes a new one.
-    Path(lock.lock_file).unlink(missing_ok=True)
-    lock.release()
-
-
-@dataclass
-class Interrupt:
-    """Whether Ctrl-C has `asked` for nothing more to start."""
-
-    asked: bool = False
+    def _release(self, cells: list[str]) -> None:
+        for cell in cells:
+            lock = self._held.pop(cell)
+            # Who waits for it sees that the file is gone, and makes a new one.
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
 
 
 @contextmanager
-def finishing_first(in_flight: Callable[[], int]) -> Iterator[Interrupt]:
-    """Let the first Ctrl-C only be noted while something is in flight."""
-    interrupt = Interrupt()
+def finishing_first(in_flight: Callable[[], int]) -> Iterator[SimpleNamespace]:
+    """Let the first Ctrl-C only be noted, as `asked`, while something is in flight."""
+    interrupt = SimpleNamespace(asked=False)
 
     def handle(number: int, frame: object) -> None:
         count = in_flight()
         if interrupt.asked or not count:
             raise KeyboardInterrupt
         interrupt.asked = True
-        runs = "1 run" if count == 1 else f"{count} runs"
         start = "\n" if sys.stderr.isatty() else ""
         # Not print: the signal may have come in the middle of one.
-        os.write(2, f"{start}finishing {runs}; Ctrl-C again stops them\n".encode())
+        os.write(2, f"{start}finishing {_runs(count)}; Ctrl-C again stops them\n".encode())
 
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(
         signal.SIGINT

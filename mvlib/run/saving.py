@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mvlib.files import check_list, read_json, replacing, shorten, write_text
+from mvlib.files import read_json, replacing, shorten, write_text
 from mvlib.records import provenance
-from mvlib.records.keys import code_cells, data_checksums, merged_cells, record_key, run_key
+from mvlib.records.keys import code_in, data_checksums, merged_cells, record_key, run_key
 from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import RESULTS_MIME
@@ -29,6 +29,7 @@ from mvlib.records.versions import versions_of
 
 # Whatever is saved next would meet these again.
 _LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_OF_RUN = ("paper", "experiment", "notebook", "profile")
 _PROBE = bytes(1 << 16)
 # What a terminal obeys: sequences (CSI, OSC and their like), then any other control character.
 _SEQUENCES = re.compile(
@@ -74,15 +75,10 @@ def failed_path(run: PlannedRun) -> str:
 def lost(run: PlannedRun, reason: str) -> dict[str, Any]:
     """Return the outcome of a run whose process could not say how it went."""
     return {
-        "status": "failed",
-        "error": reason,
-        "payload": None,
-        "executed": run.notebook,
+        "status": "failed", "error": reason, "payload": None, "executed": run.notebook,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "wall_seconds": 0.0,
-        "cpu_seconds": 0.0,
-        "peak_memory_bytes": 0,
-    }
+        "wall_seconds": 0.0, "cpu_seconds": 0.0, "peak_memory_bytes": 0,
+    }  # fmt: skip
 
 
 def save_outcome(
@@ -127,14 +123,10 @@ def make_record(
     git: Mapping[str, Any],
 ) -> Record:
     """Return the record of a run from what its process said of it."""
-    outcome = {name: value for name, value in said.items() if name != "payload"}
-    payload = said.get("payload") or {}
+    outcome = dict(said)
+    payload = outcome.pop("payload", None) or {}
     record = {
-        "cell": run.cell,
-        "paper": run.paper,
-        "experiment": run.experiment,
-        "notebook": run.notebook,
-        "profile": run.profile,
+        **{name: getattr(run, name) for name in ("cell", *_OF_RUN)},
         "parameters": dict(run.parameters),
         "datasets": data_checksums(run.datasets),
         "results": payload.get("results", []),
@@ -146,10 +138,12 @@ def make_record(
         **outcome,
     }
     try:
-        check_record(_with_versions(record, run, key))
+        full = _with_versions(record, run, key)
+        check_record(full)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        record |= {"status": "failed", "error": str(error), "results": []}
-    return _with_versions(record, run, key)
+        failed = {"status": "failed", "error": str(error), "results": []}
+        return _with_versions(record | failed, run, key)
+    return full
 
 
 def _with_versions(record: Record, run: PlannedRun, key: str) -> Record:
@@ -157,8 +151,8 @@ def _with_versions(record: Record, run: PlannedRun, key: str) -> Record:
     return {**record, "key": record_key(key, versions), "method_versions": versions}
 
 
-def results_in(notebook: Mapping[str, Any], run: Mapping[str, str]) -> dict[str, Any]:
-    """Return what `Recorder.finish` left in an executed notebook."""
+def results_in(notebook: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `Recorder.finish` left in the executed notebook of a run."""
     found = [
         output["data"][RESULTS_MIME]
         for cell in notebook["cells"]
@@ -176,12 +170,14 @@ def results_in(notebook: Mapping[str, Any], run: Mapping[str, str]) -> dict[str,
             f"else under {RESULTS_MIME}"
         )
     for name in ("paper", "experiment", "profile"):
-        if found[-1].get(name) != run[name]:
+        if (given := found[-1].get(name)) != run[name]:
             raise ValueError(
-                f"the notebook's results are of {name} "
-                f"{shorten(repr(found[-1].get(name)))}: expected "
+                f"the notebook's results are of {name} {shorten(repr(given))}: expected "
                 f"{run[name]!r}; look at what it passes to Recorder"
             )
+    # One that reads records has none of its own.
+    if not found[-1]["results"] and not run.get("after"):
+        raise ValueError("the notebook recorded no result: expected a call of Recorder.add()")
     return found[-1]
 
 
@@ -206,25 +202,18 @@ def refresh_prose(run: PlannedRun, root: Path) -> None:
     """Give an executed notebook the prose that its source has now."""
     executed = root / run.executed
     try:
-        done, source = _read_notebook(executed), _read_notebook(root / run.notebook)
+        done, source = read_json(executed), read_json(root / run.notebook)
+        for notebook in (done, source):
+            code_in(notebook, run.notebook)
     except (OSError, ValueError):
         # Those who show it say so.
         return
     cells = merged_cells(source, done)
-    if cells is None or [*map(_text, cells)] == [*map(_text, done["cells"])]:
+    before, after = (
+        [(cell["cell_type"], "".join(cell["source"])) for cell in some or ()]
+        for some in (done["cells"], cells)
+    )
+    if cells is None or after == before:
         return
     done["cells"] = cells
     write_text(executed, json.dumps(done, indent=1, ensure_ascii=False) + "\n")
-
-
-def _read_notebook(path: Path) -> dict[str, Any]:
-    code_cells(path)
-    content = read_json(path)
-    for number, cell in enumerate(content["cells"]):
-        if not isinstance(cell.get("source"), str):
-            check_list(f"{path.name}: cells/{number}/source", cell.get("source"), str)
-    return content
-
-
-def _text(cell: Mapping[str, Any]) -> tuple[str, str]:
-    return cell["cell_type"], "".join(cell["source"])

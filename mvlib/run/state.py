@@ -73,8 +73,7 @@ class Standing:
     """Judges runs by the records there are, and by those that came since the start."""
 
     def __init__(self, root: Path, rerun_earlier: bool, again: bool) -> None:
-        self._root = root
-        self._choices = (rerun_earlier, again)
+        self._root, self._choices = root, (rerun_earlier, again)
         self._seen: set[str] = set()
 
     def at_start(
@@ -94,13 +93,8 @@ class Standing:
         state = state_of(run, records, self._root, *self._choices, data_elsewhere)
         if state.word != TO_RUN:
             return state
-        news = [
-            record
-            for record in records
-            if record["cell"] == run.cell
-            and _is_of(record, state.key)
-            and _identity(record) not in self._seen
-        ]
+        mine = [r for r in records if r["cell"] == run.cell and _is_of(r, state.key)]
+        news = [record for record in mine if _identity(record) not in self._seen]
         if not news:
             return state
         (newest,) = latest_records(news)
@@ -113,7 +107,6 @@ def _is_of(record: Record, key: str) -> bool:
 
 
 def _identity(record: Record) -> str:
-    """Return what no two records share, whatever else a file's line holds."""
     names = ("key", "sequence", "started", "wall_seconds", "status")
     return repr([record.get(name) for name in names])
 
@@ -139,7 +132,7 @@ def data_at_hand(datasets: Iterable[str]) -> str:
 
 @lru_cache
 def _data_word(name: str, folder: str) -> str:
-    """Return the word for one data set; its files are hashed, so look once a folder."""
+    # Its files are hashed, so look once a folder.
     from mvlib import data
 
     if data.is_at_hand(name):
@@ -210,17 +203,16 @@ class Summary:
     def table(self) -> str:
         """Return a table of what became of the runs, with the reasons below it."""
         rows = [("experiment", "dataset", "status", "seconds")]
+        reasons = []
         for outcome in self.outcomes:
             run, seconds = outcome.run, outcome.seconds
             shown = "" if seconds is None else f"{seconds:.1f}"
             name = f"{run.paper}/{run.experiment}"
             rows.append((name, ", ".join(run.datasets) or "-", outcome.word, shown))
-        lines = text_table(rows)
-        for outcome in self.outcomes:
             if outcome.reason:
                 last = outcome.reason.strip().splitlines()[-1]
-                lines.append(printable(f"{outcome.word} {outcome.run.name}: {last}"))
-        return "\n".join(lines)
+                reasons.append(printable(f"{outcome.word} {run.name}: {last}"))
+        return "\n".join(text_table(rows) + reasons)
 
 
 def text_table(rows: list[tuple[str, ...]]) -> list[str]:

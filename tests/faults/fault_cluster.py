@@ -12,6 +12,7 @@ from projects import (
     good_project,
     make_project,
     mvlib,
+    rerun,
     start,
     wait_for,
     work_of,
@@ -61,15 +62,7 @@ def smart_project(root, ratios, seeds):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Give the records of two local runs that nothing went wrong in."""
-    root = good_project(tmp_path_factory.mktemp("undisturbed"), seconds=3)
-    assert mvlib(root, "run", "--jobs", "2")[0] == 0
-    return work_of(load_records(root=root))
-
-
-def rerun(root):
-    code, _, err = mvlib(root, "run", "--jobs", "2")
-    assert (code, err) == (0, "")
-    return work_of(load_records(root=root))
+    return rerun(good_project(tmp_path_factory.mktemp("undisturbed"), seconds=3))
 
 
 def run_of(worker):

@@ -10,11 +10,10 @@ from projects import (
     complaints,
     good_project,
     kernels_in,
-    mvlib,
     processes_in,
+    rerun,
     start,
     wait_for,
-    work_of,
     workers_in,
 )
 
@@ -34,9 +33,7 @@ def undisturbed(tmp_path_factory):
     """Give the records of a run that nothing went wrong in, and the seconds that it took."""
     root = good_project(tmp_path_factory.mktemp("undisturbed"))
     begun = time.monotonic()
-    code, _, err = mvlib(root, "run", "--jobs", "2")
-    assert (code, err) == (0, "")
-    return work_of(load_records(root=root)), time.monotonic() - begun
+    return rerun(root), time.monotonic() - begun
 
 
 def kill_one(root, kind, moments, seconds):
@@ -91,10 +88,8 @@ def test_a_rerun_ends_where_an_undisturbed_run_does(undisturbed, tmp_path, fault
         kills += 1
         before = [record for record in load_records(root=root) if record["status"] == "ok"]
         recorded += len(before)
-        code, _, err = mvlib(root, "run", "--jobs", "2")
-        assert (code, err) == (0, "")
+        assert rerun(root) == records
         found = load_records(root=root)
-        assert work_of(found) == records
         assert all(record in found for record in before)
         for record in found:
             json.loads((root / record["executed"]).read_text())

@@ -10,6 +10,7 @@ from projects import (
     good_project,
     mvlib,
     processes_in,
+    rerun,
     start,
     wait_for,
     work_of,
@@ -36,10 +37,7 @@ datetime.datetime = Shifted
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Give the records of four runs that nothing went wrong in."""
-    root = good_project(tmp_path_factory.mktemp("undisturbed"), count=4, seconds=3)
-    code, _, err = mvlib(root, "run", "--jobs", "2")
-    assert (code, err) == (0, "")
-    return work_of(load_records(root=root))
+    return rerun(good_project(tmp_path_factory.mktemp("undisturbed"), count=4, seconds=3))
 
 
 @pytest.fixture
@@ -51,13 +49,6 @@ def ran(root):
     """Return which notebooks have begun, in their order."""
     path = root / "ran"
     return path.read_text().split() if path.exists() else []
-
-
-def rerun(root):
-    """Run what is left; return the records' work."""
-    code, _, err = mvlib(root, "run", "--jobs", "2")
-    assert (code, err) == (0, "")
-    return work_of(load_records(root=root))
 
 
 @pytest.mark.fault("two runners started on the same folder at once")

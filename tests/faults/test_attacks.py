@@ -12,6 +12,7 @@ import psutil
 import pytest
 from distributed import LocalCluster
 from projects import (
+    GIT,
     MODULES,
     PLAN,
     REPOSITORY,
@@ -35,7 +36,6 @@ from mvlib.run.saving import lost, make_record
 ONE = PLAN.replace("x = [1, 2]", "x = [1]")
 FULL = ONE.replace("quick = {", "full = {")
 PARAMETERS = 'profile = "quick"\ndevice = "auto"\nx = 0\nseeds = [0]'
-GIT = {"git_commit": None, "git_dirty": None}
 SAVE = (
     "import sys\nfrom pathlib import Path\nfrom projects import save_many\n"
     "save_many(Path(sys.argv[1]), int(sys.argv[2]))\n"
@@ -416,12 +416,8 @@ def listen(banner):
 @pytest.mark.fault("--scheduler at a port that is silent, ssh's, or a web server's")
 def test_a_port_that_is_no_schedulers_is_told_in_one_line_within_seconds(tmp_path, fault):
     root = toy_project(tmp_path / "project", PLAN)
-    banners = (
-        b"",
-        b"SSH-2.0-OpenSSH_9.2p1\r\n",
-        b"HTTP/1.1 400 Bad Request\r\n\r\n",
-        bytes(64),
-    )
+    ssh, web = b"SSH-2.0-OpenSSH_9.2p1\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    banners = (b"", ssh, web, bytes(64))
     for banner in banners:
         begun = time.monotonic()
         code, out, err = mvlib(root, "run", "--scheduler", f"tcp://127.0.0.1:{listen(banner)}")
@@ -439,13 +435,8 @@ def test_a_worker_without_mvlib_is_the_runs_failure_in_one_line(tmp_path, fault)
     absent = tmp_path / "absent"
     absent.mkdir()
     (absent / "sitecustomize.py").write_text("import sys\nsys.modules['mvlib'] = None\n")
-    worker = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_worker",
-        "--no-nanny",
-        "--no-dashboard",
-    ]
+    program = [sys.executable, "-m", "distributed.cli.dask_worker"]
+    worker = [*program, "--no-nanny", "--no-dashboard"]
     with (
         LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
         subprocess.Popen(

@@ -49,12 +49,13 @@ def test_a_target_is_held_up_to_its_bound(value, target, held):
 
 
 @pytest.mark.parametrize("target", ["2", "> 2", "= 2", ">= two", ""])
-def test_a_target_that_says_no_direction_is_refused(target):
+def test_a_target_that_says_no_direction_is_refused(tmp_path, target):
     with pytest.raises(ValueError, match="expected '>= number'"):
-        Ratio("ratio", 1, target)
+        save_benchmark("bench_toy", [Ratio("ratio", 1, target)], tmp_path)
 
 
-def test_the_page_shows_a_missed_target_as_missed(tmp_path):
+def test_the_page_shows_a_missed_target_as_missed_and_what_was_not_measured(tmp_path):
+    assert "Not measured yet." in fill("<!-- mvlib: benchmarks bench_toy -->", tmp_path)
     save_benchmark("bench_toy", RATIOS, tmp_path)
     lines = fill("<!-- mvlib: benchmarks bench_toy -->", tmp_path).splitlines()
     assert "| time, theirs / ours | 1.52 | at least 2 | missed |" in lines
@@ -62,19 +63,10 @@ def test_the_page_shows_a_missed_target_as_missed(tmp_path):
     assert "thread" in lines[-1]
 
 
-def test_the_page_says_what_was_not_measured(tmp_path):
-    assert "Not measured yet." in fill("<!-- mvlib: benchmarks bench_toy -->", tmp_path)
-
-
 KILL = Fault(
-    tried="kill -9 of a kernel",
-    happened="A rerun recorded all.",
-    verdict="passed",
-    times=4,
-    seconds=81.25,
-    date="2026-01-31",
-    versions={"python": "3.11.7"},
-)
+    tried="kill -9 of a kernel", happened="A rerun recorded all.", verdict="passed", times=4,
+    seconds=81.25, date="2026-01-31", versions={"python": "3.11.7"},
+)  # fmt: skip
 CHANGES = {"tried": "a full disk", "verdict": "could not be tried", "times": 0}
 
 
@@ -102,12 +94,13 @@ def test_what_happened_is_read_back_and_another_try_replaces_its_own_only(tmp_pa
         ({"seconds": float("nan")}, "seconds"),
     ],
 )
-def test_a_wrong_entry_is_refused(change, message):
+def test_a_wrong_entry_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):
-        changed(**change)
+        save_faults({"kill": changed(**change)}, tmp_path)
 
 
 def test_the_page_shows_what_passed_and_what_could_not_be_tried(tmp_path):
+    assert fill("<!-- mvlib: faults -->", tmp_path) == "Nothing tried yet."
     save_faults({"kill": KILL, "disk": changed(**CHANGES)}, tmp_path)
     lines = fill("<!-- mvlib: faults -->", tmp_path).splitlines()
     kill = "| kill -9 of a kernel | A rerun recorded all. | passed | 4 | 81.2 | 2026-01-31 |"
@@ -116,7 +109,3 @@ def test_the_page_shows_what_passed_and_what_could_not_be_tried(tmp_path):
         line.startswith("| a full disk") and "could not be tried" in line for line in lines
     )
     assert lines[-1] == "Tried with python 3.11.7."
-
-
-def test_the_page_says_that_nothing_was_tried(tmp_path):
-    assert fill("<!-- mvlib: faults -->", tmp_path) == "Nothing tried yet."

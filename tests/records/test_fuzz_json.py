@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fuzzing import NOTEBOOK, PAYLOAD, assert_clear, fuzz, spoilt, spoilt_bytes
+from fuzzing import NOTEBOOK, PAYLOAD, assert_clear, fuzz, spoilt, spoilt_json
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,7 +49,9 @@ def project(tmp_path_factory):
     return root
 
 
-def measured(project, content):
+@fuzz(110)
+@given(content=spoilt_json(BENCHMARKS))
+def test_spoilt_ratios_are_shown_or_an_error_names_the_file(project, content):
     (project / "data" / "results" / "benchmarks.json").write_bytes(content)
     try:
         load_benchmarks(project)
@@ -57,18 +59,6 @@ def measured(project, content):
         assert_clear(error, "benchmarks.json")
     else:
         fill("<!-- mvlib: benchmarks bench_toy -->", project).encode()
-
-
-@fuzz(80)
-@given(content=spoilt(BENCHMARKS))
-def test_spoilt_ratios_are_shown_or_an_error_names_the_file(project, content):
-    measured(project, json.dumps(content).encode())
-
-
-@fuzz(30)
-@given(content=spoilt_bytes(json.dumps(BENCHMARKS, indent=1).encode()))
-def test_spoilt_bytes_of_ratios_are_shown_or_an_error_names_the_file(project, content):
-    measured(project, content)
 
 
 @fuzz(60)
@@ -119,15 +109,9 @@ def keyed(project, content):
     )
 
 
-@fuzz(80)
-@given(notebook=spoilt(NOTEBOOK))
-def test_a_spoilt_notebook_has_a_key_or_an_error_with_its_name(project, notebook):
-    keyed(project, json.dumps(notebook).encode())
-
-
-@fuzz(30)
-@given(content=spoilt_bytes(json.dumps(NOTEBOOK, indent=1).encode()))
-def test_a_notebook_of_spoilt_bytes_has_a_key_or_an_error_with_its_name(project, content):
+@fuzz(110)
+@given(content=spoilt_json(NOTEBOOK))
+def test_a_spoilt_notebook_has_a_key_or_an_error_with_its_name(project, content):
     keyed(project, content)
 
 

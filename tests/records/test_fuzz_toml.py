@@ -21,7 +21,9 @@ from mvlib.records.published import load_claims, load_published
 from mvlib.records.recorder import PROFILES
 
 ROOT = Path(__file__).resolve().parents[2]
-RELATIVE = json.loads(store._SCHEMA.read_text("utf-8"))["$defs"]["relative_path"]["pattern"]
+RELATIVE = json.loads(store.RECORD_SCHEMA.read_text("utf-8"))["$defs"]["relative_path"][
+    "pattern"
+]
 SHIPPED = Path(mvlib.data.__file__).parent
 FILES = ("registry.toml", "words.toml")
 
@@ -48,18 +50,23 @@ def project(tmp_path_factory):
     return root
 
 
-def check_planned(root, content):
-    path = root / "notebooks" / "toy" / "plan.toml"
-    path.write_bytes(content)
+def spoilt_text(text):
+    return spoilt_toml(text).map(str.encode) | spoilt_bytes(text.encode())
+
+
+@fuzz(130)
+@given(content=spoilt_text(PLAN))
+def test_a_spoilt_plan_gives_runs_or_an_error_with_its_name(project, content):
+    (project / "notebooks" / "toy" / "plan.toml").write_bytes(content)
     try:
-        load_plan("toy", root)
+        load_plan("toy", project)
     except (ValueError, OSError) as error:
         assert_clear(error, "toy/plan.toml")
         return
     for profile in PROFILES:
-        for run in plan_runs(profile, root=root):
-            executed = (root / run.executed).resolve()
-            assert executed.is_relative_to(root / "runs")
+        for run in plan_runs(profile, root=project):
+            executed = (project / run.executed).resolve()
+            assert executed.is_relative_to(project / "runs")
             assert len(executed.name) < 255
             for each in (run.executed, run.notebook):
                 assert re.search(RELATIVE, each)
@@ -68,45 +75,21 @@ def check_planned(root, content):
             assert 0 < run.minutes < float("inf")
 
 
-@fuzz(100)
-@given(text=spoilt_toml(PLAN))
-def test_a_spoilt_plan_gives_runs_or_an_error_with_its_name(project, text):
-    check_planned(project, text.encode())
-
-
-@fuzz(30)
-@given(content=spoilt_bytes(PLAN.encode()))
-def test_a_plan_of_spoilt_bytes_gives_runs_or_an_error_with_its_name(project, content):
-    check_planned(project, content)
-
-
-def check_claimed(root, content):
-    (root / "notebooks" / "toy" / "published.toml").write_bytes(content)
+@fuzz(130)
+@given(content=spoilt_text(PUBLISHED))
+def test_spoilt_published_numbers_are_shown_or_an_error_names_the_file(project, content):
+    (project / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
+    (project / "notebooks" / "toy" / "published.toml").write_bytes(content)
     try:
-        load_published("toy", root)
-        load_claims("toy", root)
+        rows = load_published("toy", project)
+        load_claims("toy", project)
     except (ValueError, OSError) as error:
         assert_clear(error, "toy/published.toml")
         return
-    places = ("published toy", "published_by_set toy acc", "claims toy")
-    for place in places:
-        fill(f"<!-- mvlib: {place} -->", root).encode()
-    for table in {row["table"] for row in load_published("toy", root)}:
-        comparison_table("toy", table, root)
-
-
-@fuzz(100)
-@given(text=spoilt_toml(PUBLISHED))
-def test_spoilt_published_numbers_are_shown_or_an_error_names_the_file(project, text):
-    (project / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
-    check_claimed(project, text.encode())
-
-
-@fuzz(30)
-@given(content=spoilt_bytes(PUBLISHED.encode()))
-def test_published_bytes_that_are_spoilt_give_an_error_with_the_file(project, content):
-    (project / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
-    check_claimed(project, content)
+    for place in ("published toy", "published_by_set toy acc", "claims toy"):
+        fill(f"<!-- mvlib: {place} -->", project).encode()
+    for table in {row["table"] for row in rows}:
+        comparison_table("toy", table, project)
 
 
 @pytest.fixture

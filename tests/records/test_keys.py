@@ -28,15 +28,9 @@ def project(tmp_path):
 
 def planned(**changes):
     run = PlannedRun(
-        paper="toy",
-        experiment="a",
-        title="",
-        notebook="notebooks/a.ipynb",
-        profile="full",
-        parameters={"profile": "full", "x": 1},
-        datasets=("handwritten",),
-        method="Toy",
-    )
+        paper="toy", experiment="a", title="", notebook="notebooks/a.ipynb", profile="full",
+        parameters={"profile": "full", "x": 1}, datasets=("handwritten",), method="Toy",
+    )  # fmt: skip
     return dataclasses.replace(run, **changes)
 
 

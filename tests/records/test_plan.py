@@ -1,6 +1,7 @@
 """The plan says what runs; what it cannot mean is told before anything starts."""
 
 import pytest
+from projects import experiment, make_project, write_notebook
 
 from mvlib.records.plan import load_plan, plan_papers, plan_runs
 from mvlib.run.state import check_parameters
@@ -73,14 +74,11 @@ def test_a_limit_is_six_times_what_is_expected_and_ten_minutes_at_least(tmp_path
     assert plan_runs("quick", root=tmp_path)[0].limit_minutes == 10
 
 
-@pytest.mark.parametrize("pattern", ["toy", "method", "toy/method", "toy/m*", "m?thod"])
-def test_patterns_choose_papers_and_experiments(tmp_path, pattern):
-    runs = plan_runs("quick", [pattern], root=project(tmp_path, PLAN))
-    assert "method" in {run.experiment for run in runs}
-
-
-def test_unknown_patterns_and_data_sets_give_the_nearest(tmp_path):
-    project(tmp_path, PLAN)
+def test_patterns_choose_papers_and_experiments_and_unknown_ones_give_the_nearest(tmp_path):
+    root = project(tmp_path, PLAN)
+    for pattern in ("toy", "method", "toy/method", "toy/m*", "m?thod"):
+        runs = plan_runs("quick", [pattern], root=root)
+        assert [run.experiment for run in runs] == ["method", "table"][: 1 + (pattern == "toy")]
     with pytest.raises(ValueError, match=r"pattern='metod' is unknown\. Did you mean 'method'"):
         plan_runs("quick", ["metod"], root=tmp_path)
     with pytest.raises(ValueError, match="Did you mean 'wiki'"):
@@ -122,22 +120,17 @@ def test_lists_and_booleans_are_chosen_by_their_text(tmp_path):
         ({"aligned_ration": "0.5"}, "where='aligned_ration' .*Did you mean 'aligned_ratio'"),
         ({"threshold": "mean"}, "where='threshold' is unknown.*Expected one of: aligned_ratio"),
         ({"dataset": "wikki"}, "where: dataset='wikki' is unknown. Did you mean 'wiki'"),
+        # Looked for among the runs already chosen.
+        ({"dataset": "wiki"}, "where: dataset='wiki' is unknown"),
         ({"aligned_ratio": "0.7"}, "where: aligned_ratio='0.7' .*Expected one of: 0.5, 1.0"),
         ({"seeds": "5,15"}, "where: seeds='5,15' is unknown.*Expected one of: 5, 15"),
     ],
 )
 def test_parameters_that_no_run_has_give_the_nearest(tmp_path, where, message):
     project(tmp_path, PLAN)
+    chosen = ("full", ["method"], ["bdgp"]) if where == {"dataset": "wiki"} else ("full",)
     with pytest.raises(ValueError, match=message):
-        plan_runs("full", where=where, root=tmp_path)
-
-
-def test_a_parameter_is_looked_for_among_the_runs_already_chosen(tmp_path):
-    project(tmp_path, PLAN)
-    chosen = plan_runs("full", ["method"], ["bdgp"], {"seeds": "5"}, tmp_path)
-    assert {run.datasets for run in chosen} == {("bdgp",)}
-    with pytest.raises(ValueError, match="where: dataset='wiki' is unknown"):
-        plan_runs("full", ["method"], ["bdgp"], {"dataset": "wiki"}, tmp_path)
+        plan_runs(*chosen, where=where, root=tmp_path)
 
 
 def test_a_name_holds_what_varies_and_not_what_all_runs_share(tmp_path):
@@ -150,10 +143,8 @@ def test_a_name_holds_what_varies_and_not_what_all_runs_share(tmp_path):
     ]
     assert plan_runs("full", root=root)[0].name == "toy/method/wiki ratio 0.5 seeds 5"
     assert plan_runs("quick", root=root)[1].name == "toy/table"
-
-
-def test_a_shared_parameter_tells_cells_apart_though_no_name_shows_it(tmp_path):
-    before = plan_runs("reduced", root=project(tmp_path, PLAN))
+    # A shared parameter tells cells apart, too, though no name shows it.
+    before = plan_runs("reduced", root=root)
     after = plan_runs("reduced", root=project(tmp_path, PLAN.replace("bfloat16", "float32")))
     assert [run.name for run in before] == [run.name for run in after]
     cells = {run.cell for run in (*before, *after)}
@@ -186,19 +177,9 @@ def test_a_wrong_plan_says_what_is_wrong(tmp_path, old, new, message):
 
 def test_an_unknown_parameter_is_refused_with_the_nearest(tmp_path):
     root = project(tmp_path, PLAN)
-    notebook = root / "notebooks" / "method.ipynb"
-    notebook.write_text(
-        """{"nbformat": 4, "nbformat_minor": 5, "metadata": {
-            "kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
-          "cells": [{"cell_type": "code", "id": "a", "outputs": [], "execution_count": null,
-            "metadata": {"tags": ["parameters"]},
-            "source":
-              "profile = 'quick'\\ndatasets = 'wiki'\\naligned_ratio = 1.0\\nseeds = [1]"}
-          ]}"""
-    )
-    with pytest.raises(
-        ValueError, match="parameter='dataset' is unknown. Did you mean 'datasets'"
-    ):
+    parameters = "profile = 'quick'\ndatasets = 'wiki'\naligned_ratio = 1.0\nseeds = [1]"
+    write_notebook(root / "notebooks" / "method.ipynb", "", parameters)
+    with pytest.raises(ValueError, match="parameter='dataset' .* Did you mean 'datasets'"):
         check_parameters(plan_runs("quick", ["method"], root=root), root)
 
 
@@ -211,3 +192,20 @@ def test_the_committed_plan_covers_the_papers_sets():
     ours = {"bdgp", "handwritten", "wiki", "mnist-usps", "hdigit", "nus-wide", "reuters-dim10"}
     assert ours | {"deep-animal"} <= {run.parameters["dataset"] for run in method}
     assert plan_runs("quick")[-1].experiment == "table_clustering"
+
+
+@pytest.mark.parametrize(
+    ("size", "limit"), [("", None), ("limit_memory_gb = 1.5", 1.5), ("limit_memory_gb = 2", 2)]
+)
+def test_the_plan_says_how_much_memory_a_run_may_take(tmp_path, size, limit):
+    make_project(tmp_path, experiment("method", size), {})
+    (run,) = plan_runs("quick", root=tmp_path)
+    assert run.limit_memory_gb == limit
+
+
+@pytest.mark.parametrize("entry", ["limit_memory_gb", "limit_minutes"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "'much'", "true"])
+def test_a_limit_that_is_no_positive_number_is_refused(tmp_path, entry, value):
+    make_project(tmp_path, experiment("method", f"{entry} = {value}"), {})
+    with pytest.raises(ValueError, match=entry):
+        plan_runs("quick", root=tmp_path)

@@ -112,15 +112,6 @@ def test_p_of_many_sets_is_near_that_of_all_flips():
     )
 
 
-def test_the_interval_over_sets_is_students():
-    means = np.array([1.5, -0.5, 2.0, 4.0, 3.0, 0.5])
-    row = against_zero(means[:, None])
-    interval = stats.ttest_1samp(means, 0).confidence_interval(0.95)
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx(tuple(interval))
-    assert row["difference"] == pytest.approx(means.mean())
-    assert (row["sets"], row["sets_ahead"]) == (6, 5)
-
-
 def test_on_few_sets_the_interval_is_that_of_a_model_with_set_and_seed_effects():
     from statsmodels.formula.api import ols
     from statsmodels.stats.anova import anova_lm
@@ -150,18 +141,60 @@ def test_on_few_sets_the_interval_holds_the_named_sets_mean_in_95_of_100():
     assert 0.9 < np.mean(held) < 0.99
 
 
-def test_splits_are_fixed_and_seeds_are_the_units_of_one_set():
-    differences = np.array([[1.0, 3, 2], [5, 8, 6]])
-    frames = [
-        results({"A": 50 + row, "B": [50.0] * 3}, split=split)
-        for split, row in enumerate(differences)
+@pytest.mark.parametrize(
+    "differences", [[[1.5], [-0.5], [2], [4], [3], [0.5]], [[1, 3, 2], [5, 8, 6]]]
+)
+def test_the_interval_is_students_over_sets_or_over_the_seeds_of_one(differences):
+    differences = np.array(differences)
+    splits = [
+        results({"A": 50 + row, "B": [50.0] * row.size}, split=k)
+        for k, row in enumerate(differences)
     ]
-    row = paired_comparisons(pd.concat(frames), [("A", "B")]).iloc[0]
-    expected = stats.ttest_1samp(differences.mean(axis=0), 0)
-    assert row["p"] == pytest.approx(expected.pvalue)
+    of_sets = len(differences) >= 6
+    row = (
+        against_zero(differences)
+        if of_sets
+        else paired_comparisons(pd.concat(splits), [("A", "B")]).iloc[0]
+    )
+    expected = stats.ttest_1samp(differences.mean(axis=int(of_sets)), 0)
     assert (row["ci_low"], row["ci_high"]) == pytest.approx(
         tuple(expected.confidence_interval(0.95))
     )
+    assert row["difference"] == pytest.approx(differences.mean())
+    if not of_sets:
+        assert row["p"] == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize(
+    ("differences", "p", "verdict"),
+    [
+        ([[3.0]], None, "cannot be decided with n = 1"),
+        (np.zeros((8, 2)), 1.0, "not told apart"),
+        (np.zeros((1, 3)), 1.0, "not told apart"),
+        ([[2.0, 2.0, 2.0]], 0.0, "SMART ahead here"),
+    ],
+)
+def test_differences_without_spread_or_without_seeds_have_their_verdict(
+    differences, p, verdict
+):
+    row = against_zero(differences)
+    assert (row["verdict"], row["told"]) == (verdict, p == 0)
+    assert row["difference"] == pytest.approx(np.mean(differences))
+    assert row["sets_ahead"] == int(np.mean(differences) > 0)
+    assert row[["p", "ci_low", "ci_high"]].isna().all() if p is None else row["p"] == p
+
+
+def test_only_cells_that_both_have_are_paired_and_the_last_bit_of_a_float_is_no_difference():
+    frame = results({"A": [51, 53, 55, 70], "B": [50, 50, 50]}).sample(frac=1, random_state=0)
+    row = paired_comparisons(frame, [("A", "B")]).iloc[0]
+    assert (row["n"], row["difference"]) == (3, pytest.approx(3.0))
+    a, b = [0.1 + 0.2, 0.7, 0.8], [0.3, 0.6, 0.7]
+    frame = results({"A": np.multiply(100, a), "B": np.multiply(100, b)})
+    assert paired_comparisons(frame, [("A", "B")]).iloc[0]["ahead"] == 2
+    row = paired_comparisons(frame[frame["seed"] == 1].drop(columns="seed"), [("A", "B")]).iloc[
+        0
+    ]
+    assert row["verdict"] == "cannot be decided with n = 1"
 
 
 def test_only_seeds_that_every_set_has_are_units():
@@ -177,34 +210,6 @@ def test_only_seeds_that_every_set_has_are_units():
     assert row["verdict"] == "cannot be decided with n = 1"
     assert row["detail"] == "no two seeds that all sets and splits share"
     assert not row["told"]
-
-
-def test_one_cell_has_no_interval_and_no_verdict():
-    row = against_zero([[3.0]])
-    assert row[["ci_low", "ci_high", "p"]].isna().all()
-    assert row["difference"] == pytest.approx(3.0)
-    assert row["verdict"] == "cannot be decided with n = 1"
-    seedless = results({"A": [60.0], "B": [50.0]}).drop(columns="seed")
-    row = paired_comparisons(seedless, [("A", "B")]).iloc[0]
-    assert row["verdict"] == "cannot be decided with n = 1"
-
-
-def test_equal_results_are_not_told_apart():
-    for shape in ((8, 2), (1, 3)):
-        row = against_zero(np.zeros(shape))
-        assert (row["p"], row["ahead"], row["sets_ahead"]) == (1.0, 0, 0)
-        assert (row["verdict"], row["told"]) == ("not told apart", False)
-
-
-def test_the_same_difference_in_every_seed_is_told_apart_on_its_set():
-    row = against_zero([[2.0, 2.0, 2.0]])
-    assert (row["p"], row["verdict"]) == (0.0, "SMART ahead here")
-
-
-def test_the_last_bit_of_a_float_makes_no_difference():
-    a, b = [0.1 + 0.2, 0.7, 0.8], [0.3, 0.6, 0.7]
-    frame = results({"A": np.multiply(100, a), "B": np.multiply(100, b)})
-    assert paired_comparisons(frame, [("A", "B")]).iloc[0]["ahead"] == 2
 
 
 def test_swapping_the_names_turns_signs_and_winner_and_keeps_p():
@@ -265,12 +270,6 @@ def test_set_by_set_says_points_and_counts():
         differences_by_set(frames[0].drop(columns="dataset"), [("A", "B")])
 
 
-def test_only_cells_that_both_have_are_paired_whatever_their_order():
-    frame = results({"A": [51, 53, 55, 70], "B": [50, 50, 50]}).sample(frac=1, random_state=0)
-    row = paired_comparisons(frame, [("A", "B")]).iloc[0]
-    assert (row["n"], row["difference"]) == (3, pytest.approx(3.0))
-
-
 def test_a_floor_without_splits_or_seeds_counts_for_all_of_them():
     ours = [results({"SMART": [60, 62, 64]}, split=s) for s in (20, 21)]
     once_a_seed = results({"floor": [50, 51, 52]}, split=None)
@@ -314,17 +313,14 @@ def test_bad_input_to_comparisons_is_named(change, message):
         paired_comparisons(**given)
 
 
-def test_a_cell_with_two_rows_is_refused():
+def test_a_cell_with_two_rows_or_without_a_value_is_refused():
     frame = results({"A": [60, 61], "B": [50, 51]})
     twice = pd.concat([frame, frame.iloc[[1]]])
     with pytest.raises(ValueError, match="two rows of method 'A' at dataset=wiki.*seed=1"):
         paired_comparisons(twice, [("A", "B")])
     with pytest.raises(ValueError, match="two rows"):
         rank_table(twice)
-
-
-def test_a_cell_without_a_value_is_refused():
-    frame = results({"A": [60, np.nan], "B": [50, 51]})
+    frame.loc[1, "acc"] = np.nan
     with pytest.raises(ValueError, match="without acc at dataset=wiki, split=20, seed=1"):
         paired_comparisons(frame, [("A", "B")])
 
@@ -343,28 +339,13 @@ def test_pairs_without_a_common_cell_are_refused():
 
 def crossed(grid, **more):
     """Return a results frame from points of splits (rows) by seeds (columns)."""
-    rows = [
-        {
-            "dataset": "wiki",
-            "method": "SMART",
-            "split": i,
-            "seed": j,
-            "acc": value / 100,
-            **more,
-        }
-        for (i, j), value in np.ndenumerate(np.asarray(grid, dtype=float))
-    ]
-    return pd.DataFrame(rows)
-
-
-def test_spreads_that_only_add_up_go_to_splits_and_seeds_exactly():
-    splits, seeds = np.array([50.0, 53, 59]), np.array([0.0, 1, 1, 4])
-    row = variance_shares(crossed(splits[:, None] + seeds)).iloc[0]
-    assert row["seed_sd"] == pytest.approx(seeds.std(ddof=1))
-    assert row["split_sd"] == pytest.approx(splits.std(ddof=1))
-    assert row["total_sd"] == pytest.approx(np.hypot(row["seed_sd"], row["split_sd"]))
-    assert row["split_share"] == pytest.approx(21 / (21 + 3))
-    assert (row["n_splits"], row["n_seeds"]) == (3, 4)
+    shared = {"dataset": "wiki", "method": "SMART", **more}
+    return pd.DataFrame(
+        [
+            {**shared, "split": i, "seed": j, "acc": value / 100}
+            for (i, j), value in np.ndenumerate(np.asarray(grid, dtype=float))
+        ]
+    )
 
 
 def test_spreads_are_those_of_a_two_way_analysis_of_variance():
@@ -383,26 +364,30 @@ def test_spreads_are_those_of_a_two_way_analysis_of_variance():
     assert row["seed_sd"] ** 2 == pytest.approx(of_seed + squares["Residual"])
 
 
-def test_a_negative_component_of_splits_is_none():
-    row = variance_shares(crossed([[50, 60], [60, 50]])).iloc[0]
-    assert (row["split_sd"], row["split_share"]) == (0.0, 0.0)
-    assert row["seed_sd"] == row["total_sd"] == pytest.approx(np.sqrt(50))
-    still = variance_shares(crossed([[50, 50], [50, 50]])).iloc[0]
-    assert still["total_sd"] == 0
-    assert np.isnan(still["split_share"])
-
-
-def test_spreads_are_kept_apart_by_ratio_and_method():
+def test_spreads_are_kept_apart_by_ratio_and_method_and_no_component_is_negative():
+    splits, seeds = np.array([50.0, 53, 59]), np.array([0.0, 1, 1, 4])
+    grids = {
+        (0.5, "SMART"): [[50, 51], [60, 61]],
+        (1.0, "SMART"): [[50, 54], [50, 54]],
+        (1.0, "floor"): [[10, 10], [20, 20]],
+        # What only adds up goes to splits and seeds exactly.
+        (0.1, "sum"): splits[:, None] + seeds,
+        (0.1, "crossed"): [[50, 60], [60, 50]],
+        (0.1, "still"): [[50, 50], [50, 50]],
+    }
     parts = [
-        crossed([[50, 51], [60, 61]], aligned_ratio=0.5),
-        crossed([[50, 54], [50, 54]], aligned_ratio=1.0),
-        crossed([[10, 10], [20, 20]], aligned_ratio=1.0).assign(method="floor"),
+        crossed(grid, aligned_ratio=ratio).assign(method=method)
+        for (ratio, method), grid in grids.items()
     ]
-    table = variance_shares(pd.concat(parts))
-    assert table["aligned_ratio"].tolist() == [0.5, 1.0, 1.0]
-    assert table["method"].tolist() == ["SMART", "SMART", "floor"]
-    expected = np.sqrt([50, 0, 50])
-    assert table["split_sd"].tolist() == pytest.approx(expected.tolist())
+    table = variance_shares(pd.concat(parts)).set_index(["aligned_ratio", "method"])
+    assert table.index.tolist() == list(grids)
+    assert table["split_sd"].tolist() == pytest.approx(np.sqrt([50, 0, 50, 21, 0, 0]).tolist())
+    assert table["seed_sd"].tolist() == pytest.approx(np.sqrt([0.5, 8, 0, 3, 50, 0]).tolist())
+    total = np.hypot(table["split_sd"], table["seed_sd"])
+    assert table["total_sd"].tolist() == pytest.approx(total.tolist())
+    shares = [50 / 50.5, 0, 1, 21 / 24, 0, np.nan]
+    assert table["split_share"].tolist() == pytest.approx(shares, nan_ok=True)
+    assert table.loc[(0.1, "sum"), ["n_splits", "n_seeds"]].tolist() == [3, 4]
 
 
 def test_spreads_need_every_seed_on_every_split():

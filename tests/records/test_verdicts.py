@@ -128,35 +128,32 @@ def test_undecided_says_how_many_seeds_decide_it_and_one_less_does_not(digits, g
     assert verdict(values(80.0, sd, needed - 1), 80.0 + gap, digits).word == "undecided"
 
 
-def test_no_number_of_seeds_is_named_at_the_border_itself():
-    assert verdict(values(80.0, 1.0), 82.0).detail == "needs over 1,000 seeds"
-
-
-def test_three_seeds_far_apart_are_near_to_nothing():
-    assert verdict([91, 77, 62], 93).word == "undecided"
-    assert verdict([91, 77, 62], 105).word == "differs"
-
-
-def test_fewer_than_three_seeds_are_not_run():
-    found = verdict([80.0, 80.0], 80.0)
-    assert (found.word, found.detail, found.mean) == ("not run", "2 of 3 seeds", 80.0)
-    assert found.said == "not run"
-    assert verdict([], 80.0).detail == "0 of 3 seeds"
-    assert verdict([80.0] * 3, 80.0).word == "within 1"
-
-
-def test_cannot_yields_to_what_was_run():
-    assert verdict([], 80.0, cannot="no data").word == "cannot"
-    assert verdict([], 80.0, cannot="no data").detail == "no data"
-    assert verdict([80.0] * 3, 80.0, cannot="no data").word == "within 1"
-    assert verdict([80.0], 80.0, cannot="no data").word == "not run"
+@pytest.mark.parametrize(
+    ("sample", "published", "cannot", "word", "detail"),
+    [
+        ([91, 77, 62], 93, None, "undecided", None),
+        ([91, 77, 62], 105, None, "differs", ""),
+        # At the border itself no number of seeds is named.
+        (values(80.0, 1.0), 82.0, None, "undecided", "needs over 1,000 seeds"),
+        ([80.0, 80.0], 80.0, None, "not run", "2 of 3 seeds"),
+        ([], 80.0, None, "not run", "0 of 3 seeds"),
+        ([80.0] * 3, 80.0, None, "within 1", ""),
+        # What was run counts before what cannot be.
+        ([], 80.0, "no data", "cannot", "no data"),
+        ([80.0] * 3, 80.0, "no data", "within 1", ""),
+        ([80.0], 80.0, "no data", "not run", "1 of 3 seeds"),
+    ],
+)
+def test_words_of_few_seeds_and_of_seeds_far_apart(sample, published, cannot, word, detail):
+    found = verdict(sample, published, cannot=cannot)
+    assert found.word == word
+    assert detail is None or found.detail == detail
+    assert found.said == (f"{word}: {found.detail}" if word == "undecided" else word)
+    assert found.mean == (pytest.approx(np.mean(sample)) if len(sample) else None)
+    assert word in VERDICT_RULES
+    assert len(VERDICT_RULES) == 6
 
 
 def test_missing_values_are_refused():
     with pytest.raises(ValueError, match="missing"):
         verdict([80.0, float("nan"), 80.0], 80.0)
-
-
-def test_every_word_has_its_rule():
-    words = ["within 1", "within 2", "differs", "undecided", "not run", "cannot"]
-    assert list(VERDICT_RULES) == words

@@ -8,9 +8,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from projects import experiment, make_project
 
-from mvlib.records import plan_runs
 from mvlib.run.process import Group, RunLostError, _run, memory_bytes, memory_of
 from mvlib.run.saving import plain_error
 
@@ -134,10 +132,6 @@ def test_without_a_limit_of_its_own_a_run_may_take_90_percent(
     assert asked == [most]
 
 
-def test_an_error_of_one_endless_line_is_cut(tmp_path):
-    assert len(plain_error("x" * 10**6, tmp_path)) == 1000
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -150,23 +144,9 @@ def test_a_terminal_has_nothing_to_obey_in_an_error(tmp_path, text):
     assert plain_error(text, tmp_path) == "red"
 
 
-def test_of_an_error_other_controls_and_half_characters_are_marked(tmp_path):
+def test_an_error_is_cut_and_shows_no_controls_half_characters_or_places(tmp_path):
     assert plain_error("a\x08b\rc\ud800d\x1b", tmp_path) == "a?b?c?d?"
     assert plain_error("tab\there\r\nline", tmp_path) == "tab\there\nline"
-
-
-@pytest.mark.parametrize(
-    ("size", "limit"), [("", None), ("limit_memory_gb = 1.5", 1.5), ("limit_memory_gb = 2", 2)]
-)
-def test_the_plan_says_how_much_memory_a_run_may_take(tmp_path, size, limit):
-    make_project(tmp_path, experiment("method", size), {})
-    (run,) = plan_runs("quick", root=tmp_path)
-    assert run.limit_memory_gb == limit
-
-
-@pytest.mark.parametrize("entry", ["limit_memory_gb", "limit_minutes"])
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "'much'", "true"])
-def test_a_limit_that_is_no_positive_number_is_refused(tmp_path, entry, value):
-    make_project(tmp_path, experiment("method", f"{entry} = {value}"), {})
-    with pytest.raises(ValueError, match=entry):
-        plan_runs("quick", root=tmp_path)
+    assert len(plain_error("x" * 10**6, tmp_path)) == 1000
+    text = f"\x1b[0;31mOSError\x1b[0m in {tmp_path}/notebooks/a.ipynb"
+    assert plain_error(text, tmp_path) == "OSError in ./notebooks/a.ipynb"

@@ -33,7 +33,7 @@ def by_experiment(root, name):
     return [record for record in load_records(root=root) if record["experiment"] == name]
 
 
-def test_a_run_leaves_a_record_that_obeys_the_schema(project):
+def test_runs_leave_records_that_obey_the_schema_and_nothing_else(project):
     root = project[0]
     good = sorted(by_experiment(root, "good"), key=lambda record: record["parameters"]["x"])
     for record in load_records(root=root):
@@ -45,12 +45,17 @@ def test_a_run_leaves_a_record_that_obeys_the_schema(project):
     assert good[0]["cpu_seconds"] > 0.02
     assert good[0]["peak_memory_bytes"] > 10**7
     assert (root / good[0]["executed"]).is_file()
-
-
-def test_records_are_sorted_by_key(project):
-    keys = [record["key"] for record in load_records("toy", "quick", root=project[0])]
-    assert keys == sorted(keys)
-    assert len(keys) == 5
+    (slow,) = by_experiment(root, "slow")
+    assert "limit of 0.1 minutes" in slow["error"]
+    # What reads records runs after them.
+    (table,) = by_experiment(root, "table")
+    assert table["status"] == "ok"
+    assert "[1, 2]" in (root / table["executed"]).read_text()
+    assert processes_in(root) == []
+    assert [path for path in root.rglob(".*") if path.is_file()] == []
+    code, out, _ = mvlib(root, "status", "--profile", "quick")
+    words = {line.split()[0].split("/")[1]: line for line in out.splitlines()[1:]}
+    assert (code, " recorded " in words["good"], " failed " in words["bad"]) == (0, True, True)
 
 
 def test_a_raising_notebook_fails_the_command_and_nothing_else(project):
@@ -70,27 +75,6 @@ def test_a_raising_notebook_fails_the_command_and_nothing_else(project):
     assert "failed toy/bad: RuntimeError: a step failed" in out
 
 
-def test_a_run_over_its_limit_is_stopped(project):
-    (record,) = by_experiment(project[0], "slow")
-    assert record["status"] == "failed"
-    assert "limit of 0.1 minutes" in record["error"]
-    assert record["wall_seconds"] < 60
-
-
-def test_what_reads_records_runs_after_them(project):
-    root = project[0]
-    (record,) = by_experiment(root, "table")
-    text = (root / record["executed"]).read_text()
-    assert record["status"] == "ok"
-    assert "[1, 2]" in text
-
-
-def test_no_process_and_no_temporary_file_is_left(project):
-    root = project[0]
-    assert processes_in(root) == []
-    assert [path for path in root.rglob(".*") if path.is_file()] == []
-
-
 def test_a_second_call_repeats_nothing(project):
     root = project[0]
     before = {path: path.stat().st_mtime_ns for path in (root / "runs").rglob("*.ipynb")}
@@ -104,14 +88,6 @@ def test_a_second_call_repeats_nothing(project):
     assert (root / "runs" / "records" / "toy.jsonl").read_bytes() == records
     assert before == {p: p.stat().st_mtime_ns for p in (root / "runs").rglob("*.ipynb")}
     assert seconds < 10
-
-
-def test_status_tells_where_each_run_stands(project):
-    code, out, _ = mvlib(project[0], "status", "--profile", "quick")
-    words = {line.split()[0].split("/")[1]: line for line in out.splitlines()[1:]}
-    assert code == 0
-    assert " recorded " in words["good"]
-    assert " failed " in words["bad"]
 
 
 def test_new_prose_reaches_the_executed_notebook_without_a_run(project, tmp_path):

@@ -1,5 +1,6 @@
 """What `run_all` starts, through a stand-in for the processes."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -19,38 +20,27 @@ def run(root, profile="full", stub=None, **options):
     return run_with(root, stub or Stub(), profile, **options)
 
 
-def test_full_records_of_earlier_sources_are_kept_and_not_repeated(project):
-    assert words(run(project)) == ["ran", "ran"]
-    assert words(run(project)) == ["recorded", "recorded"]
+@pytest.mark.parametrize(("profile", "count"), [("reduced", 1), ("full", 2)])
+def test_committed_records_of_earlier_sources_stay_and_run_again_when_asked(
+    project, profile, count
+):
+    assert words(run(project, profile)) == ["ran"] * count
+    (path,) = (project / "data" / "results").rglob("*.jsonl")
+    folder = "data/results/reduced" if profile == "reduced" else "data/results"
+    assert path == project / folder / "toy.jsonl"
+    # No executed notebook is at hand, as in a fresh clone: the committed record counts.
+    shutil.rmtree(project / "runs")
+    assert words(run(project, profile)) == ["recorded"] * count
     write(project, "x = 2")
     before = load_records(root=project)
-    summary = run(project)
-    assert words(summary) == ["earlier version", "earlier version"]
-    assert summary.exit_code == 0
+    planned = plan_runs(profile, root=project)[0]
+    assert state_of(planned, before, project).word == "earlier version"
+    summary = run(project, profile)
+    assert (words(summary), summary.exit_code) == (["earlier version"] * count, 0)
     assert load_records(root=project) == before
-
-
-def test_earlier_versions_run_again_when_asked_and_stay_beside_the_new(project):
-    run(project)
-    write(project, "x = 2")
-    assert words(run(project, stub=Stub(0.6), rerun_earlier=True)) == ["ran", "ran"]
-    assert len(load_records(root=project)) == 4
-    assert words(run(project)) == ["recorded", "recorded"]
-
-
-def test_reduced_records_are_treated_as_full_ones(project):
-    assert words(run(project, "reduced")) == ["ran"]
-    (path,) = (project / "data" / "results").rglob("*.jsonl")
-    assert path == project / "data" / "results" / "reduced" / "toy.jsonl"
-    # No executed notebook is at hand, as in a fresh clone: the committed record counts.
-    assert words(run(project, "reduced")) == ["recorded"]
-    write(project, "x = 2")
-    (planned,) = plan_runs("reduced", root=project)
-    assert state_of(planned, load_records(root=project), project).word == "earlier version"
-    assert words(run(project, "reduced")) == ["earlier version"]
-    assert words(run(project, "reduced", rerun_earlier=True)) == ["ran"]
-    assert len(load_records(root=project)) == 2
-    assert words(run(project, "reduced")) == ["recorded"]
+    assert words(run(project, profile, Stub(0.6), rerun_earlier=True)) == ["ran"] * count
+    assert len(load_records(root=project)) == 2 * count
+    assert words(run(project, profile)) == ["recorded"] * count
 
 
 def accuracies(root, profile):
@@ -127,19 +117,18 @@ def test_the_device_is_passed_but_is_no_part_of_the_record(project):
     assert words(run(project, device="cpu")) == ["recorded", "recorded"]
 
 
-def test_a_lost_process_is_a_failed_run(project):
-    summary = run(project, stub=Stub(error=RunLostError("its process was killed")))
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"error": RunLostError("its process was killed")}, "killed"), ({"acc": 50.0}, "50.0")],
+)
+def test_a_lost_process_and_results_out_of_range_are_failed_runs(project, options, said):
+    summary = run(project, stub=Stub(**options))
     assert words(summary) == ["failed", "failed"]
     assert summary.exit_code == 1
-    assert "killed" in load_records(root=project)[0]["error"]
-    assert words(run(project)) == ["ran", "ran"]
-
-
-def test_results_out_of_range_are_a_failed_run(project):
-    assert words(run(project, stub=Stub(acc=50.0))) == ["failed", "failed"]
     record = load_records(root=project)[0]
-    assert "50.0" in record["error"]
+    assert said in record["error"]
     assert record["results"] == []
+    assert words(run(project)) == ["ran", "ran"]
 
 
 def test_ctrl_c_is_told_and_ends_with_130(project):

@@ -66,15 +66,9 @@ def test_a_disk_full_for_a_notebook_is_told_as_such(project):
     assert "could not be recorded: [Errno 28]" in summary.outcomes[0].reason
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_starts(project, capsys):
-    (project / "data" / "results").write_text("a file, not a folder")
-    stub = Stub()
-    with pytest.raises(OSError, match=r"data/results cannot be written to .*nothing was"):
-        run(project, stub)
-    assert stub.tasks == []
-
-
-def test_a_read_only_folder_is_one_line_and_status_2(project, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_written_is_one_line_and_nothing_starts(
+    project, monkeypatch, capsys
+):
     def read_only(**_):
         raise OSError(errno.EROFS, "Read-only file system")
 
@@ -84,12 +78,16 @@ def test_a_read_only_folder_is_one_line_and_status_2(project, monkeypatch, capsy
     err = capsys.readouterr().err
     assert f"mvlib: the results folder {project / 'runs'} cannot be written to" in err
     assert err.count("\n") == 1
-
-
-def test_folders_are_made_where_they_are_missing(project):
+    monkeypatch.undo()
     check_folders(plan_runs("full", root=project), project)
     assert (project / "data" / "results").is_dir()
     assert list((project / "runs").iterdir()) == []
+    (project / "data" / "results").rmdir()
+    (project / "data" / "results").write_text("a file, not a folder")
+    stub = Stub()
+    with pytest.raises(OSError, match=r"data/results cannot be written to .*nothing was"):
+        run(project, stub)
+    assert stub.tasks == []
 
 
 def test_what_a_remote_engine_says_of_a_run_is_in_its_record(project):
@@ -127,7 +125,7 @@ def test_data_are_looked_for_where_the_run_executes(tmp_path, monkeypatch):
     stub = Stub(remote=True)
     assert set(words(run(project, stub))) == {"ran"}
     task = stub.tasks[0]
-    assert task["datasets"] == ["deep-animal"]
+    assert task["datasets"] == ("deep-animal",)
     assert task["name"] == "toy/method/seeds 1"
     assert task["run"]["notebook"] == "notebooks/toy.ipynb"
     keys = {record["key"] for record in load_records(root=project)}

@@ -113,6 +113,14 @@ def spoilt_bytes(draw, content):
     return content
 
 
+def spoilt_json(content):
+    """Draw bytes of JSON whose values, or which themselves, are spoilt."""
+    text = json.dumps(content, indent=1).encode()
+    return st.one_of(
+        spoilt(content).map(lambda each: json.dumps(each).encode()), spoilt_bytes(text)
+    )
+
+
 @st.composite
 def spoilt_toml(draw, text):
     """Draw lines of TOML with one to three of them replaced, left out, doubled or renamed."""
