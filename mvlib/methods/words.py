@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.check import check_choice, check_n_clusters, check_number
+from mvlib.check import as_numbers, check_choice, check_n_clusters, check_number
 from mvlib.encoders import Encoder, TextBank, load
 from mvlib.methods.base import Bound, Clustering, choice, optional, real, whole
 from mvlib.methods.cluster_naming import name_clusters
@@ -251,9 +251,9 @@ def text_bank(
             f"{argument} is of type {type(texts).__name__}: expected a TextBank, a list of "
             "str, or features of shape (n_words, n_features)"
         )
-    if len(texts) == 0:
+    if not hasattr(texts, "toarray") and len(texts) == 0:
         raise ValueError(f"{argument} is empty: expected at least one word")
-    if not isinstance(texts, torch.Tensor) and isinstance(texts[0], str):
+    if isinstance(texts, list | tuple | np.ndarray) and isinstance(texts[0], str):
         if encoder is None:
             raise ValueError(
                 f"{argument} holds strings and there is no encoder: expected a TextBank or "
@@ -287,11 +287,7 @@ def choose_rows(bank: TextBank, rows: np.ndarray) -> TextBank:
 
 def check_features(argument: str, X: Any, precision: str = "float32") -> np.ndarray:
     """Return a finite float32 matrix, rounded to `precision`, no row of which is all zero."""
-    try:
-        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
-        features = np.ascontiguousarray(X, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{argument} is not numeric: {error}") from error
+    features = as_numbers(X, argument, np.float32)
     if features.ndim != 2 or 0 in features.shape:
         raise ValueError(
             f"{argument} has shape {features.shape}: expected (n_samples, n_features), "
@@ -337,7 +333,8 @@ def check_pair(
 def _is_raw(images: Any) -> bool:
     if isinstance(images, np.ndarray):
         return images.ndim == 4 or images.dtype.kind in "OU"
-    if isinstance(images, torch.Tensor) or not hasattr(images, "__getitem__"):
+    # Frames, tensors and sparse matrices hold features.
+    if hasattr(images, "shape") or not hasattr(images, "__getitem__"):
         return False
     first = images[0] if len(images) else None
     return isinstance(first, str | Path) or hasattr(first, "getbands")
