@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from mvlib.check import check_views
 from mvlib.data import captions, nouns
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.offline import OfflineEncoder
-from mvlib.encoders.shipped import NOUN_PROMPT, caption_features, noun_features
+from mvlib.encoders.shipped import NOUN_PROMPT, NOUNS_FILE, PAIRS_FILE, text_features
 from mvlib.encoders.towers import check_texts
 
 
@@ -86,9 +86,7 @@ def noun_bank(
         if prompt.count("{}") != 1:
             raise ValueError(f"prompts has {prompt!r}: expected one {{}} for the noun")
     words = nouns(most_frequent=size)
-    shipped = None
-    if prompts == [NOUN_PROMPT]:
-        shipped = _shipped(encoder, noun_features, words)
+    shipped = _shipped(encoder, NOUNS_FILE, words) if prompts == [NOUN_PROMPT] else None
     # Compounds are encoded as WordNet writes them, as in TAC, and shown as people do.
     shown = tuple(word.replace("_", " ") for word in words)
     if shipped is not None:
@@ -133,21 +131,15 @@ def caption_bank(encoder: Encoder, name: str = "openclipart") -> TextBank:
     first: dict[str, int] = {}
     for row, text in enumerate(texts):
         first.setdefault(text, row)
-    shipped = None
-    if name == "openclipart":
-        shipped = _shipped(encoder, caption_features, texts)
+    shipped = _shipped(encoder, PAIRS_FILE, texts) if name == "openclipart" else None
     if shipped is not None:
         return TextBank(tuple(first), shipped[list(first.values())])
     return TextBank(tuple(first), encoder.encode_texts(list(first)))
 
 
-def _shipped(
-    encoder: Encoder,
-    read: Callable[[Sequence[str], str], np.ndarray | None],
-    texts: Sequence[str],
-) -> np.ndarray | None:
+def _shipped(encoder: Encoder, file: str, texts: Sequence[str]) -> np.ndarray | None:
     """Return what `encoder` makes of text features that ship, or None if it cannot."""
     if not isinstance(encoder, OfflineEncoder):
         return None
-    features = read(texts, encoder.text_fingerprint)
+    features = text_features(file, texts, encoder.text_fingerprint)
     return None if features is None else encoder.project_texts(features)

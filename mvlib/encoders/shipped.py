@@ -73,21 +73,17 @@ def training_features() -> TrainingFeatures:
     )
 
 
-def noun_features(nouns: Sequence[str], fingerprint: str) -> np.ndarray | None:
-    """Return the text tower's features of nouns in "a photo of a {}.", or None.
+def text_features(file: str, texts: Sequence[str], fingerprint: str) -> np.ndarray | None:
+    """Return the text tower's features of the first texts of a file that ships, or None.
 
-    They ship for the first of `mvlib.data.nouns(most_frequent=8000)` and the tower of one
-    fingerprint.
+    `NOUNS_FILE` has "a photo of a {}." with `mvlib.data.nouns(most_frequent=8000)`,
+    `PAIRS_FILE` the captions of Open Clip Art. None: of other texts, or by another tower.
     """
-    return _if_same(_read(NOUNS_FILE), nouns, fingerprint)
-
-
-def caption_features(captions: Sequence[str], fingerprint: str) -> np.ndarray | None:
-    """Return the text tower's features of the first captions of Open Clip Art, or None.
-
-    They ship for the tower of one fingerprint.
-    """
-    return _if_same(_read(PAIRS_FILE), captions, fingerprint)
+    stored, n = _read(file), len(texts)
+    same = str(stored["text_fingerprint"]) == fingerprint
+    if not same or not np.array_equal(stored["text_digests"][:n], text_digests(texts)):
+        return None
+    return stored["text_features"][:n].astype(np.float32)
 
 
 def text_digests(texts: Sequence[str]) -> np.ndarray:
@@ -99,17 +95,6 @@ def text_digests(texts: Sequence[str]) -> np.ndarray:
 def class_texts() -> list[str]:
     """Return "a photo of a {}." with each of ImageNet's 1000 prompt names, in their order."""
     return [NOUN_PROMPT.format(name) for name in describe("imagenet-1k").prompt_names]
-
-
-def _if_same(
-    stored: dict[str, np.ndarray], texts: Sequence[str], fingerprint: str
-) -> np.ndarray | None:
-    digests = stored["text_digests"][: len(texts)]
-    if str(stored["text_fingerprint"]) != fingerprint:
-        return None
-    if not np.array_equal(digests, text_digests(texts)):
-        return None
-    return stored["text_features"][: len(texts)].astype(np.float32)
 
 
 def _read(name: str) -> dict[str, np.ndarray]:

@@ -336,7 +336,7 @@ def _why_cannot(datasets: tuple[str, ...]) -> str | None:
             folder = data.data_folder()
             folder.mkdir(parents=True, exist_ok=True)
             with FileLock(folder / f".{name}.lock"):
-                data.fetch_all(name)
+                data.fetch(name)
         except (OSError, ValueError) as error:
             return f"data not at hand: {error}"
     return None

@@ -335,7 +335,7 @@ def _fetching_problem(name: str) -> tuple[str, str] | None:
     from mvlib import data
 
     try:
-        data.fetch_all(name)
+        data.fetch(name)
     except FileNotFoundError as error:
         return CANNOT, str(error)
     except (OSError, ValueError) as error:

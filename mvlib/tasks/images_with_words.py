@@ -19,7 +19,7 @@ from mvlib.methods.catalogue import WORDS, find
 from mvlib.metrics import clustering_scores
 from mvlib.ops import top_k, unit_rows
 from mvlib.records.recorder import Recorder
-from mvlib.tasks.runs import build, catalogued, known_to, recorder_of
+from mvlib.tasks.runs import build, catalogued, recorder_of
 from mvlib.tasks.runs import sized as sized
 
 if TYPE_CHECKING:
@@ -224,21 +224,16 @@ def run_methods(
     seeds: Sequence[int],
     methods: Iterable[str] = ("k-means of images", "TAC, no training", "CAE", "zero-shot"),
     parameters: Mapping[str, Any] | None = None,
-    n_init: int = 20,
 ) -> dict[tuple[str, int | None], Any]:
     """Fit methods by the names that the chapter's tables have, and record them."""
     fitted = {}
     for title in methods:
         for seed in seeds if title != "zero-shot" else [None]:
-            texts = None
             if title == "spectral of images":
-                model = SpectralImages(problem.n_clusters, random_state=seed)
+                model, texts = SpectralImages(problem.n_clusters, random_state=seed), None
             else:
-                name = NAMES[title]
-                model = build(
-                    name, problem.n_clusters, seed, **known_to(name, {"n_init": n_init})
-                )
-                texts = texts_of(name, problem)
+                model = build(NAMES[title], problem.n_clusters, seed)
+                texts = texts_of(NAMES[title], problem)
             fitted[title, seed] = record_fit(recorder, title, problem, model, texts, parameters)
     return fitted
 
@@ -284,7 +279,19 @@ def encoder_quality(recorder: Recorder, heads: Heads, seeds: Sequence[int]) -> N
     base = encoders.load("offline")
     images = data.load_images("openclipart")
     tower = base.image_tower(images.images)
-    _record_kmeans(recorder, "image tower alone", tower, images, seeds)
+
+    def record_kmeans(kind: str, features: np.ndarray) -> None:
+        for seed in seeds:
+            model = CLIPKMeans(len(images.class_names), random_state=seed).fit(features)
+            recorder.add(
+                "k-means",
+                images.name,
+                seed=seed,
+                parameters={"encoder": kind},
+                metrics={"last": clustering_scores(images.y, model.labels_)},
+            )
+
+    record_kmeans("image tower alone", tower)
     joined = {
         "heads trained here": base.with_heads(heads),
         "heads that ship": base,
@@ -293,7 +300,7 @@ def encoder_quality(recorder: Recorder, heads: Heads, seeds: Sequence[int]) -> N
     names = [[prompt.format(name) for name in images.class_names] for prompt in data.PROMPTS]
     for kind, encoder in joined.items():
         features = encoder.project_images(tower)
-        _record_kmeans(recorder, kind, features, images, seeds)
+        record_kmeans(kind, features)
         classes = np.mean([encoder.encode_texts(texts) for texts in names], axis=0)
         found = ZeroShot().fit(features, classes)
         recall = retrieval_recall(features, encoder.encode_texts(images.captions))
@@ -303,22 +310,4 @@ def encoder_quality(recorder: Recorder, heads: Heads, seeds: Sequence[int]) -> N
             parameters={"encoder": kind},
             metrics={"last": clustering_scores(images.y, found.labels_)},
             measures={"recall_at_10": recall},
-        )
-
-
-def _record_kmeans(
-    recorder: Recorder,
-    kind: str,
-    features: np.ndarray,
-    images: ImageDataset,
-    seeds: Sequence[int],
-) -> None:
-    for seed in seeds:
-        model = CLIPKMeans(len(images.class_names), random_state=seed).fit(features)
-        recorder.add(
-            "k-means",
-            images.name,
-            seed=seed,
-            parameters={"encoder": kind},
-            metrics={"last": clustering_scores(images.y, model.labels_)},
         )

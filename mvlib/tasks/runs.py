@@ -27,13 +27,13 @@ def recorder_of(paper: str, experiment: str, profile: str, device: str = "auto")
 def sized(name: str, profile: str, **others: Any) -> dict[str, Any]:
     """Return those of `SIZES` and `others`, such as `device`, that a method has."""
     check_choice("profile", profile, PROFILES)
-    return known_to(name, SIZES.get((find(name).task, profile), {}) | others)
+    return _known_to(name, SIZES.get((find(name).task, profile), {}) | others)
 
 
 def build(name: str, n_clusters: int | None, seed: int | None, **settings: Any) -> Any:
     """Return a method of the catalogue, not fitted, with those of the arguments that it has."""
     return load(name)(
-        **known_to(name, {"n_clusters": n_clusters, "random_state": seed}), **settings
+        **_known_to(name, {"n_clusters": n_clusters, "random_state": seed}), **settings
     )
 
 
@@ -54,12 +54,12 @@ def catalogued(
     for name in settings or {}:
         check_choice("settings", name, methods)
     for name in methods:
-        draws = known_to(name, {"random_state": None})
+        draws = _known_to(name, {"random_state": None})
         for seed in seeds if draws else [None]:
             yield name, seed, build(name, n_clusters, seed, **(settings or {}).get(name, {}))
 
 
-def known_to(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def _known_to(name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of some parameters that a method of the catalogue has."""
     parameters = signature(load(name)).parameters
     return {parameter: value for parameter, value in wanted.items() if parameter in parameters}

@@ -17,7 +17,7 @@ from mvlib.encoders import (
     noun_bank,
     training_features,
 )
-from mvlib.encoders.shipped import class_texts, noun_features
+from mvlib.encoders.shipped import NOUNS_FILE, class_texts, text_features
 from mvlib.files import embedded_data, sha256_of
 
 HALF = 2.0**-11
@@ -77,7 +77,7 @@ def test_the_shipped_heads_were_trained_on_the_shipped_features(encoder, pairs):
 
 def test_200_noun_features_are_the_towers_own_to_half_precision(encoder):
     words = nouns(most_frequent=8000)
-    shipped = noun_features(words, encoder.text_fingerprint)
+    shipped = text_features(NOUNS_FILE, words, encoder.text_fingerprint)
     rows = np.linspace(0, 7999, 200).astype(int)
     found = encoder.text_tower([f"a photo of a {words[row]}." for row in rows])
     assert half_agrees(shipped[rows], found)
@@ -239,10 +239,10 @@ def test_float16_is_refused_on_a_cpu():
 def test_a_damaged_shipped_file_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr("mvlib.encoders.shipped.embedded_data", lambda: tmp_path)
     with pytest.raises(FileNotFoundError, match="nouns_8000"):
-        noun_features(["a"], "")
+        text_features(NOUNS_FILE, ["a"], "")
     (tmp_path / "nouns_8000.npz").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(ValueError, match="nouns_8000"):
-        noun_features(["a"], "")
+        text_features(NOUNS_FILE, ["a"], "")
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,11 @@ def recorder():
     return Recorder("cae", "when_words_help", "quick")
 
 
-def test_halves_of_the_classes_come_after_all_of_them():
+def test_halves_of_the_classes_come_after_all_of_them_unless_there_are_too_few():
     subsets = class_subsets(7, 5, random_state=1)
     assert subsets[0].tolist() == list(range(7))
     assert [len(some) for some in subsets[1:]] == [3] * 5
     assert all((np.diff(some) > 0).all() for some in subsets)
-
-
-def test_too_few_classes_cannot_be_halved():
     with pytest.raises(ValueError, match="n_classes=3"):
         class_subsets(3, 1)
 
@@ -94,9 +91,6 @@ def test_a_larger_corruption_holds_the_smaller_and_keeps_lengths(problem):
         np.linalg.norm(most.features, axis=1), np.linalg.norm(bank.features, axis=1), rtol=1e-5
     )
     assert half.texts == bank.texts
-
-
-def test_a_share_beyond_one_is_refused(problem):
     with pytest.raises(ValueError, match="share=1.5"):
         corrupt(problem.nouns, 1.5, 0)
 

@@ -9,8 +9,7 @@ import pytest
 from problem_stand_ins import FewImages, NamedEncoder
 
 from mvlib.encoders import TextBank
-from mvlib.papers import ntk as ntk_claims
-from mvlib.papers import ntk as ntk_shifts
+from mvlib.papers import ntk
 from mvlib.papers.ntk import (
     PromptProblem,
     affinity_kinds,
@@ -46,28 +45,19 @@ def recorder():
     return Recorder("ntk_spectral", "method", "quick")
 
 
-def test_a_subsample_keeps_image_features_and_class_together(problem):
+def test_a_subsample_keeps_image_features_and_class_together_and_its_share_of_train_images(
+    problem,
+):
     part = subsample(problem, 3, share=0.5)
     rows = [int(name.split(".")[0]) for name in part.data_set.images]
     assert len(rows) == 45
     assert rows == sorted(set(rows))
     np.testing.assert_array_equal(part.images, problem.images[rows])
     np.testing.assert_array_equal(part.y, problem.y[rows])
-
-
-def test_a_subsample_takes_its_share_of_the_train_images_too(problem):
-    part = subsample(problem, 3, share=0.5)
     assert part.train_images.shape == (20, 128)
     assert {row[0] for row in part.train_images} < {row[0] for row in problem.train_images}
-
-
-def test_seeds_draw_other_images_and_the_same_seed_the_same(problem):
     first, again, other = (subsample(problem, seed).data_set.images for seed in (1, 1, 2))
-    assert first == again
-    assert first != other
-
-
-def test_a_share_of_nothing_is_refused(problem):
+    assert first == again != other
     with pytest.raises(ValueError, match="share=0"):
         subsample(problem, 0, share=0)
 
@@ -78,7 +68,7 @@ def test_a_shift_moves_the_images_and_their_features_and_no_noun(problem, monkey
         def encode_images(self, images, resize):
             return np.stack([[image.mean() / 255, resize] for image in images])
 
-    monkeypatch.setattr(ntk_shifts, "short_side", lambda images, encoder: 9)
+    monkeypatch.setattr(ntk, "short_side", lambda images, encoder: 9)
     pictures = np.full((90, 4, 4, 3), 90, dtype=np.uint8)
     whole = replace(
         problem,
@@ -86,9 +76,9 @@ def test_a_shift_moves_the_images_and_their_features_and_no_noun(problem, monkey
         encoder=Brightness(),
         train_images=problem.train_images if trained else None,
     )
-    found = ntk_shifts.shifted(whole, "sketch", 1)
+    found = ntk.shifted(whole, "sketch", 1)
     # A sketch of an even image is white.
-    assert (ntk_shifts.pictures(found) == 255).all()
+    assert (ntk.pictures(found) == 255).all()
     np.testing.assert_array_equal(found.images, np.tile([1, 9], (90, 1)))
     assert found.banks is problem.banks
     assert found.y is whole.y
@@ -141,9 +131,7 @@ def test_steps_stay_in_perfect_blocks_and_spread_evenly_without_any():
     even = class_transitions(np.ones((15, 15)), y)
     np.testing.assert_allclose(even.sum(axis=1), 1)
     np.testing.assert_allclose(even[0], [3 / 14, 5 / 14, 6 / 14])
-
-
-def test_a_diagonal_does_not_count_as_a_step():
+    # A diagonal is no step.
     y = np.array([0, 0, 1, 1])
     A = np.array([[9, 1, 1, 0], [1, 9, 0, 1], [1, 0, 9, 1], [0, 1, 1, 9.0]])
     np.testing.assert_allclose(class_transitions(A, y), np.full((2, 2), 0.5))
@@ -208,15 +196,15 @@ def records(rows):
 
 def test_a_comparison_without_records_is_left_out(monkeypatch):
     frame = records([["d", name, seed, None, 0.1 * seed] for name in "AB" for seed in range(6)])
-    monkeypatch.setattr(ntk_claims, "results_frame", lambda *args: frame)
-    table = ntk_claims.recorded_comparisons("e", [("A", "B"), ("A", "missing")])
+    monkeypatch.setattr(ntk, "results_frame", lambda *args: frame)
+    table = ntk.recorded_comparisons("e", [("A", "B"), ("A", "missing")])
     assert table[["A", "B", "n", "d"]].to_numpy().tolist() == [["A", "B", 6, "+0.0 (0 of 6)"]]
-    assert ntk_claims.recorded_comparisons("e", [("A", "missing")]).empty
+    assert ntk.recorded_comparisons("e", [("A", "missing")]).empty
 
 
 def test_a_loss_is_against_the_same_method_and_seed_without_a_shift(monkeypatch):
     rows = [["d", "A", 0, "none", 0.9], ["d", "A", 0, "sketch", 0.6]]
     rows += [["d", "A", 1, "none", 0.7], ["d", "A", 1, "sketch", 0.6]]
-    monkeypatch.setattr(ntk_claims, "results_frame", lambda *args: records(rows))
-    (row,) = ntk_claims.recorded_losses().to_dict("records")
+    monkeypatch.setattr(ntk, "results_frame", lambda *args: records(rows))
+    (row,) = ntk.recorded_losses().to_dict("records")
     assert row == {"dataset": "d", "shift": "sketch", "n": 2, "A": pytest.approx(20)}

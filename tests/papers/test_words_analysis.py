@@ -24,9 +24,7 @@ def test_images_put_right_are_those_of_one_clustering_alone():
     other = np.array([1, 1, 0, 0, 0, 1])
     assert look.put_right(y, labels, other).tolist() == [2, 5]
     assert look.put_right(y, other, labels).tolist() == []
-
-
-def test_images_of_a_cluster_without_a_class_are_wrong():
+    # Images of a cluster without a class are wrong.
     y = np.array([0, 0, 1, 1, 1])
     assert look.put_right(y, np.array([0, 0, 1, 1, 2]), y + 1).tolist() == []
     assert look.put_right(y, y, np.array([0, 0, 1, 1, 2])).tolist() == [4]

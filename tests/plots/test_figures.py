@@ -19,13 +19,15 @@ def no_figure_stays_open():
     plt.close("all")
 
 
-def test_affinities_are_drawn_with_the_images_of_a_class_side_by_side():
+def test_affinities_and_graphs_are_drawn_with_the_images_of_a_class_side_by_side():
     y = np.array([1, 0, 1, 0])
     matrix = (y[:, None] == y).astype(float)
     figure = plots.plot_affinities({"first": matrix, "second": 2 * matrix}, y)
     assert [ax.get_title() for ax in figure.axes] == ["first", "second"]
     shown = figure.axes[0].images[0].get_array()
     np.testing.assert_array_equal(shown, np.kron(np.eye(2), np.ones((2, 2))))
+    (image,) = plots.plot_graph({"graph": matrix}, y).axes[0].get_images()
+    np.testing.assert_array_equal(image.get_array(), shown)
 
 
 def test_many_images_are_thinned_evenly_over_the_classes():
@@ -165,33 +167,9 @@ def test_accuracy_by_epoch_and_scores_draw_what_they_are_given():
         assert sorted(drawn) == pytest.approx([10, 20, 30, 50])
 
 
-def test_a_graph_is_drawn_sorted_by_class():
-    y = np.array([1, 0, 1, 0])
-    graph = (y[:, None] == y).astype(float)
-    (image,) = plots.plot_graph({"graph": graph}, y).axes[0].get_images()
-    assert image.get_array().tolist() == np.kron(np.eye(2), np.ones((2, 2))).tolist()
-
-
-@pytest.fixture
-def frame():
-    rows = []
-    for split in (0, 1):
-        for seed in (5, 15, 25, 35):
-            for draws, recall in ((SAME, 0.5), (INDEPENDENT, 0.1)):
-                row = {"dataset": "wiki", "method": "Set-CLIP", "split": split, "seed": seed}
-                row |= {"ratio": 0.0, "draws": draws, "measure_gallery": 100.0}
-                row |= {f"measure_rank_{way}": 12.0 for way in ("first", "second")}
-                for name in ("r1", "r5", "r10", "batch"):
-                    row |= {f"measure_{name}_{way}": recall for way in ("first", "second")}
-                row["measure_r10"] = recall + 0.01 * split + 0.0001 * seed
-                row |= {"measure_class_r1": 0.4, "measure_class_chance": 0.25}
-                rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def test_recall_is_drawn_with_chance_and_ratios_in_per_cent(frame):
-    from mvlib import plots
-
+def test_recall_is_drawn_with_chance_and_ratios_in_per_cent():
+    frame = pd.DataFrame({"draws": [SAME, INDEPENDENT] * 4, "ratio": 0.0})
+    frame = frame.assign(measure_r10=np.arange(8) / 10, measure_gallery=100.0)
     later = frame.assign(ratio=0.05)
     figure = plots.plot_recall(pd.concat([frame, later]), "ratio", "draws", "known pairs (%)")
     (ax,) = figure.axes
