@@ -7,12 +7,13 @@ aligns two modalities.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
 
-from mvlib.check import check_number
-from mvlib.methods.base import ModalityAlignment, optional, real, whole
+from mvlib.check import check_number, check_view
+from mvlib.methods.base import ModalityAlignment, narrowed, optional, real, whole
 from mvlib.ops.rows import unit_rows
 
 
@@ -23,6 +24,9 @@ class LinearAlignment(ModalityAlignment):
     n_components: int | None = None
 
     _bounds = {"n_components": optional(whole())}
+
+    def _rows(self, X: Any, v: int) -> np.ndarray:
+        return narrowed(check_view(X, f"Xs[{v}]", np.float64))
 
     def _embed(self, X: np.ndarray, modality: int) -> np.ndarray:
         centred = X.astype(np.float64) - self.centers_[modality]

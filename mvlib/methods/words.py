@@ -16,11 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.check import as_numbers, check_choice, check_n_clusters, check_number
+from mvlib.check import (
+    RandomState,
+    as_numbers,
+    check_choice,
+    check_n_clusters,
+    check_number,
+    feature_names,
+)
 from mvlib.encoders import Encoder, TextBank, load
 from mvlib.methods.base import Bound, Clustering, choice, optional, real, whole
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.training import RandomState, run
+from mvlib.methods.training import run
 from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans, resolve_device, unit_rows
 
 PRECISIONS = ("float32", "float16")
@@ -98,7 +105,11 @@ class ImageClustering(Clustering):
             encoder = self._encoder()
             X, train = self._images(images, train_images, encoder)
             self.n_features_in_ = X.shape[1]
+            if (names := feature_names(images)) is not None:
+                self.feature_names_in_ = names
             self._fit(X, train, texts, encoder, seed)
+            if hasattr(self, "n_clusters"):
+                self._settle([X])
         return self
 
     def fit_predict(
@@ -111,6 +122,19 @@ class ImageClustering(Clustering):
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
         raise NotImplementedError
+
+    def _new_rows(self, images: Any) -> np.ndarray:
+        X = image_features("images", images, self._encoder(), self.precision)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"images have width {X.shape[1]}: expected {self.n_features_in_}, as fitted"
+            )
+        return X
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        return tags
 
     def _encoder(self) -> Encoder | None:
         if isinstance(self.encoder, str):
@@ -138,7 +162,7 @@ class ImageClustering(Clustering):
 class WordClustering(ImageClustering):
     """Clustering of images by words, which name the clusters."""
 
-    n_clusters: int = field(kw_only=False)
+    n_clusters: int = field(default=8, kw_only=False)
     random_state: RandomState = None
 
     def _bank(
@@ -548,9 +572,12 @@ def train_heads(
 
 
 @torch.no_grad()
-def assignments(head: nn.Module, X: torch.Tensor, block_rows: int = 8192) -> np.ndarray:
+def assignments(
+    head: nn.Module, X: torch.Tensor | np.ndarray, block_rows: int = 8192
+) -> np.ndarray:
     """Return a head's probabilities in evaluation mode; the head stays in that mode."""
     head.eval()
+    X = torch.as_tensor(X, device=next(head.parameters()).device)
     return torch.cat([head(block) for block in X.split(block_rows)]).cpu().numpy()
 
 

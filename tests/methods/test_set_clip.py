@@ -320,7 +320,7 @@ def test_bad_input_is_refused_by_name(views, change, arguments, message):
 def test_methods_that_need_more_say_so(views):
     with pytest.raises(ValueError, match="n_clusters=None"):
         SetCLIP(**SMALL).fit_predict(views)
-    with pytest.raises(ValueError, match="pairs has 0 rows"):
+    with pytest.raises(ValueError, match="pairs has no row and weights="):
         SetCLIP.clip_only(**SMALL).fit(views)
     model = SetCLIP(**SMALL | {"n_epochs": 1}).fit(views)
     with pytest.raises(ValueError, match="has width 5"):

@@ -238,7 +238,7 @@ def test_paper_settings_are_those_of_the_table_and_fit_the_constructor():
         ({"temperature": 0}, "temperature=0 is out of range"),
         ({"lambda1": -1}, "lambda1=-1 is out of range"),
         ({"learning_rate": float("nan")}, "learning_rate=nan is out of range"),
-        ({"threshold": "nearest-0"}, "threshold='nearest-0': K=0.0 is out of range"),
+        ({"threshold": "nearest-0"}, "threshold='nearest-0': expected a whole number K"),
         ({"track_starts": [("draws", 0)]}, "track_starts' n_init=0 is out of range"),
         ({"track_starts": [("twenty", 20)]}, "track_starts' init='twenty' is unknown"),
         ({"track_starts": ("draws",)}, "track_starts holds 'draws': expected pairs"),
