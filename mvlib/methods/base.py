@@ -130,7 +130,6 @@ class Clustering(ClusterMixin, BaseEstimator):
     # The attribute that holds a network, which `_network` makes with other weights.
     _network_name: ClassVar[str] = ""
     # The rows are no metadata.
-    __metadata_request__fit = {"Xs": UNUSED, "images": UNUSED}
     __metadata_request__transform = {"Xs": UNUSED}
     __metadata_request__predict = {"Xs": UNUSED}
 
@@ -320,6 +319,7 @@ class ViewClustering(Clustering):
     _: KW_ONLY
     random_state: RandomState = None
 
+    __metadata_request__fit = {"Xs": UNUSED}
     _min_views: ClassVar[int] = 1
     # Whether views stay float64 where float32 would lose their spread beside their mean.
     _any_offset: ClassVar[bool] = False
@@ -469,6 +469,7 @@ class ModalityAlignment(Clustering):
     _: KW_ONLY
     random_state: RandomState = None
 
+    __metadata_request__fit = {"Xs": UNUSED}
     _bounds: ClassVar[Mapping[str, Bound]] = {"n_clusters": optional(whole())}
 
     def fit(

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.utils.metadata_routing import UNUSED
 from torch import nn
 
 from mvlib.check import (
@@ -58,6 +59,7 @@ class ImageClustering(Clustering):
     device: str = "auto"
 
     # What a parameter of such a name must be, in every method that has it.
+    __metadata_request__fit = {"images": UNUSED}
     _bounds: ClassVar[Mapping[str, Bound]] = {
         **dict.fromkeys(
             ("top", "top_k", "n_init", "max_iter", "n_neighbors", "n_nearest", "n_texts")

@@ -117,9 +117,8 @@ def test_tags_and_routing_are_honest(name):
     model, tags = make(name), get_tags(make(name))
     assert is_clusterer(model)
     assert tags.input_tags.two_d_array == (TASKS[name] == WORDS)
-    assert not (
-        tags.input_tags.sparse or tags.input_tags.allow_nan or tags.target_tags.required
-    )
+    claimed = tags.input_tags.sparse, tags.input_tags.allow_nan, tags.target_tags.required
+    assert claimed == (False, False, False)
     assert (tags.transformer_tags is None) == (name in WITHOUT_MAP)
     with config_context(enable_metadata_routing=True):
         asked = model.get_metadata_routing().fit.requests
