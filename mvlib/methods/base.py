@@ -7,6 +7,7 @@ A base for each task: `ViewClustering` and `ModalityAlignment` here, and `ImageC
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
@@ -44,6 +45,8 @@ from mvlib.ops.nearest import top_k
 from mvlib.ops.rows import unit_rows
 
 KMEANS_STARTS = 10
+# Of two modalities that share fewer of their rows' clusters a warning tells.
+LEAST_SHARED = 0.5
 
 # Takes a parameter's name and its value, and raises a ValueError where it is out of bounds.
 Bound = Callable[[str, Any], Any]
@@ -448,6 +451,11 @@ class ModalityAlignment(Clustering):
     ----------
     n_clusters : int, optional
         Number of clusters in the shared space. None: `fit` makes none.
+    remove_gap : bool, default=False
+        Whether the rows are clustered less the mean of their modality. Where the modalities lie
+        apart in the shared space, k-means parts them instead of the things they show; a
+        warning says so. On HandWritten and on Open Clip Art, where Set-CLIP leaves none, it
+        changed ACC and the share of partners in one cluster by -2 to +2 points (12 epochs).
     random_state : int, Generator, RandomState, optional
         As in `Clustering`.
 
@@ -467,10 +475,14 @@ class ModalityAlignment(Clustering):
 
     n_clusters: int | None = None
     _: KW_ONLY
+    remove_gap: bool = False
     random_state: RandomState = None
 
     __metadata_request__fit = {"Xs": UNUSED}
-    _bounds: ClassVar[Mapping[str, Bound]] = {"n_clusters": optional(whole())}
+    _bounds: ClassVar[Mapping[str, Bound]] = {
+        "n_clusters": optional(whole()),
+        "remove_gap": flag,
+    }
 
     def fit(
         self, Xs: Sequence[Any], y: None = None, *, paired: Any = None, pairs: Any = None
@@ -512,17 +524,34 @@ class ModalityAlignment(Clustering):
             self.embeddings_ = [self._embed(view, v) for v, view in enumerate(views)]
             self.embedding_ = self.embeddings_[0]
             if self.n_clusters is not None:
-                found = cosine_kmeans(
-                    np.concatenate(self.embeddings_),
-                    self.n_clusters,
-                    n_init=KMEANS_STARTS,
-                    random_state=seed,
-                )
-                self.labels_by_modality_ = list(np.split(found.labels, [len(views[0])]))
-                self.labels_ = self.labels_by_modality_[0]
-                joined = np.concatenate(self.embeddings_), found.labels
-                self.cluster_centers_ = cluster_means(*joined, self.n_clusters)
+                self._cluster(seed)
         return self
+
+    def _cluster(self, seed: int) -> None:
+        """Cluster the rows of both modalities together."""
+        self._means_ = [Z.mean(axis=0) for Z in self.embeddings_]
+        Zs = [self._placed(Z, v) for v, Z in enumerate(self.embeddings_)]
+        both = np.concatenate(Zs)
+        found = cosine_kmeans(both, self.n_clusters, n_init=KMEANS_STARTS, random_state=seed)
+        self.labels_by_modality_ = list(np.split(found.labels, [len(Zs[0])]))
+        self.labels_ = self.labels_by_modality_[0]
+        self.cluster_centers_ = cluster_means(unit_rows(both), found.labels, self.n_clusters)
+        shares = [
+            np.bincount(labels, minlength=self.n_clusters) / len(labels)
+            for labels in self.labels_by_modality_
+        ]
+        shared = float(np.minimum(*shares).sum())
+        if shared < LEAST_SHARED:
+            warnings.warn(
+                f"the modalities part: they share {100 * shared:.0f} % of their rows' "
+                "clusters; try remove_gap=True",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _placed(self, Z: np.ndarray, modality: int) -> np.ndarray:
+        """Return embedded rows as they are clustered."""
+        return Z - self._means_[modality] if self.remove_gap else Z
 
     def fit_predict(
         self, Xs: Sequence[Any], y: None = None, *, paired: Any = None, pairs: Any = None
@@ -581,7 +610,10 @@ class ModalityAlignment(Clustering):
         model = self._as_fitted()
         if model.n_clusters is None:
             raise ValueError("n_clusters=None: expected a number of clusters to predict")
-        return [None if Z is None else model._assigned(Z) for Z in model._embeddings(Xs)]
+        return [
+            None if Z is None else model._assigned(model._placed(Z, v))
+            for v, Z in enumerate(model._embeddings(Xs))
+        ]
 
     def retrieve(
         self, queries: Any, gallery: Any, k: int = 10, modality: int = 0

@@ -39,7 +39,7 @@ class CCA(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     n_components : int, optional
         Canonical directions; by default 256, or what the pairs and the widths allow.
@@ -88,7 +88,7 @@ class Procrustes(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     n_components : int, optional
         Principal components, from all rows, that each modality is brought down to, since a
@@ -128,7 +128,7 @@ class GromovWasserstein(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     n_components : int, optional
         As in `Procrustes`.
@@ -189,7 +189,7 @@ class Chance(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     embedding_dim : int, default=256
         Width of the embeddings.

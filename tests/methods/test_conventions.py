@@ -411,6 +411,22 @@ def test_compare_prints_a_method_beside_its_floors_under_both_scales():
         mvlib.compare([X, Z])
 
 
+def test_modalities_that_part_are_told_and_the_gap_can_be_removed():
+    class Apart(load("set_clip")):
+        def _embed(self, rows, modality):
+            gap = np.float32([5 * (-1) ** modality] + [0] * 5)
+            return (np.eye(6, dtype=np.float32)[Y[: len(rows)] + 1] + gap).astype(np.float32)
+
+    settings = SETTINGS["set_clip"] | {"random_state": 0, "n_epochs": 1}
+    with pytest.warns(UserWarning, match="the modalities part: they share .* remove_gap=True"):
+        parted = Apart(3, **settings).fit([X, Z])
+    assert (parted.labels_ != parted.labels_by_modality_[1]).all()
+    joined = Apart(3, remove_gap=True, **settings).fit([X, Z])
+    assert same(*joined.labels_by_modality_)
+    assert metrics.accuracy(Y, joined.labels_) == 1
+    assert same(joined.predict([X, Z]), joined.labels_by_modality_)
+
+
 def test_equal_rows_warn_as_scikit_learn_does():
     with pytest.warns(ConvergenceWarning, match=r"\(3\) found smaller than n_clusters \(6\)"):
         make("clip_kmeans", n_clusters=6).fit(np.eye(3).repeat(9, axis=0))

@@ -61,7 +61,7 @@ class SetCLIP(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters, device, random_state
+    n_clusters, remove_gap, device, random_state
         As in every alignment of two modalities.
     weights : mapping of str to float, optional
         Of the losses "contrast_1", "contrast_2" (inside the first and second modality),
