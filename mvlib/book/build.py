@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
+from filelock import FileLock
 from tqdm import tqdm
 
 from mvlib.book.cards import card_pages
@@ -20,7 +22,7 @@ from mvlib.book.checks import book_problems
 from mvlib.book.notebooks import method_records, shown_records, stage_notebook
 from mvlib.book.pages import failures_page, status_page
 from mvlib.book.placeholders import fill
-from mvlib.book.reference import api_pages, equations_page, source_files
+from mvlib.book.reference import PACKAGE, api_pages, equations_page
 from mvlib.files import python_path, quick_jsonschema, read_toml, sha256_of, write_text
 from mvlib.methods.catalogue import find
 from mvlib.records.plan import load_plan, papers_with, plan_papers
@@ -40,8 +42,6 @@ _HEAD = "# Written by `mvlib contents` from book/contents.toml and the plans: no
 
 def build_book(root: str | Path, out: str | Path | None = None) -> Path:
     """Build the book of a project, unless nothing that it shows has changed."""
-    from filelock import FileLock
-
     quick_jsonschema()
     root = Path(root).resolve()
     out = Path(out).resolve() if out is not None else root / "_build"
@@ -58,14 +58,18 @@ def build_book(root: str | Path, out: str | Path | None = None) -> Path:
         digest = stage_book(root, out / "stage")
         bar.update()
         bar.set_postfix_str("building, about half a minute")
-        index = html / "index.html"
-        if index.exists() and _read(html / _DIGEST) == digest:
+        index, known = html / "index.html", html / _DIGEST
+        if index.exists() and known.is_file() and known.read_text("utf-8") == digest:
             return index
         with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as folder:
             built = _run(out / "stage", Path(folder), out / "book.log")
             bar.update()
             bar.set_postfix_str("checking links, images and scripts")
-            _check(built)
+            if problems := book_problems(built):
+                listed = "\n".join(problems[:_LOG_LINES])
+                if (more := len(problems) - _LOG_LINES) > 0:
+                    listed += f"\nand {more} more"
+                raise RuntimeError(f"{len(problems)} problems in the built book:\n{listed}")
             (built / _DIGEST).write_text(digest, encoding="utf-8")
             shutil.rmtree(old, ignore_errors=True)
             if html.exists():
@@ -89,33 +93,14 @@ def _run(stage: Path, folder: Path, log: Path) -> Path:
     text = _COLOURS.sub("", done.stdout)
     write_text(log, text)
     html = folder / "_build" / "html"
-    if done.returncode != 0:
-        raise RuntimeError(f"the book did not build; {log} ends with:\n{_tail(text)}")
-    if not (html / "index.html").exists():
-        raise RuntimeError(f"the book has no index.html; {log} ends with:\n{_tail(text)}")
+    failed = "did not build" if done.returncode else "has no index.html"
+    if done.returncode or not (html / "index.html").exists():
+        # The warnings and errors of the log, then its last lines.
+        lines = text.splitlines()
+        marked = [line for line in lines[:-_LOG_LINES] if "WARNING" in line or "ERROR" in line]
+        tail = "\n".join([*marked[:_LOG_LINES], *lines[-_LOG_LINES:]])
+        raise RuntimeError(f"the book {failed}; {log} ends with:\n{tail}")
     return html
-
-
-def _check(html: Path) -> None:
-    problems = book_problems(html)
-    if problems:
-        listed = "\n".join(problems[:_LOG_LINES])
-        more = f"\nand {len(problems) - _LOG_LINES} more" * (len(problems) > _LOG_LINES)
-        raise RuntimeError(f"{len(problems)} problems in the built book:\n{listed}{more}")
-
-
-def _tail(text: str) -> str:
-    """Return the warnings and errors of a log, then its last lines."""
-    lines = text.splitlines()
-    marked = [line for line in lines[:-_LOG_LINES] if "WARNING" in line or "ERROR" in line]
-    return "\n".join([*marked[:_LOG_LINES], *lines[-_LOG_LINES:]])
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
 
 
 def stage_book(root: str | Path, stage: str | Path) -> str:
@@ -128,16 +113,19 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copyfile(root / name, stage / name)
     shutil.copytree(root / "book", stage / "book")
-    for page in sorted((root / "notebooks").glob("*/*.md")):
+    pages = [*(root / "notebooks").glob("*/*.md"), *(root / "book").rglob("*.md")]
+    for page in sorted(pages):
         staged = stage / page.relative_to(root)
         staged.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(page, staged)
-    for page in sorted(stage.glob("**/*.md")):
-        text = page.read_text(encoding="utf-8")
-        filled = fill(text, root)
-        if filled != text:
-            page.write_text(filled, encoding="utf-8")
-    for name, text in _generated(root).items():
+        staged.write_text(fill(page.read_text(encoding="utf-8"), root), encoding="utf-8")
+    generated = {
+        "book/status.md": status_page(root=root),
+        "book/failures.md": failures_page(root=root),
+        **card_pages(root),
+        **api_pages(),
+        "book/equations.md": equations_page(),
+    }
+    for name, text in generated.items():
         path = stage / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -150,14 +138,22 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
     for (name, method), records in method_records(root, shown).items():
         page = (stage / name).with_stem(f"method_{method}")
         stage_notebook(root, root / name, records, page, find(method).title)
-    _check_toc(stage)
+    suffixes = (".md", ".ipynb", ".rst")
+    missing = [
+        name
+        for name in toc_files(stage / "_toc.yml")
+        if not any((stage / f"{name}{suffix}").exists() for suffix in suffixes)
+    ]
+    if missing:
+        raise ValueError(
+            f"_toc.yml names pages that do not exist: {', '.join(missing)}; write them or "
+            "take them out of the table of contents"
+        )
     return _digest(stage)
 
 
 def toc_files(path: str | Path) -> list[str]:
     """Return the pages that a `_toc.yml` names, without suffix, in its order."""
-    import yaml
-
     found = []
 
     def walk(entry: Any) -> None:
@@ -173,30 +169,6 @@ def toc_files(path: str | Path) -> list[str]:
     return found
 
 
-def _generated(root: Path) -> dict[str, str]:
-    return {
-        "book/status.md": status_page(root=root),
-        "book/failures.md": failures_page(root=root),
-        **card_pages(root),
-        **api_pages(),
-        "book/equations.md": equations_page(),
-    }
-
-
-def _check_toc(stage: Path) -> None:
-    suffixes = (".md", ".ipynb", ".rst")
-    missing = [
-        name
-        for name in toc_files(stage / "_toc.yml")
-        if not any((stage / f"{name}{suffix}").exists() for suffix in suffixes)
-    ]
-    if missing:
-        raise ValueError(
-            f"_toc.yml names pages that do not exist: {', '.join(missing)}; write them or "
-            "take them out of the table of contents"
-        )
-
-
 def _digest(stage: Path) -> str:
     digest = hashlib.sha256()
     for name in _TOOLS:
@@ -204,15 +176,13 @@ def _digest(stage: Path) -> str:
     for path in sorted(path for path in stage.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(stage).as_posix()} {sha256_of(path)}\n".encode())
     # The API pages are made from the docstrings while the book is built.
-    for path in source_files():
+    for path in sorted(PACKAGE.glob("**/*.py")):
         digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 
 def contents(root: Path) -> str:
     """Return what `_toc.yml` is to hold: the parts of `book/contents.toml`, the chapters."""
-    import yaml
-
     declared = read_toml(root / "book" / "contents.toml", "book/contents.toml")
     pages = papers_with("index.md", root)
     captions = {name: text for name, text in declared["chapters"].items() if name in pages}
@@ -221,6 +191,7 @@ def contents(root: Path) -> str:
         name: f"{plan['title']}, run" for name, plan in plans.items() if name not in captions
     }
     parts = [
+        *declared.get("first", []),
         _part("The papers", [f"notebooks/{name}/index" for name in captions]),
         *declared["before"],
         *(_part(text, _pages(name, plans[name], root)) for name, text in captions.items()),

@@ -19,21 +19,10 @@ if TYPE_CHECKING:
 
 CARD_FIGURES = "book/_static/cards"
 _MOST_CLASSES = 200
-_COMPONENTS = 50
-_PERPLEXITY = 30
-_SAMPLES_A_CLASS = 12
-_PIX_SHAPE = (16, 15)
-_COLORBLIND = 10
-# Of each kind: how it is loaded, and where a file with a url or without one is.
 _LOADING = {
     "views": 'from mvlib import data\n\nXs = data.load("{0.name}").Xs',
     "images": 'from mvlib import data\n\nimages = data.load_images("{0.name}")',
     "pairs": ('from mvlib import tasks\n\n{1} = tasks.load_modalities("{0.name}").Xs'),
-}
-_PLACES = {
-    "views": ("pinned address", "no stable address"),
-    "images": ("its authors", "your own folder"),
-    "pairs": ("its authors", "your own folder"),
 }
 
 
@@ -47,22 +36,17 @@ def sets_table(kind: str = "views", folder: str = "data/cards") -> str:
     rows = []
     for about in map(describe, all_names(kind)):
         comes = "by hand" if about.is_supplied else "fetched"
-        shown = [
-            f"[{about.title}]({folder}/{about.name}.md)",
-            f"`{about.name}`",
-            "ships with mvlib" if about.embedded else comes,
-        ]
+        comes = "ships with mvlib" if about.embedded else comes
         if kind == "views":
-            dims = {view.name: view.dim for view in about.views}
-            views = ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
-            rows.append([*shown[:2], views, shown[2], str(about.n_samples), about.n_clusters])
+            row = [default_views(about), comes, about.n_samples, about.n_clusters]
         elif kind == "images":
             sizes = {split: f"{n:,}" for split, n in about.splits.items()}
-            rows.append([*shown, sizes["test"], sizes.get("train", "none"), about.n_clusters])
+            row = [comes, sizes["test"], sizes.get("train", "none"), about.n_clusters]
         else:
             pairs = sum(about.splits.values())
-            modalities = ", ".join(about.modalities)
-            rows.append([*shown[:2], modalities, shown[2], f"{pairs:,}" if pairs else "yours"])
+            pairs = f"{pairs:,}" if pairs else "yours"
+            row = [", ".join(about.modalities), comes, pairs]
+        rows.append([f"[{about.title}]({folder}/{about.name}.md)", f"`{about.name}`", *row])
     header, numeric = {
         "views": (["default views (features)", "comes", "samples", "classes"], 2),
         "images": (["comes", "test", "train", "classes"], 3),
@@ -71,40 +55,38 @@ def sets_table(kind: str = "views", folder: str = "data/cards") -> str:
     return table(["set", "name", *header], rows, numeric=numeric)
 
 
+def default_views(about: Card) -> str:
+    """Return the views that a set has unless told otherwise, with their features."""
+    dims = {view.name: view.dim for view in about.views}
+    return ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
+
+
 def card_page(name: str, root: str | Path) -> str:
     """Return the card of one data set."""
     about = describe(name)
-    sections: Callable[..., list[str]] = {"views": _views, "images": _images, "pairs": _pairs}[
-        about.kind
-    ]
+    sections: dict[str, Callable[..., list[str]]] = {"views": _views, "images": _images}
     loading = _LOADING[about.kind].format(about, ", ".join(about.modalities))
-    of_pairs = about.kind == "pairs"
+    file = "file or folder" if about.kind == "pairs" else "file"
     parts = [
         f"# {about.title}",
         about.about,
-        _sizes(about),
+        _sizes(about) if about.kind == "views" else "",
         f"```python\n{loading}\n```",
-        *sections(about, Path(root)),
+        *sections.get(about.kind, _splits)(about, Path(root)),
         "## How to get it",
         about.how_to_get or "Nothing to do: it ships with mvlib.",
-        table(
-            ["file or folder" if of_pairs else "file", "where", "sha256", "MB"],
-            list(_files(about)),
-            numeric=1,
-        ),
+        table([file, "where", "sha256", "MB"], list(_files(about)), numeric=1),
     ]
     if about.caveats:
         parts += ["## Easily mistaken", "\n".join(f"- {each}" for each in about.caveats)]
-    parts += [
-        "## Terms and source",
-        f"Licence\n: {about.licence}\n\nSource\n: {about.source}\n\nCite\n: {about.citation}",
-    ]
+    terms = (
+        f"Licence\n: {about.licence}\n\nSource\n: {about.source}\n\nCite\n: {about.citation}"
+    )
+    parts += ["## Terms and source", terms]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _sizes(about: Card) -> str:
-    if about.kind != "views":
-        return ""
     classes = f" Classes: {', '.join(about.class_names)}." if about.class_names else ""
     samples = f"{about.n_samples:,} samples in {about.n_clusters} classes"
     return f"{samples}, {len(about.views)} views.{classes}"
@@ -115,7 +97,7 @@ def _views(about: Card, root: Path) -> list[str]:
         [f"`{view.name}`", view.meaning, "yes" * (view.name in about.default_views), view.dim]
         for view in about.views
     ]
-    words, caption = figure_words(about.name)
+    words, caption = _figure_words(about)
     missing = (
         "The figure could not be drawn: the bytes of this set were not at hand when the "
         "book's figures were made. With the files in place, "
@@ -134,7 +116,7 @@ def _images(about: Card, root: Path) -> list[str]:
     words = f"A contact sheet of {about.title}: some images of each class, a row a class."
     figure = _figure(about, root, words, words)
     return [
-        *_splits(about, "images"),
+        *_splits(about, root, "images"),
         chosen if "train" in about.splits else "",
         f"## Its {about.n_clusters} classes",
         _classes(about),
@@ -145,11 +127,7 @@ def _images(about: Card, root: Path) -> list[str]:
     ]
 
 
-def _pairs(about: Card, root: Path) -> list[str]:
-    return _splits(about, "pairs")
-
-
-def _splits(about: Card, what: str) -> list[str]:
+def _splits(about: Card, root: Path, what: str = "pairs") -> list[str]:
     rows = [[f"`{split}`", f"{n:,}"] for split, n in about.splits.items()]
     sizes = table(["split", what], rows, numeric=1) if rows else "As many as you bring."
     return ["## Splits", sizes]
@@ -167,9 +145,8 @@ def _classes(about: Card) -> str:
     return text if names == prompts else f"{text}\n\nIn a prompt: {', '.join(prompts)}."
 
 
-def figure_words(name: str) -> tuple[str, str]:
+def _figure_words(about: Card) -> tuple[str, str]:
     """Return the alternative text and the caption of the figure of a set of views."""
-    about = describe(name, "views")
     views = " and ".join(about.default_views)
     maps = (
         f"{len(about.default_views)} scatter plots side by side, one for each of the views "
@@ -195,23 +172,21 @@ def _figure(about: Card, root: Path, words: str, caption: str) -> str | None:
 
 
 def _files(about: Card) -> Iterator[list[str]]:
-    linked, unlinked = _PLACES[about.kind]
+    linked, unlinked = "its authors", "your own folder"
+    if about.kind == "views":
+        linked, unlinked = "pinned address", "no stable address"
+    places: list[tuple[DataFile, str]] = []
     for file in (about.embedded_file,) if about.embedded_file else about.files:
         where = f"[{linked}]({file.url})" if file.url else unlinked
-        yield _row(file, "in the repository" if about.embedded else where)
+        places.append((file, "in the repository" if about.embedded else where))
     for split, file in about.packed.items():
-        yield _row(file, f"a packed copy of `{split}`, read where there is no archive")
+        places.append((file, f"a packed copy of `{split}`, read where there is no archive"))
+    for file, where in places:
+        size = f"{file.bytes / 1e6:.1f}" if file.bytes else "unknown"
+        yield [f"`{file.file}`", where, f"`{file.sha256}`" if file.sha256 else "unknown", size]
 
 
-def _row(file: DataFile, where: str) -> list[str]:
-    size = f"{file.bytes / 1e6:.1f}" if file.bytes else "unknown"
-    digest = f"`{file.sha256}`" if file.sha256 else "unknown"
-    return [f"`{file.file}`", where, digest, size]
-
-
-def embed_view(
-    X: np.ndarray, n_components: int = _COMPONENTS, random_state: int = 0
-) -> np.ndarray:
+def embed_view(X: np.ndarray, n_components: int = 50, random_state: int = 0) -> np.ndarray:
     """Return a view in two dimensions: principal components, then t-SNE."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -220,10 +195,9 @@ def embed_view(
     scaled = (X - X.mean(axis=0)) / max(float(X.std()), 1e-12)
     if min(X.shape) > n_components:
         scaled = PCA(n_components, random_state=random_state).fit_transform(scaled)
-    perplexity = min(_PERPLEXITY, (len(X) - 1) / 3)
-    return TSNE(perplexity=perplexity, init="pca", random_state=random_state).fit_transform(
-        scaled
-    )
+    perplexity = min(30, (len(X) - 1) / 3)
+    model = TSNE(perplexity=perplexity, init="pca", random_state=random_state)
+    return model.fit_transform(scaled)
 
 
 def draw_card(
@@ -262,7 +236,7 @@ def draw_card(
 def _draw_points(axes: Axes, points: np.ndarray, y: np.ndarray, n_clusters: int) -> None:
     import seaborn
 
-    kind = "colorblind" if n_clusters <= _COLORBLIND else "husl"
+    kind = "colorblind" if n_clusters <= 10 else "husl"
     colours = np.array(seaborn.color_palette(kind, n_clusters))
     axes.scatter(*points.T, s=2.5, c=colours[y], linewidths=0, rasterized=True)
     axes.set(xticks=[], yticks=[])
@@ -271,19 +245,18 @@ def _draw_points(axes: Axes, points: np.ndarray, y: np.ndarray, n_clusters: int)
 
 def _draw_pictures(axes: Axes, pixels: Any) -> None:
     X, y = pixels.Xs[0], pixels.y
-    height, width = _PIX_SHAPE
-    classes = [
-        [
-            np.pad(X[row].reshape(height, width), 1)
-            for row in np.flatnonzero(y == k)[:_SAMPLES_A_CLASS]
-        ]
-        for k in range(pixels.n_clusters)
-    ]
-    # Two blocks of five classes, so that the pictures stay large on a narrow page.
-    half = len(classes) // 2
-    blocks = [
-        np.vstack([np.hstack(row) for row in part]) for part in (classes[:half], classes[half:])
-    ]
-    gap = np.zeros((len(blocks[0]), width))
-    axes.imshow(np.hstack([blocks[0], gap, blocks[1]]), cmap="gray_r", interpolation="nearest")
+    height, width = 16, 15
+    # Of each class twelve, in two blocks of five classes: large also on a narrow page.
+    rows = np.stack([np.flatnonzero(y == k)[:12] for k in range(pixels.n_clusters)])
+    pictures = np.pad(
+        X[rows].reshape(*rows.shape, height, width), ((0, 0), (0, 0), (1, 1), (1, 1))
+    )
+    left, right = (
+        np.vstack([np.hstack(row) for row in part]) for part in np.split(pictures, 2)
+    )
+    axes.imshow(
+        np.hstack([left, np.zeros((len(left), width)), right]),
+        cmap="gray_r",
+        interpolation="nearest",
+    )
     axes.set_axis_off()

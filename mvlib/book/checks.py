@@ -9,18 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 # What a page loads by itself, in contrast to what a reader may click.
 _LOADED = {
-    "audio": ("src",),
-    "embed": ("src",),
-    "iframe": ("src",),
-    "image": ("href", "xlink:href"),
-    "img": ("src", "srcset"),
-    "input": ("src",),
+    **dict.fromkeys(("audio", "embed", "iframe", "input", "script", "track"), ("src",)),
+    **dict.fromkeys(("image", "use"), ("href", "xlink:href")),
+    **dict.fromkeys(("img", "source"), ("src", "srcset")),
     "link": ("href",),
     "object": ("data",),
-    "script": ("src",),
-    "source": ("src", "srcset"),
-    "track": ("src",),
-    "use": ("href", "xlink:href"),
     "video": ("src", "poster"),
 }
 _NOT_LOADED = {"canonical", "author", "license"}
@@ -48,14 +41,12 @@ def book_problems(html: str | Path) -> list[str]:
         name = path.relative_to(root).as_posix()
         found = page.problems() + _broken_links(path, page, root, anchors)
         problems += [f"{name}: {problem}" for problem in found]
-    for path in sorted(root.rglob("*.css")):
-        name = path.relative_to(root).as_posix()
-        text = path.read_text(encoding="utf-8", errors="replace")
-        problems += [f"{name}: loads {url} from outside" for url in _css_outside(text)]
-    for path in sorted(root.rglob("*.js")):
-        name = path.relative_to(root).as_posix()
-        text = path.read_text(encoding="utf-8", errors="replace")
-        problems += [f"{name}: can load {url} from outside" for url in _script_outside(text)]
+    kinds = (("css", "loads", _css_outside), ("js", "can load", _script_outside))
+    for suffix, does, outside in kinds:
+        for path in sorted(root.rglob(f"*.{suffix}")):
+            name = path.relative_to(root).as_posix()
+            found = outside(path.read_text(encoding="utf-8", errors="replace"))
+            problems += [f"{name}: {does} {url} from outside" for url in found]
     return problems
 
 
@@ -91,7 +82,10 @@ class _Page(HTMLParser):
         if "style" in values:
             self.texts["style"].append(values["style"])
         if tag != "link" or not set(values.get("rel", "").split()) <= _NOT_LOADED:
-            self.loads += [url for name in _LOADED.get(tag, ()) for url in _urls(name, values)]
+            for name in _LOADED.get(tag, ()):
+                value = values.get(name, "")
+                urls = [part.split()[0] for part in value.split(",") if part.strip()]
+                self.loads += urls if name == "srcset" else [value] * bool(value)
 
     def handle_data(self, data: str) -> None:
         if self._inside in self.texts:
@@ -114,13 +108,6 @@ class _Page(HTMLParser):
             elif _IMAGE_NAME.fullmatch(words):
                 problems.append(f"image {source} has a file name for alternative text")
         return problems
-
-
-def _urls(attribute: str, values: dict[str, str]) -> list[str]:
-    value = values.get(attribute, "")
-    if attribute == "srcset":
-        return [part.split()[0] for part in value.split(",") if part.strip()]
-    return [value] if value else []
 
 
 def _broken_links(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from mvlib.book.pages import code, describe_parameters
 from mvlib.files import project_root, write_text
 from mvlib.records import load_records, plan_runs, staleness
 from mvlib.records.keys import is_injected, merged_cells
+from mvlib.records.recorder import RESULTS_MIME
 from mvlib.records.tables import inert
 
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
@@ -54,10 +57,6 @@ def stage_notebook(
     title: str | None = None,
 ) -> None:
     """Write the page of one notebook."""
-    import nbformat
-
-    from mvlib.records.recorder import RESULTS_MIME
-
     page = nbformat.read(notebook, as_version=4)
     if records:
         executed = nbformat.read(root / records[0]["executed"], as_version=4)
@@ -67,9 +66,13 @@ def stage_notebook(
         for output in cell.get("outputs", []):
             # For the runner, not for the reader.
             output.get("data", {}).pop(RESULTS_MIME, None)
-        _hide_injected(cell)
+        if is_injected(cell):
+            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
         _describe_images(cell)
-    place = _first_heading(page.cells)
+    heads = [
+        cell.cell_type == "markdown" and cell.source.lstrip()[:2] == "# " for cell in page.cells
+    ]
+    place = heads.index(True) if any(heads) else -1
     if title is not None:
         _, _, rest = page.cells[place].source.partition("\n")
         page.cells[place].source = f"# {title}\n{rest}"
@@ -78,16 +81,7 @@ def stage_notebook(
     nbformat.write(page, target)
 
 
-def _first_heading(cells: list[Any]) -> int:
-    for number, cell in enumerate(cells):
-        if cell.cell_type == "markdown" and cell.source.lstrip().startswith("# "):
-            return number
-    return -1
-
-
 def _origin(records: list[dict[str, Any]]) -> Any:
-    import nbformat
-
     if not records:
         text = (
             "This page shows the outputs committed with the notebook, those of its **quick** "
@@ -101,44 +95,31 @@ def _origin(records: list[dict[str, Any]]) -> Any:
             f"{describe_parameters(shown)}; {shown['started'][:16].replace('T', ' ')} UTC, "
             f"{shown['wall_seconds']:.0f} s on {inert(shown['device'])}."
         )
-        for other in others:
-            text += (
-                f" It also ran with {describe_parameters(other)}: {code(other['executed'])}."
-            )
+        text += "".join(
+            f" It also ran with {describe_parameters(other)}: {code(other['executed'])}."
+            for other in others
+        )
     cell = nbformat.v4.new_markdown_cell(f":::{{note}}\n:class: origin\n{text}\n:::")
     # The id is random otherwise, and an unchanged book would be built again.
     cell["id"] = "origin"
     return cell
 
 
-def _hide_injected(cell: Any) -> None:
-    if is_injected(cell):
-        cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
-
-
 def _describe_images(cell: Any) -> None:
     """Give the images of a cell the alternative text that its outputs carry."""
-    texts = []
+    texts: dict[str, None] = {}
     for output in cell.get("outputs", []):
-        kind = next((kind for kind in _IMAGES if kind in output.get("data", {})), None)
-        if kind is None:
-            continue
         metadata = output.get("metadata", {})
-        text = metadata.get("alt") or metadata.get(kind, {}).get("alt")
-        if text and text not in texts:
-            texts.append(text)
-    if not texts:
-        return
-    image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
-    image.setdefault("alt", " ".join(texts))
+        for kind in [kind for kind in _IMAGES if kind in output.get("data", {})][:1]:
+            if text := metadata.get("alt") or metadata.get(kind, {}).get("alt"):
+                texts[text] = None
+    if texts:
+        image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
+        image.setdefault("alt", " ".join(texts))
 
 
 def store_outputs(root: Path | None = None) -> list[Path]:
     """Put the outputs of the last quick runs into the committed notebooks."""
-    import nbformat
-
-    from mvlib.records.recorder import RESULTS_MIME
-
     root = root or project_root()
     records = shown_records(root)
     changed = []
@@ -148,12 +129,10 @@ def store_outputs(root: Path | None = None) -> list[Path]:
             raise ValueError(f"{name} has no current quick run: expected one, from `mvlib run`")
         notebook = nbformat.read(path, as_version=4)
         executed = nbformat.read(root / records[name][0]["executed"], as_version=4)
-        ran = [
-            cell
-            for cell in executed.cells
-            if cell.cell_type == "code" and not is_injected(cell)
-        ]
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        code, ran = (
+            [cell for cell in page.cells if cell.cell_type == "code" and not is_injected(cell)]
+            for page in (notebook, executed)
+        )
         if [cell.source for cell in code] != [cell.source for cell in ran]:
             raise ValueError(f"{name} has other code than its last run: expected the same")
         for number, (cell, done) in enumerate(zip(code, ran, strict=True), start=1):

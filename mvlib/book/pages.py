@@ -25,8 +25,8 @@ def status_page(
     records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
 ) -> str:
     """Return the page that says what ran, when, on what, how long and with how much memory."""
-    root = _root(root)
-    records = latest_records(_records(records, root))
+    root = Path(root or project_root())
+    records = latest_records(load_records(root=root) if records is None else list(records))
     parts = [
         "# Status",
         "What ran, when, on what, and for how long? One line a run: the newest that "
@@ -43,10 +43,11 @@ def status_page(
             "experiment", "parameters", "device", "started (UTC)", "version", "status",
             "minutes", "memory, GB", "GPU memory, GB",
         ]  # fmt: skip
-        rows = [[*_row(run), *_costs(run)] for run in runs]
-        for row, run in zip(rows, runs, strict=True):
-            row.insert(4, staleness(run, root))
-        parts += [table(header, rows, numeric=3), _total(runs)]
+        rows = [[*_row(run), staleness(run, root), *_end(run)] for run in runs]
+        done = sum(run["status"] == "ok" for run in runs)
+        minutes = sum(run["wall_seconds"] for run in runs) / 60
+        total = f"{done} of {len(runs)} runs succeeded, {minutes:.1f} minutes in all."
+        parts += [table(header, rows, numeric=3), total]
     if tried := load_faults(root).values():
         verdicts = Counter(fault.verdict for fault in tried)
         counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
@@ -70,17 +71,14 @@ def failures_page(
     records: Iterable[dict[str, Any]] | None = None, root: str | Path | None = None
 ) -> str:
     """Return the page of the runs that failed, with the end of each traceback."""
-    root = _root(root)
-    runs = [
-        record
-        for record in latest_records(_records(records, root))
-        if record["status"] == "failed"
-    ]
+    root = Path(root or project_root())
+    records = latest_records(load_records(root=root) if records is None else list(records))
+    runs = [record for record in records if record["status"] == "failed"]
     parts = ["# Failures", "Which runs failed, and how?"]
     if not runs:
         parts.append("None: no recorded run has failed.")
     for run in sorted(runs, key=_order):
-        experiment, parameters, device, started, *_ = _row(run)
+        _, parameters, device, started = _row(run)
         lines = str(run["error"] or "no message").splitlines()
         shown = [
             line for line in lines[-_TRACEBACK_LINES:] if not line.lstrip().startswith("````")
@@ -97,14 +95,6 @@ def failures_page(
     return "\n\n".join(parts) + "\n"
 
 
-def _root(root: str | Path | None) -> Path:
-    return Path(root) if root is not None else project_root()
-
-
-def _records(records: Iterable[dict[str, Any]] | None, root: Path) -> list[dict[str, Any]]:
-    return list(records) if records is not None else load_records(root=root)
-
-
 def _order(run: dict[str, Any]) -> tuple[str, ...]:
     return run["paper"], run["experiment"], describe_parameters(run), run["key"]
 
@@ -115,31 +105,24 @@ def _row(run: dict[str, Any]) -> list[str]:
         describe_parameters(run),
         inert(run["device"]),
         run["started"][:16].replace("T", " "),
-        "ok" if run["status"] == "ok" else "[failed](failures.md)",
     ]
 
 
-def _costs(run: dict[str, Any]) -> list[str]:
+def _end(run: dict[str, Any]) -> list[str]:
+    word = "ok" if run["status"] == "ok" else "[failed](failures.md)"
     memory = (run["peak_memory_bytes"], run["gpu_peak_memory_bytes"])
     shown = ["" if size is None else f"{size / 1e9:.2f}" for size in memory]
-    return [f"{run['wall_seconds'] / 60:.1f}", *shown]
-
-
-def _total(runs: list[dict[str, Any]]) -> str:
-    done = sum(run["status"] == "ok" for run in runs)
-    minutes = sum(run["wall_seconds"] for run in runs) / 60
-    return f"{done} of {len(runs)} runs succeeded, {minutes:.1f} minutes in all."
+    return [word, f"{run['wall_seconds'] / 60:.1f}", *shown]
 
 
 def table(header: list[str], rows: list[list[str]], numeric: int = 0) -> str:
     """Return a Markdown table, its last `numeric` columns set to the right."""
     marks = [":--"] * (len(header) - numeric) + ["--:"] * numeric
-    lines = [header, marks, *rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ").strip()
+    lines = [
+        [str(value).replace("|", "\\|").replace("\n", " ").strip() for value in line]
+        for line in (header, marks, *rows)
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def describe_parameters(run: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mvlib.book.cards import sets_table
+from mvlib.book.cards import default_views, sets_table
 from mvlib.book.pages import table
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
@@ -64,55 +64,39 @@ def _verdict_rules(root: Path) -> str:
 def _published(root: Path, paper: str, method: str | None = None) -> str:
     rows: dict[tuple[str, ...], dict[str, str]] = {}
     for row in load_published(paper, root):
-        if method is not None and row["method"] != method:
-            continue
-        setting = ", ".join(_setting(name, value) for name, value in row["setting"].items())
-        place = (row["method"], describe(row["dataset"]).title, setting, row["source"])
-        rows.setdefault(place, {})[row["metric"]] = published_text(row)
-    metrics = [
-        metric
-        for metric in ("acc", "nmi", "ari", "purity")
-        if any(metric in values for values in rows.values())
-    ]
-    lines = [[*place, *(values.get(m, "") for m in metrics)] for place, values in rows.items()]
-    names = [metric if metric == "purity" else metric.upper() for metric in metrics]
-    header = ["method", "data set", "setting", "source class", *names]
-    return table(header, lines, numeric=len(metrics))
+        if method in (None, row["method"]):
+            title = describe(row["dataset"]).title
+            place = (row["method"], title, _setting(row), row["source"])
+            rows.setdefault(place, {})[row["metric"]] = published_text(row)
+    known = {metric for values in rows.values() for metric in values}
+    names = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "purity": "purity"}
+    names = {metric: name for metric, name in names.items() if metric in known}
+    lines = [[*place, *(values.get(m, "") for m in names)] for place, values in rows.items()]
+    header = ["method", "data set", "setting", "source class", *names.values()]
+    return table(header, lines, numeric=len(names))
 
 
 def _claims(root: Path, paper: str) -> str:
-    rows = [
-        [
-            claim["text"],
-            f"{claim['value']:g} {claim['unit']}",
-            claim["source"],
-            "; ".join(claim["unknown"]),
-        ]
-        for claim in load_claims(paper, root)
-    ]
+    rows = []
+    for claim in load_claims(paper, root):
+        value = f"{claim['value']:g} {claim['unit']}"
+        rows.append([claim["text"], value, claim["source"], "; ".join(claim["unknown"])])
     return table(["claim", "value", "source class", "what is unknown"], rows)
 
 
 def _compared(root: Path, paper: str, name: str) -> str:
-    import pandas as pd
-
     found = comparison_table(paper, name, root)
     found = found[found["published"].notna() & (found["metric"] == "acc")]
-    undecided = found["verdict"] == "undecided"
-    shown = pd.DataFrame(
-        {
-            "data set": [describe(dataset).title for dataset in found["dataset"]],
-            "published": found["published"],
-            "source class": found["source"],
-            "ours": found["ours"],
-            "n": found["n"],
-            "difference, 90 %": _intervals(found),
-            "verdict": found["verdict"].where(
-                ~undecided, found["verdict"] + ": " + found["detail"]
-            ),
-        }
+    decided = found["verdict"] != "undecided"
+    told = found.assign(
+        dataset=[describe(dataset).title for dataset in found["dataset"]],
+        difference=_intervals(found),
+        verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
-    return to_markdown(shown)
+    names = {"dataset": "data set", "published": "published", "source": "source class"}
+    names |= {name: name for name in ("ours", "n")}
+    names |= {"difference": "difference, 90 %", "verdict": "verdict"}
+    return to_markdown(told[list(names)].rename(columns=names))
 
 
 def _smart_steps(root: Path) -> str:
@@ -130,9 +114,8 @@ def _smart_floors(root: Path) -> str:
     pairs = [("SMART, 1 start", floor) for floor in FLOORS]
     by_set = differences_by_set(frame, pairs).drop(columns="A").set_index("B").T
     found = paired_comparisons(frame, pairs, ("dataset", "seed"))
-    ahead = [f"{row.sets_ahead} of {row.sets}" for row in found.itertuples()]
     by_set.loc["mean of the sets, 95 %"] = _intervals(found)
-    by_set.loc["sets ahead"] = ahead
+    by_set.loc["sets ahead"] = [f"{row.sets_ahead} of {row.sets}" for row in found.itertuples()]
     by_set.loc["verdict"] = found["verdict"].tolist()
     return to_markdown(by_set.rename_axis("SMART minus").reset_index())
 
@@ -161,8 +144,7 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
     for row in load_published(paper, root):
         if row["metric"] == metric and only in (None, row["table"]):
             sets[row["dataset"]] = None
-            setting = ", ".join(_setting(name, value) for name, value in row["setting"].items())
-            place = (row["method"], setting, row["source"])
+            place = (row["method"], _setting(row), row["source"])
             cell = values.setdefault(place, {}).setdefault(row["dataset"], [])
             cell.append(published_text(row))
     # A setting that all rows share is for the text around the table to say.
@@ -217,60 +199,50 @@ def _benchmarks(root: Path, name: str) -> str:
     if found is None:
         return "Not measured yet."
     words = {True: "held", False: "missed", None: ""}
-    rows = [
-        [ratio.name, _shown(ratio.value), _symbols(ratio.target), words[ratio.held]]
-        for ratio in found.ratios
-    ]
-    conditions = found.conditions
-    packages = ", ".join(f"{package} {n}" for package, n in conditions["versions"].items())
-    instructions = ", ".join(conditions["instructions"]) or "none of those that matter"
-    threads = conditions["threads"]
-    return (
-        table(["ratio", "measured", "target", "verdict"], rows)
-        + f"\n\nMeasured with {packages}, on a processor with {instructions}, "
-        f"{threads} thread{'' if threads == 1 else 's'} at most."
+    rows = []
+    for ratio in found.ratios:
+        # Ratios about one are of what must not change: their digits matter.
+        value = f"{ratio.value:{'.4f' if abs(ratio.value - 1) < 0.01 else '.3g'}}"
+        target = ratio.target.replace(">=", "at least").replace("<=", "at most")
+        target = "" if target == "none" else target
+        rows.append([ratio.name, value, target, words[ratio.held]])
+    instructions = ", ".join(found.conditions["instructions"]) or "none of those that matter"
+    threads = found.conditions["threads"]
+    measured = (
+        f"Measured with {_versions(found.conditions['versions'])}, on a processor with "
+        f"{instructions}, {threads} thread{'' if threads == 1 else 's'} at most."
     )
+    return f"{table(['ratio', 'measured', 'target', 'verdict'], rows)}\n\n{measured}"
+
+
+def _versions(versions: dict[str, str]) -> str:
+    return ", ".join(f"{package} {number}" for package, number in versions.items())
 
 
 def _faults(root: Path) -> str:
     found = sorted(load_faults(root).values(), key=lambda fault: fault.tried)
     if not found:
         return "Nothing tried yet."
-    rows = [
-        [
-            fault.tried,
-            fault.happened,
-            fault.verdict,
-            f"{fault.times:,}",
-            f"{fault.seconds:,.1f}",
-            fault.date,
-        ]
-        for fault in found
-    ]
+    rows = []
+    for fault in found:
+        costs = [f"{fault.times:,}", f"{fault.seconds:,.1f}"]
+        rows.append([fault.tried, fault.happened, fault.verdict, *costs, fault.date])
     header = ["what was broken", "what happened", "verdict", "times", "seconds", "day"]
     sets = {json.dumps(fault.versions, sort_keys=True): fault.versions for fault in found}
-    packages = "; or ".join(
-        ", ".join(f"{package} {n}" for package, n in versions.items())
-        for versions in sets.values()
-    )
+    packages = "; or ".join(map(_versions, sets.values()))
     return f"{table(header, rows)}\n\nTried with {packages}."
 
 
-def _shown(ratio: float) -> str:
-    # Ratios about one are of what must not change: their digits matter.
-    return f"{ratio:.4f}" if abs(ratio - 1) < 0.01 else f"{ratio:.3g}"
-
-
-def _symbols(target: str) -> str:
-    if target == "none":
-        return ""
-    return target.replace(">=", "at least").replace("<=", "at most")
-
-
-def _setting(name: str, value: object) -> str:
-    if name in ("encoder", "run"):
-        return str(value)
-    return f"{value:.0%} aligned" if name == "aligned_ratio" else f"{name} {value}"
+def _setting(row: dict[str, Any]) -> str:
+    words = [
+        f"{value:.0%} aligned"
+        if name == "aligned_ratio"
+        else str(value)
+        if name in ("encoder", "run")
+        else f"{name} {value}"
+        for name, value in row["setting"].items()
+    ]
+    return ", ".join(words)
 
 
 def _unpinned(root: Path) -> str:
@@ -288,17 +260,11 @@ def _methods(root: Path) -> str:
 
     parts = []
     for task in TASKS:
-        rows = [
-            [
-                method.title,
-                f"`{method.name}`",
-                f"{{py:obj}}`mvlib.methods.{method.estimator.split('.')[1]}`",
-                method.needs,
-                method.source and f"{{cite:p}}`{method.source}`",
-            ]
-            for method in CATALOGUE
-            if method.task == task
-        ]
+        rows = []
+        for method in (method for method in CATALOGUE if method.task == task):
+            estimator = f"{{py:obj}}`mvlib.methods.{method.estimator.split('.')[1]}`"
+            source = method.source and f"{{cite:p}}`{method.source}`"
+            rows.append([method.title, f"`{method.name}`", estimator, method.needs, source])
         header = ["method", "name", "estimator", "needs", "source"]
         parts += [f"## {task.capitalize()}", table(header, rows)]
     return "\n\n".join(parts)
@@ -313,10 +279,9 @@ def _smart_settings(root: Path) -> str:
             rows.append(["any other set", *["not in the table"] * 2])
         else:
             about = describe(name)
-            dims = {view.name: view.dim for view in about.views}
-            shown = ", ".join(f"{view} ({dims[view]})" for view in about.default_views)
             link = f"[{about.title}](../../book/data/cards/{name}.md)"
-            rows.append([link, f"{about.n_samples} / {about.n_clusters}", shown])
+            sizes = f"{about.n_samples} / {about.n_clusters}"
+            rows.append([link, sizes, default_views(about)])
         rows[-1] += [f"{value:g}" for value in settings.values()]
     symbols = {
         "batch_size": "batch",

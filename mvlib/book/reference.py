@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from mvlib.book.pages import code, table
 from mvlib.files import read_toml
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
 # As a docstring has it: L = L_rec + lambda1 L_vda  (SMART, as coded)
 _LINE = re.compile(r"^ *(\S.* = \S.*?)  \(([A-Z][\w-]+), ([^()]+)\)$", re.MULTILINE)
 
@@ -23,29 +22,34 @@ def api_pages() -> dict[str, str]:
     """Return the pages of the API reference."""
     rooms = public_names()
     pages = {f"book/api/rooms/{_page_name(room)}.md": _room_page(room) for room in rooms}
-    lines = []
+    body = ""
     for room, names in rooms.items():
         listed = ", ".join(f"`{name}`" for name in names)
         link = f"[`{room}`](rooms/{_page_name(room)}.md)"
-        lines.append(f"{link}\n: {_summary(room)}\n\n  {listed}\n")
-    body = "\n".join(lines)
+        summary = _description(room).split("\n\n")[0].replace("\n", " ")
+        body += f"\n{link}\n: {summary}\n\n  {listed}\n"
     pages["book/api/index.md"] = (
         "# API reference\n\n"
         "What can I call? Everything below; the rest of mvlib is its own business. The "
-        "package is in rooms, and each imports only from those before it.\n\n" + body
+        "package is in rooms, and each imports only from those before it.\n" + body
     )
     return pages
 
 
 @cache
 def public_names() -> dict[str, dict[str, str]]:
-    """Return what each room exports, and from which module, without loading that."""
-    found = [
-        ".".join(("mvlib", *path.parent.relative_to(_PACKAGE).parts))
-        for path in _PACKAGE.glob("*/**/__init__.py")
-    ]
+    """Return what each room exports, and from which module; the rooms from the bottom up."""
+    linter = read_toml(PACKAGE.parent / "pyproject.toml")["tool"]["importlinter"]
+    layers = reversed(linter["contracts"][0]["layers"])
+    order = [room.strip() for layer in layers for room in layer.split("|")]
+    found = sorted(
+        path.parent.relative_to(PACKAGE).parts for path in PACKAGE.glob("*/**/__init__.py")
+    )
     rooms = {}
-    for room in sorted(found, key=_position):
+    for parts in sorted(
+        found, key=lambda parts: order.index(parts[0]) if parts[0] in order else len(order)
+    ):
+        room = ".".join(("mvlib", *parts))
         package = import_module(room)
         exports = getattr(package, "_EXPORTS", None)
         if exports is None:
@@ -55,68 +59,24 @@ def public_names() -> dict[str, dict[str, str]]:
     return rooms
 
 
-def source_files() -> list[Path]:
-    """Return mvlib's Python files, sorted."""
-    return sorted(_PACKAGE.glob("**/*.py"))
-
-
-def _position(room: str) -> tuple[int, str]:
-    top = room.split(".")[1]
-    order = _rooms()
-    return (order.index(top) if top in order else len(order), room)
-
-
-@cache
-def _rooms() -> list[str]:
-    """Return the rooms from the bottom up, as import-linter is told them."""
-    linter = read_toml(_PACKAGE.parent / "pyproject.toml")["tool"]["importlinter"]
-    layers = reversed(linter["contracts"][0]["layers"])
-    return [room.strip() for layer in layers for room in layer.split("|")]
-
-
 def _entry(room: str, name: str, module: str) -> str:
     """Return what stands under the name of something that a room exports."""
-    full = f"{room}.{name}"
-    node, source = _definition(module, name)
-    if isinstance(node, ast.ClassDef):
-        bases = [ast.unparse(base) for base in node.bases]
-        raised = any(base.endswith(("Error", "Exception")) for base in bases)
-        body = (
-            f".. autoexception:: {full}" if raised else f".. autoclass:: {full}\n   :members:"
-        )
-    elif isinstance(node, ast.FunctionDef):
-        body = f".. autofunction:: {full}"
-    elif node is not None:
-        body = f".. py:data:: {full}\n\n   {_comment_above(source, node.lineno)}"
-    elif name in (exports := getattr(import_module(module), "_EXPORTS", {})):
-        return _entry(room, name, exports[name])
-    elif module.rpartition(".")[2] == name:
+    full, thing = f"{room}.{name}", getattr(import_module(room), name)
+    if inspect.ismodule(thing):
         return f"A room of its own: [`{module}`]({_page_name(module)}.md)."
+    if inspect.isclass(thing):
+        raised = issubclass(thing, Exception)
+        body = f".. auto{'exception' if raised else 'class'}:: {full}"
+        body += "" if raised else "\n   :members:"
+    elif callable(thing):
+        body = f".. autofunction:: {full}"
     else:
-        raise ValueError(f"{room} exports {name}, which {module} does not define")
+        # What stands above a constant in its module.
+        source = inspect.getsource(import_module(module))
+        found = re.search(rf"((?:^#.*\n)*)^{name}\b[^=\n]*=", source, re.MULTILINE)
+        comment = " ".join(line.lstrip("#: ") for line in found[1].splitlines())
+        body = f".. py:data:: {full}\n\n   {comment}"
     return f"```{{eval-rst}}\n{body}\n```"
-
-
-def _definition(module: str, name: str) -> tuple[ast.stmt | None, str]:
-    path = _PACKAGE.parent.joinpath(*module.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    source = path.read_text(encoding="utf-8")
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return node, source
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                return node, source
-    return None, source
-
-
-def _comment_above(source: str, line: int) -> str:
-    lines = source.splitlines()[: line - 1]
-    comment: list[str] = []
-    while lines and lines[-1].startswith("#"):
-        comment.insert(0, lines.pop().lstrip("#: "))
-    return " ".join(comment)
 
 
 def _room_page(room: str) -> str:
@@ -134,10 +94,6 @@ def _description(room: str) -> str:
     return re.sub(r"([<>])", r"\\\1", text)
 
 
-def _summary(room: str) -> str:
-    return _description(room).split("\n\n")[0].replace("\n", " ")
-
-
 def _page_name(room: str) -> str:
     return room.replace(".", "-")
 
@@ -153,19 +109,21 @@ class Equation(NamedTuple):
     line: int
 
 
-def equations(methods: Path = _PACKAGE / "methods") -> list[Equation]:
+def equations(methods: Path = PACKAGE / "methods") -> list[Equation]:
     """Return the equations of the methods, in the order of their files."""
     found = []
     for path in sorted(methods.rglob("*.py")):
-        for node in _documented(path):
-            for formula, paper, source in _LINE.findall(ast.get_docstring(node)):
-                file = path.relative_to(methods.parents[1]).as_posix()
-                found.append(Equation(paper, source, formula, node.name, file, node.lineno))
+        file = path.relative_to(methods.parents[1]).as_posix()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                for formula, paper, source in _LINE.findall(ast.get_docstring(node) or ""):
+                    place = (node.name, file, node.lineno)
+                    found.append(Equation(paper, source, formula, *place))
     return found
 
 
 def equations_page(
-    methods: Path = _PACKAGE / "methods", tests: Path = _PACKAGE.parent / "tests"
+    methods: Path = PACKAGE / "methods", tests: Path = PACKAGE.parent / "tests"
 ) -> str:
     """Return the page; an equation that no test names is a ValueError."""
     held = _tests_by_word(tests)
@@ -191,19 +149,15 @@ def equations_page(
     )
 
 
-def _documented(path: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            yield node
-
-
 def _tests_by_word(tests: Path) -> dict[str, str]:
     """Return for each word in a test the first test that has it."""
     found: dict[str, str] = {}
     for path in sorted(tests.rglob("test_*.py")):
         text = path.read_text("utf-8")
+        lines = text.splitlines()
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for word in re.findall(r"\w+", ast.get_source_segment(text, node) or ""):
+                body = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                for word in re.findall(r"\w+", body):
                     found.setdefault(word, node.name)
     return found

@@ -24,7 +24,9 @@ def setup(app: Any) -> dict[str, Any]:
         app.parallel = available_cores() + 1
         app.connect("config-inited", _let_pages_be_read_in_parallel)
     _register_bibliography_style()
-    app.connect("autodoc-skip-member", _skip_member)
+    # scikit-learn adds these to every estimator.
+    added = re.compile(r"set_\w+_request").fullmatch
+    app.connect("autodoc-skip-member", lambda _app, _what, name, *_: bool(added(name)) or None)
     # Before numpydoc (500) makes sections of the text.
     app.connect("autodoc-process-docstring", _prepare_docstring, priority=400)
     app.connect("doctree-resolved", lambda app, doctree, name: keep_spreads_whole(doctree))
@@ -34,29 +36,17 @@ def setup(app: Any) -> dict[str, Any]:
 def escape_formulas(line: str) -> str:
     """Return a docstring's line with the bars of its formulas escaped."""
     parts = _LITERAL.split(line)
-    return "".join(
-        part if number % 2 else re.sub(r"(?<!\\)\|", r"\\|", part)
-        for number, part in enumerate(parts)
-    )
+    parts[::2] = [re.sub(r"(?<!\\)\|", r"\\|", part) for part in parts[::2]]
+    return "".join(parts)
 
 
-def move_deviations(lines: list[str]) -> list[str]:
-    """Return a docstring's lines with a *Deviations* section moved into the notes."""
-    starts = _section_starts(lines)
-    if "Deviations" not in starts:
-        return lines
-    begin = starts["Deviations"]
-    end = min((start for start in starts.values() if start > begin), default=len(lines))
-    moved = ["", "**Deviations**", "", *lines[begin + 2 : end]]
-    kept = lines[:begin] + lines[end:]
-    starts = _section_starts(kept)
-    if "Notes" not in starts:
-        later = [starts[name] for name in ("References", "Examples") if name in starts]
-        at = min(later, default=len(kept))
-        return [*kept[:at], "", "Notes", "-----", *moved, "", *kept[at:]]
-    notes = starts["Notes"]
-    at = min((start for start in starts.values() if start > notes), default=len(kept))
-    return [*kept[:at], *moved, "", *kept[at:]]
+def deviations_as_notes(lines: list[str]) -> list[str]:
+    """Return a docstring's lines with its *Deviations* as the end of its notes."""
+    for number, (title, under) in enumerate(itertools.pairwise(lines)):
+        if title == "Deviations" and re.fullmatch(r"-{3,}", under):
+            notes = [] if "Notes" in lines[:number] else ["Notes", "-----"]
+            return [*lines[:number], *notes, "**Deviations**", "", *lines[number + 2 :]]
+    return lines
 
 
 def keep_spreads_whole(doctree: Any) -> None:
@@ -94,24 +84,9 @@ def _register_bibliography_style() -> None:
     register_plugin("pybtex.style.formatting", "author_year", AuthorYear, force=True)
 
 
-def _section_starts(lines: list[str]) -> dict[str, int]:
-    return {
-        title.strip(): number
-        for number, (title, under) in enumerate(itertools.pairwise(lines))
-        if title.strip() and re.fullmatch(r"-{3,}", under) and not title.startswith(" ")
-    }
-
-
 def _let_pages_be_read_in_parallel(app: Any, config: Any) -> None:
     # It says nothing of itself, and numbers sections when all pages are read.
     app.extensions["sphinx_multitoc_numbering"].parallel_read_safe = True
-
-
-def _skip_member(
-    app: Any, what: str, name: str, thing: Any, skip: bool, options: Any
-) -> bool | None:
-    # scikit-learn adds these to every estimator.
-    return True if re.fullmatch(r"set_\w+_request", name) else None
 
 
 def _prepare_docstring(
@@ -119,10 +94,7 @@ def _prepare_docstring(
 ) -> None:
     in_example = False
     for number, line in enumerate(lines):
-        if line.startswith(">>>"):
-            in_example = True
-        elif not line.strip():
-            in_example = False
+        in_example = line.startswith(">>>") or (in_example and bool(line.strip()))
         if not in_example:
             lines[number] = escape_formulas(line)
-    lines[:] = move_deviations(lines)
+    lines[:] = deviations_as_notes(lines)

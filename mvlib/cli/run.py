@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from mvlib.run.process import Engine
 
 
-_MOST = 2**31
-
-
 def add_run_parser(commands: argparse._SubParsersAction) -> None:
     """Add `run` to the commands of a parser."""
     run = commands.add_parser("run", help="run what is planned and not yet recorded")
@@ -27,15 +24,10 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
         "pattern", nargs="*", help="paper, experiment or paper/experiment; * and ?"
     )
     run.add_argument("--profile", choices=PROFILES, default="quick")
-    run.add_argument("--dataset", action="extend", nargs="+", default=[], metavar="NAME")
-    run.add_argument(
-        "--where",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="only runs with these parameters, such as aligned_ratio=0.5 seeds=5",
-    )
+    several = {"action": "extend", "nargs": "+", "default": []}
+    run.add_argument("--dataset", metavar="NAME", **several)
+    words = "only runs with these parameters, such as aligned_ratio=0.5 seeds=5"
+    run.add_argument("--where", metavar="NAME=VALUE", help=words, **several)
     where = run.add_mutually_exclusive_group()
     where.add_argument(
         "--jobs", type=integer, metavar="N", help="runs at a time (default: cores, <= 4)"
@@ -58,7 +50,7 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
 def integer(text: str) -> int:
     """Return the whole number that a text is, if a machine has so many of anything."""
     number = int(text)
-    if abs(number) > _MOST:
+    if abs(number) > 2**31:
         raise ValueError
     return number
 
@@ -75,16 +67,9 @@ def _run(options: argparse.Namespace) -> int:
     from mvlib.run.runner import run_all, say
 
     with _engine(options.scheduler) as engine:
-        summary = run_all(
-            runs,
-            jobs=options.jobs,
-            device=options.device,
-            root=root,
-            rerun_earlier=options.rerun_earlier,
-            again=options.again,
-            limit_minutes=options.limit_minutes,
-            engine=engine,
-        )
+        names = ("jobs", "device", "rerun_earlier", "again", "limit_minutes")
+        asked = {name: getattr(options, name) for name in names}
+        summary = run_all(runs, root=root, engine=engine, **asked)
     say(summary.table())
     return summary.exit_code
 
@@ -130,9 +115,8 @@ def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) ->
     records = load_records(root=root)
     rows = [("run", "status", "data", "expected min", "disk MB")]
     notes, minutes, disk = {}, 0.0, 0.0
-    remote = options.scheduler is not None
     for run in runs:
-        elsewhere = remote and not run.after
+        elsewhere = options.scheduler is not None and not run.after
         state = state_of(run, records, root, options.rerun_earlier, options.again, elsewhere)
         shown = (f"{run.minutes:g}", f"{run.disk_mb:g}") if state.word == TO_RUN else ("", "")
         rows.append((run.name, state.word, data_at_hand(run.datasets), *shown))

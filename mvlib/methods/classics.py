@@ -193,11 +193,6 @@ class Chance(ModalityAlignment):
         As in every alignment of two modalities.
     embedding_dim : int, default=256
         Width of the embeddings.
-
-    Attributes
-    ----------
-    embedding_, embeddings_, labels_, labels_by_modality_
-        As in `SetCLIP`.
     """
 
     embedding_dim: int = 256

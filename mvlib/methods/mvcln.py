@@ -300,7 +300,6 @@ class MvCLN(ViewClustering):
             return d, y.bool()
 
         def mean_distances() -> list[float]:
-            """Return the means of the positives and of the negatives of an epoch."""
             sums = torch.stack(seen).sum(dim=0)
             seen.clear()
             return (sums[:2] / sums[2:]).tolist()
@@ -323,15 +322,8 @@ class MvCLN(ViewClustering):
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        self.history_ = run(
-            self.epochs,
-            batches,
-            step,
-            network,
-            optimizer,
-            after_epoch=after_epoch,
-            name="MvCLN",
-        )
+        more = {"after_epoch": after_epoch, "name": "MvCLN"}
+        self.history_ = run(self.epochs, batches, step, network, optimizer, **more)
         self.network_ = network
 
     def _match(

@@ -35,11 +35,6 @@ def run(
     have makes the epoch's mean NaN. `share` says what a batch counts in the means; by default
     each the same. `after_epoch` takes the epoch's number, from 0, and its means, and gives what
     else to record. The network is in training mode at the start of each epoch.
-
-    Raises
-    ------
-    FloatingPointError
-        If an epoch's loss is not finite.
     """
     names = ("loss", *parts)
     history: dict[str, list] = {}

@@ -15,6 +15,7 @@ MergedModules(
         "set_clip_tables": "set_clip",
         "smart_comparisons": "smart",
         "smart_costs": "smart",
+        "smart_recipes": "smart",
         "toy_clouds": "set_clip",
         "word_gains": "cae",
     },

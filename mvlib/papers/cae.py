@@ -24,6 +24,7 @@ from mvlib.methods import (
     semantic_centres,
 )
 from mvlib.metrics import accuracy, clustering_scores
+from mvlib.papers.words_analysis import some_texts
 from mvlib.records.recorder import Recorder
 from mvlib.records.statistics import paired_comparisons
 from mvlib.tasks.images_with_words import VisionProblem, record_fit, run_methods, with_images
@@ -49,12 +50,12 @@ def unknown_settings(
     by_centre = {"row_marginals": mass_by_centre(problem)}
     captions = {f"Open Clip Art, all {len(problem.captions)}": default}
     for count in openclipart_counts:
-        some = _of(problem.captions, _order(len(problem.captions))[:count])
+        some = some_texts(problem.captions, _order(len(problem.captions))[:count])
         captions[f"Open Clip Art, {count}"] = (replace(problem, captions=some), {})
     if flickr30k_counts:
         bank = _flickr30k(problem, max(flickr30k_counts))
         for count in flickr30k_counts:
-            some = _of(bank, np.arange(count))
+            some = some_texts(bank, np.arange(count))
             captions[f"Flickr30k, {count}"] = (replace(problem, captions=some), {})
     chosen_by = {"the images themselves": (replace(problem, train_images=None), {})}
     if problem.train_images is not None:
@@ -98,10 +99,6 @@ def _order(n: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(n)
 
 
-def _of(bank: TextBank, rows: np.ndarray) -> TextBank:
-    return TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
-
-
 def sweep_settings(
     recorder: Recorder,
     problem: VisionProblem,
@@ -126,7 +123,7 @@ def sweep_settings(
 
 def differences_from_default(frame: pd.DataFrame) -> pd.DataFrame:
     """Return how far each value is from its setting's default, over the same seeds."""
-    rows = []
+    tables = []
     for (dataset, setting), some in frame.groupby(["dataset", "setting"], sort=False):
         default, *others = some["value"].unique()
         if not others:
@@ -134,22 +131,12 @@ def differences_from_default(frame: pd.DataFrame) -> pd.DataFrame:
         means = 100 * some.groupby("value")["acc"].mean()
         pairs = [(value, default) for value in others]
         found = paired_comparisons(some, pairs, by=("seed",), column="value")
-        for row in found.to_dict("records"):
-            rows.append(
-                {
-                    "data set": dataset,
-                    "setting": setting,
-                    "default": default,
-                    "value": row["A"],
-                    "n": row["n"],
-                    "ACC, default": means[default],
-                    "ACC": means[row["A"]],
-                    "difference": row["difference"],
-                    "ci_low": row["ci_low"],
-                    "ci_high": row["ci_high"],
-                }
-            )
-    return pd.DataFrame(rows)
+        about = {"data set": dataset, "setting": setting, "ACC, default": means[default]}
+        found = found.rename(columns={"A": "value", "B": "default"}).assign(**about)
+        tables.append(found.assign(ACC=found["value"].map(means)))
+    shown = ["data set", "setting", "default", "value", "n", "ACC, default", "ACC"]
+    shown += ["difference", "ci_low", "ci_high"]
+    return pd.concat(tables, ignore_index=True)[shown] if tables else pd.DataFrame()
 
 
 KMEANS = "k-means of images"
@@ -201,21 +188,15 @@ def gains_over_kmeans(
 def rank_agreement(frame: pd.DataFrame) -> pd.DataFrame:
     """Return how well the gap orders the gain, for each method and encoder."""
     rows = []
-    keys = ["dataset", "subset"]
-    for (method, encoder), some in frame.groupby(["method", "encoder"], sort=False):
+    keys, kinds = ["dataset", "subset"], ["method", "encoder"]
+    for kind, some in frame.groupby(kinds, sort=False):
         means = some.groupby(keys)[["measure_gap", "measure_gain"]].mean()
         gap, gain = means["measure_gap"], means["measure_gain"]
-        rows.append(
-            {
-                "method": method,
-                "encoder": encoder,
-                "problems": len(means),
-                "rank correlation": gap.corr(gain, method="spearman"),
-                "same sign": float((np.sign(gap) == np.sign(gain)).mean()),
-                "mean gain": gain.mean(),
-            }
-        )
-    return pd.DataFrame(rows)
+        agree = float((np.sign(gap) == np.sign(gain)).mean())
+        rank = gap.corr(gain, method="spearman")
+        rows.append((*kind, len(means), rank, agree, gain.mean()))
+    shown = [*kinds, "problems", "rank correlation", "same sign", "mean gain"]
+    return pd.DataFrame(rows, columns=shown)
 
 
 def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
@@ -225,11 +206,9 @@ def corrupt(bank: TextBank, share: float, random_state: int) -> TextBank:
     n = len(bank.texts)
     order = rng.permutation(n)
     noise = rng.standard_normal(bank.features.shape).astype(np.float32)
-    noise *= np.linalg.norm(bank.features, axis=1, keepdims=True) / np.linalg.norm(
-        noise, axis=1, keepdims=True
-    )
-    changed = np.zeros(n, dtype=bool)
-    changed[order[: round(share * n)]] = True
+    lengths = (np.linalg.norm(some, axis=1, keepdims=True) for some in (bank.features, noise))
+    noise *= np.divide(*lengths)
+    changed = np.isin(np.arange(n), order[: round(share * n)])
     return TextBank(bank.texts, np.where(changed[:, None], noise, bank.features))
 
 
@@ -248,11 +227,8 @@ def corrupted_words(
             labels = _labels_with(model, problem, share, seed)
             scores = {"last": clustering_scores(problem.y, labels)}
             recorder.add("CAE", problem.name, seed, given, scores)
-        other = replace(
-            problem,
-            nouns=corrupt(problem.nouns, 1, seed),
-            captions=corrupt(problem.captions, 1, seed + 1),
-        )
+        banks = corrupt(problem.nouns, 1, seed), corrupt(problem.captions, 1, seed + 1)
+        other = replace(problem, nouns=banks[0], captions=banks[1])
         model = CAE(problem.n_clusters, random_state=seed)
         record_fit(recorder, CHOSEN, other, model, other.texts, {"corrupted": 1.0})
     return recorder.frame()
@@ -262,8 +238,7 @@ def _labels_with(model: CAE, problem: VisionProblem, share: float, seed: int) ->
     """Return the clusters of CAE's later steps on its kept words, a share of them corrupted."""
     told = []
     for number, (kind, rows) in enumerate(model.history_["kept"].items()):
-        bank = problem.texts[kind]
-        kept = TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
+        kept = some_texts(problem.texts[kind], rows)
         words = corrupt(kept, share, seed + number).features
         found = optimal_transport_plan(
             problem.images, words, epsilon=model.epsilon, max_iter=model.max_iter

@@ -27,6 +27,7 @@ from mvlib.methods.ntk_spectral import (
     spectral_embedding,
 )
 from mvlib.metrics import adjusted_rand_index, clustering_scores
+from mvlib.papers.words_analysis import some_texts
 from mvlib.records.recorder import Recorder
 from mvlib.records.statistics import differences_by_set, paired_comparisons
 from mvlib.records.tables import results_frame
@@ -76,12 +77,8 @@ def prompt_problem(
         words = [words[row] for row in kept]
     # Encoded as WordNet writes compounds, as in TAC, and shown as people do.
     shown = tuple(word.replace("_", " ") for word in words)
-    banks = tuple(
-        TextBank(
-            shown, found.encoder.encode_texts([prompt.replace("{}", word) for word in words])
-        )
-        for prompt in data.PROMPTS
-    )
+    texts = [[prompt.replace("{}", word) for word in words] for prompt in data.PROMPTS]
+    banks = tuple(TextBank(shown, found.encoder.encode_texts(some)) for some in texts)
     mean = TextBank(shown, np.mean([bank.features for bank in banks], axis=0))
     return PromptProblem(**vars(found) | {"nouns": mean}, banks=banks)
 
@@ -117,16 +114,11 @@ def run_rows(
         part = subsample(problem, seed, share)
         for name, settings in rows.items():
             chosen = {"solver": "subspace", "random_state": seed, **settings}
+            model = NTKSpectralClustering(part.n_clusters, **chosen)
+            measured = measures and (lambda model, part=part: measures(model, part))
             try:
-                fitted[name, seed] = record_fit(
-                    recorder,
-                    name,
-                    part,
-                    NTKSpectralClustering(part.n_clusters, **chosen),
-                    part.banks,
-                    parameters,
-                    measures and (lambda model, part=part: measures(model, part)),
-                )
+                record_fit(recorder, name, part, model, part.banks, parameters, measured)
+                fitted[name, seed] = model
             except ValueError as error:
                 print(f"{name}, seed {seed}, has no result: {error}")
     return fitted
@@ -142,18 +134,13 @@ def run_baselines(
     """Fit what the method is compared with, on each seed's images, and record it."""
     for seed in seeds:
         part = subsample(problem, seed, share)
-        k = part.n_clusters
-        model = CLIPKMeans(k, random_state=seed)
-        record_fit(recorder, "k-means of images", part, model, None, parameters)
-        model = NTKSpectralClustering(k, **RBF, random_state=seed)
-        record_fit(recorder, "spectral of images", part, model, None, parameters)
-        tac = TAC(k, random_state=seed)
+        kmeans, tac = (kind(part.n_clusters, random_state=seed) for kind in (CLIPKMeans, TAC))
+        spectral = NTKSpectralClustering(part.n_clusters, **RBF, random_state=seed)
+        record_fit(recorder, "k-means of images", part, kmeans, None, parameters)
+        record_fit(recorder, "spectral of images", part, spectral, None, parameters)
         record_fit(recorder, "TAC, no training", part, tac, part.nouns, parameters)
-        model = NTKSpectralClustering(k, **RBF, random_state=seed)
-        record_fit(
-            recorder, "TAC features, spectral", part, model, None, parameters,
-            images=tac.embedding_,
-        )  # fmt: skip
+        name, X = "TAC features, spectral", tac.embedding_
+        record_fit(recorder, name, part, spectral, None, parameters, images=X)
 
 
 def run_sweeps(
@@ -169,10 +156,7 @@ def run_sweeps(
             given = {**(parameters or {}), "setting": setting, "value": value}
             part, settings = problem, {setting: value}
             if setting == "nouns":
-                few = tuple(
-                    TextBank(bank.texts[:value], bank.features[:value])
-                    for bank in problem.banks
-                )
+                few = tuple(some_texts(bank, np.arange(value)) for bank in problem.banks)
                 part, settings = replace(problem, banks=few), {}
             run_rows(recorder, part, seeds, {"NTK": settings}, given)
 
@@ -219,15 +203,10 @@ def block_table(
         nearest = np.argpartition(-others, n_neighbors - 1, axis=1)[:, :n_neighbors]
         mutual = sparsify(matrix, n_neighbors, "mutual")
         steps = class_transitions(sparsify(matrix, n_neighbors, "union"), y)
-        rows.append(
-            {
-                "affinity": name,
-                "neighbours of the class": float((y[nearest] == y[:, None]).mean()),
-                "steps in the class": float(np.diag(steps).mean()),
-                "without a mutual neighbour": float((np.diff(mutual.indptr) == 0).mean()),
-            }
-        )
-    return pd.DataFrame(rows)
+        found = y[nearest] == y[:, None], np.diag(steps), np.diff(mutual.indptr) == 0
+        rows.append((name, *(float(values.mean()) for values in found)))
+    shown = ["neighbours of the class", "steps in the class", "without a mutual neighbour"]
+    return pd.DataFrame(rows, columns=["affinity", *shown])
 
 
 COLUMNS = ["A", "B", "n", "difference", "ci_low", "ci_high", "p_holm", "verdict"]
@@ -271,15 +250,10 @@ def recorded_losses(profile: str = "reduced", root: Path | None = None) -> pd.Da
 def shifted(problem: PromptProblem, name: str, severity: int) -> PromptProblem:
     """Return a problem whose images are shifted; its nouns are chosen by those that are not."""
     pictures = data.shift_images(problem.data_set.images, name, severity, random_state=0)
-    data_set = replace(problem.data_set, images=pictures)
-    return replace(
-        problem,
-        data_set=data_set,
-        images=problem.encoder.encode_images(
-            pictures, resize=short_side(data_set, problem.encoder)
-        ),
-        train_images=problem.images if problem.train_images is None else problem.train_images,
-    )
+    data_set, encoder = replace(problem.data_set, images=pictures), problem.encoder
+    images = encoder.encode_images(pictures, resize=short_side(data_set, encoder))
+    train = problem.images if problem.train_images is None else problem.train_images
+    return replace(problem, data_set=data_set, images=images, train_images=train)
 
 
 def pictures(problem: PromptProblem) -> Sequence[Any]:
@@ -372,12 +346,6 @@ def record_costs(
                 full[count] = model.labels_
             if count in full:
                 measures["agreement"] = adjusted_rand_index(full[count], model.labels_)
-            recorder.add(
-                name,
-                "made up",
-                seed=random_state,
-                parameters={"n_samples": count},
-                metrics={"last": clustering_scores(y, model.labels_)},
-                seconds=seconds,
-                measures=measures,
-            )
+            scores = {"last": clustering_scores(y, model.labels_)}
+            given = random_state, {"n_samples": count}, scores
+            recorder.add(name, "made up", *given, seconds=seconds, measures=measures)

@@ -17,7 +17,6 @@ from mvlib.records.tables import results_frame, spread
 CHANCE = "chance level"
 _BATCH = 50
 _DEPTHS = (1, 5, 10)
-_DIRECTIONS = ("first", "second")
 
 
 def retrieval_table(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -27,18 +26,17 @@ def retrieval_table(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     rows = []
     for place, some in frame.groupby(list(by), sort=False, dropna=False):
         n = _gallery(some)
-        for direction in _DIRECTIONS:
+        # Column, measure, and what chance gives, in points or ranks.
+        shown = [(f"R@{depth}", f"r{depth}", 100 * min(1, depth / n)) for depth in _DEPTHS]
+        shown += [("median rank", "rank", (n + 1) / 2)]
+        shown += [("top-1 of 50", "batch", 100 / min(_BATCH, n))]
+        for direction in ("first", "second"):
             row = dict(zip(by, place, strict=True))
             row |= {"queries": direction, "n": len(some), "gallery": n}
-            for depth in _DEPTHS:
-                values = some[f"measure_r{depth}_{direction}"]
-                row[f"R@{depth}"] = _with_chance(values, min(1, depth / n))
-            row["median rank"] = _with_chance(
-                some[f"measure_rank_{direction}"], (n + 1) / 2, scale=1
-            )
-            row["top-1 of 50"] = _with_chance(
-                some[f"measure_batch_{direction}"], 1 / min(_BATCH, n)
-            )
+            for title, measure, chance in shown:
+                values = some[f"measure_{measure}_{direction}"]
+                said = _points(values, 1 if measure == "rank" else 100)
+                row[title] = f"{said} ({chance:.1f})"
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -74,11 +72,13 @@ def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
         row = dict(zip(("data set", "method", "draws"), place, strict=True)) | {"n": len(some)}
         for title, measure in (("R@10", "r10"), ("same class", "class_r1")):
             values = some.get(f"measure_{measure}", pd.Series(dtype=float)).dropna()
-            row[title] = _points(values) if len(values) else None
-            chance = chance_of(some, measure).mean() if len(values) else None
-            row[f"chance of {title}"] = None if chance is None else f"{100 * chance:.1f}"
-            gain = None if chance is None else values.mean() / chance - 1
-            row[f"{title} over chance"] = None if gain is None else f"{round(gain, 2) + 0:+.0%}"
+            said = [None] * 3
+            if len(values):
+                chance = chance_of(some, measure).mean()
+                gain = round(values.mean() / chance - 1, 2) + 0
+                said = [_points(values), f"{100 * chance:.1f}", f"{gain:+.0%}"]
+            titles = title, f"chance of {title}", f"{title} over chance"
+            row |= dict(zip(titles, said, strict=True))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -108,14 +108,9 @@ def _gallery(some: pd.DataFrame) -> int:
     return sizes[0]
 
 
-def _points(values: pd.Series) -> str:
-    points = 100 * values.astype(float)
-    return spread(points.mean(), points.std(ddof=1))
-
-
-def _with_chance(values: pd.Series, chance: float, scale: int = 100) -> str:
-    scaled = scale * values.astype(float)
-    return f"{spread(scaled.mean(), scaled.std(ddof=1))} ({scale * chance:.1f})"
+def _points(values: pd.Series, unit: int = 100) -> str:
+    scaled = unit * values.astype(float)
+    return spread(scaled.mean(), scaled.std(ddof=1))
 
 
 _COLUMNS = ("split", "ratio", "draws", "n_steps")
@@ -149,9 +144,9 @@ def compare_recall(
 
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-_SHARES = (0.5, 0.3, 0.2)
-_RADII = (1.0, 1.6, 2.2)
-_SPREADS = (0.15, 0.3, 0.45)
+# Share of the points, distance of the middle from the origin, and spread, by group.
+_GROUPS = ((0.5, 0.3, 0.2), (1.0, 1.6, 2.2), (0.15, 0.3, 0.45))
+_ALIKE = ((1 / 3,) * 3, (1.6,) * 3, (0.3,) * 3)
 
 
 def three_groups(
@@ -160,9 +155,7 @@ def three_groups(
     """Return points of the plane in three groups, a third of a turn apart."""
     check_number("n_samples", n_samples, low=3, integer=True)
     rng = np.random.default_rng(random_state)
-    shares = np.full(3, 1 / 3) if symmetric else np.array(_SHARES)
-    radii = np.full(3, 1.6) if symmetric else np.array(_RADII)
-    spreads = np.full(3, 0.3) if symmetric else np.array(_SPREADS)
+    shares, radii, spreads = np.array(_ALIKE if symmetric else _GROUPS)
     edges = np.round(np.cumsum(shares) * n_samples).astype(int)
     groups = np.searchsorted(edges, np.arange(n_samples), side="right")
     angles = 2 * math.pi * groups / 3

@@ -51,31 +51,22 @@ def _ranges(frame: pd.DataFrame, columns: list[str], name: str) -> list[dict[str
     """Return a row a data set: best and worst value of one setting."""
     rows = []
     frame = frame[frame[columns].notna().any(axis=1)]
-    if columns != ["method"] and "method" not in columns:
+    if "method" not in columns:
         frame = frame.dropna(subset=columns)
+    frame = frame.assign(points=100 * frame["acc"].astype(float))
+    # Of one column, its name alone: a list of one would make every value a tuple.
+    levels = columns if len(columns) > 1 else columns[0]
     for dataset, some in frame.groupby("dataset", sort=False):
-        groups = (100 * some["acc"].astype(float)).groupby(
-            [some[column] for column in columns], dropna=False
-        )
-        means = groups.mean()
+        means = some.groupby(levels, dropna=False)["points"].mean()
         if len(means) < 2:
             continue
-        seeds = some.assign(points=100 * some["acc"].astype(float))
-        spread = seeds.groupby([*columns, "seed"], dropna=False)["points"].mean()
-        spread = spread.groupby(level=list(range(len(columns))), dropna=False).std()
-        rows.append(
-            {
-                "data set": dataset,
-                "setting": name,
-                "values": len(means),
-                "best": _named(means.idxmax()),
-                "ACC, best": means.max(),
-                "worst": _named(means.idxmin()),
-                "ACC, worst": means.min(),
-                "range": means.max() - means.min(),
-                "seed sd": spread.mean(),
-            }
-        )
+        seeds = some.groupby([*columns, "seed"], dropna=False)["points"].mean()
+        best, worst = means.max(), means.min()
+        row = {"data set": dataset, "setting": name, "values": len(means)}
+        row |= {"best": _named(means.idxmax()), "ACC, best": best}
+        row |= {"worst": _named(means.idxmin()), "ACC, worst": worst, "range": best - worst}
+        row["seed sd"] = seeds.groupby(level=columns, dropna=False).std().mean()
+        rows.append(row)
     return rows
 
 

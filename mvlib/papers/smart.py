@@ -1,11 +1,11 @@
-"""SMART's chapter: settings by profile, comparisons over seeds and records, costs."""
+"""SMART's chapter: settings by profile, comparisons of seeds and records, costs, recipes."""
 
 from __future__ import annotations
 
 import multiprocessing
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.preprocessing import minmax_scale, scale
 
 from mvlib.check import check_choice, check_number
+from mvlib.data import Dataset, PartialAlignment, min_max_scale, partially_align
 from mvlib.methods import SMART
 from mvlib.methods.smart import PAPER_SETTINGS
 from mvlib.records.recorder import PROFILES
@@ -70,22 +72,21 @@ def compare_rules(frame: pd.DataFrame) -> str:
     by = ["rule", "features", "init", "starts", "seed"]
     cells = frame.set_index(by)["acc"].sort_index()
     honest = cells["last", "eval", *ONE]
+    protocol = "oracle epoch in train mode, the authors' start (their protocol)"
     others = {
-        "oracle epoch in train mode, the authors' start (their protocol)": cells[
-            "oracle", "train", *AUTHORS
-        ],
-        "oracle epoch in train mode": cells["oracle", "train", *ONE],
-        "oracle epoch in eval mode": cells["oracle", "eval", *ONE],
-        "epoch of the lowest loss": cells["loss", "eval", *ONE],
-        "central epoch": cells["central", "eval", *ONE],
-        "last epoch, the authors' start": cells["last", "eval", *AUTHORS],
-        "last epoch, best of 20 starts": cells["last", "eval", *TWENTY],
-        "central epoch, best of 20 starts": cells["central", "eval", *TWENTY],
-        "oracle epoch in train mode, best of 20 starts": cells["oracle", "train", *TWENTY],
+        protocol: ("oracle", "train", *AUTHORS),
+        "oracle epoch in train mode": ("oracle", "train", *ONE),
+        "oracle epoch in eval mode": ("oracle", "eval", *ONE),
+        "epoch of the lowest loss": ("loss", "eval", *ONE),
+        "central epoch": ("central", "eval", *ONE),
+        "last epoch, the authors' start": ("last", "eval", *AUTHORS),
+        "last epoch, best of 20 starts": ("last", "eval", *TWENTY),
+        "central epoch, best of 20 starts": ("central", "eval", *TWENTY),
+        "oracle epoch in train mode, best of 20 starts": ("oracle", "train", *TWENTY),
     }
     return "\n".join(
-        f"{name}, minus last epoch from one start: {_difference(acc, honest)}"
-        for name, acc in others.items()
+        f"{name}, minus last epoch from one start: {_difference(cells[place], honest)}"
+        for name, place in others.items()
     )
 
 
@@ -163,11 +164,9 @@ def oracle_gaps(
             continue
         means = 100 * some.groupby("method")["acc"].mean()
         found = paired_comparisons(some, [tuple(choices)], ("split", "seed")).iloc[0]
-        rows.append(
-            {"data set": dataset, "aligned": f"{ratio:.0%}", "n": found["n"]}
-            | {name: means[name] for name in choices}
-            | {name: found[name] for name in ("difference", "ci_low", "ci_high")}
-        )
+        row = {"data set": dataset, "aligned": f"{ratio:.0%}", "n": found["n"]}
+        row |= {name: means[name] for name in choices}
+        rows.append(row | dict(found[["difference", "ci_low", "ci_high"]]))
     return pd.DataFrame(rows)
 
 
@@ -277,13 +276,11 @@ def _measure(
     for size in sizes:
         first, three = fit(size, 1), fit(size, 3)
         training = (three - first) / 2
-        found.append(
-            {
-                "seconds_training": max(training, 1e-3),
-                "seconds_features": max(first - training, 1e-3),
-                "memory_mb": max(_peak_memory() - before, 0) / 1e6,
-            }
-        )
+        measures = {
+            "seconds_training": max(training, 1e-3),
+            "seconds_features": max(first - training, 1e-3),
+        }
+        found.append(measures | {"memory_mb": max(_peak_memory() - before, 0) / 1e6})
     return found
 
 
@@ -293,3 +290,40 @@ def _peak_memory() -> int:
     # macOS counts in bytes, Linux in units of 1024.
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+# What a reproduction may do otherwise around SMART: scale, order, first weights.
+PAPER_RECIPE = "as in the paper"
+
+_VIEWS: Mapping[str, Callable[[Sequence[np.ndarray]], list[np.ndarray]]] = MappingProxyType(
+    {
+        "each column to [0, 1]": lambda Xs: [minmax_scale(X).astype(np.float32) for X in Xs],
+        "each column standardised": lambda Xs: [
+            scale(X.astype(np.float64)).astype(np.float32) for X in Xs
+        ],
+        "view 2 first": lambda Xs: min_max_scale(Xs[::-1]),
+    }
+)
+_SETTINGS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "Xavier's first weights": {"weight_init": "xavier"},
+        "float32 products": {"precision": "float32"},
+    }
+)
+
+RECIPES = (PAPER_RECIPE, *_VIEWS, *_SETTINGS)
+
+
+def fit_recipe(
+    recipe: str,
+    data_set: Dataset,
+    aligned_ratio: float,
+    split: int,
+    settings: Mapping[str, Any],
+) -> tuple[SMART, PartialAlignment]:
+    """Train SMART with one choice around its equations changed."""
+    check_choice("recipe", recipe, RECIPES)
+    views = _VIEWS.get(recipe, min_max_scale)(data_set.Xs)
+    problem = partially_align(views, data_set.y, aligned_ratio, split)
+    model = SMART(data_set.n_clusters, **(dict(settings) | _SETTINGS.get(recipe, {})))
+    return model.fit(problem.Xs, aligned=problem.aligned), problem

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mvlib import encoders
+from mvlib.encoders import TextBank
 from mvlib.methods import CAE, SIC, optimal_transport_plan, theorem_1_quantities
 from mvlib.metrics import clustering_scores
 from mvlib.ops import best_matching, contingency_table, unit_rows
 from mvlib.records.recorder import Recorder
-from mvlib.tasks.images_with_words import VisionProblem
+from mvlib.tasks.images_with_words import VisionProblem, record_fit, texts_of
 
 
 def record_sic(
@@ -25,22 +25,10 @@ def record_sic(
     parameters: Mapping[str, Any] | None = None,
 ) -> SIC:
     """Fit SIC and record its last epoch, and the epoch that its script would keep."""
-    started = time.perf_counter()
     model = SIC(problem.n_clusters, random_state=seed)
-    nouns = encoders.noun_rows(problem.nouns, "sic")
-    model.fit(problem.images, nouns, problem.train_images)
+    record_fit(recorder, "SIC", problem, model, texts_of("sic", problem), parameters)
     best = model.history_["labels"][model.oracle_epoch(problem.y)]
-    recorder.add(
-        "SIC",
-        problem.name,
-        seed=seed,
-        parameters={"encoder": problem.encoder.name, **(parameters or {})},
-        metrics={
-            "last": clustering_scores(problem.y, model.labels_),
-            "oracle": clustering_scores(problem.y, best),
-        },
-        seconds=time.perf_counter() - started,
-    )
+    recorder.results[-1]["metrics"]["oracle"] = clustering_scores(problem.y, best)
     return model
 
 
@@ -48,8 +36,13 @@ def kept_words(
     model: CAE, problem: VisionProblem, kind: str
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the words of one space of a fitted CAE."""
-    bank, rows = problem.texts[kind], model.history_["kept"][kind]
-    return tuple(bank.texts[row] for row in rows), bank.features[rows]
+    kept = some_texts(problem.texts[kind], model.history_["kept"][kind])
+    return kept.texts, kept.features
+
+
+def some_texts(bank: TextBank, rows: np.ndarray) -> TextBank:
+    """Return a bank of some texts of another, by their row numbers."""
+    return TextBank(tuple(bank.texts[row] for row in rows), bank.features[rows])
 
 
 def word_shares(
@@ -82,22 +75,28 @@ def counterpart_measures(
     model: CAE, problem: VisionProblem, kind: str = "nouns"
 ) -> dict[str, float]:
     """Measure what Theorem 1 speaks of on the words that a fitted CAE kept."""
+    quantities = _theorem_1(model, problem, kind, model.temperature, model.epsilon)
+    found = quantities[model.counterpart]
+    even = 1 / len(found.column_marginals)
+    errors = {name: getattr(found, name) for name in _ERRORS}
+    return errors | {"words_used": float((found.column_marginals >= even / 2).mean())}
+
+
+_ERRORS = ("column_error", "semantic_error", "target_error")
+
+
+def _theorem_1(
+    model: CAE, problem: VisionProblem, kind: str, temperature: float, epsilon: float
+) -> dict[str, Any]:
     _, features = kept_words(model, problem, kind)
-    found = theorem_1_quantities(
+    return theorem_1_quantities(
         problem.images,
         features,
         targets=problem.classes[problem.y],
-        temperature=model.temperature,
-        epsilon=model.epsilon,
+        temperature=temperature,
+        epsilon=epsilon,
         max_iter=model.max_iter,
-    )[model.counterpart]
-    even = 1 / len(features)
-    return {
-        "column_error": found.column_error,
-        "semantic_error": found.semantic_error,
-        "target_error": found.target_error,
-        "words_used": float((found.column_marginals >= even / 2).mean()),
-    }
+    )
 
 
 def theorem_1_readings(
@@ -105,28 +104,14 @@ def theorem_1_readings(
 ) -> pd.DataFrame:
     """Return both readings of Theorem 1 on the words that a fitted CAE kept."""
     rows = []
-    _, features = kept_words(model, problem, kind)
     for value in sharpness:
-        found = theorem_1_quantities(
-            problem.images,
-            features,
-            targets=problem.classes[problem.y],
-            temperature=value,
-            epsilon=value,
-            max_iter=model.max_iter,
-        )
+        found = _theorem_1(model, problem, kind, value, value)
         for weights, measured in found.items():
             no_worse = measured.target_errors <= found["softmax"].target_errors
-            rows.append(
-                {
-                    "sharpness": value,
-                    "weights": weights,
-                    "column error": measured.column_error,
-                    "semantic error": measured.semantic_error,
-                    "target error": measured.target_error,
-                    "no worse": None if weights == "softmax" else float(no_worse.mean()),
-                }
-            )
+            row = {"sharpness": value, "weights": weights}
+            row |= {name.replace("_", " "): getattr(measured, name) for name in _ERRORS}
+            row["no worse"] = None if weights == "softmax" else float(no_worse.mean())
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -136,20 +121,14 @@ def plan_failures(
     """Return how far plans are from their marginals, ours and POT's in float32."""
     words = problem.nouns.features[: 5 * problem.n_clusters]
     rows = []
-    for epsilon in epsilons:
-        for bound in iterations:
-            ours = optimal_transport_plan(
-                problem.images, words, epsilon=epsilon, max_iter=bound, marginal_tol=None
-            )
-            rows.append(
-                {
-                    "epsilon": epsilon,
-                    "iterations": bound,
-                    "mvlib": max(ours.row_error, ours.column_error),
-                    "how": ours.method,
-                    "POT, float32": _pot_error(problem.images, words, epsilon, bound),
-                }
-            )
+    for epsilon, bound in product(epsilons, iterations):
+        ours = optimal_transport_plan(
+            problem.images, words, epsilon=epsilon, max_iter=bound, marginal_tol=None
+        )
+        row = {"epsilon": epsilon, "iterations": bound}
+        row |= {"mvlib": max(ours.row_error, ours.column_error), "how": ours.method}
+        row["POT, float32"] = _pot_error(problem.images, words, epsilon, bound)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -175,19 +154,12 @@ def class_confusions(
     """Return which classes send their images' mass to the same words."""
     means = np.stack([shares[y == number].mean(axis=0) for number in range(len(class_names))])
     rows = []
-    for a in range(len(class_names)):
-        for b in range(a + 1, len(class_names)):
-            common = np.minimum(means[a], means[b])
-            carried = ", ".join(texts[j] for j in np.argsort(-common)[:3])
-            rows.append(
-                {
-                    "class": class_names[a],
-                    "and": class_names[b],
-                    "overlap": float(common.sum()),
-                    "shared words": carried,
-                }
-            )
-    return pd.DataFrame(rows).sort_values("overlap", ascending=False, ignore_index=True)
+    for a, b in combinations(range(len(class_names)), 2):
+        common = np.minimum(means[a], means[b])
+        carried = ", ".join(texts[j] for j in np.argsort(-common)[:3])
+        rows.append((class_names[a], class_names[b], float(common.sum()), carried))
+    table = pd.DataFrame(rows, columns=["class", "and", "overlap", "shared words"])
+    return table.sort_values("overlap", ascending=False, ignore_index=True)
 
 
 def centrality(embedding: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -19,14 +19,9 @@ from mvlib.plots.style import WIDTH
 def plot_pile(images: Sequence[Any], rows: Sequence[int], columns: int = 14) -> Figure:
     """Draw some images as one sheet, in the order given."""
     lines = -(-len(rows) // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(WIDTH * 1.25, WIDTH * 1.25 * lines / columns), squeeze=False
-    )
-    for ax in axes.flat:
-        ax.axis("off")
+    figure, axes = _sheet(lines, columns, 1.25, WIDTH * 1.25 * lines / columns)
     for ax, row in zip(axes.flat, rows, strict=False):
         ax.imshow(_pixels(images[row]))
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)
     return figure
 
 
@@ -39,13 +34,8 @@ def plot_groups(
 ) -> Figure:
     """Draw a line of images for each group, its name on the left."""
     scores = -np.arange(len(labels)) if scores is None else scores
-    n = len(titles)
-    figure, axes = plt.subplots(
-        n, per_group + 3, figsize=(WIDTH * 1.3, 0.66 * n), squeeze=False
-    )
+    figure, axes = _sheet(len(titles), per_group + 3, 1.3, 0.66 * len(titles))
     for group, title in enumerate(titles):
-        for ax in axes[group]:
-            ax.axis("off")
         members = np.flatnonzero(labels == group)
         best = members[np.argsort(-scores[members], kind="stable")][:per_group]
         name = axes[group, 0].text(
@@ -56,8 +46,16 @@ def plot_groups(
         name.set_in_layout(False)
         for ax, row in zip(axes[group, 3:], best, strict=False):
             ax.imshow(_pixels(images[row]))
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)
     return figure
+
+
+def _sheet(lines: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """Return a figure of pictures close to each other, without frames."""
+    figure, axes = plt.subplots(lines, columns, figsize=(WIDTH * width, height), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01)
+    return figure, axes
 
 
 def plot_weights(

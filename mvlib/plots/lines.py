@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, MultipleLocator, NullForm
 
 from mvlib.check import check_choice
 from mvlib.papers.set_clip import chance_of
-from mvlib.plots.style import WIDTH
+from mvlib.plots.style import BESIDE, WIDTH, panels
 
 _TITLES = {"r10": "R@10, both directions (%)", "class_r1": "nearest is of the same class (%)"}
 _BOOTSTRAPS = 500
@@ -23,8 +23,8 @@ _BOOTSTRAPS = 500
 
 def plot_parts(history: Mapping[str, np.ndarray]) -> Figure:
     """Draw parts of a loss against the epoch, a panel a part."""
-    figure, axes = plt.subplots(1, len(history), figsize=(WIDTH * 1.2, 2.3), squeeze=False)
-    for ax, (name, values) in zip(axes[0], history.items(), strict=True):
+    figure, axes = panels(len(history), 2.3, 1.2)
+    for ax, (name, values) in zip(axes, history.items(), strict=True):
         ax.plot(range(1, len(values) + 1), values)
         ax.set(title=name, xlabel="epoch")
         ax.set_ylim(bottom=0)
@@ -33,14 +33,14 @@ def plot_parts(history: Mapping[str, np.ndarray]) -> Figure:
 
 def plot_losses(history: Mapping[str, np.ndarray]) -> Figure:
     """Draw the three losses of a training run and its threshold against the epoch."""
-    panels = {
+    titles = {
         "reconstruction": "L_rec",
         "distribution_alignment": "L_vda",
         "semantic_matching": "L_smc",
         "threshold": "threshold T",
     }
-    figure, axes = plt.subplots(1, 4, figsize=(WIDTH * 1.2, 2.3))
-    for ax, (key, title) in zip(axes, panels.items(), strict=True):
+    figure, axes = panels(4, 2.3, 1.2)
+    for ax, (key, title) in zip(axes, titles.items(), strict=True):
         ax.plot(history[key])
         ax.set(title=title, xlabel="epoch")
     return figure
@@ -77,24 +77,21 @@ def plot_accuracy_by_epoch(
         ax.annotate(text, (epoch, 100 * value), shift, textcoords="offset points", ha="center")
     ax.margins(x=0.08, y=0.12)
     ax.set(xlabel="epoch", ylabel="ACC (%)")
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(**BESIDE)
     return figure
 
 
 def plot_diffusion(objective: np.ndarray, steps: Sequence[str], weights: np.ndarray) -> Figure:
     """Draw a diffusion's objective above its end, by step, and the weights of the prompts."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH * 1.25, 3), width_ratios=[1.7, 1])
+    figure, (left, right) = panels(2, 3, 1.25, width_ratios=[1.7, 1])
     # The last record is the level the others are drawn above.
     above, kinds = (objective - objective[-1])[:-1], np.array(steps)[:-1]
     places = np.arange(len(above))
     left.plot(places, above, color="0.6", linewidth=1)
     palette = sns.color_palette("colorblind")
     for kind, marker, colour in (("diffusion", "o", palette[0]), ("weights", "D", palette[1])):
-        some = kinds == kind
-        left.plot(
-            places[some], above[some], marker, color=colour, markersize=5,
-            label=f"after {kind}",
-        )  # fmt: skip
+        x, y = places[kinds == kind], above[kinds == kind]
+        left.plot(x, y, marker, color=colour, markersize=5, label=f"after {kind}")
     left.set(xlabel="step", ylabel="J less its last value", yscale="log")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend()
@@ -113,39 +110,44 @@ def plot_landscape(
     paths: Mapping[str, Sequence[np.ndarray]] | None = None,
 ) -> Figure:
     """Draw losses against the angle of a rotation, a panel a case, the truth as a line."""
-    figure, axes = plt.subplots(
-        1, len(frames), figsize=(WIDTH * 1.35, 3.2), sharey=True, squeeze=False
-    )
-    for place, (ax, (title, frame)) in enumerate(zip(axes[0], frames.items(), strict=True)):
-        sns.lineplot(
-            frame, x="angle", y="scaled", hue="loss", style="loss", errorbar=None, ax=ax,
-            legend=place == len(frames) - 1,
-        )  # fmt: skip
+    figure, axes = panels(len(frames), 3.2, 1.35, sharey=True)
+    for ax, (title, frame) in zip(axes, frames.items(), strict=True):
+        _lines(ax, frame, "angle", "scaled", "loss", None, markers=False, legend=ax is axes[-1])
         ax.axvline(truth, color="0.4", linestyle=":")
         ends = [path[-1] for path in (paths or {}).get(title, [])]
         ax.plot(ends, np.full(len(ends), -0.08), "^", color="0.2", markersize=6, clip_on=False)
         ax.set(xlabel="angle (degrees)", ylabel="loss, from least to most", title=title)
         ax.xaxis.set_major_locator(MultipleLocator(90))
-    axes[0, -1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    axes[-1].legend(**BESIDE)
     return figure
+
+
+def _lines(
+    ax: plt.Axes, frame: pd.DataFrame, x: str, y: str, hue: str, errorbar: Any, **more: Any
+) -> None:
+    """Draw means, a line a kind, each with a dash and a marker of its own."""
+    options = {"markers": True} | more
+    sns.lineplot(frame, x=x, y=y, hue=hue, style=hue, errorbar=errorbar, ax=ax, **options)
+
+
+def _label_ticks(ax: plt.Axes, ticks: Sequence[float], style: str = "g") -> None:
+    """Put ticks of an axis at these values and nowhere else."""
+    ax.set_xticks(ticks, [f"{tick:{style}}" for tick in ticks])
+    ax.minorticks_off()
 
 
 def plot_accuracy_by_ratio(frame: pd.DataFrame, ratio: str = "aligned_ratio") -> Figure:
     """Draw mean accuracy against the aligned share, a line a method, bands of one sd."""
     shown = frame.assign(acc=100 * frame["acc"], share=100 * frame[ratio])
     figure, ax = plt.subplots()
-    sns.lineplot(
-        shown, x="share", y="acc", hue="method", style="method", markers=True, errorbar="sd",
-        ax=ax,
-    )  # fmt: skip
+    _lines(ax, shown, "share", "acc", "method", "sd")
     ax.set(xlabel="rows aligned (%)", ylabel="ACC (%)", xscale="log")
     ticks = [float(shown["share"].max())]
     for share in sorted(shown["share"].unique(), reverse=True):
         # On a logarithmic axis the high shares crowd; their labels must not touch.
         if share < 0.75 * ticks[0]:
             ticks.insert(0, float(share))
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.minorticks_off()
+    _label_ticks(ax, ticks)
     ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return figure
 
@@ -156,27 +158,22 @@ def plot_trend(
     """Draw mean accuracy against a setting, a line a group, bands of one sd."""
     shown = frame.assign(acc=100 * frame["acc"])
     figure, ax = plt.subplots()
-    sns.lineplot(shown, x=x, y="acc", hue=hue, style=hue, markers=True, errorbar="sd", ax=ax)
-    ticks = sorted(shown[x].unique())
+    _lines(ax, shown, x, "acc", hue, "sd")
     ax.set(xlabel=label, ylabel="ACC (%)", xscale="log" if log else "linear")
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.minorticks_off()
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    _label_ticks(ax, sorted(shown[x].unique()))
+    ax.legend(**BESIDE)
     return figure
 
 
-def _panels(
+def _measures(
     frame: pd.DataFrame, x: str, ys: Mapping[str, str], label: str, hue: str, errorbar: Any
 ) -> Figure:
     """Draw measures against a logarithmic axis, a panel a measure and a line a kind."""
-    figure, axes = plt.subplots(1, len(ys), figsize=(WIDTH * 1.35, 3.2), squeeze=False)
-    for place, (ax, (column, title)) in enumerate(zip(axes[0], ys.items(), strict=True)):
-        sns.lineplot(
-            frame, x=x, y=column, hue=hue, style=hue, markers=True, errorbar=errorbar, ax=ax,
-            legend=place == len(ys) - 1,
-        )  # fmt: skip
+    figure, axes = panels(len(ys), 3.2, 1.35)
+    for ax, (column, title) in zip(axes, ys.items(), strict=True):
+        _lines(ax, frame, x, column, hue, errorbar, legend=ax is axes[-1])
         ax.set(xscale="log", xlabel=label, ylabel="", title=title)
-    axes[0, -1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    axes[-1].legend(**BESIDE)
     return figure
 
 
@@ -185,17 +182,15 @@ def plot_curves(
 ) -> Figure:
     """Draw several measures against a setting on a logarithmic axis, a panel a measure."""
     shown = frame.assign(acc=100 * frame["acc"]) if "acc" in frame else frame
-    return _panels(shown, x, ys, label, hue, "sd")
+    return _measures(shown, x, ys, label, hue, "sd")
 
 
-def plot_growth(frame: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+def plot_growth(frame: pd.DataFrame, costs: Mapping[str, str]) -> Figure:
     """Draw costs against the number of images on logarithmic axes, a panel a cost."""
-    figure = _panels(frame, "n_samples", panels, "images", "method", None)
-    ticks = sorted(frame["n_samples"].unique())
+    figure = _measures(frame, "n_samples", costs, "images", "method", None)
     for ax in figure.axes:
         ax.set_yscale("log")
-        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-        ax.minorticks_off()
+        _label_ticks(ax, sorted(frame["n_samples"].unique()), ",")
     return figure
 
 
@@ -207,7 +202,7 @@ def plot_costs(frame: pd.DataFrame, x: str, costs: Sequence[str], label: str) ->
         "memory_mb": "peak memory, MB",
     }
     shown = {f"measure_{check_choice('costs', cost, titles)}": titles[cost] for cost in costs}
-    figure = _panels(frame, x, shown, label, "method", None)
+    figure = _measures(frame, x, shown, label, "method", None)
     for ax in figure.axes:
         ax.set_yscale("log")
         for axis in (ax.xaxis, ax.yaxis):
@@ -239,9 +234,8 @@ def plot_settings(
         ax.plot(range(len(values)), means[values], color=blue)
         if paper.get(setting) in values:
             ax.axvline(values.index(paper[setting]), color="0.3", linestyle=":")
-        ax.set_xticks(
-            range(len(values)), [f"{value:g}" for value in values], fontsize="x-small"
-        )
+        names_of = [f"{value:g}" for value in values]
+        ax.set_xticks(range(len(values)), names_of, fontsize="x-small")
         ax.set_xlabel(name, fontsize="small")
         ax.yaxis.set_major_locator(MaxNLocator(5))
     for row in axes:
@@ -266,25 +260,18 @@ def plot_recall(
         points=100 * frame[f"measure_{measure}"].astype(float),
     )
     names = [None] if panel is None else list(dict.fromkeys(frame[panel]))
-    figure, axes = plt.subplots(
-        1, len(names), figsize=(WIDTH * (1 if len(names) == 1 else 1.35), 3.6), squeeze=False
-    )
+    figure, axes = panels(len(names), 3.6, 1 if len(names) == 1 else 1.35)
     kinds = list(dict.fromkeys(frame[hue]))
-    for number, (ax, name) in enumerate(zip(axes[0], names, strict=True)):
+    options = {"hue_order": kinds, "style_order": kinds, "n_boot": _BOOTSTRAPS, "seed": 0}
+    for ax, name in zip(axes, names, strict=True):
         some = shown if name is None else shown[shown[panel] == name]
-        sns.lineplot(
-            some, x="place", y="points", hue=hue, style=hue, hue_order=kinds,
-            style_order=kinds, markers=True, errorbar=("ci", 95), n_boot=_BOOTSTRAPS, seed=0,
-            ax=ax, legend=number == len(names) - 1,
-        )  # fmt: skip
+        options["legend"] = ax is axes[-1]
+        _lines(ax, some, "place", "points", hue, ("ci", 95), **options)
         chance = 100 * chance_of(some, measure).mean()
         ax.axhline(chance, color="0.3", linestyle=":", label="chance")
-        ax.set(xlabel=label, ylabel=_TITLES[measure] if number == 0 else "", title=name or "")
-        ax.set_xticks(range(len(ticks)), [_tick(value, x) for value in ticks])
+        ax.set(xlabel=label, ylabel=_TITLES[measure] if ax is axes[0] else "", title=name or "")
+        unit = 100 if x == "ratio" else 1
+        ax.set_xticks(range(len(ticks)), [f"{unit * value:g}" for value in ticks])
         ax.set_ylim(bottom=0)
-    axes[0, -1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    axes[-1].legend(**BESIDE)
     return figure
-
-
-def _tick(value: float, x: str) -> str:
-    return f"{100 * value:g}" if x == "ratio" else f"{value:g}"

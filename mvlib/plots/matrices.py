@@ -11,7 +11,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from mvlib.plots.style import WIDTH
+from mvlib.plots.style import WIDTH, panels
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -20,10 +20,8 @@ def _draw_by_class(
     ax: plt.Axes, matrix: np.ndarray, y: np.ndarray, order: np.ndarray, low: float, high: float
 ) -> None:
     """Draw rows and columns of a matrix in an order by class, borders of classes in white."""
-    ax.imshow(
-        matrix[np.ix_(order, order)], cmap="cividis", vmin=low, vmax=high,
-        interpolation="nearest",
-    )  # fmt: skip
+    shown = matrix[np.ix_(order, order)]
+    ax.imshow(shown, cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
     for border in np.flatnonzero(np.diff(y[order])) + 0.5:
         ax.axhline(border, color="white", linewidth=0.4)
         ax.axvline(border, color="white", linewidth=0.4)
@@ -49,28 +47,26 @@ def plot_graph(graphs: Mapping[str, np.ndarray], y: np.ndarray, max_rows: int = 
     order = np.argsort(y, kind="stable")
     if len(order) > max_rows:
         order = order[np.linspace(0, len(order) - 1, max_rows).astype(int)]
-    figure, axes = plt.subplots(1, len(graphs), figsize=(WIDTH, 3.3), squeeze=False)
-    for ax, (title, graph) in zip(axes[0], graphs.items(), strict=True):
+    figure, axes = panels(len(graphs), 3.3)
+    for ax, (title, graph) in zip(axes, graphs.items(), strict=True):
         _draw_by_class(ax, graph, y, order, 0, 1)
         ax.set(title=title, xticks=[], yticks=[], xlabel="view 2, by class")
         ax.grid(False)
-    axes[0, 0].set_ylabel("view 1, by class")
+    axes[0].set_ylabel("view 1, by class")
     return figure
 
 
 def plot_transitions(steps: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
     """Draw where random steps lead, class by class, a panel a method."""
-    figure, axes = plt.subplots(
-        1, len(steps), figsize=(WIDTH * 1.35, 0.9 + WIDTH * 1.3 / (len(steps) + 0.5)),
-        sharey=True, squeeze=False,
-    )  # fmt: skip
-    for ax, (title, table) in zip(axes[0], steps.items(), strict=True):
+    height = 0.9 + WIDTH * 1.3 / (len(steps) + 0.5)
+    figure, axes = panels(len(steps), height, 1.35, sharey=True)
+    for ax, (title, table) in zip(axes, steps.items(), strict=True):
         shown = ax.imshow(table, cmap="cividis", vmin=0, vmax=1)
         ax.set_title(title, fontsize="small")
         ax.set_xticks(range(len(class_names)), class_names, rotation=90, fontsize="x-small")
         ax.set_yticks(range(len(class_names)), class_names, fontsize="x-small")
         ax.grid(False)
-    figure.colorbar(shown, ax=axes[0, -1], label="probability", fraction=0.05)
+    figure.colorbar(shown, ax=axes[-1], label="probability", fraction=0.05)
     return figure
 
 
@@ -84,21 +80,12 @@ def plot_heatmaps(
     ]
     low = min(table.min().min() for table in tables)
     high = max(table.max().max() for table in tables)
-    figure, axes = plt.subplots(1, len(tables), figsize=(WIDTH * 1.35, 2.9), squeeze=False)
-    for ax, table in zip(axes[0], tables, strict=True):
-        sns.heatmap(
-            table,
-            ax=ax,
-            cmap="cividis",
-            vmin=low,
-            vmax=high,
-            annot=True,
-            fmt=".0f",
-            cbar=False,
-            linewidths=0.5,
-            xticklabels=[f"{value:g}" for value in table.columns],
-            yticklabels=[f"{value:g}" for value in table.index],
-        )
+    figure, axes = panels(len(tables), 2.9, 1.35)
+    options = {"cmap": "cividis", "annot": True, "fmt": ".0f", "cbar": False, "linewidths": 0.5}
+    for ax, table in zip(axes, tables, strict=True):
+        ticks = [[f"{value:g}" for value in axis] for axis in (table.columns, table.index)]
+        options |= dict(zip(("xticklabels", "yticklabels"), ticks, strict=True))
+        sns.heatmap(table, ax=ax, vmin=low, vmax=high, **options)
         row, column = mark.get(table.index.name), mark.get(table.columns.name)
         if row in table.index and column in table.columns:
             corner = table.columns.get_loc(column), table.index.get_loc(row)
@@ -111,15 +98,12 @@ def plot_heatmaps(
 def plot_clouds(clouds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Draw clouds of points of the plane side by side, groups by colour and marker."""
     reach = 1.1 * max(np.abs(points).max() for points, _ in clouds.values())
-    figure, axes = plt.subplots(
-        1, len(clouds), figsize=(WIDTH * 1.2, 2.8), sharex=True, sharey=True, squeeze=False
-    )
+    figure, axes = panels(len(clouds), 2.8, 1.2, sharex=True, sharey=True)
     palette = sns.color_palette("colorblind")
-    for ax, (title, (points, groups)) in zip(axes[0], clouds.items(), strict=True):
+    for ax, (title, (points, groups)) in zip(axes, clouds.items(), strict=True):
         for group in np.unique(groups):
             some = points[groups == group]
             ax.plot(*some.T, _MARKERS[group], color=palette[group], markersize=3.5, alpha=0.8)
         ax.set(title=title, xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        ax.set_xticklabels([])
-        ax.set_yticklabels([])
+        ax.tick_params(labelbottom=False, labelleft=False)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +14,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from mvlib.check import check_choice
-from mvlib.plots.style import WIDTH
+from mvlib.plots.style import BESIDE, WIDTH, panels
 from mvlib.records.statistics import UNDECIDED, mean_scores, paired_comparisons, rank_table
 
 _ALPHA = 0.05
@@ -35,18 +36,26 @@ def plot_scores(frame: pd.DataFrame, by: str, hue: str | None = None) -> Figure:
     for number, kind in enumerate(kinds):
         some = shown if hue is None else shown[shown[hue] == kind]
         offset = (number - (len(kinds) - 1) / 2) * height
-        rows = some[by].map(groups.index) + offset
         whole = isinstance(kind, float) and kind.is_integer()
         label = None if hue is None else f"{hue} {int(kind) if whole else kind}"
-        ax.plot(some["acc"], rows, "o", color=palette[number], markersize=5, label=label)
-        for group, mean in some.groupby(by, sort=False)["acc"].mean().items():
-            row = groups.index(group) + offset
-            ax.vlines(mean, row - 0.45 * height, row + 0.45 * height, color="0.2")
+        style = {"color": palette[number], "markersize": 5, "label": label}
+        _dots_and_means(
+            ax, some[by].map(groups.index) + offset, some["acc"], 0.45 * height, style
+        )
     ax.set(xlabel="ACC (%)", yticks=range(len(groups)), yticklabels=groups)
     ax.set_ylim(len(groups) - 0.5, -0.5)
     if hue:
-        ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+        ax.legend(**BESIDE)
     return figure
+
+
+def _dots_and_means(
+    ax: plt.Axes, rows: pd.Series, values: pd.Series, reach: float, style: dict[str, Any]
+) -> None:
+    """Draw each value as a dot in its row, and a row's mean as a line."""
+    ax.plot(values, rows, "o", **style)
+    means = values.groupby(rows).mean()
+    ax.vlines(means, means.index - reach, means.index + reach, color="0.2")
 
 
 def plot_measures(
@@ -54,15 +63,10 @@ def plot_measures(
 ) -> Figure:
     """Draw several measures side by side, every result a dot and the mean a line."""
     groups = list(dict.fromkeys(frame[by]))
-    figure, axes = plt.subplots(
-        1, len(measures), figsize=(WIDTH * 1.3, 0.9 + 0.4 * len(groups)), sharey=True
-    )
+    figure, axes = panels(len(measures), 0.9 + 0.4 * len(groups), 1.3, sharey=True)
+    style = {"color": sns.color_palette("colorblind")[0]}
     for ax, (column, title) in zip(axes, measures.items(), strict=True):
-        rows = frame[by].map(groups.index)
-        ax.plot(frame[column], rows, "o", color=sns.color_palette("colorblind")[0])
-        for group, mean in frame.groupby(by, sort=False)[column].mean().items():
-            row = groups.index(group)
-            ax.vlines(mean, row - 0.3, row + 0.3, color="0.2")
+        _dots_and_means(ax, frame[by].map(groups.index), frame[column], 0.3, style)
         ax.set(title=title, yticks=range(len(groups)), yticklabels=groups)
         left, right = min(0, ax.get_xlim()[0]), frame[column].max()
         # Counted from zero, the usual margin would cut the last dots.
@@ -77,17 +81,11 @@ def plot_edges(frame: pd.DataFrame, by: str = "method") -> Figure:
     figure, ax = plt.subplots(figsize=(WIDTH, 4.2))
     palette = sns.color_palette("colorblind")
     markers = "osD^vP*Xph"
-    for place, (name, row) in enumerate((100 * means).iterrows()):
-        ax.plot(
-            row["measure_recall"],
-            row["measure_precision"],
-            markers[place % len(markers)],
-            color=palette[place % len(palette)],
-            markersize=9,
-            label=name,
-        )
+    for place, (name, (precision, recall)) in enumerate((100 * means).iterrows()):
+        marker, colour = markers[place % len(markers)], palette[place % len(palette)]
+        ax.plot(recall, precision, marker, color=colour, markersize=9, label=name)
     ax.set(xlabel="recall of same-class pairs (%)", ylabel="precision of edges (%)")
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(**BESIDE)
     return figure
 
 
@@ -98,7 +96,7 @@ def plot_gain(frame: pd.DataFrame, x: str, y: str, hue: str = "encoder") -> Figu
     ax.axhline(0, color="0.4", linewidth=1)
     ax.axvline(0, color="0.4", linewidth=1)
     ax.axline((0, 0), slope=1, color="0.6", linestyle=":", linewidth=1)
-    ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    ax.legend(**BESIDE)
     return figure
 
 
@@ -156,15 +154,8 @@ def plot_forest(table: pd.DataFrame) -> Figure:
     told = table["told"].to_numpy(dtype=bool)
     for some, face, label in ((told, blue, "told apart"), (~told, "white", UNDECIDED)):
         if some.any():
-            ax.plot(
-                table["difference"][some],
-                rows[some],
-                "o",
-                color=blue,
-                markerfacecolor=face,
-                markersize=7,
-                label=label,
-            )
+            style = {"color": blue, "markerfacecolor": face, "markersize": 7, "label": label}
+            ax.plot(table["difference"][some], rows[some], "o", **style)
     names = [
         f"{a} minus {b}" if len(a + b) < _LINE else f"{_wrap(a)}\n{_wrap(f'minus {b}')}"
         for a, b in zip(table["A"], table["B"], strict=True)

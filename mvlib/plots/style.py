@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -13,6 +14,8 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from PIL import Image
 
 WIDTH = 6.4
+# Where a legend stands that would hide what is drawn.
+BESIDE = {"fontsize": "small", "loc": "upper left", "bbox_to_anchor": (1, 1)}
 
 
 def use_style() -> None:
@@ -30,6 +33,14 @@ def use_style() -> None:
     set_matplotlib_formats("retina")
     formatter = InteractiveShell.instance().display_formatter.formatters["image/png"]
     formatter.for_type(Figure, _show_in_palette)
+
+
+def panels(
+    n: int, height: float, width: float = 1.0, **options: Any
+) -> tuple[Figure, list[plt.Axes]]:
+    """Return a figure of some axes side by side, its width in widths of the page."""
+    figure, axes = plt.subplots(1, n, figsize=(WIDTH * width, height), squeeze=False, **options)
+    return figure, list(axes[0])
 
 
 def in_palette(png: bytes) -> bytes:

@@ -182,10 +182,12 @@ def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
 
 
 def _read_by(run: PlannedRun, root: Path) -> list[Any]:
+    chapters = {run.paper, *(name.split("/")[0] for name in run.after if "/" in name)}
     read = [
         [record["key"], record["status"]]
-        for record in load_records(run.paper, root=root)
-        if record["experiment"] in run.after
+        for paper in chapters
+        for record in load_records(paper, root=root)
+        if run.reads(paper, record["experiment"])
     ]
     published = root / "notebooks" / run.paper / "published.toml"
     return [sorted(read), sha256_of(published) if published.is_file() else None]

@@ -39,7 +39,7 @@ class PlannedRun:
     disk_mb: float = 1.0
     limit_minutes: float = _SHORTEST_LIMIT_MINUTES
     limit_memory_gb: float | None = None
-    after: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()  # "experiment", or "paper/experiment" of another chapter
     cannot: str | None = None
     varying: tuple[str, ...] = ()
     method: str = ""
@@ -54,6 +54,11 @@ class PlannedRun:
     def name(self) -> str:
         """Return a name for people: `paper/experiment/dataset ratio seeds`."""
         return "/".join(filter(None, (self.paper, self.experiment, self._details())))
+
+    def reads(self, paper: str, experiment: str) -> bool:
+        """Return whether it reads an experiment's records."""
+        own = paper == self.paper and experiment in self.after
+        return own or f"{paper}/{experiment}" in self.after
 
     @property
     def executed(self) -> str:
@@ -83,6 +88,12 @@ def papers_with(name: str, root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / "notebooks").glob(f"*/{name}"))
 
 
+def _names(paper: str, root: Path) -> list[str]:
+    check_choice("paper", paper, plan_papers(root))
+    where = f"notebooks/{paper}/plan.toml"
+    return [one["name"] for one in read_toml(root / where, where).get("experiment", [])]
+
+
 def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
     """Return a paper's plan, `notebooks/<paper>/plan.toml`, checked."""
     root = root or project_root()
@@ -98,7 +109,11 @@ def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
         if experiment["name"] in names:
             raise ValueError(f"{place}: the name stands twice: expected it once")
         for name in experiment.get("after", []):
-            check_choice(f"{place}: after (experiments further up)", name, names)
+            chapter, _, there = name.rpartition("/")
+            if not chapter:
+                check_choice(f"{place}: after (experiments further up)", name, names)
+            elif there not in _names(chapter, root):
+                raise ValueError(f"{place}: after={name!r}: expected what a plan has")
         names.append(experiment["name"])
     return plan
 

@@ -60,15 +60,9 @@ def cluster_folder(
         fused = fit_groups(method, most, features, banks, random_state, device).embedding
         suggestion = choose_n_clusters(fused, random_state=random_state)
         n_clusters = suggestion.n_clusters
-    fitted = fit_groups(
-        method,
-        n_clusters,
-        features,
-        banks,
-        random_state,
-        device,
-        n_common=0 if nouns else N_COMMON,
-    )
+    n_common = 0 if nouns else N_COMMON
+    given = features, banks, random_state, device
+    fitted = fit_groups(method, n_clusters, *given, n_common=n_common)
     labels, order = _largest_first(fitted.labels)
     embedding = np.asarray(fitted.embedding, dtype=np.float32)
     confidence, next_group = group_confidence(embedding, labels)

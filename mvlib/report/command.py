@@ -11,6 +11,19 @@ if TYPE_CHECKING:
 _LISTED_GROUPS = 30
 # A seed is below 2^32, and so is any number of images.
 _NO_NUMBER = 2**32
+_ENCODERS = "offline, or openclip:MODEL/TAG, whose weights are downloaded"
+# Of an option: the argument of `cluster_folder`, what stands for a value, default, help.
+_OPTIONS = {
+    "-k": ("n_clusters", "K", "auto", "number of groups, at least 2, or auto for a suggestion"),
+    "--method": ("method", "METHOD", "cae", "cae, which reads words, tac or kmeans"),
+    "--encoder": ("encoder", "NAME", "offline", _ENCODERS),
+    "--pretrained": ("pretrained", "FILE", None, "weights on this machine, for openclip"),
+    "--words": ("words", "FILE", None, "nouns to use in place of common ones; one a line"),
+    "--captions": ("captions", "FILE", None, "captions in place of shipped ones; one a line"),
+    "--out": ("out", "OUT", "report", "folder to write to"),
+    "--seed": ("random_state", "N", "0", "the same seed, the same groups"),
+    "--device": ("device", "DEVICE", "auto", "auto, cpu, cuda, ..."),
+}
 _EPILOG = """\
 It writes OUT/labels.csv, the group of each image, and OUT/report.html, which any browser
 opens, also offline: groups with their names and images, a map, and what was skipped.
@@ -29,62 +42,24 @@ def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("directory", metavar="DIR", help="the folder; subfolders count")
     # Numbers and choices are checked later, where a mistake is told in one line.
-    parser.add_argument(
-        "-k",
-        dest="n_clusters",
-        metavar="K",
-        default="auto",
-        help="number of groups, at least 2, or auto for a suggestion (default: auto)",
-    )
-    parser.add_argument(
-        "--method", default="cae", help="cae, tac or kmeans (default: cae, which reads words)"
-    )
-    parser.add_argument(
-        "--encoder",
-        default="offline",
-        metavar="NAME",
-        help="offline, or openclip:MODEL/TAG, whose weights are downloaded (default: offline)",
-    )
-    parser.add_argument(
-        "--pretrained", metavar="FILE", help="weights on this machine, for openclip"
-    )
-    parser.add_argument(
-        "--words", metavar="FILE", help="nouns to use in place of common ones; one a line"
-    )
-    parser.add_argument(
-        "--captions", metavar="FILE", help="captions in place of those that ship; one a line"
-    )
-    parser.add_argument(
-        "--out", default="report", metavar="OUT", help="folder to write to (default: report/)"
-    )
-    parser.add_argument(
-        "--seed", default="0", metavar="N", help="the same seed, the same groups (default: 0)"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    for flag, (name, metavar, default, words) in _OPTIONS.items():
+        said = f"{words} (default: {default})" if default else words
+        parser.add_argument(flag, dest=name, metavar=metavar, default=default, help=said)
     parser.set_defaults(command=cluster_command)
 
 
 def cluster_command(options: argparse.Namespace) -> int:
     """Run `mvlib cluster` and print a summary."""
-    n_clusters = options.n_clusters
-    if n_clusters != "auto":
-        n_clusters = _whole_number("-k", n_clusters, "a number of groups from 2 on, or auto", 2)
-    seed = _whole_number("--seed", options.seed, "a whole number from 0 on", 0)
+    given = {name: getattr(options, name) for name, *_ in _OPTIONS.values()}
+    if given["n_clusters"] != "auto":
+        expected = "a number of groups from 2 on, or auto"
+        given["n_clusters"] = _whole_number("-k", given["n_clusters"], expected, 2)
+    expected = "a whole number from 0 on"
+    given["random_state"] = _whole_number("--seed", given["random_state"], expected, 0)
     try:
         from mvlib.report.clustering import cluster_folder
 
-        result = cluster_folder(
-            options.directory,
-            n_clusters,
-            method=options.method,
-            encoder=options.encoder,
-            pretrained=options.pretrained,
-            words=options.words,
-            captions=options.captions,
-            out=options.out,
-            random_state=seed,
-            device=options.device,
-        )
+        result = cluster_folder(options.directory, **given)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{error.name} is not installed: install mvlib with its extra, 'mvlib[vision]'"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +34,19 @@ _NEARLY = 0.01
 def report_html(result: FolderClustering) -> str:
     """Return the report of a clustering as a page of HTML."""
     shown = rows_to_show(result.labels, result.confidence)
-    uris = thumbnail_uris(
-        result.directory,
-        result.files,
-        np.concatenate(shown).tolist(),
-        max_pixels=result.max_pixels,
-    )
+    rows, most = np.concatenate(shown).tolist(), result.max_pixels
+    uris = thumbnail_uris(result.directory, result.files, rows, max_pixels=most)
     points, height, placed_by = _points(result)
-    rows = sorted({*uris, *(point["row"] for point in points)})
     files = [printable(file) for file in result.files]
+    images = {
+        row: [
+            files[row],
+            int(result.labels[row]),
+            round(float(result.confidence[row]), 2),
+            int(result.next_group[row]),
+        ]
+        for row in sorted({*uris, *(point["row"] for point in points)})
+    }
     folder = Path(__file__).parent
     style, script = (
         Markup((folder / name).read_text(encoding="utf-8"))
@@ -64,18 +70,7 @@ def report_html(result: FolderClustering) -> str:
         map_height=height,
         curve=_curve(result.suggestion) if result.suggestion else None,
         skipped=[(printable(item.file), item.reason) for item in result.skipped],
-        data={
-            "names": list(result.names),
-            "images": {
-                row: [
-                    files[row],
-                    int(result.labels[row]),
-                    round(float(result.confidence[row]), 2),
-                    int(result.next_group[row]),
-                ]
-                for row in rows
-            },
-        },
+        data={"names": list(result.names), "images": images},
     )
 
 
@@ -95,28 +90,18 @@ def _template() -> Any:
 def _groups(
     result: FolderClustering, shown: list[np.ndarray], uris: dict[int, str], files: list[str]
 ) -> list[dict[str, Any]]:
-    groups = []
+    groups, confidence = [], result.confidence.tolist()
     for group, (name, size) in enumerate(zip(result.groups, result.sizes, strict=True)):
-        images = [
-            {
-                "row": int(row),
-                "file": files[row],
-                "uri": uris[int(row)],
-                "confidence": float(result.confidence[row]),
-            }
-            for row in shown[group]
-            if int(row) in uris
+        mean = float(result.confidence[result.labels == group].mean())
+        about = {"name": name, "size": int(size), "confidence": mean}
+        about["colour"] = group % N_COLOURS
+        about["shape"] = SHAPES[group // N_COLOURS % len(SHAPES)]
+        about["images"] = [
+            {"row": row, "file": files[row], "uri": uris[row], "confidence": confidence[row]}
+            for row in shown[group].tolist()
+            if row in uris
         ]
-        groups.append(
-            {
-                "name": name,
-                "size": int(size),
-                "colour": group % N_COLOURS,
-                "shape": SHAPES[group // N_COLOURS % len(SHAPES)],
-                "confidence": float(result.confidence[result.labels == group].mean()),
-                "images": images,
-            }
-        )
+        groups.append(about)
     return groups
 
 
@@ -128,14 +113,10 @@ def _points(result: FolderClustering) -> tuple[list[dict[str, Any]], int, str]:
     height = round(inner * spread) + 2 * _MAP_MARGIN
     places = (inner * positions + [_MAP_MARGIN, height / 2]).round(1)
     order = np.lexsort((-result.confidence[rows], result.labels[rows]))
+    columns = rows[order], *places[order].T, result.labels[rows[order]]
     points = [
-        {
-            "row": int(rows[i]),
-            "x": float(places[i, 0]),
-            "y": float(places[i, 1]),
-            "group": int(result.labels[rows[i]]),
-        }
-        for i in order
+        dict(zip(("row", "x", "y", "group"), point, strict=True))
+        for point in zip(*(column.tolist() for column in columns), strict=True)
     ]
     return points, height, method
 
@@ -143,11 +124,11 @@ def _points(result: FolderClustering) -> tuple[list[dict[str, Any]], int, str]:
 def _label_places(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return for each group that is on the map a place for its number: its middle point."""
     labels = []
-    for group in sorted({point["group"] for point in points}):
-        own = [point for point in points if point["group"] == group]
+    # The points come group by group.
+    for _, some in groupby(points, key=itemgetter("group")):
+        own = list(some)
         places = np.array([(point["x"], point["y"]) for point in own])
-        middle = np.abs(places - np.median(places, axis=0)).sum(axis=1).argmin()
-        labels.append({"group": group, "x": own[middle]["x"], "y": own[middle]["y"]})
+        labels.append(own[np.abs(places - np.median(places, axis=0)).sum(axis=1).argmin()])
     return labels
 
 
@@ -174,6 +155,7 @@ def _curve(suggestion: NumberOfClusters) -> dict[str, Any]:
         }
         for number, (k, value) in enumerate(zip(suggestion.candidates, values, strict=True))
     ]
+    enough = values.max() - _NEARLY
     ticks = [{"label": f"{value:.2f}", "y": y_of(value)} for value in np.linspace(low, high, 4)]
     return {
         "points": points,
@@ -183,10 +165,6 @@ def _curve(suggestion: NumberOfClusters) -> dict[str, Any]:
         "width": _CURVE_WIDTH,
         "height": _CURVE_HEIGHT,
         "n_samples": suggestion.n_samples,
-        "nearly": [
-            point["k"]
-            for point in points
-            if not point["best"] and point["value"] >= values.max() - _NEARLY
-        ],
+        "nearly": [p["k"] for p in points if not p["best"] and p["value"] >= enough],
         "margin": _NEARLY,
     }

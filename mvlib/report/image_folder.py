@@ -64,22 +64,16 @@ def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageF
     files: list[str] = []
     skipped: list[SkippedFile] = []
     n_other = 0
-    for path, is_folder, problem in _walk(directory):
+    for path, problem in _walk(directory):
         name = path.relative_to(directory).as_posix()
         if path.absolute() in ignored:
             continue
         suffix = path.suffix.lower()
-        if problem is not None:
-            skipped.append(SkippedFile(name, problem))
-        elif is_folder:
-            skipped.append(SkippedFile(name, "link to a folder: not followed"))
-        elif suffix in UNREAD_SUFFIXES:
-            kind = suffix[1:].upper()
-            reason = f"{kind} files are not read: convert it to JPEG or PNG"
-            skipped.append(SkippedFile(name, reason))
-        elif suffix not in IMAGE_SUFFIXES:
+        if problem is None and suffix in UNREAD_SUFFIXES:
+            problem = f"{suffix[1:].upper()} files are not read: convert it to JPEG or PNG"
+        if problem is None and suffix not in IMAGE_SUFFIXES:
             n_other += 1
-        elif reason := _cannot_be_an_image(path):
+        elif reason := problem or _cannot_be_an_image(path):
             skipped.append(SkippedFile(name, reason))
         else:
             files.append(name)
@@ -93,37 +87,32 @@ def printable(name: str) -> str:
 
 
 def _existing_folder(directory: str | Path) -> Path:
-    directory = Path(directory)
+    directory, problem = Path(directory), None
     try:
-        mode = directory.stat().st_mode
+        if not stat.S_ISDIR(directory.stat().st_mode):
+            problem = "is a file"
+        elif not os.access(directory, os.R_OK | os.X_OK):
+            problem = "cannot be read (Permission denied)"
     except OSError as error:
-        raise ValueError(
-            f"directory={str(directory)!r} cannot be read ({error.strerror}): expected a "
-            "folder of images"
-        ) from error
-    if not stat.S_ISDIR(mode):
-        raise ValueError(f"directory={str(directory)!r} is a file: expected a folder of images")
-    if not os.access(directory, os.R_OK | os.X_OK):
-        raise ValueError(
-            f"directory={str(directory)!r} cannot be read (Permission denied): expected a "
-            "folder of images"
-        )
+        problem = f"cannot be read ({error.strerror})"
+    if problem:
+        raise ValueError(f"directory={str(directory)!r} {problem}: expected a folder of images")
     return directory
 
 
-def _walk(directory: Path) -> Iterator[tuple[Path, bool, str | None]]:
-    """Yield each file, each link to a folder, and each folder that cannot be entered."""
+def _walk(directory: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield each file, and each folder that is not entered with the reason."""
     problems: list[OSError] = []
     for place, folders, names in os.walk(directory, onerror=problems.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in folders:
             if os.path.islink(os.path.join(place, name)):
-                yield Path(place, name), True, None
+                yield Path(place, name), "link to a folder: not followed"
         for name in names:
             if not name.startswith("."):
-                yield Path(place, name), False, None
+                yield Path(place, name), None
     for error in problems:
-        yield Path(error.filename), True, f"folder cannot be read ({error.strerror})"
+        yield Path(error.filename), f"folder cannot be read ({error.strerror})"
 
 
 def _cannot_be_an_image(path: Path) -> str | None:
@@ -255,6 +244,18 @@ def _upright(image: Image.Image) -> Image.Image:
 _BATCH = 64
 
 
+def _opened(
+    directory: str | Path, names: Sequence[str], said: str, **options: int
+) -> Iterator[list[tuple[str, Image.Image | UnreadableImage]]]:
+    """Yield names with their images, or why there is none, batch by batch."""
+    with tqdm(total=len(names), desc=said, unit="", disable=None) as bar:
+        for start in range(0, len(names), _BATCH):
+            batch = names[start : start + _BATCH]
+            images = open_images([Path(directory, name) for name in batch], **options)
+            yield list(zip(batch, images, strict=True))
+            bar.update(len(batch))
+
+
 def encode_folder(
     folder: ImageFolder, encoder: Encoder, *, max_pixels: int = MAX_PIXELS
 ) -> tuple[np.ndarray, ImageFolder]:
@@ -262,22 +263,16 @@ def encode_folder(
     kept: list[str] = []
     failed: list[SkippedFile] = []
     rows: list[np.ndarray] = []
-    with tqdm(total=len(folder.files), desc="images", unit="", disable=None) as bar:
-        for start in range(0, len(folder.files), _BATCH):
-            names = folder.files[start : start + _BATCH]
-            batch = []
-            opened = open_images(
-                [folder.directory / name for name in names], max_pixels=max_pixels
-            )
-            for name, image in zip(names, opened, strict=True):
-                if isinstance(image, UnreadableImage):
-                    failed.append(SkippedFile(name, str(image)))
-                else:
-                    kept.append(name)
-                    batch.append(square_enough(image))
-            if batch:
-                rows.append(np.asarray(encoder.encode_images(batch), dtype=np.float32))
-            bar.update(len(names))
+    for opened in _opened(folder.directory, folder.files, "images", max_pixels=max_pixels):
+        batch = []
+        for name, image in opened:
+            if isinstance(image, UnreadableImage):
+                failed.append(SkippedFile(name, str(image)))
+            else:
+                kept.append(name)
+                batch.append(square_enough(image))
+        if batch:
+            rows.append(np.asarray(encoder.encode_images(batch), dtype=np.float32))
     features = np.concatenate(rows) if rows else np.empty((0, encoder.dim), np.float32)
     skipped = sorted((*folder.skipped, *failed), key=lambda item: item.file)
     return features, replace(folder, files=tuple(kept), skipped=tuple(skipped))
@@ -314,27 +309,23 @@ def thumbnail_uris(
     max_bytes: int = MAX_BYTES,
 ) -> dict[int, str]:
     """Return a `data:` URI of a small copy of each image."""
-    copies: dict[int, bytes] = {}
     side, quality = _SIZES[0]
-    with tqdm(total=len(rows), desc="thumbnails", unit="", disable=None) as bar:
-        for start in range(0, len(rows), _BATCH):
-            batch = rows[start : start + _BATCH]
-            paths = [Path(directory, files[row]) for row in batch]
-            images = open_images(paths, max_pixels=max_pixels, short_side=side)
-            for row, image in zip(batch, images, strict=True):
-                if not isinstance(image, UnreadableImage):
-                    copies[int(row)] = _small_copy(image, side, quality)
-            bar.update(len(batch))
+    names, options = [files[row] for row in rows], {"short_side": side}
+    opened = _opened(directory, names, "thumbnails", max_pixels=max_pixels, **options)
+    found = (image for batch in opened for _, image in batch)
+    copies: dict[int, bytes] = {
+        int(row): _small_copy(image, side, quality)
+        for row, image in zip(rows, found, strict=True)
+        if not isinstance(image, UnreadableImage)
+    }
     for side, quality in _SIZES[1:]:
         if sum(map(len, copies.values())) * 4 / 3 <= max_bytes:
             break
         for row, content in copies.items():
             with Image.open(io.BytesIO(content)) as image:
                 copies[row] = _small_copy(image, side, quality)
-    return {
-        row: f"data:image/webp;base64,{base64.b64encode(content).decode()}"
-        for row, content in copies.items()
-    }
+    coded = {row: base64.b64encode(content).decode() for row, content in copies.items()}
+    return {row: f"data:image/webp;base64,{text}" for row, text in coded.items()}
 
 
 def _small_copy(image: Image.Image, side: int, quality: int) -> bytes:

@@ -91,7 +91,8 @@ class ReportFiles:
 
         page = report_html(result)
         table, report = self.paths
-        made = _missing_folders(self.folder)
+        # From the inside out.
+        made = [part for part in (self.folder, *self.folder.parents) if not part.exists()]
         try:
             # Both are whole under temporary names before the first takes its own.
             with ExitStack() as files:
@@ -120,14 +121,9 @@ def write_table(path: str | Path, result: FolderClustering) -> None:
         rows = csv.writer(stream, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         for row, file in enumerate(result.files):
             group = int(result.labels[row])
-            rows.writerow(
-                (
-                    _no_formula(printable(file), "./"),
-                    group + 1,
-                    _no_formula(result.names[group], "'"),
-                    round(float(result.confidence[row]), 4),
-                )
-            )
+            named = _no_formula(printable(file), "./"), _no_formula(result.names[group], "'")
+            confidence = round(float(result.confidence[row]), 4)
+            rows.writerow((named[0], group + 1, named[1], confidence))
 
 
 def _no_formula(text: str, prefix: str) -> str:
@@ -140,12 +136,3 @@ def _starts_with(path: Path, mark: str) -> bool:
             return mark.encode() in stream.read(400)
     except OSError:
         return False
-
-
-def _missing_folders(folder: Path) -> list[Path]:
-    """Return those of a folder and its parents that do not exist, from the inside out."""
-    missing = []
-    while not folder.exists() and folder != folder.parent:
-        missing.append(folder)
-        folder = folder.parent
-    return missing

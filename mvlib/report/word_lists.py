@@ -31,15 +31,12 @@ def read_lines(path: str | Path, argument: str = "words") -> tuple[str, ...]:
     try:
         with open_regular(path) as stream:
             text = stream.read().decode("utf-8-sig")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read ({getattr(error, 'strerror', '')})"
+        if isinstance(error, UnicodeDecodeError):
+            problem = f"is not UTF-8 (byte {error.start})"
         raise ValueError(
-            f"{argument}={str(path)!r} cannot be read ({error.strerror}): expected a text "
-            "file, one entry a line"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{argument}={str(path)!r} is not UTF-8 (byte {error.start}): expected UTF-8 "
-            "text, one entry a line"
+            f"{argument}={str(path)!r} {problem}: expected UTF-8 text, one entry a line"
         ) from error
     return clean_texts(text.splitlines(), argument, str(path))
 

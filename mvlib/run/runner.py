@@ -239,7 +239,7 @@ class _Batch:
     def _comes_later(self, run: PlannedRun) -> bool:
         """Return whether what the run reads is still to come."""
         others = [*self.waiting, *(flight.run for flight in self.flying.values())]
-        return any(o.paper == run.paper and o.experiment in run.after for o in others)
+        return any(run.reads(other.paper, other.experiment) for other in others)
 
     def _task(
         self, run: PlannedRun, state: State, stamps: dict[str, provenance.Stamp | None]

@@ -94,9 +94,6 @@ def vision_problem(
         tower = loaded.image_tower(images.images, resize=short_side(images, loaded))
         loaded = ridge_encoder(loaded, tower)
     prompts = (PROMPT,) if n_prompts == 1 else data.PROMPTS
-    names = [
-        [template.format(name) for name in images.class_names] for template in data.PROMPTS
-    ]
     problem = VisionProblem(
         data_set=images,
         encoder=loaded,
@@ -104,7 +101,7 @@ def vision_problem(
         train_images=_train_features(dataset, train_split, loaded),
         nouns=encoders.noun_bank(loaded, size=n_nouns or None, prompts=prompts),
         captions=encoders.caption_bank(loaded, captions),
-        classes=np.mean([loaded.encode_texts(texts) for texts in names], axis=0),
+        classes=_class_features(images, loaded),
     )
     if per_class:
         problem = with_images(problem, first_of_each_class(problem.y, per_class))
@@ -131,6 +128,12 @@ def short_side(images: ImageDataset, encoder: Encoder) -> int:
     that the same part of an image is seen.
     """
     return round(encoder.image_size * images.card.resize / CLIP_IMAGE_SIZE)
+
+
+def _class_features(images: ImageDataset, encoder: Encoder) -> np.ndarray:
+    """Return features of the class names, (n_clusters, dim), mean over the prompts."""
+    names = [[prompt.format(name) for name in images.class_names] for prompt in data.PROMPTS]
+    return np.mean([encoder.encode_texts(texts) for texts in names], axis=0)
 
 
 def _train_features(dataset: str, split: str, encoder: Encoder) -> np.ndarray | None:
@@ -229,24 +232,20 @@ def run_methods(
     fitted = {}
     for title in methods:
         for seed in seeds if title != "zero-shot" else [None]:
+            images, texts = None, None
             if title == "spectral of images":
-                model, texts = SpectralImages(problem.n_clusters, random_state=seed), None
+                # Of the images' nearest-neighbour graph, neighbours by cosine.
+                model = SpectralConcatenation(
+                    problem.n_clusters, rows="unit", random_state=seed
+                )
+                images = [problem.images]
             else:
                 model = build(NAMES[title], problem.n_clusters, seed)
                 texts = texts_of(NAMES[title], problem)
-            fitted[title, seed] = record_fit(recorder, title, problem, model, texts, parameters)
+            fitted[title, seed] = record_fit(
+                recorder, title, problem, model, texts, parameters, images=images
+            )
     return fitted
-
-
-class SpectralImages(SpectralConcatenation):
-    """Spectral clustering of the images' nearest-neighbour graph, neighbours by cosine."""
-
-    def __init__(self, n_clusters: int, *, random_state: int | None = None):
-        super().__init__(n_clusters, rows="unit", random_state=random_state)
-
-    def fit(self, X: np.ndarray, texts: None = None) -> SpectralImages:
-        """Cluster image features (n_samples, dim); `texts` is not read."""
-        return super().fit([X])
 
 
 def ridge_encoder(base: OfflineEncoder, images: np.ndarray) -> OfflineEncoder:
@@ -280,16 +279,16 @@ def encoder_quality(recorder: Recorder, heads: Heads, seeds: Sequence[int]) -> N
     images = data.load_images("openclipart")
     tower = base.image_tower(images.images)
 
+    def record(
+        method: str, kind: str, labels: np.ndarray, seed: int | None = None, **more: Any
+    ) -> None:
+        scores = {"last": clustering_scores(images.y, labels)}
+        recorder.add(method, images.name, seed, {"encoder": kind}, scores, **more)
+
     def record_kmeans(kind: str, features: np.ndarray) -> None:
         for seed in seeds:
             model = CLIPKMeans(len(images.class_names), random_state=seed).fit(features)
-            recorder.add(
-                "k-means",
-                images.name,
-                seed=seed,
-                parameters={"encoder": kind},
-                metrics={"last": clustering_scores(images.y, model.labels_)},
-            )
+            record("k-means", kind, model.labels_, seed)
 
     record_kmeans("image tower alone", tower)
     joined = {
@@ -297,17 +296,9 @@ def encoder_quality(recorder: Recorder, heads: Heads, seeds: Sequence[int]) -> N
         "heads that ship": base,
         "ridge map": ridge_encoder(base, tower),
     }
-    names = [[prompt.format(name) for name in images.class_names] for prompt in data.PROMPTS]
     for kind, encoder in joined.items():
         features = encoder.project_images(tower)
         record_kmeans(kind, features)
-        classes = np.mean([encoder.encode_texts(texts) for texts in names], axis=0)
-        found = ZeroShot().fit(features, classes)
+        found = ZeroShot().fit(features, _class_features(images, encoder))
         recall = retrieval_recall(features, encoder.encode_texts(images.captions))
-        recorder.add(
-            "zero-shot",
-            images.name,
-            parameters={"encoder": kind},
-            metrics={"last": clustering_scores(images.y, found.labels_)},
-            measures={"recall_at_10": recall},
-        )
+        record("zero-shot", kind, found.labels_, measures={"recall_at_10": recall})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from mvlib import data, encoders
 from mvlib.check import check_choice, check_number
-from mvlib.data import Card, Dataset, PairedFeatures
+from mvlib.data import Card, PairedFeatures
 from mvlib.encoders import Encoder, OfflineEncoder
 from mvlib.methods import CCA, Chance, GromovWasserstein, Procrustes
 from mvlib.methods.catalogue import MODALITIES, find
@@ -114,7 +114,8 @@ def load_modalities(
     if plain in _VIEWS:
         _refuse(plain, split=split, encoder=encoder, caption=caption or None)
         found = data.load(plain, _VIEWS[plain])
-        return _of_features(found, found.view_names, size, random_state)
+        rows = _draw(found.n_samples, size, random_state)
+        return _modalities(found, found.view_names, [X[rows] for X in found.Xs], rows)
     if plain == _DRAWINGS:
         _refuse(plain, split=split)
         found = data.load_images(plain)
@@ -126,12 +127,12 @@ def load_modalities(
             ships = found.card.embedded
             _refuse(plain, encoder=None if ships and encoder == TOWERS else encoder)
             _refuse(plain, caption=caption or None)
-            chosen = _of_features(found, found.card.modalities, size, random_state)
-            if not ships:
-                return chosen
-            texts = data.openclipart_pairs().captions
-            captions = tuple(texts[row] for row in chosen.rows)
-            return replace(chosen, captions=captions, encoder=TOWERS)
+            rows, more = _draw(found.n_samples, size, random_state), {}
+            if ships:
+                texts = data.openclipart_pairs().captions
+                more = {"captions": tuple(texts[row] for row in rows), "encoder": TOWERS}
+            Xs = [X[rows] for X in found.Xs]
+            return _modalities(found, found.card.modalities, Xs, rows, **more)
         captions, names, default = found.captions, found.card.modalities, CLIP_RN50
     rows = _draw(found.n_samples, size, random_state)
     texts = _choose(plain, captions, rows, caption)
@@ -140,16 +141,6 @@ def load_modalities(
     splits = getattr(found, "splits", None)
     splits = None if splits is None else splits[rows]
     return _modalities(found, names, Xs, rows, splits=splits, captions=texts, encoder=used)
-
-
-def _of_features(
-    found: Dataset | PairedFeatures,
-    names: tuple[str, str],
-    size: int | None,
-    random_state: int | None,
-) -> Modalities:
-    rows = _draw(found.n_samples, size, random_state)
-    return _modalities(found, names, [X[rows] for X in found.Xs], rows)
 
 
 def _modalities(
@@ -278,7 +269,9 @@ def alignment_problem(
     check_number("aligned_ratio", aligned_ratio, low=0, high=1)
     for name, value in (("n_train", n_train), ("n_test", n_test)):
         check_number(name, value, low=2, integer=True)
-    size = _size(dataset, n_train + n_test)
+    held = data.describe(dataset).n_samples
+    total = held if isinstance(held, int) else sum(held.values())
+    size = n_train + n_test if n_train + n_test < total else None
     found = load_modalities(dataset, size, split, encoder=encoder or None, device=device)
     order = np.random.default_rng(split).permutation(found.n_samples)
     n_scored = min(n_test, found.n_samples // 3)
@@ -295,13 +288,6 @@ def alignment_problem(
         y_test=None if found.y is None else found.y[test],
         aligned_ratio=aligned_ratio,
     )
-
-
-def _size(dataset: str, wanted: int) -> int | None:
-    """Return how many rows to load: None for all."""
-    held = data.describe(dataset).n_samples
-    total = held if isinstance(held, int) else sum(held.values())
-    return wanted if wanted < total else None
 
 
 def _reduced(X: np.ndarray, train: np.ndarray, n_components: int) -> np.ndarray:
@@ -388,16 +374,9 @@ def record_alignment(
     if ys is not None and model.n_clusters is not None:
         labels = np.concatenate(model.labels_by_modality_)
         metrics = {"last": clustering_scores(np.concatenate(ys), labels)}
-    given = {"split": problem.split, "ratio": ratio, "draws": draws}
-    recorder.add(
-        method,
-        problem.name,
-        seed=seed,
-        parameters=given | dict(parameters or {}),
-        metrics=metrics,
-        measures=measures,
-        seconds=time.perf_counter() - started,
-    )
+    given = {"split": problem.split, "ratio": ratio, "draws": draws, **(parameters or {})}
+    seconds = time.perf_counter() - started
+    recorder.add(method, problem.name, seed, given, metrics, measures=measures, seconds=seconds)
     return model
 
 
@@ -495,11 +474,10 @@ def run(
     What is known to be paired is the problem's `aligned_ratio`. ValueError, before anything is
     fitted, if a method is not of this task or `settings` name one that does not run.
     """
-    built = catalogued(MODALITIES, methods, problem.n_clusters, seeds, settings)
+    ratio, k = problem.aligned_ratio, problem.n_clusters
     return {
         (name, seed): record_alignment(
-            recorder, find(name).title, problem, model, problem.aligned_ratio, None,
-            parameters, seed,
+            recorder, find(name).title, problem, model, ratio, None, parameters, seed
         )
-        for name, seed, model in built
-    }  # fmt: skip
+        for name, seed, model in catalogued(MODALITIES, methods, k, seeds, settings)
+    }

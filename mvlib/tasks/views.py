@@ -52,16 +52,25 @@ def run(
     for name, seed, model in catalogued(VIEWS, methods, n_clusters, seeds, settings):
         begin = perf_counter()
         labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
-        recorder.add(
-            find(name).title,
-            dataset,
-            seed=seed,
-            parameters={"aligned_ratio": problem.ratio, **(parameters or {})},
-            metrics={"last": clustering_scores(problem.y, labels)},
-            seconds=perf_counter() - begin,
-        )
+        scores = {"last": clustering_scores(problem.y, labels)}
+        seconds = perf_counter() - begin
+        about = find(name).title, dataset, seed
+        _record(recorder, about, problem, scores, parameters, seconds=seconds)
         fitted[name, seed] = model
     return fitted
+
+
+def _record(
+    recorder: Recorder,
+    about: tuple[str, str, int | None],
+    problem: PartialAlignment,
+    metrics: Mapping[str, Mapping[str, float]],
+    parameters: Mapping[str, Any] | None,
+    **more: Any,
+) -> None:
+    """Record scores of a method, data set and seed, and what share of the rows is aligned."""
+    given = {"aligned_ratio": problem.ratio, **(parameters or {})}
+    recorder.add(*about, parameters=given, metrics=metrics, **more)
 
 
 def record_final(
@@ -74,20 +83,11 @@ def record_final(
 ) -> None:
     """Record the kept epoch under the authors' k-means, one start, the best of twenty."""
     for (init, starts), scores in final_scores(model, problem.y).items():
-        variant = {"variant": "the authors' k-means"} if init == "authors" else {}
-        recorder.add(
-            method,
-            dataset,
-            seed=model.random_state,
-            parameters={
-                "aligned_ratio": problem.ratio,
-                **(parameters or {}),
-                "init": init,
-                "starts": starts,
-                **variant,
-            },
-            metrics={"last": scores},
-        )
+        given = {**(parameters or {}), "init": init, "starts": starts}
+        if init == "authors":
+            given["variant"] = "the authors' k-means"
+        about = method, dataset, model.random_state
+        _record(recorder, about, problem, {"last": scores}, given)
 
 
 def record_selection(
@@ -108,20 +108,10 @@ def record_selection(
             kept = {}
             if recorder.profile in COMMITTED_PROFILES:
                 kept = {"curves": score_curves(labels, problem.y), "labels": labels[-1]}
-            recorder.add(
-                "SMART",
-                dataset,
-                seed=model.random_state,
-                parameters={
-                    "aligned_ratio": problem.ratio,
-                    **(parameters or {}),
-                    "features": mode,
-                    "init": init,
-                    "starts": starts,
-                },
-                metrics=metrics,
-                **kept,
-            )
+            chosen = {"features": mode, "init": init, "starts": starts}
+            given = {**(parameters or {}), **chosen}
+            about = "SMART", dataset, model.random_state
+            _record(recorder, about, problem, metrics, given, **kept)
 
 
 def run_floors(
@@ -139,13 +129,8 @@ def run_floors(
     """
 
     def record(method: str, y: np.ndarray, labels: np.ndarray) -> None:
-        recorder.add(
-            method,
-            dataset,
-            seed=seed,
-            parameters={"aligned_ratio": problem.ratio, **(parameters or {})},
-            metrics={"last": clustering_scores(y, labels)},
-        )
+        scores = {"last": clustering_scores(y, labels)}
+        _record(recorder, (method, dataset, seed), problem, scores, parameters)
 
     k = len(np.unique(problem.y))
     original = problem.y[np.argsort(problem.permutations[0])]
@@ -188,16 +173,15 @@ def scores_by_mode(
         labels = model.history_[f"labels_{mode}{kind}"]
         by_epoch = [clustering_scores(y, found) for found in labels]
         late = len(labels) - max(1, len(labels) // 5)
-        oracle = 0
-        for epoch, found in enumerate(by_epoch):
-            oracle = epoch if replaces(found, by_epoch[oracle]) else oracle
-        epochs = {
-            "last": -1,
-            "loss": int(np.argmin(model.history_["loss"])),
-            "central": late + central_labeling(labels[late:]),
+        oracle = by_epoch[0]
+        for found in by_epoch:
+            oracle = found if replaces(found, oracle) else oracle
+        scores[mode] = {
+            "last": by_epoch[-1],
+            "loss": by_epoch[int(np.argmin(model.history_["loss"]))],
+            "central": by_epoch[late + central_labeling(labels[late:])],
             "oracle": oracle,
         }
-        scores[mode] = {rule: by_epoch[epoch] for rule, epoch in epochs.items()}
     return scores
 
 
@@ -218,16 +202,10 @@ def selection_scores(model: SMART, y: np.ndarray) -> dict[str, dict[str, float]]
 
 def final_scores(model: SMART, y: np.ndarray) -> dict[tuple[str, int], dict[str, float]]:
     """Score the kept epoch under the authors' k-means, one start, the best of twenty."""
-    found = {ONE: model.labels_}
+    found, X, k = {ONE: model.labels_}, model.embedding_, model.n_clusters
+    shared = {"max_iter": 501, "random_state": model.random_state}
     for init, n_init in (AUTHORS, TWENTY):
-        found[init, n_init] = cosine_kmeans(
-            model.embedding_,
-            model.n_clusters,
-            init=init,
-            n_init=n_init,
-            max_iter=501,
-            random_state=model.random_state,
-        ).labels
+        found[init, n_init] = cosine_kmeans(X, k, init=init, n_init=n_init, **shared).labels
     return {start: clustering_scores(y, labels) for start, labels in found.items()}
 
 

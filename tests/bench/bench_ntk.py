@@ -8,11 +8,9 @@ of the five rounds, which takes the transcription most of its time and us next t
 ratio of a whole fit is larger than the one printed.
 """
 
-import ctypes
 import json
-import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +23,7 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.ntk_transcription import cluster
+from support.resources_used import in_a_fresh_process, used_by
 
 from mvlib.methods import NTKSpectralClustering
 from mvlib.methods.ntk_spectral import (
@@ -63,56 +62,28 @@ def dense(Z, Ws, rounds=5):
     return cluster(Z, Ws, N_CLASSES, rounds=rounds, held=sparse.csr_array)[0]
 
 
-def ours(Z, Ws, rounds=5):
-    model = NTKSpectralClustering(
-        N_CLASSES, top=None, n_rounds=rounds, device="cpu", random_state=0
-    )
-    return model.fit(Z, Ws).labels_
+def ours(Z, Ws, rounds=5, **settings):
+    settings |= {"top": None, "n_rounds": rounds, "device": "cpu", "random_state": 0}
+    return NTKSpectralClustering(N_CLASSES, **settings).fit(Z, Ws).labels_
 
 
-def by_features(Z, Ws):
-    model = NTKSpectralClustering(
-        N_CLASSES, top=None, fusion="mean", solver="features", device="cpu", random_state=0
-    )
-    return model.fit(Z, Ws).labels_
-
-
+by_features = partial(ours, fusion="mean", solver="features")
 TASKS = {"dense": dense, "ours": ours, "features": by_features}
-
-
-def memory_now(field):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(field))) / 1024
 
 
 def measure(task, n, n_prompts, *more):
     Z, Ws, y = problem(n, n_prompts)
     # Of the size from which a fit takes the path that large ones take.
     TASKS[task](*problem(2500, 1)[:2], *more)
-    # What the warm start has freed would otherwise be used again, and not count.
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before, start = memory_now("VmRSS"), time.process_time()
-    labels = TASKS[task](Z, Ws, *more)
-    seconds = time.process_time() - start
-    return {
-        "seconds": seconds,
-        "megabytes": memory_now("VmHWM") - before,
-        "total_megabytes": memory_now("VmHWM"),
+    labels, used = used_by(lambda: TASKS[task](Z, Ws, *more))
+    return used | {
         "truth": adjusted_rand_score(y, labels),
         "labels": labels.tolist() if n <= 10_000 else [],
     }
 
 
 def measured(task, n, n_prompts=N_PROMPTS, *more):
-    """Return what `measure` finds in a fresh process."""
-    found = subprocess.run(
-        [sys.executable, __file__, json.dumps([task, n, n_prompts, *more])],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(found.stdout.splitlines()[-1])
+    return in_a_fresh_process(__file__, [task, n, n_prompts, *more])
 
 
 @pytest.fixture

@@ -90,8 +90,7 @@ def processor_seconds(work, times):
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "most"),
-    [("no torch", "", 2), ("torch imported", "import torch", 4)],
+    ("name", "code", "most"), [("no torch", "", 2), ("torch imported", "import torch", 4)]
 )
 def test_an_empty_run(benchmark, report_ratio, tmp_path, name, code, most):
     alone, among = benchmark.pedantic(

@@ -30,18 +30,6 @@ def tensors(problem):
     return [torch.from_numpy(X) for X in problem.Xs], torch.from_numpy(problem.aligned)
 
 
-def optimiser_step(network, loss, fused):
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, weight_decay=0.01, fused=fused)
-
-    def step():
-        value = loss()
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        optimizer.step()
-
-    return step
-
-
 def matrix_products(tensors):
     """Only the products that the step cannot avoid: 3 a layer, less the first input's."""
     Xs, _ = tensors
@@ -70,29 +58,35 @@ def matrix_products(tensors):
     return step
 
 
-def ours(tensors, precision):
+def step_of(Network, loss, tensors, fused):
     Xs, aligned = tensors
     torch.manual_seed(0)
-    network = SMARTNetwork(
-        [X.shape[1] for X in Xs], SETTINGS["hidden_dims"], SETTINGS["embedding_dim"]
-    )
-    objective = Objective(1.0, 1.0, 1.0)
-    return optimiser_step(
-        network,
-        lambda: objective_step(network, Xs, aligned, objective, precision=precision).loss,
-        fused=True,
-    )
+    widths, d = [X.shape[1] for X in Xs], SETTINGS["embedding_dim"]
+    network = Network(widths, SETTINGS["hidden_dims"], d)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, weight_decay=0.01, fused=fused)
+
+    def step():
+        value = loss(network, Xs, aligned)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        optimizer.step()
+
+    return step
+
+
+def ours(tensors, precision):
+    def loss(network, Xs, aligned):
+        objective = Objective(1.0, 1.0, 1.0)
+        return objective_step(network, Xs, aligned, objective, precision=precision).loss
+
+    return step_of(SMARTNetwork, loss, tensors, fused=True)
 
 
 def transcription(tensors):
-    Xs, aligned = tensors
-    torch.manual_seed(0)
-    network = PlainNetwork(
-        [X.shape[1] for X in Xs], SETTINGS["hidden_dims"], SETTINGS["embedding_dim"]
-    )
-    return optimiser_step(
-        network, lambda: plain_loss(network, *Xs, aligned, 1.0, 1.0, 1.0), fused=False
-    )
+    def loss(network, Xs, aligned):
+        return plain_loss(network, *Xs, aligned, 1.0, 1.0, 1.0)
+
+    return step_of(PlainNetwork, loss, tensors, fused=False)
 
 
 @pytest.fixture(scope="module")
@@ -113,25 +107,26 @@ def times(tensors):
     return {name: statistics.median(values) for name, values in found.items()}
 
 
-def test_training_step_in_float32(benchmark, tensors, times, report_ratio):
-    benchmark.pedantic(ours(tensors, "float32"), rounds=3, warmup_rounds=1)
-    report_ratio(
-        "SMART step, float32 / its matrix products", times["ours"] / times["products"], "<= 1.4"
-    )
-    report_ratio(
-        "SMART step, float32 / plain transcription",
-        times["ours"] / times["transcription"],
-        "<= 1.0",
-    )
-
-
-def test_training_step_in_bfloat16(benchmark, tensors, times, report_ratio):
-    benchmark.pedantic(ours(tensors, "bfloat16"), rounds=3, warmup_rounds=1)
-    report_ratio(
-        "SMART step, float32 / bfloat16 (with AVX512-BF16 or AMX)",
-        times["ours"] / times["bfloat16"],
-        ">= 2.5",
-    )
+@pytest.mark.parametrize(
+    ("precision", "ratios"),
+    [
+        (
+            "float32",
+            [
+                ("float32 / its matrix products", "ours", "products", "<= 1.4"),
+                ("float32 / plain transcription", "ours", "transcription", "<= 1.0"),
+            ],
+        ),
+        (
+            "bfloat16",
+            [("float32 / bfloat16 (with AVX512-BF16 or AMX)", "ours", "bfloat16", ">= 2.5")],
+        ),
+    ],
+)
+def test_training_step(benchmark, tensors, times, report_ratio, precision, ratios):
+    benchmark.pedantic(ours(tensors, precision), rounds=3, warmup_rounds=1)
+    for name, above, below, target in ratios:
+        report_ratio(f"SMART step, {name}", times[above] / times[below], target)
 
 
 def test_loss_curve_of_the_transcription(benchmark, problem, report_ratio):

@@ -3,8 +3,7 @@
 CPU time of one thread; memory is what a process of its own grows by at its peak.
 """
 
-import ctypes
-import subprocess
+import json
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,10 @@ import ot
 import pytest
 import torch
 from threadpoolctl import threadpool_limits
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.resources_used import in_a_fresh_process, used_by
 
 from mvlib.ops import blocked_kmeans, check_marginals, top_k, transport_plan
 
@@ -37,8 +40,12 @@ def unit_vectors(n, n_features=N_FEATURES, n_groups=1500, seed=0):
     return X
 
 
+def points():
+    return [unit_vectors(N_POINTS)]
+
+
 def cost():
-    return 1 - unit_vectors(N_ROWS, 64) @ unit_vectors(N_COLUMNS, 64, seed=1).T
+    return [1 - unit_vectors(N_ROWS, 64) @ unit_vectors(N_COLUMNS, 64, seed=1).T]
 
 
 def faiss_kmeans(X, n_iter=N_ITER):
@@ -73,53 +80,32 @@ def our_top_k(queries, bank):
     return top_k(queries, bank, K, precision="bfloat16", device="cpu")[1]
 
 
+def queries_and_bank():
+    return [unit_vectors(N_QUERIES), unit_vectors(N_BANK, seed=1)]
+
+
 # What to make, and what to do with all of it, or for a warm start with its first rows.
 TASKS = {
-    "k-means, faiss": (lambda: [unit_vectors(N_POINTS)], lambda X: faiss_kmeans(X, 2)),
-    "k-means, float32": (
-        lambda: [unit_vectors(N_POINTS)],
-        lambda X: our_kmeans(X, "float32", 2),
-    ),
-    "k-means, bfloat16": (
-        lambda: [unit_vectors(N_POINTS)],
-        lambda X: our_kmeans(X, "bfloat16", 2),
-    ),
-    "plan, POT": (lambda: [cost()], lambda C: pot_plan(C, 2)),
-    "plan, mvlib": (lambda: [cost()], lambda C: our_plan(C, 2)),
-    "top-k, faiss": (
-        lambda: [unit_vectors(N_QUERIES), unit_vectors(N_BANK, seed=1)],
-        faiss_top_k,
-    ),
-    "top-k, mvlib": (
-        lambda: [unit_vectors(N_QUERIES), unit_vectors(N_BANK, seed=1)],
-        our_top_k,
-    ),
+    "k-means, faiss": (points, lambda X: faiss_kmeans(X, 2)),
+    "k-means, float32": (points, lambda X: our_kmeans(X, "float32", 2)),
+    "k-means, bfloat16": (points, lambda X: our_kmeans(X, "bfloat16", 2)),
+    "plan, POT": (cost, lambda C: pot_plan(C, 2)),
+    "plan, mvlib": (cost, lambda C: our_plan(C, 2)),
+    "top-k, faiss": (queries_and_bank, faiss_top_k),
+    "top-k, mvlib": (queries_and_bank, our_top_k),
 }
-
-
-def memory_now(field):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(field))) / 1024
 
 
 def measure(task):
     make, run = TASKS[task]
     arrays = make()
     run(*(array[:2000].copy() for array in arrays))
-    # What the warm start has freed would otherwise be used again, and not count.
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = memory_now("VmRSS")
-    run(*arrays)
-    return memory_now("VmHWM") - before
+    return used_by(lambda: run(*arrays))[1]["megabytes"]
 
 
 def megabytes(task):
     """Return the growth at the peak, in a fresh process."""
-    found = subprocess.run(
-        [sys.executable, __file__, task], check=True, capture_output=True, text=True
-    )
-    return float(found.stdout.split()[-1])
+    return in_a_fresh_process(__file__, task)
 
 
 def cpu_seconds(function, *arguments):
@@ -140,7 +126,7 @@ def one_thread():
 
 
 def test_kmeans_of_a_hundred_thousand_points(benchmark, report_ratio, one_thread):
-    X = unit_vectors(N_POINTS)
+    (X,) = points()
     theirs, their_inertia = cpu_seconds(faiss_kmeans, X)
     exact, exact_inertia = cpu_seconds(our_kmeans, X, "float32")
     rounded, inertia = benchmark.pedantic(
@@ -158,7 +144,7 @@ def test_kmeans_of_a_hundred_thousand_points(benchmark, report_ratio, one_thread
 
 
 def test_transport_plan_of_sixty_thousand_rows(benchmark, report_ratio, one_thread):
-    C = cost()
+    (C,) = cost()
     theirs, plan = cpu_seconds(pot_plan, C)
     their_errors = check_marginals(plan)
     del plan
@@ -170,7 +156,7 @@ def test_transport_plan_of_sixty_thousand_rows(benchmark, report_ratio, one_thre
 
 
 def test_top_k_of_eighty_thousand_queries(benchmark, report_ratio, one_thread):
-    queries, bank = unit_vectors(N_QUERIES), unit_vectors(N_BANK, seed=1)
+    queries, bank = queries_and_bank()
     theirs, expected = cpu_seconds(faiss_top_k, queries, bank)
     ours, found = benchmark.pedantic(cpu_seconds, args=(our_top_k, queries, bank), rounds=1)
     shared = (np.sort(found) == np.sort(expected)).mean()
@@ -180,4 +166,4 @@ def test_top_k_of_eighty_thousand_queries(benchmark, report_ratio, one_thread):
 
 
 if __name__ == "__main__":
-    print(measure(sys.argv[1]))
+    print(measure(json.loads(sys.argv[1])))

@@ -8,13 +8,13 @@ from docutils.core import publish_doctree
 from pybtex.database import parse_string
 
 from mvlib import data, methods, records
-from mvlib.book import api_pages, card_page, draw_card, failures_page, fill, status_page
+from mvlib.book import api_pages, failures_page, fill, status_page
 from mvlib.book.reference import equations, equations_page
 from mvlib.book.sphinx_extension import (
     author_year,
+    deviations_as_notes,
     escape_formulas,
     keep_spreads_whole,
-    move_deviations,
 )
 from mvlib.records.evidence import Fault, save_faults
 
@@ -35,7 +35,6 @@ def make_record(**changes):
 
 @pytest.fixture
 def project(tmp_path):
-    (tmp_path / "_config.yml").write_text("title: Toy\n")
     (tmp_path / "notebooks").mkdir()
     return tmp_path
 
@@ -44,17 +43,10 @@ def section(page, heading):
     return page.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
-def test_status_says_so_when_nothing_has_run(project):
-    page = status_page(root=project)
-    assert "No run of the quick profile" in section(page, "Quick profile")
-    assert "No run of the full profile" in section(page, "Full profile")
-
-
 def test_status_gives_time_device_minutes_memory_of_each_run(project):
-    other = make_record(
-        key="b" * 64, cell="d" * 16, profile="full", gpu_peak_memory_bytes=2_000_000_000
-    )
-    page = status_page([make_record(), other], root=project)
+    full = {"key": "b" * 64, "cell": "d" * 16, "profile": "full"}
+    other = make_record(gpu_peak_memory_bytes=2_000_000_000, **full)
+    page = status_page([make_record(), other], project)
     (line,) = [line for line in section(page, "Quick profile").splitlines() if "0.5" in line]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == [
@@ -63,55 +55,48 @@ def test_status_gives_time_device_minutes_memory_of_each_run(project):
     ]  # fmt: skip
     assert "2.00" in section(page, "Full profile")
     assert "1 of 1 runs succeeded, 1.5 minutes in all" in page
-
-
-def test_status_shows_a_failed_run_as_failed(project):
-    failed = make_record(status="failed", error="ValueError: no")
-    page = status_page([failed], root=project)
-    assert "[failed](failures.md)" in page
-    assert "0 of 1 runs succeeded" in page
+    assert "No run of the reduced profile" in section(page, "Reduced profile")
 
 
 def test_status_counts_what_was_broken_on_purpose_by_its_verdict(project):
-    assert "## Faults" not in status_page(root=project)
+    assert "## Faults" not in status_page(None, project)
     common = {"happened": "It went on.", "times": 1, "seconds": 1.0, "versions": {}}
+    ends = {"a": ("passed", "01-02"), "b": ("passed", "03-04"), "c": ("failed", "02-01")}
     faults = {
-        "a": Fault("a", verdict="passed", date="2026-01-02", **common),
-        "b": Fault("b", verdict="passed", date="2026-03-04", **common),
-        "c": Fault("c", verdict="failed", date="2026-02-01", **common),
+        name: Fault(name, verdict=verdict, date=f"2026-{day}", **common)
+        for name, (verdict, day) in ends.items()
     }
     save_faults(faults, project)
-    told = section(status_page(root=project), "Faults")
+    told = section(status_page(None, project), "Faults")
     assert "2 passed, 1 failed; the last on 2026-03-04" in told
     assert "(faults.md)" in told
 
 
-def test_failures_says_none_when_none(project):
-    assert "None: no recorded run has failed." in failures_page([make_record()], root=project)
-
-
-def test_failures_ends_with_the_traceback_and_keeps_it_in_its_block(project):
+def test_a_failed_run_ends_with_its_traceback_in_its_block_until_it_succeeds(project):
     lines = [f"frame {number}" for number in range(50)]
     error = "\n".join([*lines, "```", "````", "ValueError: `lambda1`|x"])
-    page = failures_page([make_record(status="failed", error=error)], root=project)
+    failed = make_record(status="failed", error=error, started="2026-01-01T00:00:00+00:00")
+    status = status_page([failed], project)
+    assert "[failed](failures.md)" in status
+    assert "0 of 1 runs succeeded" in status
+    page = failures_page([failed], project)
     block = page.split("````text\n")[1].split("\n````")[0]
     assert block.endswith("ValueError: `lambda1`|x")
     assert "frame 49" in block
     assert "frame 10" not in page
     assert "of 53 lines" in page
     assert page.count("````") == 2
+    later = failures_page([failed, make_record(key="b" * 64)], project)
+    assert "None: no recorded run has failed." in later
+    assert "frame 49" not in later
 
 
-def test_a_failure_that_succeeded_later_is_no_failure(project):
-    failed = make_record(status="failed", error="boom", started="2026-01-01T00:00:00+00:00")
-    page = failures_page([failed, make_record(key="b" * 64)], root=project)
-    assert "boom" not in page
-
-
-def test_verdict_rules_on_the_page_are_those_of_the_code(project):
-    page = fill("# A\n\n<!-- mvlib: verdict_rules -->\n", project)
+def test_verdict_rules_are_those_of_the_code_and_an_unknown_placeholder_names_the_nearest():
+    page = fill("# A\n\n<!-- mvlib: verdict_rules -->\n", ROOT)
     for word, rule in records.VERDICT_RULES.items():
         assert f"{word}\n: {rule}" in page
+    with pytest.raises(ValueError, match="Did you mean 'verdict_rules'"):
+        fill("<!-- mvlib: verdict_rule -->", ROOT)
 
 
 def test_what_is_said_of_random_words_and_of_unknown_settings_comes_from_records(project):
@@ -128,11 +113,6 @@ def test_what_is_said_of_random_words_and_of_unknown_settings_comes_from_records
     assert all(low * high >= 0 for low, high in bounds)
 
 
-def test_an_unknown_placeholder_is_an_error_with_the_nearest(project):
-    with pytest.raises(ValueError, match="Did you mean 'verdict_rules'"):
-        fill("<!-- mvlib: verdict_rule -->", project)
-
-
 def test_settings_on_the_page_are_those_of_the_code(project):
     page = fill("<!-- mvlib: smart_settings -->", project)
     for name, settings in methods.smart.PAPER_SETTINGS.items():
@@ -142,109 +122,54 @@ def test_settings_on_the_page_are_those_of_the_code(project):
         assert values == list(settings.values())
 
 
-def test_published_numbers_carry_their_source_class(project):
-    folder = project / "notebooks" / "toy"
-    folder.mkdir(parents=True)
+def test_published_numbers_carry_their_source_class_and_a_table_leaves_others_out(project):
     row = (
-        '[[row]]\ntable = "t"\nid = "{id}"\ndataset = "wiki"\nmethod = "{method}"\n'
-        'setting = {{ aligned_ratio = 0.5 }}\nrule = "last"\nvalues = {{ acc = 36.5 }}\n'
+        '[[row]]\ntable = "{table}"\nid = "{table}"\ndataset = "wiki"\nmethod = "{method}"\n'
+        'setting = {{ aligned_ratio = {ratio} }}\nrule = "last"\nvalues = {{ acc = {acc} }}\n'
         'digits = 2\nsource = "code"\nwhere = "w"\ncaveat = ""\ncomparable = true\n'
     )
-    rows = row.format(id="one", method="A") + row.format(id="two", method="B")
-    (folder / "published.toml").write_text(f'paper = "toy"\n{rows}')
+    rows = [
+        row.format(table="small", method="A", ratio=0.5, acc=36.5),
+        row.format(table="large", method="B", ratio=1.0, acc=50),
+    ]
+    (project / "notebooks" / "toy").mkdir()
+    path = project / "notebooks" / "toy" / "published.toml"
+    path.write_text('paper = "toy"\n' + "".join(rows))
     page = fill("<!-- mvlib: published toy A -->", project)
     (line,) = page.splitlines()[2:]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
         "A", data.describe("wiki").title, "50% aligned", "code", "36.50",
     ]  # fmt: skip
-
-
-def test_one_published_table_by_set_leaves_the_others_out(project):
-    folder = project / "notebooks" / "toy"
-    folder.mkdir(parents=True)
-    row = (
-        '[[row]]\ntable = "{table}"\nid = "{table}"\ndataset = "wiki"\nmethod = "A"\n'
-        'setting = {{ encoder = "{table}" }}\nrule = "last"\nvalues = {{ acc = {acc} }}\n'
-        'digits = 1\nsource = "code"\nwhere = "w"\ncaveat = ""\ncomparable = true\n'
-    )
-    rows = row.format(table="small", acc=36.5) + row.format(table="large", acc=50.0)
-    (folder / "published.toml").write_text(f'paper = "toy"\n{rows}')
     page = fill("<!-- mvlib: published_by_set toy acc small -->", project)
     assert "36.5" in page
     assert "50.0" not in page
 
 
-@pytest.mark.parametrize("name", data.all_names("views"))
-def test_a_card_gives_views_terms_and_how_to_get_the_set(name, project):
-    about = data.describe(name)
-    page = card_page(name, project)
-    assert page.startswith(f"# {about.title}\n")
-    for view in about.views:
-        assert f"| `{view.name}` |" in page
-    for text in (about.licence, about.citation, about.how_to_get):
-        assert text in page
-    assert "could not be drawn" in page
-
-
-def test_a_card_with_a_figure_has_words_for_it(project):
-    figure = project / "book" / "_static" / "cards" / "handwritten.png"
-    figure.parent.mkdir(parents=True)
-    figure.write_bytes(b"")
-    page = card_page("handwritten", project)
-    assert "could not be drawn" not in page
-    (words,) = re.findall(r":alt: (.+)", page)
-    assert "pix and fac" in words
-
-
-def test_the_figure_of_a_card_is_drawn_from_the_data(tmp_path):
-    path = draw_card("handwritten", tmp_path / "figure.png", max_samples=60)
-    assert path.read_bytes().startswith(b"\x89PNG")
-    assert [each.name for each in tmp_path.iterdir()] == ["figure.png"]
-
-
-def test_a_figure_that_cannot_be_drawn_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="handwriten"):
-        draw_card("handwriten", tmp_path / "figure.png")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_every_public_name_of_every_room_has_its_directive():
-    pages = api_pages()
-    rooms = {"data": data, "records": records, "methods": methods}
-    for room, package in rooms.items():
-        page = pages[f"book/api/rooms/mvlib-{room}.md"]
-        for name in package.__all__:
-            assert f"\n## {name}\n" in page
-    assert ".. autofunction:: mvlib.data.load\n" in pages["book/api/rooms/mvlib-data.md"]
-    methods_page = pages["book/api/rooms/mvlib-methods.md"]
-    assert ".. autoclass:: mvlib.methods.SMART\n" in methods_page
-    smart_page = pages["book/api/rooms/mvlib-methods-smart.md"]
-    assert "{py:obj}`mvlib.methods.SMART`" in smart_page
-    for room, directive in (
-        ("records", ".. py:data:: mvlib.records.VERDICT_RULES\n"),
+@pytest.mark.parametrize(
+    ("room", "directive"),
+    [
+        ("data", "## load\n\n```{eval-rst}\n.. autofunction:: mvlib.data.load\n"),
         ("data", ".. autoexception:: mvlib.data.DownloadError\n"),
-    ):
-        assert directive in pages[f"book/api/rooms/mvlib-{room}.md"]
+        ("data", ".. py:data:: mvlib.data.PROMPTS\n\n   In the order of TAC's code;"),
+        ("methods", ".. autoclass:: mvlib.methods.SMART\n   :members:\n"),
+        ("methods", "A room of its own: [`mvlib.methods.smart`](mvlib-methods-smart.md)."),
+        ("methods-smart", "{py:obj}`mvlib.methods.SMART`"),
+    ],
+)
+def test_a_public_name_has_the_directive_of_its_kind(room, directive):
+    assert directive in api_pages()[f"book/api/rooms/mvlib-{room}.md"]
 
 
 def test_bars_of_formulas_are_escaped_and_those_of_code_left():
     assert escape_formulas("|A - B|^2 and `a | b`") == r"\|A - B\|^2 and `a | b`"
 
 
-def test_a_deviations_section_comes_to_the_end_of_the_notes():
-    notes, deviations = "Notes\n-----\nNote.\n\n", "Deviations\n----------\nOther.\n\n"
-    text = f"Do.\n\n{notes}{deviations}References\n----------\nR."
-    moved = "\n".join(move_deviations(text.splitlines()))
-    assert moved.count("-----\n") == 2
-    assert moved.index("Note.") < moved.index("**Deviations**") < moved.index("Other.")
-    assert moved.index("Other.") < moved.index("References")
-
-
-def test_a_deviations_section_without_notes_makes_them():
-    text = "Do.\n\nDeviations\n----------\nOther.\n\nExamples\n--------\n>>> 1"
-    moved = "\n".join(move_deviations(text.splitlines()))
-    assert "Notes\n-----\n\n**Deviations**\n\nOther." in moved
-    assert moved.index("Other.") < moved.index("Examples")
+@pytest.mark.parametrize("notes", ["Notes\n-----\nNote.\n\n", ""])
+def test_a_deviations_section_is_the_end_of_the_notes(notes):
+    text = f"Do.\n\n{notes}Deviations\n----------\nOther.\n\nReferences\n----------\nR."
+    moved = "\n".join(deviations_as_notes(text.splitlines()))
+    head = notes or "Notes\n-----\n"
+    assert moved == f"Do.\n\n{head}**Deviations**\n\nOther.\n\nReferences\n----------\nR."
 
 
 @pytest.mark.parametrize(
@@ -317,16 +242,13 @@ def test_every_equation_has_a_row_and_one_without_a_test_stops_the_book(tmp_path
         assert f"{equation.file.removeprefix('mvlib/methods/')}:{equation.line} |" in page
         source = Path(equation.file).read_text().splitlines()[equation.line - 1]
         assert re.match(rf" *(def|class) {equation.name}\b", source)
-    methods = tmp_path / "mvlib" / "methods"
+    methods, tests = tmp_path / "mvlib" / "methods", tmp_path / "tests"
     methods.mkdir(parents=True)
-    (methods / "toy.py").write_text(
-        'def loss():\n    """Sum.\n\n    L = x + y  (Toy, as coded)\n    """\n'
-    )
-    tests = tmp_path / "tests"
     tests.mkdir()
-    with pytest.raises(
-        ValueError, match="toy.py:1: no test names loss, whose equation is L = x"
-    ):
+    toy = 'def loss():\n    """Sum.\n\n    L = x + y  (Toy, as coded)\n    """\n'
+    (methods / "toy.py").write_text(toy)
+    missing = "toy.py:1: no test names loss, whose equation is L = x"
+    with pytest.raises(ValueError, match=missing):
         equations_page(methods, tests)
     (tests / "test_toy.py").write_text("def test_it_adds():\n    loss()\n")
     assert "| Toy | as coded | `L = x + y` |" in equations_page(methods, tests)

@@ -7,13 +7,8 @@ import nbformat
 import pytest
 
 from mvlib.papers.ntk import recorded_comparisons, recorded_losses
-from mvlib.papers.set_clip import (
-    CHANCE,
-    alignment_results,
-    chance_of,
-    compare_recall,
-    with_chance,
-)
+from mvlib.papers.set_clip import CHANCE, chance_of, compare_recall, with_chance
+from mvlib.papers.set_clip import alignment_results as aligned
 from mvlib.papers.settings_ranges import setting_ranges
 from mvlib.papers.smart import FLOORS, beside_floors, epoch_choices
 from mvlib.records import differences_by_set, paired_comparisons, results_frame
@@ -43,9 +38,16 @@ def points(text):
     return float(found[1]), int(found[2]), int(found[3])
 
 
+def results(*experiment, variants=False, **where):
+    frame = results_frame(*experiment, variants=variants)
+    for name, value in where.items():
+        frame = frame[frame[name] == value]
+    return frame
+
+
 @pytest.fixture(scope="module")
 def classics():
-    frame = alignment_results("against_classics")
+    frame = aligned("against_classics")
     same = frame["draws"] == "same instances"
     frame["method"] = frame["method"].where(~same, "same") + frame["ratio"].map(
         {0.0: " (no pair)"}
@@ -111,7 +113,7 @@ def test_set_clip_with_a_tenth_of_the_pairs(classics):
     rotation = table[table["kind"] == "Set-CLIP, Procrustes"]
     assert (rotation["difference"] < 0).sum() == 5
     assert told(rotation).sum() == 4
-    frame = alignment_results("pair_ratio")
+    frame = aligned("pair_ratio")
     frame = frame[frame["ratio"] > 0]
     means = frame.pivot_table("measure_r10", "ratio", "method")
     assert (means["Set-CLIP"] <= means["CLIP on the pairs"]).all()
@@ -125,29 +127,28 @@ def test_what_leaks_and_how():
         "no added loss is told apart from none",
         "Four times the training stays at chance",
     )
-    losses = alignment_results("ablation_losses")
-    none = with_chance(losses[losses["ratio"] == 0], "losses")
-    none["arm"] = none["losses"]
-    names = losses.loc[losses["ratio"] == 0, "losses"].unique()
-    table = compare_recall(none, [(name, CHANCE) for name in names], BY)
+    losses = aligned("ablation_losses")
+    without = losses[losses["ratio"] == 0]
+    none = with_chance(without, "losses")
+    pairs = [(name, CHANCE) for name in without["losses"].unique()]
+    table = compare_recall(none.assign(arm=none["losses"]), pairs, BY)
     for name in ("SDD", "MMD"):
         assert one(table, name, CHANCE)["verdict"] == f"{name} ahead here"
     added = losses.assign(arm=losses["losses"])
     names = losses.loc[losses["ratio"] > 0, "losses"].unique()
     pairs = [(name, "CLIP") for name in names if name != "CLIP"]
     assert not told(compare_recall(added, pairs, BY)).any()
-    batches = alignment_results("batch_size")
+    batches = aligned("batch_size")
     batches = batches[batches["draws"] == "same instances"]
     sizes = batches["batch_size"].astype(int).astype(str)
     pairs = [("8", "64"), ("16", "64"), ("64", "256")]
     table = compare_recall(batches.assign(arm=sizes), pairs, BY)
     assert table["verdict"].tolist() == [f"{small} ahead here" for small, _ in pairs]
-    kernels = alignment_results("kernels")
+    kernels = aligned("kernels")
     arm = kernels["choice"] + kernels["ratio"].map(" {:.0%}".format)
     pairs = [(f"19 bandwidths {r}", f"as coded {r}") for r in ("0%", "10%")]
     assert not told(compare_recall(kernels.assign(arm=arm), pairs, BY)).any()
-    longer = alignment_results("leakage")
-    longer = longer[(longer["ratio"] == 0) & (longer["n_steps"] == 800)]
+    longer = aligned("leakage").query("ratio == 0 and n_steps == 800")
     longer = with_chance(longer[longer["draws"] == "independent draws"], "draws")
     longer["arm"] = longer["dataset"] + longer["draws"]
     pairs = [(f"{d}independent draws", f"{d}{CHANCE}") for d in longer["dataset"].unique()]
@@ -165,8 +166,8 @@ def test_cae_beside_k_means():
         "less than four points, on CIFAR-10 more than nine.",
         "Spectral clustering of the images' neighbours is behind k-means too.",
     )
-    frame = results_frame("cae", "reduced", "method")
-    frame = frame[(frame["rule"] == "last") & (frame["method"] != "zero-shot")]
+    frame = results("cae", "reduced", "method", rule="last")
+    frame = frame[frame["method"] != "zero-shot"]
     others = ["TAC, no training", "TAC, trained", "CAE", "spectral of images", "SIC"]
     pairs = [(name, IMAGES) for name in others] + [("CAE", "TAC, no training")]
     table = paired_comparisons(frame, pairs)
@@ -189,8 +190,7 @@ def test_cae_and_its_words():
         "both do.",
         "takes TAC above k-means on the drawings",
     )
-    space = results_frame("cae", "reduced", "ablation_space")
-    space = space[space["dataset"] == "openclipart"]
+    space = results("cae", "reduced", "ablation_space", dataset="openclipart")
     means = 100 * space.groupby("method")["acc"].mean()
     lost = means["image"] - means
     assert lost["image + nouns"] < 1
@@ -292,8 +292,7 @@ def test_smart_beside_view_1_and_spectral_clustering():
     found = [points(text) for text in by_set.drop(columns=["A", "B"]).iloc[0]]
     assert {ahead in (0, n) for _, ahead, n in found} == {True}
     assert {mean > 0 for mean, _, _ in found} == {True, False}
-    full = results_frame("smart", "full", "method")
-    full = full[(full["dataset"] == "handwritten") & (full["aligned_ratio"] == 1)]
+    full = results("smart", "full", "method", dataset="handwritten", aligned_ratio=1)
     means = full.groupby(["method", "rule"])["acc"].mean()
     assert means["spectral, concatenation as given", "last"] > means["SMART", "oracle"]
 
@@ -322,14 +321,11 @@ def test_smarts_oracle_on_wiki():
         "with view 2 first, a reduced network's oracle loses more than twenty points in every "
         "seed.",
     )
-
-    def oracle(experiment):
-        frame = results_frame("smart", "full", experiment, variants=True)
-        frame = frame[(frame["rule"] == "oracle") & (frame["starts"] == 1)]
-        frame = frame[(frame["dataset"] == "wiki") & (frame["aligned_ratio"] == 1)]
-        return frame.set_index(["features", "seed"])
-
-    early, all_epochs = oracle("selection"), oracle("method")
+    where = {"rule": "oracle", "starts": 1, "dataset": "wiki", "aligned_ratio": 1}
+    early, all_epochs = (
+        results("smart", "full", name, variants=True, **where).set_index(["features", "seed"])
+        for name in ("selection", "method")
+    )
     assert set(early["epochs"]) == {20}
     assert early["acc"].to_dict() == all_epochs.loc[early.index, "acc"].to_dict()
     assert len(early) == 6
@@ -343,8 +339,7 @@ def test_smarts_recipes():
         "BDGP's hardly moves; no other recipe moves a set's mean oracle by more than three "
         "points." in text
     )
-    frame = results_frame("smart", "reduced", "recipe")
-    frame = frame[frame["rule"] == "oracle"]
+    frame = results("smart", "reduced", "recipe", rule="oracle")
     wide = 100 * frame.pivot(index=["dataset", "seed"], columns="method", values="acc")
     lost = wide.sub(wide["as in the paper"], axis="index")
     assert lost.loc["wiki", "view 2 first"].max() < -20
@@ -362,24 +357,24 @@ def test_smarts_known_pairs_splits_and_views():
         "Another random split adds less spread than another seed.",
         "made HandWritten worse in every seed.",
     )
-    rates = results_frame("smart", "reduced", "alignment_rate")
+    rates = results("smart", "reduced", "alignment_rate")
     rates = rates[rates["starts"].isna() | (rates["starts"] == 1)]
     means = rates.pivot_table("acc", "aligned_ratio", "method")
     gain = 100 * (means["SMART"] - means["k-means, view 1"])
     assert gain[gain > 0].index.min() == 0.2
     assert gain[0.01] < -20
-    frame = results_frame("smart", "reduced", "splits", variants=True)
+    frame = results("smart", "reduced", "splits", variants=True, method="SMART")
     frame = frame[frame["acc"].notna() & (frame["starts"].isna() | (frame["starts"] == 20))]
-    spread = shares(frame[frame["method"] == "SMART"])
+    spread = shares(frame)
     assert (spread["split_sd"] < spread["seed_sd"]).all()
-    biased = results_frame("smart", "reduced", "biased_alignment", variants=True)
-    biased = biased[biased["acc"].notna() & (biased["starts"] == 20)]
+    biased = results("smart", "reduced", "biased_alignment", variants=True, starts=20)
+    biased = biased[biased["acc"].notna()]
     rows = "from all rows"
     samples = ["from half of the classes", "from one region"]
     by_set = differences_by_set(biased, [(rows, sample) for sample in samples])
     for text in by_set.drop(columns=["A", "B"]).to_numpy().ravel():
         assert points(text)[1] == points(text)[2]
-    views = results_frame("smart", "reduced", "many_views", variants=True)
-    views = views[(views["method"] == "SMART") & (views["starts"] == 20)]
+    views = ("smart", "reduced", "many_views")
+    views = results(*views, variants=True, method="SMART", starts=20)
     wide = views.pivot(index="seed", columns="views", values="acc")
     assert (wide.drop(columns=2).max(axis="columns") < wide[2]).all()

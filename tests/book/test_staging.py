@@ -1,5 +1,5 @@
 import json
-import subprocess
+import shutil
 from types import SimpleNamespace
 
 import nbformat
@@ -19,6 +19,7 @@ root: book/index
 chapters:
   - file: notebooks/toy/good
 """
+NOTEBOOK = "notebooks/toy/good.ipynb"
 PLAN = f"""{HEADER}
 [[experiment]]
 name = "good"
@@ -28,26 +29,18 @@ notebook = "notebooks/toy/good.ipynb"
 [experiment.quick]
 grid = {{ x = [1, 2] }}
 """
-CODE = "print(x)"
 
 
-def notebook(outputs, prose="Prose.", injected=None, image=None):
+def notebook(outputs, prose="Prose.", injected=None):
     new = nbformat.v4
-    printed = [new.new_output("stream", name="stdout", text=outputs)]
-    if image:
-        printed.append(new.new_output("display_data", {"image/png": "AAAA"}, metadata=image))
+    tags = {"tags": ["injected-parameters"]}
     cells = [
         new.new_markdown_cell(f"# Good\n\n{prose}", id="head"),
         new.new_code_cell("x = 0", id="parameters", metadata={"tags": ["parameters"]}),
-        new.new_code_cell(CODE, id="code", outputs=printed, execution_count=1),
+        *([new.new_code_cell(injected, id="injected", metadata=tags)] if injected else []),
+        new.new_code_cell("print(x)", id="code", execution_count=1),
     ]
-    if injected:
-        cells.insert(
-            2,
-            new.new_code_cell(
-                injected, id="injected", metadata={"tags": ["injected-parameters"]}
-            ),
-        )
+    cells[-1].outputs = [new.new_output("stream", name="stdout", text=outputs)]
     return new.new_notebook(cells=cells)
 
 
@@ -60,43 +53,31 @@ def write(path, page):
 def project(tmp_path):
     root = tmp_path / "project"
     (root / "book" / "_static").mkdir(parents=True)
-    (root / "notebooks" / "toy").mkdir(parents=True, exist_ok=True)
+    write(root / NOTEBOOK, notebook("committed"))
     (root / "_config.yml").write_text("title: Toy\nonly_build_toc_files: true\n")
     (root / "_toc.yml").write_text(TOC)
     (root / "book" / "index.md").write_text("# Toy\n\nA [page](../notebooks/toy/good.ipynb).\n")
     (root / "notebooks" / "toy" / "plan.toml").write_text(PLAN)
-    write(root / "notebooks" / "toy" / "good.ipynb", notebook("committed"))
     return root
 
 
-def add_run(root, x, started, outputs, parameters=None, **changes):
-    parameters = parameters or {"profile": "quick", "x": x}
-    run = PlannedRun("toy", "good", "", "notebooks/toy/good.ipynb", "quick", parameters)
+def add_run(root, outputs="from the run", day=1, parameters=None, **changes):
+    parameters = {"profile": "quick"} | (parameters or {"x": day})
+    run = PlannedRun("toy", "good", "", NOTEBOOK, "quick", parameters)
     record = make_record(
         key=record_key(run_key(run, root), {}), method_versions={}, cell=run.cell,
         experiment="good", notebook=run.notebook, profile="quick", parameters=parameters,
         datasets={}, results=[], wall_seconds=3.0, device="Toy processor",
-        versions=versions(), started=started, executed=run.executed,
+        versions=versions(), started=f"2026-01-0{day}T00:00:00+00:00", executed=run.executed,
     )  # fmt: skip
     save_sources(run.executed, {}, root)
-    write(root / run.executed, notebook(outputs, "Older prose.", injected=f"x = {x}"))
+    write(root / run.executed, notebook(outputs, "Older prose.", injected=f"x = {day}"))
     records.save_record(record | changes, root)
 
 
 def staged(root):
     stage_book(root, root / "_build" / "stage")
-    path = root / "_build" / "stage" / "notebooks" / "toy" / "good.ipynb"
-    return nbformat.read(path, as_version=4)
-
-
-def text_of(page):
-    return json.dumps(page)
-
-
-def test_without_a_run_the_committed_outputs_are_shown_and_said_to_be(project):
-    page = text_of(staged(project))
-    assert "committed with the notebook" in page
-    assert '"text": "committed"' in page
+    return nbformat.read(root / "_build" / "stage" / NOTEBOOK, as_version=4)
 
 
 def pages_of_methods(root):
@@ -105,90 +86,71 @@ def pages_of_methods(root):
     plan.write_text(PLAN.replace("x = [1, 2]", 'method = ["smart", "mvcln"]'))
     staged(root)
     folder = root / "_build" / "stage" / "notebooks" / "toy"
-    return {path.stem: text_of(nbformat.read(path, 4)) for path in folder.glob("method_*")}
+    return {path.stem: path.read_text() for path in folder.glob("method_*")}
 
 
 def test_each_method_that_a_notebook_ran_for_has_a_page_under_its_title(project):
-    for method in ("smart", "mvcln"):
-        parameters = {"profile": "quick", "method": method}
-        add_run(project, 1, "2026-01-01T00:00:00+00:00", f"of {method}", parameters=parameters)
+    (page,) = pages_of_methods(project).values()
+    assert "# SMART" in page
+    assert "committed with the notebook" in page
+    titles = {"smart": "SMART", "mvcln": "MvCLN"}
+    for method in titles:
+        add_run(project, f"of {method}", parameters={"method": method})
     pages = pages_of_methods(project)
     assert set(pages) == {"method_smart", "method_mvcln"}
-    for name, title in (("smart", "SMART"), ("mvcln", "MvCLN")):
+    for name, title in titles.items():
         assert f"# {title}" in pages[f"method_{name}"]
         assert "# Good" not in pages[f"method_{name}"]
         assert f"of {name}" in pages[f"method_{name}"]
 
 
-def test_without_a_run_the_first_method_alone_has_a_page_the_committed_one(project):
-    (page,) = pages_of_methods(project).values()
-    assert "# SMART" in page
-    assert "committed with the notebook" in page
-
-
-def test_a_current_run_is_shown_with_its_profile_and_the_committed_prose(project):
-    add_run(project, 1, "2026-01-01T00:00:00+00:00", "from the run")
+def test_of_several_current_runs_the_plans_first_is_shown_with_the_committed_prose(project):
+    add_run(project, "of one")
+    add_run(project, "of two", day=2)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     page = staged(project)
-    text = text_of(page)
-    assert "from the run" in text
+    text = json.dumps(page)
+    assert "of one" in text
+    assert "of two" not in text
     assert "Older prose." not in text
     origin = next(cell for cell in page.cells if "origin" in cell.source)
     assert "**quick** profile, x 1" in origin.source
     assert "Toy processor" in origin.source
-    injected = next(cell for cell in page.cells if cell.source == "x = 1")
-    assert "hide-input" in injected.metadata["tags"]
-    assert [cell.source for cell in page.cells].index("x = 1") == 3
+    assert "It also ran with x 2" in origin.source
+    assert page.cells[3].source == "x = 1"
+    assert "hide-input" in page.cells[3].metadata["tags"]
+    # The repository itself is left alone.
+    assert {path: path.read_bytes() for path in before} == before
+    shutil.rmtree(project / "_build")
+    assert {path for path in project.rglob("*") if path.is_file()} == set(before)
 
 
-def test_of_several_runs_the_plans_first_is_shown_and_the_others_named(project):
-    add_run(project, 1, "2026-01-01T00:00:00+00:00", "of one")
-    add_run(project, 2, "2026-01-02T00:00:00+00:00", "of two")
-    text = text_of(staged(project))
-    assert "of one" in text
-    assert "of two" not in text
-    assert "It also ran with x 2" in text
+@pytest.mark.parametrize("why", ["earlier code", "failed"])
+def test_a_run_of_earlier_code_or_a_failed_one_gives_way_to_the_committed_outputs(project, why):
+    failure = {"status": "failed", "error": "boom"} if why == "failed" else {}
+    add_run(project, **failure)
+    if why == "earlier code":
+        path = project / NOTEBOOK
+        path.write_text(path.read_text().replace("print(x)", "print(x + 1)"))
+    page = json.dumps(staged(project))
+    assert "from the run" not in page
+    assert "committed with the notebook" in page
+    assert '"text": "committed"' in page
 
 
-def test_a_run_of_earlier_code_is_not_shown(project):
-    add_run(project, 1, "2026-01-01T00:00:00+00:00", "from the run")
-    path = project / "notebooks" / "toy" / "good.ipynb"
-    path.write_text(path.read_text().replace("print(x)", "print(x + 1)"))
-    assert "from the run" not in text_of(staged(project))
-
-
-def test_a_failed_run_is_not_shown(project):
-    started = "2026-01-01T00:00:00+00:00"
-    add_run(project, 1, started, "half a page", status="failed", error="boom")
-    assert "half a page" not in text_of(staged(project))
-
-
-def test_staging_leaves_the_repository_alone(project):
-    add_run(project, 1, "2026-01-01T00:00:00+00:00", "from the run")
-    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
-    staged(project)
-    after = {
-        path: path.read_bytes()
-        for path in project.rglob("*")
-        if path.is_file() and "_build" not in path.parts
-    }
-    assert after == before
-
-
-def test_the_words_of_an_image_come_from_its_output(project):
-    page = notebook("committed", image={"alt": "A rising line."})
-    write(project / "notebooks" / "toy" / "good.ipynb", page)
+def test_an_image_gets_the_words_of_its_output_and_what_the_runner_reads_is_left_out(project):
+    page = notebook("committed")
+    for data, metadata in (
+        ({"image/png": "AAAA"}, {"alt": "A rising line."}),
+        ({"text/plain": "stamp", "application/vnd.mvlib.results+json": {}}, {}),
+    ):
+        new = nbformat.v4.new_output("display_data", data, metadata=metadata)
+        page.cells[-1].outputs.append(new)
+    write(project / NOTEBOOK, page)
     cell = staged(project).cells[-1]
     assert cell.metadata["mystnb"]["image"]["alt"] == "A rising line."
-
-
-def test_what_the_runner_reads_is_not_on_the_page(project):
-    page = notebook("committed")
-    data = {"text/plain": "stamp", "application/vnd.mvlib.results+json": {"results": []}}
-    page.cells[-1].outputs.append(nbformat.v4.new_output("display_data", data))
-    write(project / "notebooks" / "toy" / "good.ipynb", page)
-    text = text_of(staged(project))
-    assert "stamp" in text
-    assert "vnd.mvlib.results" not in text
+    assert "stamp" in json.dumps(cell)
+    assert "vnd.mvlib.results" not in json.dumps(cell)
 
 
 def test_a_page_that_the_contents_name_and_nobody_wrote_is_an_error(project):
@@ -208,30 +170,27 @@ def builder(monkeypatch):
             raise RuntimeError("the book did not build")
         html = folder / "html"
         html.mkdir()
-        (html / "index.html").write_text(
-            (stage / "book" / "index.md").read_text() + builds.body
-        )
+        text = (stage / "book" / "index.md").read_text()
+        (html / "index.html").write_text(text + builds.body)
         return html
 
     monkeypatch.setattr(build, "_run", run)
     return builds
 
 
-def test_an_unchanged_book_is_not_built_again_and_a_changed_one_is(project, builder):
+def test_a_book_is_built_again_if_changed_or_gone_and_else_not(project, builder):
     index = build_book(project)
+    # As a build that was killed between its two renames leaves it.
+    index.parent.rename(index.parents[1] / ".html-before")
     assert build_book(project) == index
     assert builder.count == 1
     (project / "book" / "index.md").write_text("# Changed\n")
     assert "Changed" in build_book(project).read_text()
-    add_run(project, 1, "2026-01-01T00:00:00+00:00", "from the run")
-    build_book(project)
-    assert builder.count == 3
-
-
-def test_a_book_whose_first_page_is_gone_is_built_again(project, builder):
+    add_run(project)
     build_book(project).unlink()
+    assert builder.count == 3
     assert build_book(project).exists()
-    assert builder.count == 2
+    assert builder.count == 4
 
 
 @pytest.mark.parametrize("failure", ["build", "check"])
@@ -243,20 +202,10 @@ def test_a_failed_build_keeps_the_last_good_book(project, builder, failure):
     with pytest.raises(RuntimeError, match="did not build" if builder.fails else "outside"):
         build_book(project)
     assert "# Toy" in index.read_text()
-    assert sorted(path.name for path in index.parents[1].iterdir()) == [
-        ".book.lock",
-        "html",
-        "stage",
-    ]
+    left = {path.name for path in index.parents[1].iterdir()}
+    assert left == {".book.lock", "html", "stage"}
     builder.fails, builder.body = False, ""
     assert "Changed" in build_book(project).read_text()
-
-
-def test_a_build_killed_between_its_renames_loses_nothing(project, builder):
-    index = build_book(project)
-    index.parent.rename(index.parents[1] / ".html-before")
-    assert build_book(project) == index
-    assert builder.count == 1
 
 
 def test_a_warning_of_the_build_is_an_error_that_quotes_it(project):
@@ -265,14 +214,3 @@ def test_a_warning_of_the_build_is_an_error_that_quotes_it(project):
         build_book(project)
     assert "gone.md" in (project / "_build" / "book.log").read_text()
     assert not (project / "_build" / "html").exists()
-
-
-def test_the_committed_figures_and_scripts_are_small():
-    root = build.Path(__file__).resolve().parents[2]
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "book"],
-        cwd=root, capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    large = [name for name in listed if (root / name).stat().st_size > 1_000_000]
-    assert listed
-    assert large == []

@@ -2,9 +2,9 @@
 
 import sys
 
-from golden.harness import METHODS, write
+from golden.harness import every_case, write
 
-for method in sys.argv[1:] or METHODS:
+for method in sys.argv[1:] or every_case():
     try:
         write(method)
     except ValueError as error:

@@ -1,7 +1,8 @@
 """What a method came to when its version was made, and whether it still does.
 
-A method has a module in `golden/cases` with `CASES`, a dict from a setting to a `Case`, and a
-file `golden/<method>.json` that `make golden` writes. Both bear its name in `VERSIONS`.
+A module in `golden/cases` has `CASES`, a dict from a method's name in `VERSIONS` to a dict from
+its settings to what gives their numbers: a function, or a `Case` where the processor decides.
+`make golden` keeps them in `golden/<method>.json`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from threadpoolctl import threadpool_limits
 from mvlib.methods.catalogue import VERSIONS
 
 FOLDER = Path(__file__).parent
-METHODS = sorted(path.stem for path in (FOLDER / "cases").glob("[!_]*.py"))
 RELATIVE = 1e-4
 # An array of more numbers is kept as its mean size and so many of its entries.
 ENTRIES = 24
@@ -44,8 +45,20 @@ class Case:
         return self.relative if not self.only or name in self.only else RELATIVE
 
 
+@cache
+def every_case() -> dict[str, dict[str, Case]]:
+    """Return the cases of all methods."""
+    every = {}
+    for path in sorted((FOLDER / "cases").glob("[!_]*.py")):
+        every |= importlib.import_module(f"golden.cases.{path.stem}").CASES
+    return {
+        method: {n: c if isinstance(c, Case) else Case(c) for n, c in every[method].items()}
+        for method in sorted(every)
+    }
+
+
 def cases(method: str) -> dict[str, Case]:
-    return importlib.import_module(f"golden.cases.{method}").CASES
+    return every_case()[method]
 
 
 def path(method: str, folder: Path = FOLDER) -> Path:

@@ -25,6 +25,15 @@ def some(n: int, n_pairs: int) -> np.ndarray:
     return flags
 
 
+def half_shuffled(n_aligned: int = 80) -> tuple[list[np.ndarray], np.ndarray]:
+    """The digits, all rows of view 2 shuffled but for `n_aligned`, and flags of these."""
+    first, second = digits()
+    aligned = some(160, n_aligned)
+    rows = np.arange(160)
+    rows[~aligned] = np.random.default_rng(0).permutation(rows[~aligned])
+    return [first, second[rows]], aligned
+
+
 @cache
 def drawings(n: int = 240) -> np.ndarray:
     """Drawings in the shared space of the shipped heads."""

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from refusals import out_of_range
 from sklearn.base import clone
 
 from mvlib import SMART, MvCLN, SetCLIP
@@ -20,6 +21,11 @@ LEARNERS = {
     "SMART": lambda seed: SMART(3, **SMALL, random_state=seed),
     "MvCLN": lambda seed: MvCLN(3, **SMALL, n_negatives=3, random_state=seed),
     "Set-CLIP": lambda seed: SetCLIP(**PAIRED, random_state=seed),
+}
+MAKERS = LEARNERS | {
+    "k-means": lambda seed: KMeansView(3, random_state=seed),
+    "chance": lambda seed: Chance(3, random_state=seed),
+    "auto-encoders": lambda seed: AutoencoderKMeans(3, settings=SMALL, random_state=seed),
 }
 
 
@@ -65,13 +71,10 @@ def test_a_bound_takes_what_is_within_and_names_what_is_not(bound, good, bad, me
         bound("p", bad)
 
 
-def test_the_bounds_of_a_parent_hold_too():
-    with pytest.raises(ValueError, match="share=2"):
-        Moodier(2, share=2).fit(XS)
-    with pytest.raises(ValueError, match="mood='bad'"):
-        Moodier(2, mood="bad").fit(XS)
-    with pytest.raises(ValueError, match="random_state=-1"):
-        Moodier(2, random_state=-1).fit(XS)
+test_the_bounds_of_a_parent_hold_too = out_of_range(
+    lambda **change: Moodier(2, **change).fit(XS),
+    {"share": (2,), "mood": ("bad",), "random_state": (-1,)},
+)
 
 
 @pytest.mark.parametrize("failure", [ValueError("bad"), KeyboardInterrupt()])
@@ -102,13 +105,6 @@ def test_flags_are_not_taken_for_labels_nor_labels_for_flags(model):
         model.fit_predict(XS, flags)
     with pytest.raises(TypeError):
         model.fit(XS, None, flags)
-
-
-MAKERS = LEARNERS | {
-    "k-means": lambda seed: KMeansView(3, random_state=seed),
-    "chance": lambda seed: Chance(3, random_state=seed),
-    "auto-encoders": lambda seed: AutoencoderKMeans(3, settings=SMALL, random_state=seed),
-}
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -148,9 +144,7 @@ def test_a_fit_leaves_generators_views_and_parameters_as_they_were(name, seed):
 
 def test_seeds_are_drawn_anew_from_a_generator_and_without_one():
     rng = np.random.default_rng(0)
-    seeds = {training.resolve_seed(rng) for _ in range(3)}
-    seeds |= {training.resolve_seed(None) for _ in range(3)}
-    assert len(seeds) == 6
+    assert len({training.resolve_seed(source) for source in (rng, None) * 3}) == 6
     assert KMeansView(3).fit(XS).labels_.shape == (40,)
     with pytest.raises(ValueError, match="random_state='one'"):
         training.resolve_seed("one")

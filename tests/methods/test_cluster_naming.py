@@ -1,45 +1,35 @@
 """Names of clusters: which words win, which must not."""
 
 import numpy as np
-import pytest
+from refusals import refused
 from support.semantic_transcription import plain_specificity
 
 from mvlib.methods import name_clusters, word_scores
 
 
-def test_specific_scores_equal_the_slow_transcription():
+def test_scores_equal_the_slow_transcription_and_those_of_a_cluster_are_a_divergence():
     mass = np.random.default_rng(0).exponential(size=(4, 9))
     mass[1, 3] = 0
-    assert np.allclose(word_scores(mass), plain_specificity(mass))
-
-
-def test_typical_scores_are_the_shares_of_each_clusters_mass():
-    mass = np.random.default_rng(1).exponential(size=(3, 5))
-    scores = word_scores(mass, "typical")
-    assert np.allclose(scores.sum(axis=1), 1)
-    assert np.allclose(scores, mass / mass.sum(axis=1, keepdims=True))
-
-
-def test_specific_scores_sum_to_a_divergence_which_is_never_negative():
-    mass = np.random.default_rng(2).exponential(size=(5, 8))
-    assert (word_scores(mass).sum(axis=1) >= 0).all()
+    scores = word_scores(mass)
+    assert np.allclose(scores, plain_specificity(mass))
+    assert (scores.sum(axis=1) >= 0).all()
     assert np.allclose(word_scores(np.tile(mass[0], (3, 1))), 0)
+    typical = word_scores(mass, "typical")
+    assert np.allclose(typical, mass / mass.sum(axis=1, keepdims=True))
 
 
-def test_a_word_that_all_clusters_use_is_typical_but_names_none():
-    mass = [[5, 3, 0], [5, 0, 3]]
-    texts = ["thing", "cat", "boat"]
-    assert [[w for w, _ in c] for c in name_clusters(mass, texts)] == [["cat"], ["boat"]]
-    typical = name_clusters(mass, texts, order="typical")
-    assert [c[0][0] for c in typical] == ["thing", "thing"]
+def words_of(mass, texts, **more):
+    return [[word for word, _ in names] for names in name_clusters(mass, texts, **more)]
 
 
-def test_a_word_of_hardly_any_mass_does_not_win_by_belonging_to_one_cluster():
-    mass = [[1e-6, 10, 1], [0, 1, 10]]
-    assert name_clusters(mass, ["rare", "cat", "boat"])[0][0][0] == "cat"
-
-
-def test_equal_words_count_together_and_are_listed_once():
+def test_common_and_rare_words_name_no_cluster_and_equal_ones_count_together():
+    mass, texts = [[5, 3, 0], [5, 0, 3]], ["thing", "cat", "boat"]
+    assert words_of(mass, texts) == [["cat"], ["boat"]]
+    assert [names[0] for names in words_of(mass, texts, order="typical")] == ["thing"] * 2
+    rare = words_of([[1e-6, 10, 1], [0, 1, 10]], ["rare", "cat", "boat"])
+    assert rare[0][0] == "cat"
+    # A cluster without mass has no names and leaves the others theirs.
+    assert words_of([[0, 0], [3, 0], [0, 3]], ["cat", "boat"]) == [[], ["cat"], ["boat"]]
     apart = name_clusters([[2, 2, 3], [1, 1, 9]], ["cat", "cat", "boat"])
     assert apart == name_clusters([[4, 3], [2, 9]], ["cat", "boat"])
 
@@ -62,24 +52,22 @@ def test_names_are_sorted_positive_and_at_most_as_many_as_asked_for():
         assert min(scores) > 0
 
 
-def test_a_cluster_without_mass_has_no_names_and_leaves_the_others_theirs():
-    names = name_clusters([[0, 0], [3, 0], [0, 3]], ["cat", "boat"])
-    assert [[w for w, _ in c] for c in names] == [[], ["cat"], ["boat"]]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
+test_naming_says_what_is_wrong_with_its_input = refused(
     [
-        ({"mass": [[1.0, np.nan]]}, "mass of shape .* is not usable"),
-        ({"mass": [[1.0, -1.0]]}, "is not usable"),
-        ({"mass": [[1.0, np.inf]]}, "is not usable"),
-        ({"mass": [[1.0]]}, r"mass has shape \(1, 1\) for 2 texts"),
-        ({"mass": [1.0, 2.0]}, r"mass has shape \(2,\)"),
-        ({"order": "specifik"}, "Did you mean 'specific'"),
-        ({"top": 0}, "top=0"),
-    ],
+        (
+            message,
+            lambda change=change: name_clusters(
+                **{"mass": [[1.0, 2.0]], "texts": ["cat", "boat"]} | change
+            ),
+        )
+        for message, change in (
+            ("mass of shape .* is not usable", {"mass": [[1.0, np.nan]]}),
+            ("is not usable", {"mass": [[1.0, -1.0]]}),
+            ("is not usable", {"mass": [[1.0, np.inf]]}),
+            (r"mass has shape \(1, 1\) for 2 texts", {"mass": [[1.0]]}),
+            (r"mass has shape \(2,\)", {"mass": [1.0, 2.0]}),
+            ("Did you mean 'specific'", {"order": "specifik"}),
+            ("top=0", {"top": 0}),
+        )
+    ]
 )
-def test_naming_says_what_is_wrong_with_its_input(change, message):
-    arguments = {"mass": [[1.0, 2.0]], "texts": ["cat", "boat"]} | change
-    with pytest.raises(ValueError, match=message):
-        name_clusters(**arguments)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from refusals import refused
 from scipy import sparse
 from scipy.optimize import brentq
-from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 from support.ntk_transcription import (
     cluster,
@@ -29,29 +29,35 @@ def problem():
 
 
 @pytest.fixture(scope="module")
-def fitted(problem):
-    Z, Ws, _ = problem
-    return NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, Ws)
+def fit(problem):
+    def fit(n_clusters=4, data=problem[:2], **changes):
+        return NTKSpectralClustering(n_clusters, **SETTINGS | {"top": None} | changes).fit(
+            *data
+        )
+
+    return fit
 
 
-def encoder(d=32):
-    class Words:
-        """A text's features hang on its letters alone."""
+@pytest.fixture(scope="module")
+def fitted(fit):
+    return fit()
 
-        def encode_texts(self, texts):
-            seeds = [sum(map(ord, text)) for text in texts]
-            return np.stack([np.random.default_rng(s).normal(size=d) for s in seeds])
 
-        def encode_images(self, images):
-            return images.reshape(len(images), -1)[:, :d].astype(np.float32) + 1
+class Words:
+    """A text's features hang on its letters alone."""
 
-    return Words()
+    def encode_texts(self, texts):
+        seeds = [sum(map(ord, text)) for text in texts]
+        return np.stack([np.random.default_rng(s).normal(size=32) for s in seeds])
+
+    def encode_images(self, images):
+        return images.reshape(len(images), -1)[:, :32].astype(np.float32) + 1
 
 
 @pytest.mark.parametrize("rule", ["mutual", "union"])
-def test_labels_affinity_and_weights_equal_the_transcription(problem, rule):
+def test_labels_affinity_and_weights_equal_the_transcription(problem, fit, rule):
     Z, Ws, y = problem
-    model = NTKSpectralClustering(4, top=None, graph=rule, **SETTINGS).fit(Z, Ws)
+    model = fit(graph=rule)
     labels, A, beta = cluster(Z, Ws, 4, tau=0.05, q=15, rule=rule)
     small = np.zeros(200, dtype=bool)
     for W in Ws:
@@ -63,26 +69,26 @@ def test_labels_affinity_and_weights_equal_the_transcription(problem, rule):
     assert np.allclose(model.prompt_weights_, beta, atol=1e-4)
     assert adjusted_rand_score(labels, model.labels_) == 1
     assert adjusted_rand_score(y, model.labels_) > 0.9
+    assert len(model.objective_) == len(model.history_["steps"]) > 2
+    assert (np.diff(model.objective_) <= 1e-9).all()
 
 
-def test_the_subspace_gives_the_same_labels(problem, fitted):
-    Z, Ws, _ = problem
-    low = clone(fitted).set_params(solver="subspace", rank=40).fit(Z, Ws)
+def test_the_subspace_and_the_features_of_the_kernel_give_the_same_labels(fit, fitted):
+    low = fit(solver="subspace", rank=40)
     assert isinstance(low.affinity_, SubspaceAffinity)
     assert adjusted_rand_score(fitted.labels_, low.labels_) == 1
     assert np.allclose(low.prompt_weights_, fitted.prompt_weights_, atol=0.01)
     assert low.objective_[-1] == pytest.approx(fitted.objective_[-1], rel=0.02)
+    model = fit(solver="features", fusion="mean", n_features=150)
+    assert model.affinity_.shape[0] == 200
+    assert model.affinity_.shape[1] <= 150
+    assert adjusted_rand_score(fitted.labels_, model.labels_) > 0.9
 
 
-def test_the_objective_is_recorded_and_does_not_rise(fitted):
-    assert len(fitted.objective_) == len(fitted.history_["steps"]) > 2
-    assert (np.diff(fitted.objective_) <= 1e-9).all()
-
-
-def test_mean_and_single_are_graphs_that_were_not_diffused(problem):
+def test_mean_and_single_are_graphs_that_were_not_diffused(problem, fit):
     Z, Ws, _ = problem
     mean, single, alone = (
-        NTKSpectralClustering(4, top=None, fusion=fusion, **SETTINGS).fit(Z, banks)
+        fit(data=(Z, banks), fusion=fusion)
         for fusion, banks in (("mean", Ws), ("single", Ws), ("mean", Ws[0]))
     )
     assert sparse.issparse(mean.affinity_)
@@ -102,38 +108,25 @@ def test_affinities_without_nouns_have_one_graph(problem, affinity):
     assert len(model.history_["kept"]) == 0
 
 
-def test_the_semantic_half_forgets_what_the_images_look_like(problem):
+def test_the_semantic_half_forgets_what_the_images_look_like(problem, fit):
     Z, Ws, _ = problem
     nouns = np.hstack([Ws[0], np.zeros((len(Ws[0]), 4), np.float32)])
     # Four directions that no noun points to; every image goes as far in them.
     hidden = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     hidden /= np.linalg.norm(hidden, axis=1, keepdims=True)
     for affinity, alike in (("semantic", True), ("ntk", False)):
-        model = NTKSpectralClustering(
-            4, affinity=affinity, top=None, fusion="single", **SETTINGS
-        )
         one, other = (
-            clone(model).fit(np.hstack([Z, seen]), nouns).affinity_
+            fit(
+                data=(np.hstack([Z, seen]), nouns), affinity=affinity, fusion="single"
+            ).affinity_
             for seen in (hidden, hidden[::-1])
         )
         assert np.allclose(one.toarray(), other.toarray(), rtol=1e-3) == alike
         assert one.data.min() > 0
 
 
-def test_features_cut_the_whole_kernel(problem, fitted):
-    Z, Ws, _ = problem
-    model = clone(fitted).set_params(solver="features", fusion="mean", n_features=150)
-    model.fit(Z, Ws)
-    assert model.affinity_.shape[0] == 200
-    assert model.affinity_.shape[1] <= 150
-    assert adjusted_rand_score(fitted.labels_, model.labels_) > 0.9
-    with pytest.raises(ValueError, match="no graph to diffuse"):
-        clone(fitted).set_params(solver="features").fit(Z, Ws)
-
-
-def test_switches_of_the_code_are_read(problem, fitted):
-    Z, Ws, _ = problem
-    weak = {"temperature": 5.0, "top": None, "n_neighbors": 15, "regularization": 0.01}
+def test_switches_of_the_code_are_read(problem, fit):
+    weak = {"temperature": 5.0, "regularization": 0.01}
     for switch in (
         {"normalization": "row"},
         {"mu": 1.0},
@@ -141,104 +134,87 @@ def test_switches_of_the_code_are_read(problem, fitted):
         {"n_rounds": 1, "temperature": 0.05},
     ):
         base = weak | {"temperature": switch.get("temperature", 5.0)}
-        plain = NTKSpectralClustering(4, **base).fit(Z, Ws)
-        other = NTKSpectralClustering(4, **(base | switch)).fit(Z, Ws)
+        plain, other = fit(**base), fit(**(base | switch))
         moved = np.abs(plain.affinity_ - other.affinity_).max()
         weighed = np.abs(plain.prompt_weights_ - other.prompt_weights_).max()
         assert max(moved, weighed) > 1e-4, switch
-
-
-def test_the_rule_of_the_code_for_the_weights_is_read(problem):
+    # The rules for the weights part where prompts are many and differ.
     Z, Ws, _ = problem
-    # The rules part where prompts are many and differ.
-    Ws = [
-        *Ws,
-        *(np.roll(W, 1, axis=1) + share * W for W, share in zip(Ws, (0, 0.5, 1), strict=True)),
-    ]
-    settings = SETTINGS | {"top": None, "regularization": 0.1, "n_rounds": 1}
+    shares = zip(Ws, (0, 0.5, 1), strict=True)
+    data = Z, [*Ws, *(np.roll(W, 1, axis=1) + share * W for W, share in shares)]
     exact, coded = (
-        NTKSpectralClustering(4, weights=rule, **settings).fit(Z, Ws).prompt_weights_
+        fit(data=data, weights=rule, regularization=0.1, n_rounds=1).prompt_weights_
         for rule in ("exact", "coordinate")
     )
     assert np.abs(exact - coded).max() > 0.01
 
 
-def test_one_prompt_may_take_all_the_weight(problem):
-    Z, Ws, y = problem
-    for solver in ("full", "subspace"):
-        model = NTKSpectralClustering(
-            4, top=None, regularization=1e-3, solver=solver, rank=60, **SETTINGS
-        )
-        model.fit(Z, Ws)
-        assert model.prompt_weights_.max() == 1
-        assert adjusted_rand_score(y, model.labels_) > 0.9
+@pytest.mark.parametrize("solver", ["full", "subspace"])
+def test_one_prompt_may_take_all_the_weight(problem, fit, solver):
+    model = fit(regularization=1e-3, solver=solver, rank=60)
+    assert model.prompt_weights_.max() == 1
+    assert adjusted_rand_score(problem[2], model.labels_) > 0.9
 
 
-def test_graphs_of_more_pieces_than_clusters_are_refused():
+def test_graphs_of_more_pieces_than_clusters_are_refused(fit):
     Z, Ws, y = planted(200, d=64, noise=0.6)
-    model = NTKSpectralClustering(4, top=None, **SETTINGS).fit(Z, Ws)
+    model = fit(data=(Z, Ws))
     assert model.history_["n_pieces"] == 4
     assert adjusted_rand_score(y, model.labels_) == 1
     with pytest.raises(ValueError, match="4 pieces: expected at most n_clusters=2"):
-        NTKSpectralClustering(2, top=None, **SETTINGS).fit(Z, Ws)
+        fit(2, (Z, Ws))
 
 
-def test_the_filter_keeps_nouns_of_the_train_images(problem):
+def test_the_filter_keeps_nouns_of_the_train_images(problem, fit):
     Z, Ws, y = problem
-    settings = SETTINGS | {"top": 2, "n_centers": 4}
-    model = NTKSpectralClustering(4, **settings).fit(Z, Ws)
+    model = fit(top=2, n_centers=4)
     assert len(model.history_["kept"]) == 8
     assert model.history_["n_centers"] == 4
     # Nouns come six a class, in order of the classes.
     assert np.array_equal(np.bincount(model.history_["kept"] // 6), [2, 2, 2, 2])
-    two = Z[y < 2]
-    fewer = NTKSpectralClustering(2, **(settings | {"n_centers": 2})).fit(Z, Ws, two)
+    fewer = fit(2, (Z, Ws, Z[y < 2]), top=2, n_centers=2)
     assert len(fewer.history_["kept"]) == 4
 
 
 def test_so_many_prompts_count_of_banks_or_of_templates_for_words(problem):
     Z, Ws, _ = problem
     words = [f"noun {i}" for i in range(30)]
-    model = NTKSpectralClustering(3, prompts=2, encoder=encoder(), **SETTINGS).fit(Z, words)
-    assert len(model.prompt_weights_) == 2
-    own = NTKSpectralClustering(
-        3, prompts=["a {}", "the {}", "{}"], encoder=encoder(), **SETTINGS
-    )
-    assert len(own.fit(Z, words).prompt_weights_) == 3
-    banks = NTKSpectralClustering(4, prompts=2, top=None, **SETTINGS).fit(Z, np.stack(Ws))
-    assert len(banks.prompt_weights_) == 2
     raw = np.random.default_rng(0).integers(0, 255, (40, 4, 4, 3), dtype=np.uint8)
-    settings = SETTINGS | {"n_neighbors": 30}
-    images = NTKSpectralClustering(2, prompts=1, encoder=encoder(), **settings).fit(raw, words)
-    assert len(images.labels_) == 40
+    for settings, data, expected in (
+        ({"prompts": 2}, (Z, words), 2),
+        ({"prompts": ["a {}", "the {}", "{}"]}, (Z, words), 3),
+        ({"prompts": 2, "top": None, "encoder": None}, (Z, np.stack(Ws)), 2),
+        ({"prompts": 1, "n_neighbors": 30}, (raw, words), 1),
+    ):
+        model = NTKSpectralClustering(3, **SETTINGS | {"encoder": Words()} | settings)
+        assert len(model.fit(*data).prompt_weights_) == expected
+        assert len(model.labels_) == len(data[0])
 
 
-def bad_inputs(Z, Ws):
-    words = tuple(map(str, range(len(Ws[0]))))
-    return [
-        ({}, (Z, None), "texts=None holds no nouns"),
-        ({}, (Z, []), "texts is empty"),
-        ({}, (Z, "noun"), "texts='noun' holds no nouns"),
-        ({}, (Z, ["noun", "verb"]), "there is no encoder"),
-        ({}, (Z, [Ws[0][:, :5]] * 3), "numbers of features differ"),
-        ({"prompts": 8, "encoder": encoder()}, (Z, ["noun"]), "prompts=8"),
-        ({"prompts": 0}, (Z, Ws), "prompts=0"),
-        ({"prompts": "a {}"}, (Z, Ws), "a number or a list of templates"),
-        (
-            {},
-            (Z, [TextBank(words, Ws[0]), TextBank(words[::-1], Ws[1]), *Ws[2:]]),
-            "other words than texts",
-        ),
+PLANTED, NOUNS, _ = planted(200, d=32, noise=0.5)
+WORDS = tuple(map(str, range(len(NOUNS[0]))))
+OTHERS = [TextBank(WORDS, NOUNS[0]), TextBank(WORDS[::-1], NOUNS[1]), *NOUNS[2:]]
+
+
+def fit_small(texts=NOUNS, **changes):
+    settings = {"n_clusters": 4, "prompts": 3, **SETTINGS} | changes
+    return NTKSpectralClustering(**settings).fit(PLANTED, texts)
+
+
+test_bad_input_is_named = refused(
+    [
+        ("texts=None holds no nouns", lambda: fit_small(None)),
+        ("texts is empty", lambda: fit_small([])),
+        ("texts='noun' holds no nouns", lambda: fit_small("noun")),
+        ("there is no encoder", lambda: fit_small(["noun", "verb"])),
+        ("numbers of features differ", lambda: fit_small([NOUNS[0][:, :5]] * 3)),
+        ("prompts=8", lambda: fit_small(["noun"], prompts=8, encoder=Words())),
+        ("prompts=0", lambda: fit_small(prompts=0)),
+        ("a number or a list of templates", lambda: fit_small(prompts="a {}")),
+        ("other words than texts", lambda: fit_small(OTHERS)),
+        ("no graph to diffuse", lambda: fit_small(solver="features")),
     ]
-
-
-def test_bad_input_is_named(problem):
-    for parameters, data, message in bad_inputs(*problem[:2]):
-        model = NTKSpectralClustering(
-            **{"n_clusters": 4, "prompts": 3, **SETTINGS, **parameters}
-        )
-        with pytest.raises(ValueError, match=message):
-            model.fit(*data)
+)
 
 
 def code_reading(Z, Ws, tau, q, mu, lam):

@@ -7,6 +7,7 @@ import ot
 import pytest
 import torch
 import torch.nn.functional as F
+from refusals import refused
 
 from mvlib.methods.set_clip import (
     NINETEEN_BANDWIDTHS,
@@ -73,33 +74,31 @@ def tensors(*arrays, gradient=False):
     return [torch.tensor(X, requires_grad=gradient) for X in arrays]
 
 
-def test_density_is_the_transcribed_sum_of_kernels():
-    A, B = clouds(5, 8)
-    for h in (0.2, 0.5, 2.0):
-        expected = [plain_density(x, B, h) for x in A]
-        assert density(*tensors(A, B), h).numpy() == pytest.approx(expected, abs=1e-9)
+sdd = semantic_density_distribution_loss
 
 
 @pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.parametrize("sizes", [(7, 7), (5, 9)])
-def test_sdd_agrees_with_its_transcription(sizes, normalized):
+def test_density_and_its_divergence_agree_with_their_transcriptions(sizes, normalized):
     A, B = clouds(*sizes)
+    for h in (0.2, 0.5, 2.0):
+        expected = [plain_density(x, B, h) for x in A]
+        assert density(*tensors(A, B), h).numpy() == pytest.approx(expected, abs=1e-9)
     for h in (0.3, 0.5):
-        found = semantic_density_distribution_loss(*tensors(A, B), h, normalized)
-        assert float(found) == pytest.approx(plain_sdd(A, B, h, normalized), abs=1e-9)
+        found = float(sdd(*tensors(A, B), h, normalized))
+        assert found == pytest.approx(plain_sdd(A, B, h, normalized), abs=1e-9)
 
 
-def test_the_nineteen_bandwidths_are_the_sum_of_nineteen_single_kernels():
-    A, B = tensors(*clouds())
-    each = sum(float(mmd(A, B, width)) for width in NINETEEN_BANDWIDTHS)
-    assert len(NINETEEN_BANDWIDTHS) == 19
-    assert float(mmd(A, B, NINETEEN_BANDWIDTHS)) == pytest.approx(each, abs=1e-12)
-
-
-def test_self_supervised_contrast_agrees_with_its_transcription():
+def test_nineteen_kernels_add_up_and_the_contrast_agrees_with_its_transcription():
     A, B = clouds()
+    each = sum(float(mmd(*tensors(A, B), width)) for width in NINETEEN_BANDWIDTHS)
+    assert len(NINETEEN_BANDWIDTHS) == 19
+    assert float(mmd(*tensors(A, B), NINETEEN_BANDWIDTHS)) == pytest.approx(each, abs=1e-12)
     found = self_supervised_contrastive_loss(*tensors(3 * A, B), 0.3)
     assert float(found) == pytest.approx(plain_contrast(A, B, 0.3), abs=1e-9)
+    # Of views that tell nothing it is the logarithm of the candidates.
+    same = torch.ones(5, 3)
+    assert float(self_supervised_contrastive_loss(same, same)) == pytest.approx(math.log(9))
 
 
 def test_pseudo_labels_are_those_of_sinkhorn_after_ten_iterations():
@@ -124,7 +123,7 @@ def test_total_loss_is_the_weighted_sum_of_the_terms_of_its_equation():
     terms = {
         "contrast_1": self_supervised_contrastive_loss(A, A.flip(0)),
         "contrast_2": self_supervised_contrastive_loss(B, B.flip(0)),
-        "sdd": semantic_density_distribution_loss(A, B),
+        "sdd": sdd(A, B),
         "mmd": mmd(A, B),
         "clip": clip_loss(A, B, 0.05, torch.arange(3).repeat(2, 1).T),
     }
@@ -138,20 +137,14 @@ def test_total_loss_is_the_weighted_sum_of_the_terms_of_its_equation():
     )
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        lambda A, B: density(A, B),
-        lambda A, B: semantic_density_distribution_loss(A, B),
-        lambda A, B: semantic_density_distribution_loss(A, B, normalized=True),
+def test_gradients_are_those_of_the_losses_and_leave_pseudo_labels_alone():
+    for loss in (
+        density,
+        sdd,
+        lambda A, B: sdd(A, B, normalized=True),
         lambda A, B: self_supervised_contrastive_loss(A, B, 0.5),
-    ],
-)
-def test_gradients_are_those_of_the_losses(loss):
-    assert torch.autograd.gradcheck(loss, tensors(*clouds(4, 4, 3), gradient=True))
-
-
-def test_gradient_of_the_pseudo_labels_leaves_the_labels_alone():
+    ):
+        assert torch.autograd.gradcheck(loss, tensors(*clouds(4, 4, 3), gradient=True))
     Q, A, T = tensors(*clouds(4, 3), clouds(3, 3, seed=1)[0], gradient=True)
     plan = pseudo_label_plan(Q, A, 0.5)
     logs = (Q @ T.T / 0.5).log_softmax(dim=1)
@@ -165,22 +158,21 @@ def test_gradient_of_the_pseudo_labels_leaves_the_labels_alone():
 def test_distribution_losses_do_not_see_which_rows_are_partners(normalized):
     A, B = tensors(*clouds(20, 20))
     order = torch.from_numpy(np.random.default_rng(0).permutation(20))
-    for loss in (mmd, lambda a, b: semantic_density_distribution_loss(a, b, 0.5, normalized)):
+    for loss in (mmd, lambda a, b: sdd(a, b, 0.5, normalized)):
         assert torch.allclose(loss(A, B), loss(A, B[order]), atol=1e-12)
         assert torch.allclose(loss(A, B), loss(B, A), atol=1e-12)
         assert float(loss(A, B)) > 0
         assert float(loss(A, A[order])) == pytest.approx(0, abs=1e-12)
 
 
-def test_sdd_as_coded_grows_with_the_square_of_the_batch_and_the_normalised_one_does_not():
+@pytest.mark.parametrize(("normalized", "growth"), [(False, 64), (True, 1)])
+def test_sdd_as_coded_grows_with_the_square_of_the_batch_and_the_normalised_one_does_not(
+    normalized, growth
+):
     A, B = (torch.tensor(X).repeat(8, 1) for X in clouds(30, 30))
     # Repeating rows changes the unbiased variance a little.
-    coded = [semantic_density_distribution_loss(A[:n], B[:n]) for n in (30, 240)]
-    assert float(coded[1] / coded[0]) == pytest.approx(64, rel=0.1)
-    scaled = [
-        semantic_density_distribution_loss(A[:n], B[:n], normalized=True) for n in (30, 240)
-    ]
-    assert float(scaled[1] / scaled[0]) == pytest.approx(1, rel=0.1)
+    one, eight = (sdd(A[:n], B[:n], normalized=normalized) for n in (30, 240))
+    assert float(eight / one) == pytest.approx(growth, rel=0.1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -189,38 +181,25 @@ def test_losses_of_collapsed_or_distant_clouds_stay_finite(dtype):
     spread = torch.eye(3, dtype=dtype).repeat(2, 1)
     for A, B in ((same, same.clone()), (spread, 100 + spread)):
         for normalized in (False, True):
-            loss = semantic_density_distribution_loss(A, B, normalized=normalized)
-            assert torch.isfinite(loss)
+            assert torch.isfinite(sdd(A, B, normalized=normalized))
         assert torch.isfinite(mmd(A, B, NINETEEN_BANDWIDTHS))
-    assert float(mmd(spread, 100 + spread)) == pytest.approx(2 * float(mmd_to_self(spread)))
-
-
-def mmd_to_self(A):
-    return torch.exp(-torch.cdist(A, A).square()).mean()
-
-
-def test_contrast_of_views_that_tell_nothing_is_the_logarithm_of_the_candidates():
-    same = torch.ones(5, 3)
-    assert float(self_supervised_contrastive_loss(same, same)) == pytest.approx(math.log(9))
+    to_itself = torch.exp(-torch.cdist(spread, spread).square()).mean()
+    assert float(mmd(spread, 100 + spread)) == pytest.approx(2 * float(to_itself))
 
 
 A_3, A_4, ONE = torch.ones(3, 2), torch.ones(3, 4), torch.ones(1, 2)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
+test_bad_input_is_refused_by_name = refused(
     [
-        (lambda: density(A_3, A_4), "second has 4 features"),
-        (lambda: density(A_3, ONE), "data has 1 points"),
-        (lambda: density(A_3, A_3, 0.0), "bandwidth"),
-        (lambda: semantic_density_distribution_loss(ONE, A_3), "first has 1 points"),
-        (lambda: semantic_density_distribution_loss(A_3, A_3, math.nan), "bandwidth"),
-        (lambda: self_supervised_contrastive_loss(A_3, ONE), "view_2 has shape"),
-        (lambda: self_supervised_contrastive_loss(A_3, A_3, 0.0), "temperature"),
-        (lambda: pseudo_label_plan(A_3, A_3, 0.1, 0), "n_iter"),
-        (lambda: pseudo_label_loss(A_3, A_3, ONE), "texts has shape"),
-    ],
+        ("second has 4 features", lambda: density(A_3, A_4)),
+        ("data has 1 points", lambda: density(A_3, ONE)),
+        ("bandwidth", lambda: density(A_3, A_3, 0.0)),
+        ("first has 1 points", lambda: sdd(ONE, A_3)),
+        ("bandwidth", lambda: sdd(A_3, A_3, math.nan)),
+        ("view_2 has shape", lambda: self_supervised_contrastive_loss(A_3, ONE)),
+        ("temperature", lambda: self_supervised_contrastive_loss(A_3, A_3, 0.0)),
+        ("n_iter", lambda: pseudo_label_plan(A_3, A_3, 0.1, 0)),
+        ("texts has shape", lambda: pseudo_label_loss(A_3, A_3, ONE)),
+    ]
 )
-def test_bad_input_is_refused_by_name(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

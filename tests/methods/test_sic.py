@@ -13,7 +13,7 @@ from mvlib.methods.sic import sic_space, text_centres, total_loss
 
 SETTINGS = {
     "n_nearest": 12, "n_texts": 4, "n_neighbors": 5, "batch_size": 32, "epochs": 30,
-    "learning_rate": 0.01,
+    "learning_rate": 0.01, "random_state": 0,
 }  # fmt: skip
 
 
@@ -21,7 +21,7 @@ SETTINGS = {
 def fitted():
     images, words, names, y = toy(noise=0.12)
     bank = TextBank(tuple(names), 5 * words.astype(np.float32))
-    return SIC(4, random_state=0, **SETTINGS).fit(5 * images, bank), 5 * images, bank, y
+    return SIC(4, **SETTINGS).fit(5 * images, bank), 5 * images, bank, y
 
 
 def test_the_space_equals_the_slow_transcription_and_leaves_general_nouns_out():
@@ -51,7 +51,7 @@ def test_pseudo_labels_equal_the_slow_transcription():
 def test_pseudo_labels_follow_the_head_from_its_first_weights_on(fitted):
     _, _, bank, _ = fitted
     images = 5 * toy(noise=0.4)[0]
-    model = SIC(4, random_state=0, **(SETTINGS | {"epochs": 1})).fit(images, bank)
+    model = SIC(4, **(SETTINGS | {"epochs": 1})).fit(images, bank)
     X = images.astype(np.float32)
     centres = KMeans(4, n_init=20, random_state=0).fit(X).cluster_centers_
     space = sic_space(bank.features, centres, 12, 0.95)
@@ -60,7 +60,7 @@ def test_pseudo_labels_follow_the_head_from_its_first_weights_on(fitted):
     first = torch.nn.Linear(24, 4)(torch.from_numpy(X)).detach().numpy()
     labels, _ = plain_sic_labels(first, X, bank.features[space], 0.9, 4)
     assert np.array_equal(model.history_["pseudo_labels"], labels)
-    later = SIC(4, random_state=0, **(SETTINGS | {"epochs": 2})).fit(images, bank)
+    later = SIC(4, **(SETTINGS | {"epochs": 2})).fit(images, bank)
     assert not np.array_equal(later.history_["pseudo_labels"], labels)
 
 
@@ -87,7 +87,7 @@ def test_an_epoch_equals_its_transcription(fitted):
     _, images, bank, _ = fitted
     X = torch.tensor(images, dtype=torch.float32)
     change = {"epochs": 1, "batch_size": 100, "n_neighbors": 1}
-    model = SIC(4, random_state=0, **(SETTINGS | change)).fit(images, bank)
+    model = SIC(4, **(SETTINGS | change)).fit(images, bank)
     torch.manual_seed(0)
     head = torch.nn.Linear(24, 4)
     adam = torch.optim.Adam(head.parameters(), lr=0.01, weight_decay=1e-4)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ntk_transcription import unit
 
 from mvlib.methods.smart import (
     AutoEncoder,
@@ -58,35 +59,18 @@ def slow_matching_loss(H_1, H_2, W, tau):
     return total / len(H_1)
 
 
-def unit(X):
-    return X / np.linalg.norm(X, axis=1, keepdims=True)
-
-
-def test_correlation_matrix_equals_the_transcription():
+def test_correlations_equal_the_transcription_in_blocks_too_whatever_a_rows_scale_and_shift():
     Z_1, Z_2 = embeddings()
-    found = correlation_matrix(tensor(Z_1), tensor(Z_2)).numpy()
-    assert np.allclose(found, slow_correlation(Z_1, Z_2), atol=1e-12)
-
-
-def test_correlation_matrix_of_a_block_of_rows_is_that_block():
-    Z_1, Z_2 = embeddings()
-    block = correlation_matrix(tensor(Z_1[3:6]), tensor(Z_2), offset=3).numpy()
-    assert np.allclose(block, slow_correlation(Z_1, Z_2)[3:6], atol=1e-12)
-
-
-def test_correlation_with_itself_is_symmetric_with_ones_on_the_diagonal():
+    slow = slow_correlation(Z_1, Z_2)
+    for A in (Z_1, 3.0 * Z_1 + 7.0):
+        assert np.allclose(correlation_matrix(tensor(A), tensor(Z_2)), slow, atol=1e-12)
+    block = correlation_matrix(tensor(Z_1[3:6]), tensor(Z_2), offset=3)
+    assert np.allclose(block, slow[3:6], atol=1e-12)
     Z, _ = embeddings(n=20)
     C = correlation_matrix(tensor(Z), tensor(Z)).numpy()
     assert np.allclose(C, C.T)
     assert np.allclose(np.diag(C), 1 + 1e-5)
     assert (np.abs(C) <= 1 + 2e-5).all()
-
-
-def test_correlation_ignores_scale_and_shift_of_a_row():
-    Z_1, Z_2 = embeddings()
-    moved = 3.0 * Z_1 + 7.0
-    same = correlation_matrix(tensor(Z_1), tensor(Z_2))
-    assert torch.allclose(correlation_matrix(tensor(moved), tensor(Z_2)), same)
 
 
 @pytest.mark.parametrize("terms", [("diagonal", "structure"), ("diagonal",), ("structure",)])
@@ -112,41 +96,28 @@ def test_means_and_deviations_are_constants_to_the_gradient():
     assert np.allclose(Z.grad.numpy(), expected)
 
 
-def test_semantic_graph_never_leaves_a_row_without_weight():
+def test_semantic_graph_never_leaves_a_row_without_weight_and_is_made_in_blocks():
     C = tensor(slow_correlation(*embeddings()))
     W = semantic_graph(C, 5.0, torch.zeros(9, dtype=torch.bool)).numpy()
     assert (np.count_nonzero(W, axis=1) == 1).all()
     assert (W.sum(axis=1) == 0.01).all()
     assert np.array_equal(W.argmax(axis=1), C.numpy().argmax(axis=1))
-
-
-def test_semantic_graph_of_a_block_of_rows_is_that_block():
-    C = tensor(slow_correlation(*embeddings()))
     aligned = torch.tensor([True, False, True] * 3)
     whole = semantic_graph(C, 0.2, aligned)
     assert torch.equal(semantic_graph(C[3:7], 0.2, aligned[3:7], offset=3), whole[3:7])
 
 
 @pytest.mark.parametrize("tau", [1.0, 0.3])
-def test_matching_loss_equals_the_transcription(tau):
+def test_matching_loss_equals_the_transcription_in_any_order_of_view_2_and_is_finite(tau):
     H_1, H_2 = (unit(Z) for Z in embeddings())
     W = np.abs(slow_correlation(*embeddings(seed=1)))
-    found = float(semantic_matching_loss(tensor(H_1), tensor(H_2), tensor(W), tau))
-    assert found == pytest.approx(slow_matching_loss(H_1, H_2, W, tau), rel=1e-9)
-
-
-def test_matching_loss_stays_finite_where_the_exponentials_would_overflow():
-    H_1, H_2 = (torch.tensor(unit(Z), dtype=torch.float32) for Z in embeddings())
-    loss = semantic_matching_loss(H_1, H_2, torch.eye(9), temperature=0.001)
+    expected = slow_matching_loss(H_1, H_2, W, tau)
+    for order in (np.arange(9), np.random.default_rng(0).permutation(9)):
+        moved = (tensor(X) for X in (H_1, H_2[order], W[:, order]))
+        assert float(semantic_matching_loss(*moved, tau)) == pytest.approx(expected, rel=1e-9)
+    # The exponentials of these would overflow.
+    loss = semantic_matching_loss(*(tensor(H).float() for H in (H_1, H_2)), torch.eye(9), 1e-3)
     assert torch.isfinite(loss)
-
-
-def test_matching_loss_does_not_depend_on_the_order_of_view_2():
-    H_1, H_2 = (tensor(unit(Z)) for Z in embeddings())
-    W = tensor(np.abs(slow_correlation(*embeddings(seed=1))))
-    order = torch.randperm(9, generator=torch.Generator().manual_seed(0))
-    loss = semantic_matching_loss(H_1, H_2, W, 0.5)
-    assert torch.isclose(semantic_matching_loss(H_1, H_2[order], W[:, order], 0.5), loss)
 
 
 def test_reconstruction_loss_is_a_sum_of_means():
@@ -219,10 +190,6 @@ def near(n=12, d=6, noise=1.0):
     return Z, Z + noise * rng.normal(size=(n, d))
 
 
-def flags(n=12):
-    return np.arange(n) % 3 == 0
-
-
 def slow_threshold(rule, diagonal):
     if rule == "mean":
         T = diagonal.mean()
@@ -260,33 +227,16 @@ def graph(C, rule, aligned, T):
     return semantic_graph(tensor(C), rows, torch.tensor(aligned)).numpy()
 
 
-def in_blocks(Z_1, Z_2, aligned, rule, batch_size):
-    objective = Objective(1.0, 1.0, 1.0, threshold_rule(rule))
-    found = np.zeros((len(Z_1), len(Z_1)))
-    parts = graph_blocks(tensor(Z_1), tensor(Z_2), torch.tensor(aligned), objective, batch_size)
-    count = 0
-    for rows, columns, W in parts:
-        found[rows, columns] = W.numpy()
-        count += 1
-    return found, count
-
-
 @pytest.mark.parametrize(
     ("text", "kind", "value"),
     [
-        ("mean-std", "spread", 1),
-        ("mean", "spread", 0),
-        ("mean-2std", "spread", 2),
-        ("percentile-0", "percentile", 0),
-        ("percentile-16.5", "percentile", 16.5),
-        ("percentile-100", "percentile", 100),
-        ("nearest-1", "nearest", 1),
-        ("nearest-25", "nearest", 25),
-        (0.4, "fixed", 0.4),
-        (-1, "fixed", -1),
+        ("mean-std", "spread", 1), ("mean", "spread", 0), ("mean-2std", "spread", 2),
+        ("percentile-0", "percentile", 0), ("percentile-16.5", "percentile", 16.5),
+        ("percentile-100", "percentile", 100), ("nearest-1", "nearest", 1),
+        ("nearest-25", "nearest", 25), (0.4, "fixed", 0.4), (-1, "fixed", -1),
         (np.float32(0.5), "fixed", 0.5),
     ],
-)
+)  # fmt: skip
 def test_a_rule_is_read_from_its_name_or_number(text, kind, value):
     rule = threshold_rule(text)
     assert rule == ThresholdRule(kind, value)
@@ -318,30 +268,18 @@ def test_what_is_no_rule_is_named_with_what_was_expected(given, message):
         threshold_rule(given)
 
 
-def test_aligned_correlations_are_those_of_the_rows_plus_epsilon():
-    Z_1, Z_2 = near()
-    expected = [np.corrcoef(a, b)[0, 1] + 1e-5 for a, b in zip(Z_1, Z_2, strict=True)]
-    found = aligned_correlations(tensor(Z_1), tensor(Z_2)).numpy()
-    assert np.allclose(found, expected, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("n_std", [0.0, 1.0, 2.0])
-def test_semantic_threshold_lies_so_many_deviations_below_the_mean(n_std):
-    Z_1, Z_2 = near(noise=0.4)
-    diagonal = np.diag(slow_correlation(Z_1, Z_2))
-    expected = diagonal.mean() - n_std * diagonal.std(ddof=1)
-    assert expected > 0.01
-    found = float(semantic_threshold(tensor(Z_1), tensor(Z_2), n_std=n_std))
-    assert found == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize("noise", [0.2, 0.6, 3.0])
-@pytest.mark.parametrize("rule", FROM_ALIGNED)
-def test_threshold_of_a_batch_equals_the_transcription(rule, noise):
+@pytest.mark.parametrize("noise", [0.2, 0.4, 0.6, 3.0])
+def test_thresholds_of_a_batch_equal_the_transcription(noise):
     Z_1, Z_2 = near(noise=noise)
-    found = float(threshold_rule(rule).of_batch(tensor(Z_1), tensor(Z_2)))
-    expected = slow_threshold(rule, np.diag(slow_correlation(Z_1, Z_2)))
-    assert found == pytest.approx(expected, rel=1e-9)
+    diagonal = np.diag(slow_correlation(Z_1, Z_2))
+    found = aligned_correlations(tensor(Z_1), tensor(Z_2)).numpy()
+    assert np.allclose(found, diagonal, rtol=0, atol=1e-12)
+    for rule in FROM_ALIGNED:
+        found = float(threshold_rule(rule).of_batch(tensor(Z_1), tensor(Z_2)))
+        assert found == pytest.approx(slow_threshold(rule, diagonal), rel=1e-9)
+    for n_std, rule in enumerate(("mean", "mean-std", "mean-2std")):
+        found = float(semantic_threshold(tensor(Z_1), tensor(Z_2), n_std=float(n_std)))
+        assert found == pytest.approx(slow_threshold(rule, diagonal), rel=1e-9)
 
 
 @pytest.mark.parametrize("rule", FROM_ALIGNED)
@@ -365,26 +303,18 @@ def test_a_number_is_its_own_threshold_and_nearest_has_none_of_the_batch():
     assert np.isnan(threshold_rule("nearest-3").of_batch(tensor(Z_1), tensor(Z_2), last=0.9))
 
 
-@pytest.mark.parametrize("k", [1, 3, 12, 500])
-def test_nearest_holds_each_row_against_its_own_kth_correlation(k):
+def test_nearest_joins_each_row_with_its_k_largest_correlations_from_the_floor_on():
     C = slow_correlation(*near())
-    found = threshold_rule(f"nearest-{k}").of_rows(tensor(C), float("nan")).numpy()
-    expected = [[max(sorted(row, reverse=True)[min(k, 12) - 1], 0.01)] for row in C]
-    assert np.array_equal(found, expected)
-
-
-def test_nearest_joins_each_row_with_exactly_its_k_largest_correlations():
-    C = np.abs(slow_correlation(*near())) + 0.02
-    none = np.zeros(12, bool)
+    for k in (1, 3, 12, 500):
+        found = threshold_rule(f"nearest-{k}").of_rows(tensor(C), float("nan")).numpy()
+        expected = [[max(sorted(row, reverse=True)[min(k, 12) - 1], 0.01)] for row in C]
+        assert np.array_equal(found, expected)
+    C = np.abs(C) + 0.02
     for k in range(1, 13):
-        W = graph(C, f"nearest-{k}", none, float("nan"))
+        W = graph(C, f"nearest-{k}", np.zeros(12, bool), float("nan"))
+        largest = np.where(np.sort(C, axis=1)[:, -k, None] <= C, C, 0)
+        assert np.array_equal(W, largest)
         assert (np.count_nonzero(W, axis=1) == k).all()
-        for i in range(12):
-            assert set(np.flatnonzero(W[i])) == set(np.argsort(C[i])[-k:])
-            assert np.array_equal(W[i][W[i] > 0], C[i][W[i] > 0])
-
-
-def test_nearest_joins_no_correlation_below_the_floor():
     C = np.array([[0.5, 0.009, -0.2], [0.009, -0.3, -0.1], [0.4, 0.6, 0.01]])
     W = graph(C, "nearest-3", np.zeros(3, bool), float("nan"))
     assert W.tolist() == [[0.5, 0, 0], [0.01, 0, 0], [0.4, 0.6, 0.01]]
@@ -393,7 +323,7 @@ def test_nearest_joins_no_correlation_below_the_floor():
 @pytest.mark.parametrize("rule", RULES)
 def test_the_graph_moves_with_the_columns(rule):
     Z_1, Z_2 = near()
-    C, aligned = slow_correlation(Z_1, Z_2), flags()
+    C, aligned = slow_correlation(Z_1, Z_2), np.arange(12) % 3 == 0
     T = threshold_rule(rule).of_batch(tensor(Z_1[aligned]), tensor(Z_2[aligned]))
     W = graph(C, rule, aligned, T)
     assert np.allclose(W, slow_graph(C, rule, aligned)[0], atol=1e-9)
@@ -404,30 +334,34 @@ def test_the_graph_moves_with_the_columns(rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_graph_in_blocks_is_the_whole_graph_under_every_rule(rule, monkeypatch):
+def test_a_graph_in_blocks_is_the_whole_one_and_one_per_batch_reads_its_own_rows(
+    rule, monkeypatch
+):
     Z_1, Z_2 = near(n=23)
-    aligned = flags(23)
-    whole, count = in_blocks(Z_1, Z_2, aligned, rule, 23)
+    # The second of three batches has no aligned row and takes the first one's threshold.
+    aligned = np.isin(np.arange(23), [0, 3, 5, 16, 19])
+
+    def in_blocks(batch_size):
+        objective = Objective(1.0, 1.0, 1.0, threshold_rule(rule))
+        found, count = np.zeros((23, 23)), 0
+        for rows, columns, W in graph_blocks(
+            tensor(Z_1), tensor(Z_2), torch.tensor(aligned), objective, batch_size
+        ):
+            found[rows, columns] = W.numpy()
+            count += 1
+        return found, count
+
+    whole, count = in_blocks(23)
+    expected, _ = slow_graph(slow_correlation(Z_1, Z_2), rule, aligned)
     assert count == 1
-    assert np.allclose(
-        whole, slow_graph(slow_correlation(Z_1, Z_2), rule, aligned)[0], atol=1e-9
-    )
+    assert np.allclose(whole, expected, atol=1e-9)
+    expected, T = np.zeros((23, 23)), 0.01
+    for part in (slice(0, 8), slice(8, 16), slice(16, 23)):
+        C = slow_correlation(Z_1[part], Z_2[part])
+        expected[part, part], T = slow_graph(C, rule, aligned[part], T)
+    assert np.allclose(in_blocks(8)[0], expected, atol=1e-9)
     monkeypatch.setattr("mvlib.methods.smart.equations.BLOCK_BYTES", 4 * 23 * 5)
-    blocked, count = in_blocks(Z_1, Z_2, aligned, rule, 100)
+    blocked, count = in_blocks(100)
     assert count == 5
     assert np.array_equal(blocked > 0, whole > 0)
     assert np.allclose(blocked, whole, atol=1e-12)
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_graph_per_batch_applies_the_rule_batch_by_batch(rule):
-    Z_1, Z_2 = near(n=20)
-    # The second of three batches has no aligned row and takes the first one's threshold.
-    aligned = np.zeros(20, bool)
-    aligned[[0, 3, 5, 16, 19]] = True
-    expected, T = np.zeros((20, 20)), 0.01
-    for part in (slice(0, 8), slice(8, 16), slice(16, 20)):
-        C = slow_correlation(Z_1[part], Z_2[part])
-        expected[part, part], T = slow_graph(C, rule, aligned[part], T)
-    found, _ = in_blocks(Z_1, Z_2, aligned, rule, 8)
-    assert np.allclose(found, expected, atol=1e-9)

@@ -16,7 +16,6 @@ from support.semantic_transcription import (
 from mvlib.encoders import TextBank
 from mvlib.methods import (
     TAC,
-    CLIPKMeans,
     TrainedTAC,
     balance_entropy,
     consistency_loss,
@@ -26,9 +25,6 @@ from mvlib.methods import (
 )
 from mvlib.methods.tac import clustering_head, nearest_neighbours, total_loss
 from mvlib.methods.words import draw_neighbours
-from mvlib.metrics import accuracy
-
-NOISY = {"n_per_class": 50, "n_classes": 5, "d": 96, "noise": 0.4, "others": 40}
 
 
 def assignments(n=12, k=4, seed=0):
@@ -36,20 +32,21 @@ def assignments(n=12, k=4, seed=0):
     return torch.tensor(P, dtype=torch.float64, requires_grad=True)
 
 
-def test_the_filter_equals_the_slow_transcription():
+def test_the_filter_equals_the_slow_transcription_in_any_order_and_with_equal_rows():
     rng = np.random.default_rng(0)
     nouns, centres = 4 * rng.normal(size=(60, 8)), rng.normal(size=(7, 8))
     for top in (1, 3, 100):
-        assert filter_nouns(nouns, centres, top).tolist() == plain_filter(nouns, centres, top)
-
-
-def test_the_filter_follows_the_order_of_nouns_and_not_that_of_centres():
-    rng = np.random.default_rng(1)
-    nouns, centres = rng.normal(size=(200, 8)), rng.normal(size=(6, 8))
-    kept = filter_nouns(nouns, centres, 5)
-    order = rng.permutation(200)
-    assert set(order[filter_nouns(nouns[order], centres, 5)]) == set(kept)
-    assert np.array_equal(filter_nouns(nouns, centres[::-1], 5), kept)
+        kept = filter_nouns(nouns, centres, top)
+        assert kept.tolist() == plain_filter(nouns, centres, top)
+        order = rng.permutation(60)
+        assert set(order[filter_nouns(nouns[order], centres, top)]) == set(kept)
+        assert np.array_equal(filter_nouns(nouns, centres[::-1], top), kept)
+    # Equal rows fill a centre's places.
+    centres = np.eye(3, 8)
+    nouns = np.vstack([centres, np.abs(rng.normal(size=(30, 8)))])
+    rows = np.repeat(np.arange(33), [6] * 3 + [1] * 30)
+    kept = filter_nouns(nouns[rows], centres, 5)
+    assert np.bincount(rows[kept]).tolist() == [5, 5, 5]
 
 
 @pytest.mark.parametrize("temperature", [0.005, 0.3])
@@ -58,51 +55,43 @@ def test_the_softmax_counterpart_equals_the_slow_transcription(temperature):
     X, nouns = 3 * rng.normal(size=(9, 6)), 9 * rng.normal(size=(14, 6))
     expected = plain_softmax_counterpart(X, nouns, temperature)
     assert np.allclose(softmax_counterpart(X, nouns, temperature), expected, atol=1e-4)
+    # Equal rows multiply a weight.
+    told = softmax_counterpart(X, nouns[[0, 0, 0, 1]], temperature)
+    expected = plain_softmax_counterpart(X, nouns[[0, 0, 0, 1]], temperature)
+    assert np.allclose(told, expected, atol=1e-4)
 
 
-def test_the_counterpart_goes_from_the_nearest_noun_to_the_mean_of_all():
-    images, nouns, _, _ = toy(n_per_class=3)
+def test_the_counterpart_goes_to_the_mean_and_sees_no_order_doubling_length_or_block(
+    monkeypatch,
+):
+    images, nouns, _, _ = toy(n_per_class=5)
     unit = nouns / np.linalg.norm(nouns, axis=1, keepdims=True)
     nearest = unit[(images @ unit.T).argmax(axis=1)]
     assert np.allclose(softmax_counterpart(images, nouns, 1e-5), nearest, atol=1e-5)
     mean = softmax_counterpart(images, nouns, 1e4, normalize=False)
     assert np.allclose(mean, unit.mean(axis=0), atol=1e-4)
-
-
-def test_the_counterpart_does_not_see_the_order_or_doubling_of_nouns_or_any_length():
-    images, nouns, _, _ = toy(n_per_class=5)
     told = softmax_counterpart(images, nouns, 0.02)
     order = np.random.default_rng(3).permutation(len(nouns))
     for X, U in (
         (images, nouns[order]), (images, np.vstack([nouns, nouns])), (8 * images, 0.1 * nouns),
     ):  # fmt: skip
         assert np.allclose(softmax_counterpart(X, U, 0.02), told, atol=1e-5)
-
-
-def test_the_counterpart_in_many_blocks_equals_that_in_one(monkeypatch):
-    images, nouns, _, _ = toy()
-    whole = softmax_counterpart(images, nouns, 0.02)
     monkeypatch.setattr("mvlib.methods.words.BLOCK_BYTES", 4 * len(nouns) * 7)
-    assert np.allclose(softmax_counterpart(images, nouns, 0.02), whole, atol=1e-6)
+    assert np.allclose(softmax_counterpart(images, nouns, 0.02), told, atol=1e-6)
 
 
-def test_clean_words_help_noisy_images():
-    gains = []
-    for seed in range(3):
-        images, words, _, y = toy(seed=seed, **NOISY)
-        plain = accuracy(y, CLIPKMeans(5, random_state=seed).fit_predict(images))
-        model = TAC(5, temperature=0.05, random_state=seed)
-        gains.append(accuracy(y, model.fit_predict(images, words)) - plain)
-    assert np.mean(gains) > 0.05
-
-
-def test_tac_clusters_image_and_counterpart_side_by_side():
-    images, words, _, _ = toy()
+def test_tac_clusters_image_and_counterpart_side_by_side_and_names_a_word_once():
+    images, words, names, _ = toy()
     model = TAC(4, random_state=0).fit(images, words)
     kept = model.history_["kept"]
     assert model.embedding_.shape == (len(images), 48)
     assert np.allclose(model.embedding_[:, 24:], softmax_counterpart(images, words[kept]))
     assert np.allclose(np.linalg.norm(model.embedding_[:, :24], axis=1), 1, atol=1e-6)
+    rows = np.repeat(np.arange(len(words)), 3)
+    bank = TextBank(tuple(names[row] for row in rows), words[rows].astype(np.float32))
+    for named in TAC(4, random_state=0).fit(images, bank).cluster_names_:
+        told = [word for word, _ in named["nouns"]]
+        assert len(told) == len(set(told))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 5.0])
@@ -131,20 +120,17 @@ def test_the_total_equals_its_slow_transcription():
     assert found["entropy"].item() == pytest.approx(entropy)
 
 
-def test_the_losses_have_their_best_values_where_they_should():
+def test_the_losses_have_their_best_values_where_they_should_and_their_floor():
     sure = torch.eye(4).repeat(3, 1)
     assert consistency_loss(sure, sure).item() == pytest.approx(0, abs=1e-6)
     assert balance_entropy(sure).item() == pytest.approx(np.log(4))
     assert balance_entropy(sure[:1]).item() == pytest.approx(0, abs=1e-6)
     permuted = sure[:, [1, 2, 3, 0]]
-    agreeing = distillation_loss(sure, sure, 0.5)
-    assert agreeing < distillation_loss(sure, permuted, 0.5)
+    assert distillation_loss(sure, sure, 0.5) < distillation_loss(sure, permuted, 0.5)
     assert consistency_loss(sure, permuted).item() == pytest.approx(100)
     apart = consistency_loss(torch.tensor([[1.0, 0]]), torch.tensor([[1e-38, 1.0]])).item()
     assert apart == pytest.approx(-np.log(1e-38), rel=1e-4)
-
-
-def test_an_empty_cluster_counts_by_the_floor_inside_the_logarithm():
+    # An empty cluster counts by the floor inside the logarithm.
     P = torch.tensor([[1 - 1e-10, 1e-10]], dtype=torch.float64)
     assert balance_entropy(P).item() == pytest.approx(plain_entropy(P.numpy()), rel=1e-9)
     shallow = plain_entropy(P.numpy(), 1e-2)
@@ -207,29 +193,6 @@ def test_heads_start_small_and_as_wide_as_the_features():
     # Biases as PyTorch has them: uniform up to 1 / sqrt(512).
     assert 0.9 / np.sqrt(512) < first.bias.abs().max().item() <= 1 / np.sqrt(512)
     assert clustering_head(8, 3, 5)[0].weight.shape == (5, 8)
-
-
-def test_equal_rows_fill_a_centres_places_and_multiply_a_weight():
-    rng = np.random.default_rng(6)
-    centres = np.eye(3, 8)
-    nouns = np.vstack([centres, np.abs(rng.normal(size=(30, 8)))])
-    rows = np.repeat(np.arange(33), [6] * 3 + [1] * 30)
-    kept = filter_nouns(nouns[rows], centres, 5)
-    assert np.bincount(rows[kept]).tolist() == [5, 5, 5]
-    X = rng.normal(size=(4, 8))
-    told = softmax_counterpart(X, nouns[[0, 0, 0, 1]], 0.5, normalize=False)
-    unit = nouns / np.linalg.norm(nouns, axis=1, keepdims=True)
-    e = np.exp(2 * X @ unit[:2].T / np.linalg.norm(X, axis=1, keepdims=True)) * [3, 1]
-    assert np.allclose(told, e / e.sum(axis=1, keepdims=True) @ unit[:2], atol=1e-5)
-
-
-def test_words_in_several_rows_name_a_cluster_once():
-    images, words, names, _ = toy()
-    rows = np.repeat(np.arange(len(words)), 3)
-    bank = TextBank(tuple(names[row] for row in rows), words[rows].astype(np.float32))
-    for named in TAC(4, random_state=0).fit(images, bank).cluster_names_:
-        told = [word for word, _ in named["nouns"]]
-        assert len(told) == len(set(told))
 
 
 def test_half_precision_rounds_every_step_of_filter_and_counterpart():

@@ -56,15 +56,11 @@ def test_batches_count_by_their_share_and_a_missing_part_makes_its_mean_nan():
     assert np.isnan(even["size"][0])
 
 
-def test_what_comes_after_an_epoch_is_recorded_and_sees_its_means():
+def test_what_comes_after_an_epoch_is_recorded_sees_its_means_and_may_end_training_mode():
     _, history = line(BATCHES, after_epoch=lambda epoch, means: {"twice": 2 * means["loss"]})
     assert history["twice"] == pytest.approx(2 * history["loss"])
-
-
-def test_a_network_is_in_training_mode_in_every_epoch():
     network, modes = nn.Dropout(), []
     weight = nn.Parameter(torch.ones(()))
-    optimizer = torch.optim.SGD([weight], lr=0.1)
 
     def step(batch):
         modes.append(network.training)
@@ -74,6 +70,7 @@ def test_a_network_is_in_training_mode_in_every_epoch():
         network.eval()
         return {}
 
+    optimizer = torch.optim.SGD([weight], lr=0.1)
     training.run(3, lambda: [0], step, network, optimizer, after_epoch=after_epoch)
     assert modes == [True] * 3
 

@@ -70,12 +70,9 @@ def test_a_shift_moves_the_images_and_their_features_and_no_noun(problem, monkey
 
     monkeypatch.setattr(ntk, "short_side", lambda images, encoder: 9)
     pictures = np.full((90, 4, 4, 3), 90, dtype=np.uint8)
-    whole = replace(
-        problem,
-        data_set=replace(problem.data_set, images=pictures),
-        encoder=Brightness(),
-        train_images=problem.train_images if trained else None,
-    )
+    data_set = replace(problem.data_set, images=pictures)
+    train = problem.train_images if trained else None
+    whole = replace(problem, data_set=data_set, encoder=Brightness(), train_images=train)
     found = ntk.shifted(whole, "sketch", 1)
     # A sketch of an even image is white.
     assert (ntk.pictures(found) == 255).all()
@@ -101,26 +98,18 @@ def test_all_rows_of_a_seed_see_the_same_images(problem, recorder):
 
 def test_baselines_are_four_and_recorded_by_the_names_of_the_published_table(problem, recorder):
     run_baselines(recorder, problem, [0])
-    assert recorder.frame()["method"].tolist() == [
-        "k-means of images",
-        "spectral of images",
-        "TAC, no training",
-        "TAC features, spectral",
-    ]
+    names = ["k-means of images", "spectral of images", "TAC, no training"]
+    assert recorder.frame()["method"].tolist() == [*names, "TAC features, spectral"]
 
 
 def test_a_sweep_over_nouns_takes_the_first_of_each_bank(problem, recorder, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "mvlib.papers.ntk.run_rows",
-        lambda recorder, part, seeds, rows, given: seen.append((part.banks, rows, given)),
-    )
+    monkeypatch.setattr(ntk, "run_rows", lambda *given: seen.append(given))
     run_sweeps(recorder, problem, [0], {"nouns": [12], "mu": [0.5]})
-    (banks, rows, given), (whole, moved, _) = seen
-    assert [bank.texts for bank in banks] == [problem.banks[0].texts[:12]] * 3
-    assert rows == {"NTK": {}}
-    assert given == {"setting": "nouns", "value": 12}
-    assert whole is problem.banks
+    (_, few, _, *given), (_, whole, _, moved, _) = seen
+    assert [bank.texts for bank in few.banks] == [problem.banks[0].texts[:12]] * 3
+    assert given == [{"NTK": {}}, {"setting": "nouns", "value": 12}]
+    assert whole.banks is problem.banks
     assert moved == {"NTK": {"mu": 0.5}}
 
 

@@ -1,5 +1,7 @@
 """Tables of alignment with chance beside every number, tests of arms, toy clouds."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,27 +18,23 @@ from mvlib.papers.set_clip import (
     with_chance,
 )
 from mvlib.records import paired_comparisons
-from mvlib.tasks.modalities import (
-    INDEPENDENT,
-    SAME,
-)
+from mvlib.tasks.modalities import INDEPENDENT, SAME
+
+DIRECTIONS = ("first", "second")
 
 
 @pytest.fixture
 def frame():
     rows = []
-    for split in (0, 1):
-        for seed in (5, 15, 25, 35):
-            for draws, recall in ((SAME, 0.5), (INDEPENDENT, 0.1)):
-                row = {"dataset": "wiki", "method": "Set-CLIP", "split": split, "seed": seed}
-                row |= {"ratio": 0.0, "draws": draws, "measure_gallery": 100.0}
-                row |= {f"measure_rank_{way}": 12.0 for way in ("first", "second")}
-                for name in ("r1", "r5", "r10", "batch"):
-                    row |= {f"measure_{name}_{way}": recall for way in ("first", "second")}
-                row["measure_r10"] = recall + 0.01 * split + 0.0001 * seed
-                row |= {"measure_class_r1": 0.4, "measure_class_chance": 0.25}
-                rows.append(row)
-    return pd.DataFrame(rows)
+    recalls = [(SAME, 0.5), (INDEPENDENT, 0.1)]
+    for split, seed, (draws, recall) in product((0, 1), (5, 15, 25, 35), recalls):
+        measures = dict.fromkeys(["r1", "r5", "r10", "batch"], recall) | {"rank": 12.0}
+        row = {"split": split, "seed": seed, "draws": draws}
+        row |= {f"measure_{k}_{way}": v for k, v in measures.items() for way in DIRECTIONS}
+        rows.append(row | {"measure_r10": recall + 0.01 * split + 0.0001 * seed})
+    same = {"measure_gallery": 100.0, "measure_class_r1": 0.4, "measure_class_chance": 0.25}
+    same |= {"dataset": "wiki", "method": "Set-CLIP", "ratio": 0.0}
+    return pd.DataFrame(rows).assign(**same)
 
 
 def test_every_score_of_the_table_has_its_chance(frame):

@@ -7,26 +7,13 @@ import pytest
 from mvlib.papers import settings_ranges as ranges
 
 
-@pytest.fixture
-def recorded(monkeypatch):
-    frame = pd.DataFrame(
-        {
-            "dataset": "openclipart",
-            "method": "CAE",
-            "epsilon": [0.01, 0.01, 1.0, 1.0, None],
-            "seed": [5, 15, 5, 15, 5],
-            "acc": [0.5, 0.52, 0.4, 0.42, 0.99],
-        }
-    )
+def test_the_range_of_a_setting_is_best_less_worst_mean(monkeypatch):
+    rows = [[0.01, 5, 0.5], [0.01, 15, 0.52], [1.0, 5, 0.4], [1.0, 15, 0.42], [None, 5, 0.99]]
+    frame = pd.DataFrame(rows, columns=["epsilon", "seed", "acc"])
+    frame = frame.assign(dataset="openclipart", method="CAE")
+    found = {"sinkhorn": frame}
     empty = frame.iloc[:0].drop(columns="epsilon")
-    monkeypatch.setattr(
-        ranges,
-        "results_frame",
-        lambda paper, profile, experiment, root: frame if experiment == "sinkhorn" else empty,
-    )
-
-
-def test_the_range_of_a_setting_is_best_less_worst_mean(recorded):
+    monkeypatch.setattr(ranges, "results_frame", lambda *given: found.get(given[2], empty))
     (row,) = ranges.setting_ranges("cae", "reduced").to_dict("records")
     assert row["setting"] == "entropy of the plan"
     assert (row["best"], row["worst"], row["values"]) == ("0.01", "1", 2)

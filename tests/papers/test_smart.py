@@ -1,36 +1,39 @@
-"""SMART's settings and costs, and what its pages say of the records."""
+"""SMART's settings, costs and recipes, and what its pages say of the records."""
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
-from mvlib import SMART
+from mvlib import SMART, data
 from mvlib.book import fill, placeholders
 from mvlib.papers import smart as smart_claims
 from mvlib.papers.smart import (
     ABLATIONS,
     NOISE,
+    PAPER_RECIPE,
+    RECIPES,
     compare_seeds,
+    fit_recipe,
     resampled,
     smart_costs,
     smart_settings,
 )
 from mvlib.records import score_table
-from mvlib.tasks.views import (
-    smart_recorder,
-)
+from mvlib.tasks.views import smart_recorder
 
 
 def test_full_settings_are_the_papers_and_quick_ones_are_smaller():
-    full = smart_settings("handwritten", "full")
+    profiles = "full", "reduced", "quick"
+    full, reduced, quick = (smart_settings("handwritten", profile) for profile in profiles)
     assert full == SMART.paper_settings("handwritten")
-    quick = smart_settings("handwritten", "quick")
-    assert quick["epochs"] < full["epochs"] / 5
-    assert quick["lambda1"] == full["lambda1"]
-    reduced = smart_settings("handwritten", "reduced")
     assert quick["epochs"] < reduced["epochs"] < full["epochs"]
+    assert quick["epochs"] < full["epochs"] / 5
     assert quick["hidden_dims"] < reduced["hidden_dims"] < SMART(10, **full).hidden_dims
-    assert reduced["lambda1"] == full["lambda1"]
+    assert quick["lambda1"] == reduced["lambda1"] == full["lambda1"]
     assert smart_settings("cub", "full") == SMART.paper_settings("other")
     with pytest.raises(ValueError, match="Did you mean 'quick'"):
         smart_settings("cub", "quik")
@@ -83,32 +86,24 @@ def recorded(monkeypatch):
             row(seed=seed, acc=0.9, aligned_ratio=1.0),
             row("k-means, view 1", features=None, starts=None, seed=seed, acc=0.45),
         ]
-    frame = pd.DataFrame(rows)
-    monkeypatch.setattr(smart_claims, "results_frame", lambda *args, **more: frame)
-    return frame
+    monkeypatch.setattr(smart_claims, "results_frame", lambda *_, **__: pd.DataFrame(rows))
 
 
 def test_floors_stand_beside_the_last_epoch_of_the_same_share_of_aligned_rows(recorded):
     frame = smart_claims.beside_floors()
-    means = 100 * frame.groupby("method")["acc"].mean()
-    assert means.round(6).to_dict() == {
-        "SMART, 1 start": 42,
-        "SMART, 20 starts": 52,
-        "k-means, view 1": 45,
-    }
+    means = (100 * frame.groupby("method")["acc"].mean()).round(6).to_dict()
+    assert means == {"SMART, 1 start": 42, "SMART, 20 starts": 52, "k-means, view 1": 45}
     assert set(frame["aligned_ratio"]) == {0.5}
 
 
 def test_the_oracles_gap_is_a_size_with_an_interval_and_no_verdict(recorded):
     gaps = smart_claims.oracle_gaps()
-    assert gaps.columns.tolist() == [
-        "data set", "aligned", "n", "oracle, train, 1", "last, eval, 1", "difference",
-        "ci_low", "ci_high",
-    ]  # fmt: skip
-    assert gaps["aligned"].tolist() == ["50%"]
-    found = gaps.iloc[0]
-    assert (found["n"], found["difference"]) == (3, pytest.approx(15))
-    assert (found["ci_low"], found["ci_high"]) == pytest.approx((15, 15))
+    (found,) = gaps.to_dict("records")
+    assert found == {
+        "data set": "wiki", "aligned": "50%", "n": 3, "oracle, train, 1": pytest.approx(57),
+        "last, eval, 1": pytest.approx(42), "difference": pytest.approx(15),
+        "ci_low": pytest.approx(15), "ci_high": pytest.approx(15),
+    }  # fmt: skip
 
 
 def test_steps_lead_from_the_last_epoch_to_the_authors_oracle(recorded):
@@ -152,10 +147,10 @@ def test_a_published_table_stands_beside_ours_with_verdicts(tmp_path):
     page = fill("<!-- mvlib: compared smart leaderboard-100 -->", ".")
     assert page.count("| secondary |") == 4
     assert "source class" in page.splitlines()[0]
-    for line in page.splitlines()[2:]:
-        assert line.split("|")[-2].strip().split(":")[0] in (
-            "within 1", "within 2", "differs", "undecided", "not run", "cannot",
-        )  # fmt: skip
+    words = {"within 1", "within 2", "differs", "undecided", "not run", "cannot"}
+    said = [line.split("|")[-2].strip().split(":")[0] for line in page.splitlines()[2:]]
+    assert said
+    assert set(said) <= words
 
 
 def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_noise():
@@ -164,8 +159,7 @@ def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_no
     views, rows = resampled(Xs, 500, random_state=1)
     assert [X.shape for X in views] == [(500, 5), (500, 400)]
     for X, view in zip(Xs, views, strict=True):
-        noise = view - X[rows]
-        assert noise.std() == pytest.approx(NOISE * X.std(), rel=0.1)
+        assert (view - X[rows]).std() == pytest.approx(NOISE * X.std(), rel=0.1)
     again, _ = resampled(Xs, 500, random_state=1)
     assert np.array_equal(again[1], views[1])
 
@@ -174,20 +168,96 @@ def test_costs_are_positive_named_and_one_a_way_and_size():
     ways = [{"batch_size": 150, "graph_batch_size": None}, {"batch_size": None, "largest": 300}]
     costs = smart_costs("handwritten", [300, 600], 0.5, ways, 0, "cpu")
     assert [len(measured) for measured in costs] == [2, 1]
-    for measures in [measures for measured in costs for measures in measured]:
+    for measures in sum(costs, []):
         assert set(measures) == {"seconds_training", "seconds_features", "memory_mb"}
         assert measures["seconds_training"] > 0
     assert costs[0][1]["memory_mb"] >= costs[0][0]["memory_mb"] >= 0
 
 
-@pytest.mark.parametrize("sizes", [[], [300, 200], [300, 300]])
-def test_sizes_must_ascend(sizes):
-    with pytest.raises(ValueError, match="expected some, each larger than the last"):
-        smart_costs("handwritten", sizes, 0.5, [{}], 0, "cpu")
+ASCENDING = "expected some, each larger than the last"
 
 
-def test_an_error_of_the_other_process_arrives_here():
-    with pytest.raises(ValueError, match="sizes=1 "):
-        smart_costs("handwritten", [1], 0.5, [{}], 0, "cpu")
-    with pytest.raises(TypeError, match="bach_size"):
-        smart_costs("handwritten", [300], 0.5, [{"bach_size": 10}], 0, "cpu")
+@pytest.mark.parametrize(
+    ("sizes", "way", "error", "message"),
+    [
+        ([], {}, ValueError, ASCENDING),
+        ([300, 200], {}, ValueError, ASCENDING),
+        ([300, 300], {}, ValueError, ASCENDING),
+        ([1], {}, ValueError, "sizes=1 "),
+        # It arrives here from another process.
+        ([300], {"bach_size": 10}, TypeError, "bach_size"),
+    ],
+)
+def test_bad_sizes_and_settings_are_named(sizes, way, error, message):
+    with pytest.raises(error, match=message):
+        smart_costs("handwritten", sizes, 0.5, [way], 0, "cpu")
+
+
+SETTINGS = {"hidden_dims": (8,), "embedding_dim": 4, "epochs": 1, "batch_size": 30}
+SETTINGS |= {"precision": "bfloat16", "device": "cpu", "random_state": 3}
+
+
+@pytest.fixture(scope="module")
+def data_set():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 15)
+    Xs = [rng.normal(y[:, None], size=(30, d)) * np.arange(1, d + 1) for d in (5, 3)]
+    return replace(data.load("handwritten"), Xs=[X.astype(np.float32) for X in Xs], y=y)
+
+
+def fitted(recipe, data_set, ratio=1.0):
+    return fit_recipe(recipe, data_set, ratio, 20, SETTINGS)
+
+
+def first_weights(recipe, data_set):
+    """Return SMART's layers as they began: at such a rate its epoch hardly moves them."""
+    given = SETTINGS | {"learning_rate": 1e-30, "weight_decay": 0.0}
+    model, _ = fit_recipe(recipe, data_set, 1.0, 20, given)
+    return [layer for layer in model.network_.modules() if isinstance(layer, nn.Linear)]
+
+
+def test_the_papers_recipe_scales_each_view_as_one_block(data_set):
+    _, problem = fitted(PAPER_RECIPE, data_set)
+    scaled = data.min_max_scale(data_set.Xs)
+    for X, whole, order in zip(problem.Xs, scaled, problem.permutations, strict=True):
+        assert np.array_equal(X, whole[order])
+
+
+def test_columns_are_scaled_one_by_one_where_the_name_says_so(data_set):
+    for recipe, of_0, of_1 in (
+        ("each column to [0, 1]", np.min, np.max),
+        ("each column standardised", np.mean, np.std),
+    ):
+        _, problem = fitted(recipe, data_set)
+        for X in problem.Xs:
+            np.testing.assert_allclose(of_0(X, axis=0), 0, atol=1e-5)
+            np.testing.assert_allclose(of_1(X, axis=0), 1, atol=1e-5)
+
+
+def test_view_2_comes_first_with_the_labels_of_its_rows(data_set):
+    _, problem = fitted("view 2 first", data_set, ratio=0.5)
+    second, first = data.min_max_scale(data_set.Xs)
+    assert np.array_equal(problem.Xs[0], first[problem.permutations[0]])
+    assert np.array_equal(problem.Xs[1], second[problem.permutations[1]])
+    assert np.array_equal(problem.y, data_set.y[problem.permutations[0]])
+
+
+def test_xaviers_weights_are_drawn_for_one_fit_alone(data_set):
+    own = nn.Linear.reset_parameters
+    for recipe, zero in (("Xavier's first weights", True), (PAPER_RECIPE, False)):
+        for layer in first_weights(recipe, data_set):
+            bound = np.sqrt(6 / sum(layer.weight.shape)) if zero else layer.in_features**-0.5
+            assert layer.weight.abs().max() <= bound * (1 + 1e-6)
+            assert torch.all(layer.bias.abs() < 1e-20) == zero
+    assert nn.Linear.reset_parameters is own
+
+
+def test_only_one_recipe_changes_the_precision(data_set):
+    found = {recipe: fitted(recipe, data_set)[0].precision for recipe in RECIPES}
+    assert found.pop("float32 products") == "float32"
+    assert set(found.values()) == {"bfloat16"}
+
+
+def test_an_unknown_recipe_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'view 2 first'"):
+        fit_recipe("view 1 first", None, 1.0, 20, SETTINGS)

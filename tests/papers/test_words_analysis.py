@@ -30,8 +30,12 @@ def test_images_put_right_are_those_of_one_clustering_alone():
     assert look.put_right(y, y, np.array([0, 0, 1, 1, 2])).tolist() == [4]
 
 
-def test_shares_of_an_image_sum_to_one_over_the_kept_words(problem):
-    model = CAE(4, top_k=3, n_init=2, random_state=0).fit(problem.images, problem.texts)
+@pytest.fixture(scope="module")
+def model(problem):
+    return CAE(4, top_k=3, n_init=2, random_state=0).fit(problem.images, problem.texts)
+
+
+def test_shares_of_an_image_sum_to_one_over_the_kept_words(problem, model):
     texts, shares = look.word_shares(model, problem, "captions")
     assert shares.shape == (60, len(texts))
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
@@ -44,20 +48,15 @@ def test_shares_of_an_image_sum_to_one_over_the_kept_words(problem):
 def test_the_heaviest_words_come_first():
     shares = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
     found = look.top_words(("a", "b", "c"), shares, [1, 0], count=2)
-    assert [list(words.items()) for words in found] == [
-        [("a", 0.5), ("c", 0.4)],
-        [("b", 0.7), ("c", 0.2)],
-    ]
+    words = [list(weights.items()) for weights in found]
+    assert words == [[("a", 0.5), ("c", 0.4)], [("b", 0.7), ("c", 0.2)]]
 
 
 def test_classes_that_share_no_word_do_not_overlap():
     shares = np.array([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1.0]])
     table = look.class_confusions(("a", "b", "c"), shares, np.array([0, 1, 2]), "xyz")
-    assert table[["class", "and", "overlap"]].values.tolist() == [
-        ["x", "y", 0.5],
-        ["x", "z", 0.0],
-        ["y", "z", 0.0],
-    ]
+    pairs = table[["class", "and", "overlap"]].values.tolist()
+    assert pairs == [["x", "y", 0.5], ["x", "z", 0.0], ["y", "z", 0.0]]
     assert table["shared words"][0].startswith("a")
 
 
@@ -72,8 +71,9 @@ def test_transport_evens_the_words_and_the_softmax_does_not(problem):
     assert measures["transport"]["words_used"] == 1
 
 
-def test_the_reading_that_can_fail_is_a_share_of_images_and_the_other_passes_blindly(problem):
-    model = CAE(4, top_k=3, n_init=2, random_state=0).fit(problem.images, problem.texts)
+def test_the_reading_that_can_fail_is_a_share_of_images_and_the_other_passes_blindly(
+    problem, model
+):
     table = look.theorem_1_readings(model, problem, [0.01, 0.1])
     assert table["weights"].tolist() == ["softmax", "transport", "blind"] * 2
     blind = table[table["weights"] == "blind"]

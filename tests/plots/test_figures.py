@@ -28,9 +28,7 @@ def test_affinities_and_graphs_are_drawn_with_the_images_of_a_class_side_by_side
     np.testing.assert_array_equal(shown, np.kron(np.eye(2), np.ones((2, 2))))
     (image,) = plots.plot_graph({"graph": matrix}, y).axes[0].get_images()
     np.testing.assert_array_equal(image.get_array(), shown)
-
-
-def test_many_images_are_thinned_evenly_over_the_classes():
+    # Many images are thinned, evenly over the classes.
     y = np.repeat([0, 1], 50)
     matrix = (y[:, None] == y).astype(float)
     (ax,) = plots.plot_affinities({"only": matrix}, y, columns=1, most=40).axes
@@ -58,13 +56,8 @@ def test_the_objective_is_drawn_above_its_last_value_and_weights_beside_equal_on
 
 
 def test_a_setting_has_its_own_panel_with_the_papers_value_dotted():
-    frame = pd.DataFrame(
-        {
-            "setting": ["mu", "mu", "mu", "top"],
-            "value": [0.1, 1.0, 1.0, 5.0],
-            "acc": [0.5, 0.6, 0.8, 0.4],
-        }
-    )
+    rows = [["mu", 0.1, 0.5], ["mu", 1.0, 0.6], ["mu", 1.0, 0.8], ["top", 5.0, 0.4]]
+    frame = pd.DataFrame(rows, columns=["setting", "value", "acc"])
     figure = plots.plot_settings(frame, {"mu": 1.0}, {"mu": "pull", "top": "nouns"}, columns=3)
     first, second, empty = figure.axes
     np.testing.assert_allclose(first.lines[1].get_ydata(), [50, 70])
@@ -74,22 +67,16 @@ def test_a_setting_has_its_own_panel_with_the_papers_value_dotted():
 
 
 def test_growth_is_drawn_on_logarithmic_axes_with_the_sizes_as_ticks():
-    frame = pd.DataFrame(
-        {"method": ["a", "a", "b"], "n_samples": [100, 1000, 100], "s": [1.0, 10, 2]}
-    )
+    rows = [["a", 100, 1.0], ["a", 1000, 10], ["b", 100, 2]]
+    frame = pd.DataFrame(rows, columns=["method", "n_samples", "s"])
     (ax,) = plots.plot_growth(frame, {"s": "seconds"}).axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["100", "1,000"]
 
 
 def test_heat_maps_hold_the_means_and_frame_the_papers_point():
-    frame = pd.DataFrame(
-        {
-            "a": [1.0, 1.0, 2.0, 2.0, 2.0],
-            "b": [10, 20, 10, 20, 20],
-            "acc": [0.1, 0.2, 0.3, 0.4, 0.6],
-        }
-    )
+    rows = [[1.0, 10, 0.1], [1.0, 20, 0.2], [2.0, 10, 0.3], [2.0, 20, 0.4], [2.0, 20, 0.6]]
+    frame = pd.DataFrame(rows, columns=["a", "b", "acc"])
     figure = plots.plot_heatmaps({("a", "b"): frame}, mark={"a": 2.0, "b": 20})
     (ax,) = figure.axes
     assert [text.get_text() for text in ax.texts] == ["10", "20", "30", "50"]
@@ -100,9 +87,7 @@ def test_heat_maps_hold_the_means_and_frame_the_papers_point():
 
 
 def test_a_trend_is_the_mean_at_every_setting():
-    frame = pd.DataFrame(
-        {"method": ["m"] * 4, "views": [2, 2, 3, 3], "acc": [0.2, 0.4, 0.5, 0.7]}
-    )
+    frame = pd.DataFrame({"method": "m", "views": [2, 2, 3, 3], "acc": [0.2, 0.4, 0.5, 0.7]})
     (ax,) = plots.plot_trend(frame, "views", "number of views", log=False).axes
     line = ax.get_lines()[0]
     assert line.get_xdata().tolist() == [2, 3]
@@ -111,39 +96,28 @@ def test_a_trend_is_the_mean_at_every_setting():
 
 
 def test_edges_are_drawn_once_a_group_at_their_mean():
-    frame = pd.DataFrame(
-        {
-            "method": ["a", "a", "b"],
-            "measure_precision": [0.2, 0.4, 0.9],
-            "measure_recall": [0.5, 0.7, 0.1],
-        }
-    )
+    rows = [["a", 0.2, 0.5], ["a", 0.4, 0.7], ["b", 0.9, 0.1]]
+    frame = pd.DataFrame(rows, columns=["method", "measure_precision", "measure_recall"])
     lines = plots.plot_edges(frame).axes[0].get_lines()
     points = [(line.get_label(), *line.get_xydata()[0]) for line in lines]
     assert points == [("a", pytest.approx(60), pytest.approx(30)), ("b", 10, 90)]
 
 
 def test_measures_are_dots_and_their_means_lines():
-    frame = pd.DataFrame(
-        {"method": ["a", "a", "b"], "measure_x": [1.0, 3.0, 5.0], "measure_y": [1.0, 1, 2]}
-    )
+    rows = [["a", 1.0, 1.0], ["a", 3.0, 1.0], ["b", 5.0, 2.0]]
+    frame = pd.DataFrame(rows, columns=["method", "measure_x", "measure_y"])
     figure = plots.plot_measures(frame, {"measure_x": "X", "measure_y": "Y"})
     assert [ax.get_title() for ax in figure.axes] == ["X", "Y"]
     dots = figure.axes[0].get_lines()[0].get_xydata().tolist()
     assert dots == [[1, 0], [3, 0], [5, 1]]
-    means = [c.get_segments()[0][0][0] for c in figure.axes[0].collections]
+    (lines,) = figure.axes[0].collections
+    means = [line[0][0] for line in lines.get_segments()]
     assert means == [2, 5]
 
 
 def test_costs_are_drawn_a_panel_each_and_unknown_ones_refused():
-    frame = pd.DataFrame(
-        {
-            "method": ["blocks"] * 2,
-            "rows": [10, 100],
-            "measure_seconds_training": [1.0, 10.0],
-            "measure_memory_mb": [5.0, 50.0],
-        }
-    )
+    measures = {"measure_seconds_training": [1.0, 10.0], "measure_memory_mb": [5.0, 50.0]}
+    frame = pd.DataFrame({"method": "blocks", "rows": [10, 100]} | measures)
     figure = plots.plot_costs(frame, "rows", ["seconds_training", "memory_mb"], "rows")
     assert np.allclose(figure.axes[1].get_lines()[0].get_ydata(), [5, 50])
     assert [ax.get_yscale() for ax in figure.axes] == ["log", "log"]
@@ -174,8 +148,6 @@ def test_recall_is_drawn_with_chance_and_ratios_in_per_cent():
     figure = plots.plot_recall(pd.concat([frame, later]), "ratio", "draws", "known pairs (%)")
     (ax,) = figure.axes
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "5"]
-    assert any(
-        line.get_linestyle() == ":" and set(np.round(line.get_ydata(), 6)) == {10.0}
-        for line in ax.lines
-    )
+    dotted = [line.get_ydata() for line in ax.lines if line.get_linestyle() == ":"]
+    assert any(np.allclose(level, 10) for level in dotted)
     assert [t.get_text() for t in ax.get_legend().get_texts()] == [SAME, INDEPENDENT, "chance"]

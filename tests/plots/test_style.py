@@ -53,24 +53,18 @@ def test_an_image_of_few_colours_is_kept_exactly():
 
 def test_a_notebook_shows_its_figures_in_palettes_at_twice_the_resolution():
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    )
+    path = os.pathsep.join(filter(None, sys.path))
+    manager.start_kernel(env=os.environ | {"PYTHONPATH": path})
     client = manager.client()
     client.start_channels()
-    shown = []
-
-    def keep(message):
-        if message["msg_type"] == "display_data":
-            shown.append(message["content"])
-
+    messages = []
     try:
         client.wait_for_ready(timeout=60)
-        client.execute_interactive(FIGURE, timeout=60, output_hook=keep)
+        client.execute_interactive(FIGURE, timeout=60, output_hook=messages.append)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    (content,) = shown
+    (content,) = (m["content"] for m in messages if m["msg_type"] == "display_data")
     image = read(a2b_base64(content["data"]["image/png"]))
     assert image.mode == "P"
     assert image.width == pytest.approx(2 * content["metadata"]["image/png"]["width"], abs=2)

@@ -102,20 +102,16 @@ def test_no_cell_starts_a_formula(start):
     assert _no_formula("a" + start, "'") == "a" + start
 
 
-def test_a_second_run_replaces_its_own_files_and_nothing_else(folder, tmp_path):
-    out = tmp_path / "out"
+def test_a_second_run_replaces_its_own_files_and_neither_reads_nor_touches_others(folder):
+    out = folder / "report"
     cluster(folder, out)
     (out / "mine.txt").write_text("mine")
-    cluster(folder, out, n_clusters=2)
+    result = cluster(folder, out, n_clusters=2)
+    # It lies inside the folder of images, and is no part of it.
+    assert (len(result.files), result.n_other) == (19, 1)
     assert {row["cluster"] for row in rows_of(out)} == {"1", "2"}
     assert (out / "mine.txt").read_text() == "mine"
     assert len(list(out.iterdir())) == 3
-
-
-def test_a_report_inside_the_folder_is_no_part_of_it(folder):
-    for _ in range(2):
-        result = cluster(folder, folder / "report")
-        assert (len(result.files), result.n_other) == (19, 0)
 
 
 def test_a_write_that_fails_keeps_the_earlier_report_and_leaves_no_folder(

@@ -25,11 +25,11 @@ def bundles():
 
 def slow_confidence(X, labels):
     unit = [x / np.sqrt((x * x).sum()) for x in X]
-    centres = []
-    for group in range(max(labels) + 1):
-        own = [u for u, label in zip(unit, labels, strict=True) if label == group]
-        mean = sum(own) / len(own)
-        centres.append(mean / np.sqrt((mean * mean).sum()))
+    sums = [
+        sum(u for u, label in zip(unit, labels, strict=True) if label == group)
+        for group in range(max(labels) + 1)
+    ]
+    centres = [each / np.sqrt((each * each).sum()) for each in sums]
     result, rivals = [], []
     for u, label in zip(unit, labels, strict=True):
         distance = [1 - float(u @ centre) for centre in centres]
@@ -50,13 +50,8 @@ def test_the_confidence_is_one_minus_the_quotient_of_distances(bundles):
     np.testing.assert_array_equal(rival, expected_rival)
     assert confidence[:2].max() == 0
     assert confidence[2:].min() > 0.3
-
-
-def test_the_confidence_does_not_depend_on_the_length_of_features(bundles):
-    X, labels = bundles
     lengths = np.linspace(0.1, 9, len(X))[:, np.newaxis]
-    before, after = group_confidence(X, labels)[0], group_confidence(X * lengths, labels)[0]
-    np.testing.assert_allclose(before, after, atol=1e-12)
+    np.testing.assert_allclose(group_confidence(X * lengths, labels)[0], confidence, atol=1e-12)
 
 
 def test_one_group_and_equal_points_have_no_confidence():
@@ -65,18 +60,14 @@ def test_one_group_and_equal_points_have_no_confidence():
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_features_that_are_not_finite_are_refused(broken):
+def test_features_that_are_not_finite_and_labels_of_another_length_are_refused(broken):
     X = np.ones((8, 3))
-    X[2, 1] = broken
-    with pytest.raises(ValueError, match="row 2, column 1"):
-        group_confidence(X, [0, 1] * 4)
-    with pytest.raises(ValueError, match="row 2, column 1"):
-        choose_n_clusters(X)
-
-
-def test_labels_of_another_length_are_refused():
     with pytest.raises(ValueError, match="labels has shape"):
-        group_confidence(np.ones((4, 3)), [0, 1, 1])
+        group_confidence(X, [0, 1, 1])
+    X[2, 1] = broken
+    for call in (choose_n_clusters, lambda X: group_confidence(X, [0, 1] * 4)):
+        with pytest.raises(ValueError, match="row 2, column 1"):
+            call(X)
 
 
 def test_the_suggestion_is_the_highest_silhouette_and_finds_plain_bundles(bundles):
@@ -87,24 +78,17 @@ def test_the_suggestion_is_the_highest_silhouette_and_finds_plain_bundles(bundle
     assert found.candidates[int(np.argmax(found.silhouettes))] == 3
     assert found.n_samples == 45
     assert choose_n_clusters(X, random_state=0) == found
-
-
-def test_the_suggestion_of_many_points_rests_on_a_sample(bundles):
-    X, _ = bundles
+    # Of many points it rests on a sample.
     found = choose_n_clusters(np.repeat(X, 4, axis=0), subsample=60, random_state=1)
-    assert found.n_samples == 60
-    assert found.n_clusters == 3
-    assert max(found.candidates) == 20
+    assert (found.n_samples, found.n_clusters, max(found.candidates)) == (60, 3, 20)
+    # Copies of one image still give one.
+    assert choose_n_clusters(np.ones((12, 3)), random_state=0).n_clusters == 2
 
 
 def test_no_more_than_a_third_of_the_points_and_twenty_are_tried():
     assert [highest_candidate(n) for n in (6, 8, 9, 60, 900)] == [2, 2, 3, 20, 20]
     with pytest.raises(ValueError, match="at least 6"):
         highest_candidate(5)
-
-
-def test_copies_of_one_image_still_give_a_suggestion():
-    assert choose_n_clusters(np.ones((12, 3)), random_state=0).n_clusters == 2
 
 
 @pytest.mark.parametrize(("n", "words"), [(29, "principal"), (45, "t-SNE")])
@@ -138,16 +122,12 @@ def names(*nouns):
     return {"nouns": [(noun, 1.0) for noun in nouns], "captions": [("A caption", 0.5)]}
 
 
-def test_groups_that_share_their_first_noun_are_told_apart():
-    groups = name_groups(
-        [names("dog", "cat", "wolf"), names("dog", "cat", "bone"), names("sun")]
-    )
+def test_groups_that_share_their_first_noun_are_told_apart_by_another_or_by_their_number():
+    words = [names("dog", "cat", "wolf"), names("dog", "cat", "bone"), names("sun")]
+    groups = name_groups(words)
     assert [group.title for group in groups] == ["dog, wolf", "dog, bone", "sun"]
     assert groups[0].nouns == ("dog", "cat", "wolf")
     assert groups[0].captions == ("A caption",)
-
-
-def test_groups_without_words_of_their_own_are_told_apart_by_their_number():
     groups = name_groups([names("dog"), names("dog"), names(), {}])
     titles = ["dog (group 1)", "dog (group 2)", "group 3", "group 4"]
     assert [group.title for group in groups] == titles
@@ -160,11 +140,8 @@ def test_a_large_group_shows_its_surest_and_its_least_sure_images():
     order = np.argsort(-confidence[:90])
     assert large.tolist() == [*order[:40], *order[-20:]]
     assert small.tolist() == [90 + row for row in np.argsort(-confidence[90:])]
-
-
-def test_many_groups_show_fewer_images_each():
-    labels = np.arange(6000) % 300
-    shown = rows_to_show(labels, np.zeros(6000))
+    # Of many groups each shows fewer.
+    shown = rows_to_show(np.arange(6000) % 300, np.zeros(6000))
     assert {len(rows) for rows in shown} == {5}
     shown = rows_to_show(np.arange(3200) % 1600, np.zeros(3200))
     assert sum(map(len, shown)) == 1500
@@ -172,12 +149,6 @@ def test_many_groups_show_fewer_images_each():
 
 COSINES = np.array([[0.1, 0.5, 0.4, 0.3], [0.0, 0.0, 0.0, 0.0]], dtype=np.float32)
 TEXTS = ("dog", "adobe house", "house", "cat")
-
-
-def test_the_nearest_nouns_name_a_group_and_none_an_empty_one():
-    nearest = nearest_nouns(COSINES, TEXTS)
-    assert [text for text, _ in nearest[0]["nouns"]] == ["adobe house", "house", "cat", "dog"]
-    assert nearest[1]["nouns"] == []
 
 
 @pytest.mark.parametrize(
@@ -191,6 +162,9 @@ def test_the_nearest_nouns_name_a_group_and_none_an_empty_one():
 def test_the_title_is_the_nearest_common_word_or_the_nearest_of_the_own_nouns(
     n_common, expected
 ):
+    nearest = nearest_nouns(COSINES, TEXTS)
+    assert [text for text, _ in nearest[0]["nouns"]] == ["adobe house", "house", "cat", "dog"]
+    assert nearest[1]["nouns"] == []
     own = [names("dog", "cat", "adobe house"), names()]
     ordered = titles_first(own, COSINES, TEXTS, n_common=n_common)
     assert [text for text, _ in ordered[0]["nouns"]] == expected

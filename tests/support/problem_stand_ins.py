@@ -25,6 +25,17 @@ class NamedEncoder:
     name = "made up"
 
 
+def groups(n, widths, n_clusters, *, spread, seed=0):
+    """Return float32 views of these widths, of noisy points around some centres; and y."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_clusters, n)
+    Xs = []
+    for width in widths:
+        centers = spread * rng.normal(size=(n_clusters, width))
+        Xs.append((centers[y] + rng.normal(size=(n, width))).astype(np.float32))
+    return Xs, y
+
+
 def views_problem():
     """Return three groups of 40 rows in two views, half of the rows known to be partners."""
     rng = np.random.default_rng(0)

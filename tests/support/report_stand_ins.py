@@ -7,11 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-COLOURS = {
-    "red": (220, 30, 30),
-    "green": (30, 190, 40),
-    "blue": (40, 60, 220),
-}
+COLOURS = {"red": (220, 30, 30), "green": (30, 190, 40), "blue": (40, 60, 220)}
 
 
 class ColourEncoder:

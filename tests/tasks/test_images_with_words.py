@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from problem_stand_ins import words_problem
 
-from mvlib.papers.cae import (
-    corrupt,
-)
+from mvlib.papers.cae import corrupt
 from mvlib.records import Recorder
 from mvlib.tasks.images_with_words import (
     retrieval_recall,

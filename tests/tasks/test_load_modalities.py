@@ -10,10 +10,14 @@ from mvlib.tasks import list_modalities, load_modalities
 from mvlib.tasks.modalities import _VIEWS, CLIP_RN50
 
 
-class Recording:
-    """Encodes an image by the digits of its name and a text by its length; keeps the inputs."""
+def never(self, *_, **__):
+    raise AssertionError("this must not be asked")
 
-    name = "openclip:recording"
+
+class Joint(Encoder):
+    """Encodes an image and a text by the length of the name and of the text; keeps both."""
+
+    name, __init__, _image_features, _text_features = "openclip:r", lambda _: None, never, never
 
     def encode_images(self, images):
         self.images = [image.name for image in images]
@@ -24,34 +28,11 @@ class Recording:
         return np.array([[len(text), 2.0, 3.0] for text in texts], np.float32)
 
 
-class Joint(Recording, Encoder):
-    """Such an encoder."""
-
-    def __init__(self):
-        pass
-
-    def _image_features(self, *_):
-        raise AssertionError
-
-    _text_features = _image_features
-
-
 class Towers(OfflineEncoder):
-    """The offline encoder without its networks: heads must not be asked."""
+    """The offline encoder without its networks: the heads that join them must not be asked."""
 
-    def __init__(self):
-        self.name = "offline"
-
-    def image_tower(self, images):
-        return Recording.encode_images(self, images)
-
-    def text_tower(self, texts):
-        return Recording.encode_texts(self, texts)
-
-    def encode_images(self, *_, **__):
-        raise AssertionError("the heads join the towers")
-
-    encode_texts = encode_images
+    name, __init__, encode_images, encode_texts = "offline", lambda _: None, never, never
+    image_tower, text_tower = Joint.encode_images, Joint.encode_texts
 
 
 @pytest.fixture(autouse=True)
@@ -104,10 +85,9 @@ def test_rows_are_drawn_by_the_seed_and_stay_pairs():
     for X, all_rows in zip(few.Xs, whole.Xs, strict=True):
         np.testing.assert_array_equal(X, all_rows[few.rows])
     np.testing.assert_array_equal(few.y, whole.y[few.rows])
-    again = load_modalities("handwritten", 300, random_state=3)
-    np.testing.assert_array_equal(again.rows, few.rows)
-    other = load_modalities("handwritten", 300, random_state=4)
-    assert not np.array_equal(other.rows, few.rows)
+    again, other = (load_modalities("handwritten", 300, random_state=r).rows for r in (3, 4))
+    np.testing.assert_array_equal(again, few.rows)
+    assert not np.array_equal(other, few.rows)
     assert few.sha256 == whole.sha256
 
 
@@ -161,7 +141,7 @@ def test_only_the_chosen_rows_split_and_caption_are_encoded(folder, monkeypatch)
     assert encoder.images == [f"rsicd_{number}.png"]
     assert encoder.texts == list(found.captions) == [f"rsicd {number}, caption 1 ."]
     assert found.splits.tolist() == ["test"]
-    assert found.encoder == "openclip:recording"
+    assert found.encoder == "openclip:r"
     with pytest.raises(ValueError, match="caption=2 .* expected an integer from 0 to 1"):
         load_modalities("rsicd", encoder=encoder, caption=2)
 

@@ -1,6 +1,8 @@
 """Problems of two modalities, and runs that say how well they are aligned."""
 
+from itertools import product
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from mvlib.tasks.modalities import (
 SETTINGS = {"n_steps": 3, "embedding_dim": 8, "batch_size": 16, "device": "cpu"}
 
 
+@pytest.fixture
 def recorder():
     return Recorder("set_clip", "method", "quick", "cpu")
 
@@ -56,15 +59,16 @@ def test_scored_rows_are_not_trained_on_and_do_not_shape_the_components(monkeypa
         n_samples=30,
     )  # fmt: skip
     monkeypatch.setattr(problems, "load_modalities", lambda *args, **kwargs: found)
-    whole = alignment_problem("wiki", 3, n_train=15, n_test=50, n_components=0)
+    sizes = {"n_train": 15, "n_test": 50}
+    whole = alignment_problem("wiki", 3, **sizes, n_components=0)
     train, test = (set(part[0][:, 0]) for part in (whole.train, whole.test))
     assert (len(train), len(test), len(train & test)) == (15, 10, 0)
-    reduced = alignment_problem("wiki", 3, n_train=15, n_test=50, n_components=3)
+    reduced = alignment_problem("wiki", 3, **sizes, n_components=3)
     assert [X.shape[1] for X in reduced.train] == [3, 3]
     found.Xs[0][sorted(map(int, test))] *= 100
-    again = alignment_problem("wiki", 3, n_train=15, n_test=50, n_components=3)
+    again = alignment_problem("wiki", 3, **sizes, n_components=3)
     np.testing.assert_allclose(again.train[0], reduced.train[0], atol=1e-4)
-    other = alignment_problem("wiki", 4, n_train=15, n_test=50, n_components=0)
+    other = alignment_problem("wiki", 4, **sizes, n_components=0)
     assert set(other.test[0][:, 0]) != test
 
 
@@ -72,16 +76,11 @@ def test_scored_rows_are_not_trained_on_and_do_not_shape_the_components(monkeypa
 def test_no_more_rows_are_loaded_than_are_wanted_or_there_are(
     monkeypatch, n_train, n_test, size
 ):
-    asked = []
-
-    def load(name, size, split, **options):
-        asked.append((name, size, split))
-        raise FileNotFoundError
-
+    load = Mock(side_effect=FileNotFoundError)
     monkeypatch.setattr(problems, "load_modalities", load)
     with pytest.raises(FileNotFoundError):
         alignment_problem("wiki", 3, n_train=n_train, n_test=n_test)
-    assert asked == [("wiki", size, 3)]
+    assert load.call_args.args == ("wiki", size, 3)
 
 
 def test_measures_of_embeddings_that_agree_and_of_some_that_say_nothing():
@@ -111,43 +110,29 @@ def test_networks_take_as_many_steps_whatever_the_rows_and_the_batch(draws, batc
 @pytest.mark.parametrize(
     ("draws", "lengths"), [(SAME, [40, 40]), (INDEPENDENT, [40, 40]), (DISJOINT, [25, 25])]
 )
-def test_disjoint_things_leave_out_rows_of_the_fit_and_none_that_are_scored(draws, lengths):
-    seen = []
-
-    class Given:
-        n_clusters = None
-
-        def fit(self, Xs, pairs):
-            seen.extend([*map(len, Xs), len(pairs)])
-
-        def transform(self, Xs):
-            return [X[:, :5] for X in Xs]
-
-    record = recorder()
-    record_alignment(record, "given", problem(), Given(), 0.25, draws)
-    assert seen == [*lengths, 10]
-    assert record.frame()["measure_gallery"].tolist() == [20]
+def test_disjoint_things_leave_out_rows_of_the_fit_and_none_that_are_scored(
+    recorder, draws, lengths
+):
+    given = Mock(n_clusters=None, transform=lambda Xs: [X[:, :5] for X in Xs])
+    record_alignment(recorder, "given", problem(), given, 0.25, draws)
+    ((Xs,), options) = given.fit.call_args
+    assert [*map(len, Xs), len(options["pairs"])] == [*lengths, 10]
+    assert recorder.frame()["measure_gallery"].tolist() == [20]
 
 
-def test_each_draw_is_recorded_at_each_ratio_and_all_pairs_once():
-    record = recorder()
-    run_draws(record, problem(), [0, 1], [0.0, 0.1, 1.0], SETTINGS)
-    frame = record.frame()
-    counts = frame.groupby(["ratio", "draws"]).size()
-    assert counts.to_dict() == {
-        **{
-            (ratio, draws): 2 for ratio in (0.0, 0.1) for draws in (SAME, INDEPENDENT, DISJOINT)
-        },
-        (1.0, INDEPENDENT): 2,
-    }
+def test_each_draw_is_recorded_at_each_ratio_and_all_pairs_once(recorder):
+    run_draws(recorder, problem(), [0, 1], [0.0, 0.1, 1.0], SETTINGS)
+    frame = recorder.frame()
+    expected = dict.fromkeys(product((0.0, 0.1), (SAME, INDEPENDENT, DISJOINT)), 2)
+    counts = frame.groupby(["ratio", "draws"]).size().to_dict()
+    assert counts == expected | {(1.0, INDEPENDENT): 2}
     assert frame["split"].unique().tolist() == [1]
     assert frame["acc"].between(0, 1).all()
 
 
-def test_methods_are_run_where_they_can_be():
-    record = recorder()
-    run_methods(record, problem(classes=False), [0, 1], [0.0, 0.25], SETTINGS, max_rows=20)
-    frame = record.frame()
+def test_methods_are_run_where_they_can_be(recorder):
+    run_methods(recorder, problem(classes=False), [0, 1], [0.0, 0.25], SETTINGS, max_rows=20)
+    frame = recorder.frame()
     ratios = frame.groupby("method")["ratio"].agg(lambda some: sorted(some, key=str))
     assert ratios["Set-CLIP"] == [0.0, 0.0, 0.25, 0.25]
     assert ratios["CLIP on the pairs"] == ratios["S-CLIP"] == [0.25, 0.25]

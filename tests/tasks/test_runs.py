@@ -42,28 +42,25 @@ def test_each_method_is_fitted_once_a_seed_and_recorded_with_what_tells_it_apart
 
 
 def test_scores_are_those_of_the_method_fitted_apart(recorder):
-    problem = views_problem()
+    problem, words = views_problem(), words_problem()
+    some = modalities_problem(aligned_ratio=0.5)
     settings = {"mvcln": SMALL}
     views.run(["mvcln", "kmeans_view"], problem, [4], recorder, settings, dataset="wiki")
-    apart = [
-        MvCLN(3, **SMALL, random_state=4).fit_predict(problem.Xs, aligned=problem.aligned),
-        KMeansView(3, random_state=4).fit_predict(problem.Xs),
-    ]
-    truth = [problem.y] * 2
-    some = modalities_problem(aligned_ratio=0.5)
     modalities.run(["procrustes"], some, [4], recorder)
-    Xs, pairs, ys = some.rows(0.5)
-    model = Procrustes(3, random_state=4).fit(Xs, pairs=pairs)
-    apart.append(np.concatenate(model.labels_by_modality_))
-    truth.append(np.concatenate(ys))
-    words = words_problem()
     images_with_words.run(["tac"], words, [4], recorder)
-    apart.append(TAC(4, random_state=4).fit(words.images, words.nouns).labels_)
-    truth.append(words.y)
-    titles = ["MvCLN", "k-means, view 1", "Procrustes", "TAC"]
-    assert [result["method"] for result in recorder.results] == titles
-    for result, y, labels in zip(recorder.results, truth, apart, strict=True):
-        assert result["metrics"]["last"] == pytest.approx(clustering_scores(y, labels))
+    Xs, pairs, ys = some.rows(0.5)
+    mvcln, view = MvCLN(3, **SMALL, random_state=4), KMeansView(3, random_state=4)
+    procrustes = Procrustes(3, random_state=4).fit(Xs, pairs=pairs)
+    tac = TAC(4, random_state=4).fit(words.images, words.nouns)
+    apart = {
+        "MvCLN": (problem.y, mvcln.fit_predict(problem.Xs, aligned=problem.aligned)),
+        "k-means, view 1": (problem.y, view.fit_predict(problem.Xs)),
+        "Procrustes": map(np.concatenate, (ys, procrustes.labels_by_modality_)),
+        "TAC": (words.y, tac.labels_),
+    }
+    assert [result["method"] for result in recorder.results] == list(apart)
+    for result, found in zip(recorder.results, apart.values(), strict=True):
+        assert result["metrics"]["last"] == pytest.approx(clustering_scores(*found))
 
 
 def test_a_method_that_draws_nothing_is_fitted_once_and_reads_what_is_its_own(recorder):
@@ -99,9 +96,8 @@ def test_a_method_takes_of_a_profiles_size_what_it_has():
         views.sized("mvcln", "quik")
 
 
-@pytest.mark.parametrize("was", ["modality_problems", "modality_runs", "encoder_quality"])
-def test_cells_of_notebooks_import_by_the_former_names_of_files(was):
-    import importlib
+def test_cells_of_notebooks_import_by_the_former_names_of_files():
+    from mvlib.tasks import encoder_quality, modality_problems, modality_runs
 
-    room = images_with_words if was == "encoder_quality" else modalities
-    assert importlib.import_module(f"mvlib.tasks.{was}") is room
+    assert encoder_quality is images_with_words
+    assert modality_problems is modality_runs is modalities

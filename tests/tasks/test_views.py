@@ -37,27 +37,26 @@ def model(problem):
 
 def test_rules_read_the_epochs_that_they_name(model, problem):
     scores = selection_scores(model, problem.y)
-    last, lowest = model.history_["labels_eval"][-1], int(np.argmin(model.history_["loss"]))
-    assert scores["last"]["acc"] == accuracy(problem.y, last)
-    assert scores["loss"]["acc"] == accuracy(problem.y, model.history_["labels_eval"][lowest])
-    curve = [accuracy(problem.y, each) for each in model.history_["labels_train_authors_1"]]
-    assert scores["oracle"]["acc"] == max(curve)
+    honest, theirs = (
+        [accuracy(problem.y, labels) for labels in model.history_[f"labels_{kind}"]]
+        for kind in ("eval", "train_authors_1")
+    )
+    assert scores["last"]["acc"] == honest[-1]
+    assert scores["loss"]["acc"] == honest[np.argmin(model.history_["loss"])]
+    assert scores["oracle"]["acc"] == max(theirs)
 
 
-def tracked(labels, loss=None):
-    """What the rules read of a fitted model: which modes, their labels, the loss."""
+def scores_of(labels, y, loss=None):
+    """Return the scores by rule of a model of which the rules read labels and loss alone."""
     loss = np.arange(len(labels)) if loss is None else loss
-    return SimpleNamespace(track=("eval",), history_={"loss": loss, "labels_eval": labels})
+    history = {"loss": loss, "labels_eval": labels}
+    return scores_by_mode(SimpleNamespace(track=("eval",), history_=history), y)["eval"]
 
 
-def chosen_epochs(model, rule):
-    """Return the epochs whose clustering a rule picks, seen from every epoch as the truth."""
-    labels = model.history_["labels_eval"]
-    return [
-        epoch
-        for epoch, truth in enumerate(labels)
-        if scores_by_mode(model, truth)["eval"][rule]["acc"] == 1
-    ]
+def central_epoch(labels):
+    """Return the epoch of the central rule: as the truth, that alone makes it score 1."""
+    (epoch,) = (e for e, y in enumerate(labels) if scores_of(labels, y)["central"]["acc"] == 1)
+    return epoch
 
 
 def clusterings(epochs, seed=0):
@@ -68,22 +67,19 @@ def clusterings(epochs, seed=0):
 def test_the_central_epoch_is_one_of_the_last_fifth_whatever_the_labels(epochs):
     late = epochs - max(1, epochs // 5)
     for seed in range(3):
-        model = tracked(clusterings(epochs, seed))
-        # One epoch scores 1 as the truth of itself alone: y has no say in the choice.
-        (epoch,) = chosen_epochs(model, "central")
-        last = model.history_["labels_eval"][late:]
+        labels = clusterings(epochs, seed)
+        last = labels[late:]
         agreement = [sum(adjusted_rand_index(a, b) for b in last) for a in last]
-        assert epoch == late + np.argmax(agreement)
+        assert central_epoch(labels) == late + np.argmax(agreement)
 
 
 def test_the_central_rule_reads_neither_earlier_epochs_nor_the_loss():
     labels = clusterings(25)
-    (epoch,) = chosen_epochs(tracked(labels), "central")
+    epoch = central_epoch(labels)
     other = labels.copy()
     other[:20] = labels[20 if epoch != 20 else 21]
     other[5:15] = clusterings(10, seed=9)
-    y = labels[epoch]
-    found = scores_by_mode(tracked(other, loss=-np.arange(25)), y)["eval"]
+    found = scores_of(other, labels[epoch], loss=-np.arange(25))
     assert found["central"]["acc"] == 1
     assert found["loss"] == found["last"]
 
@@ -92,7 +88,7 @@ def test_the_central_rule_follows_the_majority_of_the_late_epochs():
     labels = clusterings(20)
     labels[17] = labels[19] = (labels[16] + 1) % 4
     y = labels[18]
-    scores = scores_by_mode(tracked(labels), y)["eval"]
+    scores = scores_of(labels, y)
     assert scores["oracle"]["acc"] == 1
     assert scores["central"]["acc"] == accuracy(y, labels[16]) < 1
 
@@ -143,11 +139,9 @@ def test_of_epochs_of_one_accuracy_the_oracle_takes_the_one_that_the_authors_kee
     apart[0], apart[4] = 1, 2
     one, two = clustering_scores(y, together), clustering_scores(y, apart)
     assert one["acc"] == two["acc"]
-    assert one["nmi"] > two["nmi"]
-    assert one["ari"] > two["ari"]
-    for order, kept in (([apart, together], one), ([together, apart], one)):
-        found = scores_by_mode(tracked(np.array(order)), y)["eval"]["oracle"]
-        assert found == kept
+    assert min(one[name] - two[name] for name in ("nmi", "ari")) > 0
+    for order in ([apart, together], [together, apart]):
+        assert scores_of(np.array(order), y)["oracle"] == one
 
 
 def test_final_scores_are_those_of_the_estimator_and_of_the_best_of_twenty_starts(

@@ -170,8 +170,8 @@ def word_marginals(
 ) -> np.ndarray:
     """Return the mass that a plan is to give each word, in float64; it sums to one.
 
-    Equal ("uniform"); in proportion to `counts`, of the centres that retrieved it; or the share
-    of TAC's softmax, no word under a thousandth of the equal share.
+    Equal; in proportion to `counts`, of the centres that retrieved it; or the share of TAC's
+    softmax, no word under a thousandth of the equal share.
     """
     check_choice("column_marginals", kind, COLUMN_MARGINALS)
     if kind == "uniform":
@@ -207,7 +207,7 @@ def counterpart(
 
     Parameters
     ----------
-    X, words
+    X, words, device
         As in `optimal_transport_plan`.
     plan : ndarray of shape (n_samples, n_words)
         t, an optimal transport plan. Its rows are divided by their sums.
@@ -215,8 +215,6 @@ def counterpart(
         Whether the cosine s_ij weighs the sum; otherwise s_ij = 1.
     normalize : bool, default=True
         Whether to divide each counterpart by its L2 norm.
-    device : str, default="auto"
-        Where to compute.
 
     Returns
     -------
@@ -277,8 +275,8 @@ def adaptive_fusion(
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_features)
-        Image features.
+    X
+        As in `optimal_transport_plan`.
     counterparts : sequence of array-like, each (n_samples, n_features)
         One for each semantic space.
     gamma : float, default=0.01
@@ -377,7 +375,7 @@ def theorem_1_quantities(
 
     Parameters
     ----------
-    X, words
+    X, words, device
         As in `optimal_transport_plan`.
     targets : array-like of shape (n_samples, n_features), optional
         What each counterpart should say, such as the embedding of the image's own caption
@@ -391,8 +389,6 @@ def theorem_1_quantities(
     similarity : bool, default=True
         Whether the counterparts of the plans are weighed by s_ij (`target_errors` alone
         depend on it).
-    device : str, default="auto"
-        Where to compute.
 
     Returns
     -------

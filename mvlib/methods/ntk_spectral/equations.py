@@ -46,11 +46,6 @@ def noun_assignments(
     -------
     ndarray of shape (n_samples, n_nouns), float32
         Each row sums to one.
-
-    Raises
-    ------
-    ValueError
-        As `ntk_affinity`.
     """
     kernel = Kernel({"W": W}, temperature, "semantic", device)
     return kernel.side("Z", Z).shares.cpu().numpy()
@@ -173,13 +168,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Neighbors:
-    """The nearest others of each image, which is not its own neighbour.
-
-    Attributes
-    ----------
-    values, indices : ndarray of shape (n_samples, n_neighbors), float32, int64
-        Affinities, from the largest, and whose they are.
-    """
+    """Affinities of the nearest others of each image, from the largest, and whose they are."""
 
     values: np.ndarray
     indices: np.ndarray
@@ -315,16 +304,9 @@ def objective(
 class Diffusion:
     """What a diffusion of several graphs came to.
 
-    Attributes
-    ----------
-    affinity : ndarray of shape (n_samples, n_samples), or SubspaceAffinity
-        A.
-    prompt_weights : ndarray of shape (n_prompts,), float64
-        beta after the last round. A was made with those before.
-    objective : ndarray of shape (n_records,), float64
-        J(A, beta) at the start and after each step.
-    steps : tuple of str
-        For each record what was done: "start", "diffusion" or "weights".
+    A, or a `SubspaceAffinity`; beta after the last round, while A was made with those before;
+    J(A, beta) at the start and after each step, and which that was: "start", "diffusion" or
+    "weights".
     """
 
     affinity: Any
@@ -420,10 +402,6 @@ def diffuse_affinities(
         The minimiser, or the code's rule, with which J can rise: `coordinate_weights`.
     state : FullState, optional
         How A is held, in full or in another way.
-
-    Returns
-    -------
-    Diffusion
 
     Raises
     ------
@@ -535,11 +513,6 @@ def coordinate_weights(
     Returns
     -------
     ndarray of shape (n_prompts,), float64
-
-    Raises
-    ------
-    ValueError
-        As `simplex_weights`.
 
     Notes
     -----

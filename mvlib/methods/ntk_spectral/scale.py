@@ -71,10 +71,6 @@ def nearest_neighbors(
     random_state : int, optional
         Seed of the cells.
 
-    Returns
-    -------
-    Neighbors
-
     Raises
     ------
     ValueError
@@ -228,15 +224,12 @@ def explicit_features(
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features_in)
-        Image features.
+    Z, temperature, affinity, device
+        As in `ntk_affinity`.
     banks : list of array-like, each (n_nouns, n_features_in), optional
         Text features of the positive nouns, one array a prompt, for "ntk" and "semantic".
     n_features : int, default=1024
-        Width of what is returned; less for "nystrom" where the landmarks' kernel has a
-        smaller rank.
-    temperature, affinity, device
-        As in `ntk_affinity`.
+        Width of what is returned; less where the landmarks' kernel has a smaller rank.
     sketch : {"nystrom", "tensorsketch"}, default="nystrom"
         Which.
     random_state : int, optional
@@ -374,21 +367,10 @@ def feature_embedding(features: np.ndarray, n_clusters: int) -> tuple[np.ndarray
 class SubspaceAffinity:
     """An affinity A of n x n that is known through its products.
 
-    A = sum_b alpha_b S_b (Q M Q^T + gamma I) S_b^T + alpha_0 I: one exact diffusion step from
-    a matrix that is full on a subspace and a multiple of the identity off it.
-
-    Attributes
-    ----------
-    transitions : list of csr_array, each (n_samples, n_samples)
-        S_b.
-    weights : ndarray of shape (n_prompts,)
-        alpha_b.
-    identity, level : float
-        alpha_0 and gamma.
-    basis : ndarray of shape (n_samples, rank), float32
-        Q, of orthonormal columns.
-    core : ndarray of shape (rank, rank), float64
-        M, symmetric.
+    A = sum_b alpha_b S_b (Q M Q^T + gamma I) S_b^T + alpha_0 I: one exact diffusion step from a
+    matrix that is full on a subspace and a multiple of the identity off it. S_b are the
+    `transitions`, alpha_b the `weights`, alpha_0 and gamma `identity` and `level`, Q the
+    `basis` of orthonormal columns (n_samples, rank), and M the symmetric `core` (rank, rank).
     """
 
     transitions: list[sparse.csr_array]
@@ -464,28 +446,13 @@ def diffuse_in_subspace(
     Lowers the objective of `diffuse_affinities` over the matrices Q M Q^T + gamma (I - Q Q^T),
     Q an orthonormal basis of the slow part of the mean graph. Each step is the diffusion step,
     projected back onto these matrices: projected gradient descent, so J does not rise
-    either, and it is J itself, at its value there. The last step is left unprojected.
+    either, and it is J itself, at its value there. The last step is left unprojected. At a rank
+    of n_samples nothing is lost.
 
-    Parameters
-    ----------
-    transitions, **schedule
-        As in `diffuse_affinities`.
-    rank : int
-        Columns of Q; at most n_samples, where nothing is lost.
-    random_state : int, optional
-        Seed of the first basis.
-
-    Returns
-    -------
-    Diffusion
-        Its affinity is a `SubspaceAffinity`.
-
-    Notes
-    -----
-    Ours: the paper and its code hold A in full, or in blocks on disk. A differs from a
-    multiple of the identity where the graphs have slow directions, and a clustering reads no
-    others. Costs some 30 products of the mean graph with Q, four products of each S_b with Q,
-    and 4 n_prompts rank^3 operations a step.
+    Ours: the paper and its code hold A in full, or in blocks on disk. A differs from a multiple
+    of the identity where the graphs have slow directions, and a clustering reads no others.
+    Costs some 30 products of the mean graph with Q, four products of each S_b with Q, and 4
+    n_prompts rank^3 operations a step.
     """
     check_transitions(transitions)
     check_number("rank", rank, low=1, high=transitions[0].shape[0], integer=True)

@@ -15,9 +15,8 @@ class Batches:
     """How a batch is divided between pairs and other rows, as `SetCLIP` says of its parameters.
 
     A batch has `n_paired` pairs, its first rows, in the same order in both modalities, and
-    `n_unpaired` further rows of each. An epoch has `n_steps` batches, as many as the larger
-    modality fills. A modality with fewer rows without a pair than a batch would take gives
-    those it has.
+    `n_unpaired` further rows of each, or as many as there are. An epoch has `n_steps` batches,
+    as many as the larger modality fills.
     """
 
     def __init__(
@@ -52,10 +51,7 @@ class Batches:
             )
 
     def draw(self, generator: torch.Generator) -> list[Batch]:
-        """Return the batches of an epoch: row numbers of both modalities, none twice in one.
-
-        Each pool is shuffled once an epoch and passed through, over and over if it is short.
-        """
+        """Return an epoch's batches, row numbers, from pools that are shuffled and repeated."""
         order = _shuffled(self.pairs, generator)
         first = _shuffled(self.pools[0], generator)
         second = first if self.same else _shuffled(self.pools[1], generator)

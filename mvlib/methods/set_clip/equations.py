@@ -42,18 +42,7 @@ class Objective:
         L = w_1 L_1 + w_2 L_2 + w_sdd L_sdd + w_mmd L_mmd + w_clip L_clip  (Set-CLIP, as coded)
 
     L_1 and L_2 tell the views of a sample apart from others, in each modality; the rest reads
-    first views alone.
-
-    Attributes
-    ----------
-    weights : mapping of str to float
-        A weight for each of `PARTS`; those at 0 are not computed.
-    temperature, density_bandwidth : float, default=0.05, 0.5
-        tau of the contrasts; h of the densities.
-    normalized_density : bool, default=False
-        Which variant of the density loss.
-    mmd_bandwidths : tuple of float, default=(1.0,)
-        Of the MMD's kernels.
+    first views alone. Of `PARTS`, those of weight 0 are not computed.
     """
 
     weights: Mapping[str, float]
@@ -71,15 +60,10 @@ class Objective:
     ) -> dict[str, torch.Tensor]:
         """Return the losses that count on this batch, unweighted, and "loss", their sum.
 
-        Parameters
-        ----------
-        first, second : Tensor of shape (n_first, embedding_dim), (n_second, embedding_dim)
-            I and T: embeddings of the two modalities, of unit length.
-        others : tuple of two Tensors or None
-            Second views of the rows of each; None where the contrast has no weight.
-        n_paired : int, default=0
-            So many rows at the front of both are partners. Without any there is no "clip" and
-            no "pseudo_label"; the latter needs rows of the first modality without, too.
+        `first` and `second` are I and T, embeddings of unit length, whose first `n_paired` rows
+        are partners; `others` are second views of both, None where the contrast has no weight.
+        Without a pair there is no "clip" and no "pseudo_label", which needs rows of I without
+        one, too.
         """
         w, tau, found = self.weights, self.temperature, {}
         if w["contrast_1"]:
@@ -112,37 +96,14 @@ class Objective:
 def density(
     points: torch.Tensor, data: torch.Tensor, bandwidth: float = BANDWIDTH
 ) -> torch.Tensor:
-    """Return the kernel density of points under a set.
+    """Return the kernel density of points x under a set D, of at least two points.
 
         K(x|D) = (3/16) sum_{z in D} exp(-|z-x|^2/(v(D) 4h^2))/(2 pi h^2)  (Set-CLIP, as coded)
 
-    with v(D) the trace of the unbiased covariance of D.
-
-    Parameters
-    ----------
-    points : Tensor of shape (n_points, n_features)
-        x.
-    data : Tensor of shape (n_data, n_features)
-        D, at least two points.
-    bandwidth : float, default=0.5
-        h, in units of the spread of D.
-
-    Returns
-    -------
-    Tensor of shape (n_points,)
-        Positive. Not a density in the strict sense: it grows with the number of points of D,
-        and integrates to no constant.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in width, `data` has fewer than two points, or `bandwidth` is not
-        above 0.
-
-    Notes
-    -----
-    A point of D counts itself, as in the authors' code. *Deviations*: a v(D) of 0, where all
-    points of D coincide, counts as the smallest normal number; the authors' code divides by 0.
+    with v(D) the trace of the unbiased covariance of D. Not a density in the strict sense: it
+    grows with the number of points of D, and integrates to no constant. A point of D counts
+    itself, as in the authors' code. *Deviations*: a v(D) of 0, where all points of D coincide,
+    counts as the smallest normal number; the authors' code divides by 0.
     """
     check_clouds(points, data)
     check_number("bandwidth", bandwidth, low=0, open_low=True)
@@ -163,36 +124,19 @@ def semantic_density_distribution_loss(
         L_sdd = [J(I,T) + J(T,I)] (1/r_I + 1/r_T)  (Set-CLIP, as coded)
         J(A,B) = sum_{x in A} p log(p/q) + q log(q/p),  p = K(x|A),  q = K(x|B)
 
-    with r_X the sum over the dimensions of (max - min)^2 in the set X.
+    with r_X the sum over the dimensions of (max - min)^2 in the set X. It is 0 or more, and
+    which rows are partners is not read. Computed as (p - q)(log p - log q) from logarithms,
+    from one matrix product.
 
-    Parameters
-    ----------
-    first : Tensor of shape (n_first, n_features)
-        I: embeddings of one modality, at least two; of unit length in the paper.
-    second : Tensor of shape (n_second, n_features)
-        T: embeddings of the other. Which rows are partners is not read.
-    bandwidth : float, default=0.5
-        h of `density`.
-    normalized : bool, default=False
-        Whether p and q are first divided by their sums over the points of A, so that J is
-        Jeffreys' divergence of two distributions on those points. As the authors' code has
-        it they are not, and the loss grows with the square of the batch. At a batch of 64 the
-        normalised loss is some hundreds of times smaller: the paper's weight of the one is
-        not that of the other.
+    If `normalized`, p and q are first divided by their sums over the points of A, so that J is
+    Jeffreys' divergence of two distributions on those points. As the authors' code has it they
+    are not, and the loss grows with the square of the batch. At a batch of 64 the normalised
+    loss is some hundreds of times smaller: the paper's weight of the one is not that of the
+    other.
 
-    Raises
-    ------
-    ValueError
-        As `density`, for either set.
-
-    Notes
-    -----
-    L_sdd is 0 or more. Computed as (p - q)(log p - log q) from logarithms, from one matrix
-    product.
-
-    *Deviations*: sets of unequal sizes, which the authors do not meet, are compared at the
-    size of the points' own set, q being multiplied by n_A / n_B. A range r_X of 0 counts as
-    the smallest normal number.
+    *Deviations*: sets of unequal sizes, which the authors do not meet, are compared at the size
+    of the points' own set, q being multiplied by n_A / n_B. A range r_X of 0 counts as the
+    smallest normal number.
     """
     check_clouds(first, second, least=2)
     check_number("bandwidth", bandwidth, low=0, open_low=True)
@@ -228,24 +172,9 @@ def self_supervised_contrastive_loss(
         L_1 = -mean_i log( e^{s_ii*/tau} / sum_{j!=i} e^{s_ij/tau} )  (Set-CLIP, as coded)
 
     with s_ij the cosines of all 2n views of n samples, and i* the other view of the sample
-    of i. It is log(2n - 1) where the views tell nothing.
-
-    Parameters
-    ----------
-    view_1, view_2 : Tensor of shape (n_samples, n_features)
-        Embeddings of two views; row i of both is one sample. Their length does not matter.
-    temperature : float, default=0.05
-        tau.
-
-    Raises
-    ------
-    ValueError
-        If the views differ in shape or have no row, or the temperature is not above 0.
-
-    Notes
-    -----
-    Source: the authors' code, for images (views in SimCLR's manner) as for texts (one caption
-    under dropout twice). The loss is SimCLR's (Chen et al., ICML 2020, equation 1).
+    of i. It is log(2n - 1) where the views tell nothing. The authors' code has it for images
+    (views in SimCLR's manner) as for texts (one caption under dropout twice). It is the loss of
+    SimCLR (Chen et al., ICML 2020, equation 1).
     """
     if view_1.shape != view_2.shape:
         raise ValueError(
@@ -268,38 +197,16 @@ def pseudo_label_plan(
     temperature: float = TEMPERATURE,
     n_iter: int = TRANSPORT_ITERATIONS,
 ) -> torch.Tensor:
-    """Return S-CLIP's soft assignment of unpaired images to the paired ones.
+    """Return S-CLIP's soft assignment of unpaired images to the paired ones, without gradient.
 
-    The plan of optimal transport with cost 1 - cos, entropy weight tau and equal masses,
-    after `n_iter` iterations of Sinkhorn; rows brought to sum 1.
+    The plan of optimal transport with cost 1 - cos, entropy weight tau and equal masses, after
+    `n_iter` iterations of Sinkhorn, the last of them an update of the rows; rows brought to sum
+    1.
 
-    Parameters
-    ----------
-    queries : Tensor of shape (n_queries, n_features)
-        Embeddings of images without a partner.
-    images : Tensor of shape (n_pairs, n_features)
-        Embeddings of images with one.
-    temperature : float, default=0.05
-        tau, the entropy's weight.
-    n_iter : int, default=10
-        Iterations; the last update is that of the rows.
-
-    Returns
-    -------
-    Tensor of shape (n_queries, n_pairs)
-        Without gradient.
-
-    Raises
-    ------
-    ValueError
-        If the sets differ in width, one is empty, or a parameter is out of range.
-
-    Notes
-    -----
     Source: Mo et al., "S-CLIP: Semi-supervised Vision-Language Learning using Few Specialist
     Captions", arXiv 2305.14095, and its code. *Deviations*: iterated with logarithms, in
-    float64. The authors' code lets the gradient pass through the plan; here it is a
-    constant, as labels are.
+    float64. The authors' code lets the gradient pass through the plan; here it is a constant,
+    as labels are.
     """
     check_clouds(queries, images)
     check_number("temperature", temperature, low=0, open_low=True)
@@ -326,20 +233,6 @@ def pseudo_label_loss(
 
     with s_ij the cosine of unpaired image i and the text of pair j, and t_ij as in
     `pseudo_label_plan`. The half is that of one of two directions, as in the code of S-CLIP.
-
-    Parameters
-    ----------
-    queries : Tensor of shape (n_queries, n_features)
-        Embeddings of images without a partner.
-    images, texts : Tensor of shape (n_pairs, n_features)
-        Embeddings of the pairs.
-    temperature : float, default=0.05
-        tau, of the softmax and of the plan.
-
-    Raises
-    ------
-    ValueError
-        As `pseudo_label_plan`; also if there are not as many texts as images.
     """
     if images.shape != texts.shape:
         raise ValueError(

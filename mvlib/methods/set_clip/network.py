@@ -19,17 +19,7 @@ Augmentation = str | Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 
 class ProjectionHead(nn.Module):
-    """Linear, GELU, Linear, dropout, residual, LayerNorm; as in the authors' code.
-
-    Parameters
-    ----------
-    n_features : int
-        Width of the input.
-    embedding_dim : int, default=256
-        Width of the output and of the hidden layer.
-    dropout : float, default=0.1
-        Share of the second layer's outputs that a training step leaves out.
-    """
+    """Linear, GELU, Linear, dropout, residual, LayerNorm; as in the authors' code."""
 
     def __init__(self, n_features: int, embedding_dim: int = 256, dropout: float = 0.1):
         super().__init__()

@@ -30,14 +30,9 @@ _NUMBERED = re.compile(r"(percentile|nearest)-(\d+(?:\.\d+)?)")
 def reconstruction_loss(
     views: list[torch.Tensor], reconstructions: list[torch.Tensor]
 ) -> torch.Tensor:
-    """Return the mean squared errors of the auto-encoders, summed over the views.
+    """Return the mean squared errors of the auto-encoders, all rows, summed over the views.
 
     L_rec = sum_v MSE(X^_v, X_v)  (SMART, as coded)
-
-    Parameters
-    ----------
-    views, reconstructions : list of Tensor, each (n_samples, n_features_v)
-        X and X^, all rows, aligned or not.
     """
     return sum(F.mse_loss(X_hat, X) for X_hat, X in zip(reconstructions, views, strict=True))
 
@@ -45,16 +40,8 @@ def reconstruction_loss(
 def standardize_rows(Z: torch.Tensor) -> torch.Tensor:
     """Return each row of `Z` with mean 0 and unbiased standard deviation 1.
 
-    Mean and deviation are constants to the gradient, as in the authors' code.
-
-    Parameters
-    ----------
-    Z : Tensor of shape (n_samples, embedding_dim)
-        Embeddings, float32.
-
-    Notes
-    -----
-    *Deviations*: a deviation below 1e-8 counts as 1e-8; the authors' code divides by 0.
+    Mean and deviation are constants to the gradient, as in the authors' code. *Deviations*: a
+    deviation below 1e-8 counts as 1e-8; the authors' code divides by 0.
     """
     constant = Z.detach()
     deviation = constant.std(dim=1, keepdim=True).clamp_min(1e-8)
@@ -66,15 +53,9 @@ def correlation_matrix(Z_a: torch.Tensor, Z_b: torch.Tensor, offset: int = 0) ->
 
     C_ab = Z^_a Z^_b^T / (d - 1) + 1e-5 I  (SMART, as coded)
 
-    Rows are standardised; the 1e-5 is added where row and partner meet. The paper calls it a
+    Rows are standardised; the 1e-5 is added where row and partner meet: for a block of rows,
+    `offset` is the column that the first one's partner stands in. The paper calls it a
     covariance; it compares samples, not dimensions.
-
-    Parameters
-    ----------
-    Z_a, Z_b : Tensor of shape (n_a, embedding_dim), (n_b, embedding_dim)
-        Embeddings of one view, and of another or the same.
-    offset : int, default=0
-        The column that the first row's own partner stands in, for a block of rows.
     """
     matrix = standardize_rows(Z_a) @ standardize_rows(Z_b).T / (Z_a.shape[1] - 1)
     matrix.diagonal(offset).add_(EPSILON)
@@ -88,18 +69,10 @@ def view_distribution_alignment_loss(
 
     L_vda = mean_i (C_12[i,i] - 1)^2 + mean_ij (C_11[i,j] - C_22[i,j])^2  (SMART, as coded)
 
-    Parameters
-    ----------
-    Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
-        Embeddings of the aligned rows of two views, row i of both partners. Without a row
-        the loss is 0.
-    terms : tuple of {"diagonal", "structure"}, default=both
-        Which of the two means count, for ablations.
-
-    Notes
-    -----
-    The second mean is over n x n entries, yet needs no n x n matrix: for standardised rows
-    A and B, |A A^T - B B^T|^2 = |A^T A|^2 + |B^T B|^2 - 2 |A^T B|^2, three d x d products.
+    Row i of both are partners; without a row the loss is 0. `terms` says which of the two means
+    count, for ablations. The second is over n x n entries, yet needs no n x n matrix: for
+    standardised A and B, |A A^T - B B^T|^2 = |A^T A|^2 + |B^T B|^2 - 2 |A^T B|^2, of d x d
+    each.
     """
     n, d = Z_1.shape
     loss = Z_1.new_zeros(())
@@ -119,13 +92,7 @@ def view_distribution_alignment_loss(
 
 
 def aligned_correlations(Z_1: torch.Tensor, Z_2: torch.Tensor) -> torch.Tensor:
-    """Return the diagonal of C_12: the correlation of each row with its partner.
-
-    Parameters
-    ----------
-    Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
-        Embeddings of the aligned rows of two views.
-    """
+    """Return the diagonal of C_12: the correlation of each aligned row with its partner."""
     A, B = standardize_rows(Z_1), standardize_rows(Z_2)
     return (A * B).sum(dim=1) / (A.shape[1] - 1) + EPSILON
 
@@ -137,17 +104,8 @@ def semantic_threshold(
 
     T = max(mean(diag C_12) - std(diag C_12), 0.01), aligned rows  (SMART, as coded)
 
-    Parameters
-    ----------
-    Z_1, Z_2 : Tensor of shape (n_aligned, embedding_dim)
-        Embeddings of the aligned rows, at least one.
-    n_std : float, default=1.0
-        How many standard deviations below the mean. The paper has one.
-
-    Notes
-    -----
-    *Deviations*: the deviation of a single aligned row counts as 0; it is NaN in the
-    authors' code.
+    It takes the embeddings of the aligned rows, at least one; the paper has `n_std` = 1.
+    *Deviations*: the deviation of a single row counts as 0; it is NaN in the authors' code.
     """
     diagonal = aligned_correlations(Z_1.detach(), Z_2.detach())
     spread = diagonal.std() if len(diagonal) > 1 else diagonal.new_zeros(())
@@ -158,13 +116,9 @@ def semantic_threshold(
 class ThresholdRule:
     """When two rows are joined in the semantic graph.
 
-    Attributes
-    ----------
-    kind : {"spread", "percentile", "nearest", "fixed"}
-        Mean less `value` deviations of the aligned rows' correlations; their percentile
-        `value`; for each row its `value` largest correlations; or `value` itself.
-    value : float
-        See `kind`.
+    By `kind`: "spread", from the mean less `value` deviations of the aligned rows' correlations
+    on; "percentile", from their percentile `value` on; "nearest", a row with its `value`
+    largest correlations; "fixed", from `value` itself on.
     """
 
     kind: str
@@ -178,10 +132,10 @@ class ThresholdRule:
     def of_batch(
         self, Z_1: torch.Tensor, Z_2: torch.Tensor, last: torch.Tensor | float = FLOOR
     ) -> torch.Tensor | float:
-        """Return T of a batch, from the embeddings of its aligned rows.
+        """Return T of a batch, from the embeddings of its aligned rows, at least 0.01 unless
+        fixed.
 
-        At least 0.01, unless fixed; NaN under "nearest", where each row has its own. A batch
-        without aligned rows takes the `last` one.
+        NaN under "nearest", where each row has its own, and `last` without an aligned row.
         """
         if self.kind == "fixed":
             return self.value
@@ -197,11 +151,7 @@ class ThresholdRule:
     def of_rows(
         self, correlation: torch.Tensor, threshold: torch.Tensor | float
     ) -> torch.Tensor | float:
-        """Return what the rows of a block of C_12, with all its columns, are held against.
-
-        That is `threshold`, as `of_batch` gives it; under "nearest" the correlation of each
-        row's last neighbour, at least 0.01, of shape (n_rows, 1).
-        """
+        """Return T, or under "nearest" what each row of a block of C_12 is held against."""
         if self.kind != "nearest":
             return threshold
         count = min(int(self.value), correlation.shape[1])
@@ -210,19 +160,7 @@ class ThresholdRule:
 
 
 def threshold_rule(threshold: str | float) -> ThresholdRule:
-    """Read what `SMART(threshold=...)` was given.
-
-    Parameters
-    ----------
-    threshold : str or float
-        "mean-std", "mean", "mean-2std", "percentile-Q" with Q from 0 to 100, "nearest-K"
-        with K from 1, or a correlation from -1 to 1.
-
-    Raises
-    ------
-    ValueError
-        If it is none of them.
-    """
+    """Read what `SMART(threshold=...)` was given, or raise a ValueError."""
     if not isinstance(threshold, str):
         return ThresholdRule("fixed", check_number("threshold", threshold, low=-1, high=1))
     if threshold in _STDS:
@@ -250,18 +188,8 @@ def semantic_graph(
     W_ij = C_12[i,j] if C_12[i,j] >= T else 0; W_ii = 1 if aligned  (SMART, as coded)
 
     A row of zeros gets 0.01 at its largest correlation. Rows are not normalised. W has no
-    gradient.
-
-    Parameters
-    ----------
-    correlation : Tensor of shape (n_rows, n_columns)
-        C_12, or a block of its rows.
-    threshold : Tensor of shape () or (n_rows, 1), or float
-        T, as `semantic_threshold` gives it, or one a row.
-    aligned : Tensor of shape (n_rows,), bool
-        Which of these rows are aligned.
-    offset : int, default=0
-        The column that the first row's own partner stands in, for a block of rows.
+    gradient. `correlation` is C_12 or a block of its rows, of which `aligned` speaks, with
+    `offset` as in `correlation_matrix`; `threshold` is T, or one a row of shape (n_rows, 1).
     """
     C = correlation.detach()
     W = torch.where(threshold <= C, C, 0.0)
@@ -278,17 +206,8 @@ def semantic_matching_loss(
 
     L_smc = -mean_i log(sum_j W_ij e_ij / sum_j e_ij), e = exp(H1 H2^T/tau)  (SMART, as coded)
 
-    It goes from view 1 to the other only, over all rows, and can be negative: the rows of W do
-    not sum to 1 (both as in the authors' code).
-
-    Parameters
-    ----------
-    H_1, H_2 : Tensor of shape (n_samples, embedding_dim)
-        Projections of two views, rows of unit length.
-    W : Tensor of shape (n_samples, n_samples)
-        As `semantic_graph` gives it.
-    temperature : float
-        tau.
+    Rows of H have unit length. It goes from view 1 to the other only, over all rows, and can be
+    negative: the rows of W do not sum to 1 (both as in the authors' code).
     """
     logits = H_1 @ H_2.T / temperature
     shift = logits.detach().amax(dim=1, keepdim=True)
@@ -338,11 +257,8 @@ def objective_step(
     L = L_rec + lambda1 L_vda + lambda2 L_smc  (SMART, as coded)
 
     `precision` is that of the networks' matrix products; the losses are float32 always.
-
-    Notes
-    -----
-    *Deviations*: the paper has two views. With more, L_vda and L_smc are means over the
-    pairs (view 1, view v), so that their weights keep their meaning.
+    *Deviations*: the paper has two views. With more, L_vda and L_smc are means over the pairs
+    (view 1, view v), so that their weights keep their meaning.
     """
     with autocast(aligned.device, precision):
         Zs, X_hats, Hs = network(Xs)

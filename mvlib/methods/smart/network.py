@@ -37,18 +37,8 @@ class AutoEncoder(nn.Module):
     """Fully connected auto-encoder of one view, the decoder mirrored.
 
     Batch normalisation and LeakyReLU(0.2) follow every layer but the last of each half; the
-    embedding is not normalised. As in the authors' code.
-
-    Parameters
-    ----------
-    n_features : int
-        Width of the view.
-    hidden_dims : sequence of int
-        Widths of the encoder's hidden layers; (2000, 2000, 2000) in the paper.
-    embedding_dim : int
-        Width of the embedding, d.
-    weight_init : {"torch", "xavier"}, default="torch"
-        First weights: as torch draws them, or Xavier's.
+    embedding is not normalised. As in the authors' code, where `hidden_dims` are (2000,) * 3.
+    First weights are as torch draws them, or Xavier's.
     """
 
     def __init__(
@@ -70,15 +60,7 @@ class AutoEncoder(nn.Module):
 
 
 class SMARTNetwork(nn.Module):
-    """The auto-encoders of all views and the linear projector they share.
-
-    Parameters
-    ----------
-    n_features : sequence of int
-        Width of each view.
-    hidden_dims, embedding_dim, weight_init
-        As in `AutoEncoder`; the projections are as wide as the embeddings.
-    """
+    """The auto-encoders of all views and the linear projector they share."""
 
     def __init__(
         self,

@@ -25,8 +25,8 @@ PARTS = ("reconstruction", "distribution_alignment", "semantic_matching")
 def replaces(scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
     """Return whether a later epoch takes the place of the best so far.
 
-    It does with a higher "acc" and, as in the authors' code, with an equal one if its "nmi" or
-    its "ari" is not lower; these are left out where no labels are read.
+    As in the authors' code, of an equal "acc" it does if its "nmi" or its "ari" is not lower;
+    these are left out where no labels are read.
     """
     if scores["acc"] != best["acc"]:
         return scores["acc"] > best["acc"]
@@ -51,12 +51,8 @@ class Training:
         self.seed = seed
         self.objective = model._objective()
         with seeded(self.seed, aligned.device) as self.generator:
-            network = SMARTNetwork(
-                [X.shape[1] for X in Xs],
-                model.hidden_dims,
-                model.embedding_dim,
-                model.weight_init,
-            )
+            shape = model.hidden_dims, model.embedding_dim, model.weight_init
+            network = SMARTNetwork([X.shape[1] for X in Xs], *shape)
         self.network = network.to(aligned.device)
         self.threshold: float = FLOOR
         self.thresholds = 0.0
@@ -70,12 +66,8 @@ class Training:
     def run(self) -> dict[str, np.ndarray]:
         """Train for all epochs and return the history."""
         model, n = self.model, len(self.aligned)
-        optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=model.learning_rate,
-            weight_decay=model.weight_decay,
-            fused=True,
-        )
+        settings = {"lr": model.learning_rate, "weight_decay": model.weight_decay}
+        optimizer = torch.optim.Adam(self.network.parameters(), **settings, fused=True)
         history = run(
             model.epochs,
             lambda: batches(n, model.batch_size, self.generator),

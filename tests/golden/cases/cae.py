@@ -71,8 +71,7 @@ def theorem():
 
 
 CASES = {
-    name: Case(run)
-    for name, run in {
+    "cae": {
         "plan": plan,
         "plan, distances as cost": partial(plan, cost="euclidean", epsilon=0.05),
         "plan, masses of both": partial(
@@ -94,12 +93,11 @@ CASES = {
         "adaptive concatenation": partial(fit, fusion="adaptive-concatenation"),
         "gamma 1": partial(fit, gamma=1.0),
         "five centres": partial(fit, n_centers=5),
-    }.items()
-} | {
-    "float16": Case(
-        partial(fit, precision="float16"),
-        relative=1e-3,
-        why="a plan kept in half precision has three digits, and the processor's products in "
-        "float32 decide which way each of its weights is rounded",
-    )
+        "float16": Case(
+            partial(fit, precision="float16"),
+            relative=1e-3,
+            why="a plan kept in half precision has three digits, and the processor's products "
+            "in float32 decide which way each of its weights is rounded",
+        ),
+    }
 }

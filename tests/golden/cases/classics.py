@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from golden.harness import Case
 from golden.problems import digits, some
 
 from mvlib.methods import CCA, Chance, GromovWasserstein, Procrustes
@@ -38,14 +37,16 @@ def chance():
 
 
 CASES = {
-    "cca": Case(partial(fit, CCA, ["correlations_"])),
-    "cca, five directions": Case(
-        partial(fit, CCA, ["correlations_"], n_components=5, regularization=1.0)
-    ),
-    # Beyond as many components as pairs a rotation of the rest is anybody's.
-    "procrustes": Case(partial(fit, Procrustes, [], n_components=30)),
-    "procrustes, eight components": Case(partial(fit, Procrustes, [], n_components=8)),
-    "clusters": Case(clusters),
-    "gromov-wasserstein": Case(gromov_wasserstein),
-    "chance": Case(chance),
+    "classics": {
+        "cca": partial(fit, CCA, ["correlations_"]),
+        "cca, five directions": partial(
+            fit, CCA, ["correlations_"], n_components=5, regularization=1.0
+        ),
+        # Beyond as many components as pairs a rotation of the rest is anybody's.
+        "procrustes": partial(fit, Procrustes, [], n_components=30),
+        "procrustes, eight components": partial(fit, Procrustes, [], n_components=8),
+        "clusters": clusters,
+        "gromov-wasserstein": gromov_wasserstein,
+        "chance": chance,
+    }
 }

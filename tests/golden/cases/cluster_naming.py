@@ -3,7 +3,6 @@
 from functools import partial
 
 import numpy as np
-from golden.harness import Case
 from golden.problems import drawings, nouns
 
 from mvlib.methods import name_clusters, noun_assignments
@@ -19,4 +18,4 @@ def named(order):
     return {"words": [word for word, _ in names], "scores": [score for _, score in names]}
 
 
-CASES = {order: Case(partial(named, order)) for order in ("specific", "typical")}
+CASES = {"cluster_naming": {order: partial(named, order) for order in ("specific", "typical")}}

@@ -2,31 +2,20 @@
 
 import numpy as np
 import torch
-from golden.harness import Case
-from golden.problems import digits, some
+from golden.problems import half_shuffled, some
 
 from mvlib import MvCLN
 
 SETTINGS = {
-    "embedding_dim": 6,
-    "hidden_dims": (32, 32),
-    "epochs": 3,
-    "batch_size": 256,
-    "n_negatives": 10,
-    "learning_rate": 3e-4,
-    "match_batch_size": 64,
-    "random_state": 3,
+    "embedding_dim": 6, "hidden_dims": (32, 32), "epochs": 3, "batch_size": 256,
+    "n_negatives": 10, "learning_rate": 3e-4, "match_batch_size": 64, "random_state": 3,
     "device": "cpu",
-}
+}  # fmt: skip
 
 
 def fitted(n_aligned=80, **settings):
     def run():
-        first, second = digits()
-        aligned = some(160, n_aligned)
-        rows = np.arange(160)
-        rows[~aligned] = np.random.default_rng(0).permutation(rows[~aligned])
-        views = [first, second[rows]]
+        views, aligned = half_shuffled(n_aligned)
         model = MvCLN(10, **SETTINGS | settings).fit(views, aligned=aligned)
         H_1, H_2 = normalized_by_batch(model.network_, views)
         means = {"view 1": H_1.mean(dim=0), "view 2": H_2.mean(dim=0)}
@@ -64,10 +53,12 @@ def matchings():
 
 
 CASES = {
-    "half aligned": Case(fitted()),
-    "all aligned": Case(fitted(n_aligned=160, epochs=2)),
-    "robust from the second epoch on": Case(fitted(switch=0.0)),
-    "margin given": Case(fitted(margin=2.5)),
-    "no dropout": Case(fitted(dropout=0.0)),
-    "matching of random rows": Case(matchings),
+    "mvcln": {
+        "half aligned": fitted(),
+        "all aligned": fitted(n_aligned=160, epochs=2),
+        "robust from the second epoch on": fitted(switch=0.0),
+        "margin given": fitted(margin=2.5),
+        "no dropout": fitted(dropout=0.0),
+        "matching of random rows": matchings,
+    }
 }

@@ -4,19 +4,14 @@ from functools import partial
 
 import numpy as np
 import torch
-from golden.harness import Case
 from golden.problems import digits, some
 from torch import nn
 
 from mvlib.methods.set_clip import SetCLIP
 
 SMALL = {
-    "embedding_dim": 16,
-    "n_epochs": 3,
-    "batch_size": 32,
-    "random_state": 0,
-    "device": "cpu",
-}
+    "embedding_dim": 16, "n_epochs": 3, "batch_size": 32, "random_state": 0, "device": "cpu",
+}  # fmt: skip
 FALLING = {"patience": 0, "factor": 0.5, "learning_rate": 0.1, "n_epochs": 5}
 
 
@@ -49,8 +44,7 @@ def clusters():
 
 
 CASES = {
-    name: Case(run)
-    for name, run in {
+    "set_clip": {
         "pairs": fit,
         "no pairs": partial(fit, 0),
         "settings of a ResNet": partial(
@@ -70,5 +64,5 @@ CASES = {
         "rates that follow the last batch": partial(fit, 0, **FALLING, plateau="last_batch"),
         "pairs by row numbers": pairs_by_number,
         "clusters": clusters,
-    }.items()
+    }
 }

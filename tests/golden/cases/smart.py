@@ -1,30 +1,21 @@
 """SMART at small size: losses, thresholds, embedding and clusterings by setting."""
 
-import numpy as np
 from golden.harness import Case
-from golden.problems import digits, some
+from golden.problems import digits, half_shuffled, some
 
 from mvlib import SMART
 
 SETTINGS = {
-    "embedding_dim": 8,
-    "hidden_dims": (32, 32),
-    "epochs": 4,
-    "batch_size": 64,
-    "learning_rate": 1e-3,
-    "random_state": 3,
-    "device": "cpu",
-}
+    "embedding_dim": 8, "hidden_dims": (32, 32), "epochs": 4, "batch_size": 64,
+    "learning_rate": 1e-3, "random_state": 3, "device": "cpu",
+}  # fmt: skip
 BFLOAT16 = "products in bfloat16 are rounded in an order that the processor chooses"
 
 
 def fitted(n_aligned=80, n_views=2, **settings):
     def run():
-        first, second = digits()
-        aligned = some(160, n_aligned)
-        rows = np.arange(160)
-        rows[~aligned] = np.random.default_rng(0).permutation(rows[~aligned])
-        views = [first, second[rows], first[:, ::3]][:n_views]
+        views, aligned = half_shuffled(n_aligned)
+        views = [*views, views[0][:, ::3]][:n_views]
         model = SMART(10, **SETTINGS | settings).fit(views, aligned=aligned)
         losses = ("loss", "reconstruction", "distribution_alignment", "semantic_matching")
         return {
@@ -45,23 +36,25 @@ def clusterings():
 
 
 CASES = {
-    "half aligned": Case(fitted()),
-    "all aligned": Case(fitted(n_aligned=160)),
-    "five aligned in all": Case(fitted(n_aligned=5)),
-    "three views": Case(fitted(n_views=3)),
-    "bfloat16": Case(fitted(precision="bfloat16"), 2e-2, BFLOAT16),
-    "features in training mode": Case(fitted(features="train")),
-    "one batch": Case(fitted(batch_size=160)),
-    "graph in batches": Case(fitted(graph_batch_size=50)),
-    "threshold mean": Case(fitted(threshold="mean")),
-    "threshold mean-2std": Case(fitted(threshold="mean-2std")),
-    "threshold percentile-16": Case(fitted(threshold="percentile-16")),
-    "threshold nearest-5": Case(fitted(threshold="nearest-5")),
-    "threshold 0.9": Case(fitted(threshold=0.9)),
-    "diagonal only": Case(fitted(vda_terms=("diagonal",))),
-    "structure only": Case(fitted(vda_terms=("structure",))),
-    "weights of MNIST-USPS": Case(fitted(lambda1=30.0, lambda2=10.0, temperature=0.8)),
-    "without L_vda": Case(fitted(lambda1=0.0)),
-    "without L_smc": Case(fitted(lambda2=0.0)),
-    "clusterings of the first epoch": Case(clusterings),
+    "smart": {
+        "half aligned": fitted(),
+        "all aligned": fitted(n_aligned=160),
+        "five aligned in all": fitted(n_aligned=5),
+        "three views": fitted(n_views=3),
+        "bfloat16": Case(fitted(precision="bfloat16"), 2e-2, BFLOAT16),
+        "features in training mode": fitted(features="train"),
+        "one batch": fitted(batch_size=160),
+        "graph in batches": fitted(graph_batch_size=50),
+        "threshold mean": fitted(threshold="mean"),
+        "threshold mean-2std": fitted(threshold="mean-2std"),
+        "threshold percentile-16": fitted(threshold="percentile-16"),
+        "threshold nearest-5": fitted(threshold="nearest-5"),
+        "threshold 0.9": fitted(threshold=0.9),
+        "diagonal only": fitted(vda_terms=("diagonal",)),
+        "structure only": fitted(vda_terms=("structure",)),
+        "weights of MNIST-USPS": fitted(lambda1=30.0, lambda2=10.0, temperature=0.8),
+        "without L_vda": fitted(lambda1=0.0),
+        "without L_smc": fitted(lambda2=0.0),
+        "clusterings of the first epoch": clusterings,
+    }
 }

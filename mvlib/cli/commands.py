@@ -1,9 +1,10 @@
-"""`mvlib status`, `mvlib table` and `mvlib data`: what there is to see."""
+"""All commands but `run` and `cluster`: what there is to see, the book, and tidying up."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 from mvlib.check import check_choice
@@ -14,52 +15,47 @@ if TYPE_CHECKING:
     from mvlib.data import Card
 
 
-def add_looking_parsers(commands: argparse._SubParsersAction) -> None:
-    """Add `status`, `table` and `data` to the commands of a parser."""
-    status = commands.add_parser("status", help="where every planned run stands")
+def add_parsers(commands: argparse._SubParsersAction) -> None:
+    """Add these commands to a parser."""
+    for command, words in (
+        (_status, "where every planned run stands"),
+        (_table, "print recorded results as markdown"),
+        (_data, "list, fetch or describe data sets"),
+        (_book, "build the book"),
+        (_contents, "write _toc.yml from the plans"),
+        (_store, "put the last quick runs' outputs into the committed notebooks"),
+        (_clean, "remove runs/ and _build/, nothing else"),
+    ):
+        parser = commands.add_parser(command.__name__.lstrip("_"), help=words)
+        parser.set_defaults(command=command)
+    status, table, data = (commands.choices[name] for name in ("status", "table", "data"))
     status.add_argument("--profile", choices=PROFILES)
-    status.set_defaults(command=_status)
-
-    table = commands.add_parser("table", help="print recorded results as markdown")
     table.add_argument("paper", nargs="?")
     table.add_argument("--profile", choices=PROFILES, default="full")
     table.add_argument("--readme", action="store_true", help="update the table in README.md")
-    table.set_defaults(command=_table)
-
-    data = commands.add_parser("data", help="list, fetch or describe data sets")
     data.add_argument("action", choices=("list", "fetch", "card"))
     data.add_argument("name", nargs="*")
-    data.set_defaults(command=_data)
 
 
 def _status(options: argparse.Namespace) -> int:
-    root = project_root()
-    from mvlib.run.state import text_table
-
-    print("\n".join(text_table(_rows(root, options.profile))))
-    return 0
-
-
-def _rows(root: Path, profile: str | None) -> list[tuple[str, ...]]:
     from mvlib.records.plan import plan_runs
     from mvlib.records.store import latest_records, load_records
-    from mvlib.run.state import state_of
+    from mvlib.run.state import state_of, text_table
 
+    root = project_root()
     records = load_records(root=root)
     newest = {record["cell"]: record for record in latest_records(records)}
     rows = [("run", "profile", "status", "started (UTC)", "seconds", "device")]
-    for each in [profile] if profile else PROFILES:
-        for run in plan_runs(each, root=root):
-            state, record = state_of(run, records, root), newest.get(run.cell)
-            if record is None:
-                rows.append((run.name, each, state.word, "", "", ""))
-                continue
-            failed = record["status"] == "failed"
-            when = record["started"][:16].replace("T", " ")
-            word = "failed" if failed else state.word
-            seconds = f"{record['wall_seconds']:.1f}"
-            rows.append((run.name, each, word, when, seconds, record["device"]))
-    return rows
+    for profile in [options.profile] if options.profile else PROFILES:
+        for run in plan_runs(profile, root=root):
+            word, told = state_of(run, records, root).word, ("", "", "")
+            if record := newest.get(run.cell):
+                word = "failed" if record["status"] == "failed" else word
+                when = record["started"][:16].replace("T", " ")
+                told = (when, f"{record['wall_seconds']:.1f}", record["device"])
+            rows.append((run.name, profile, word, *told))
+    print("\n".join(text_table(rows)))
+    return 0
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -133,3 +129,44 @@ def _print_card(card: Card) -> None:
         print(f"{label.replace('_', ' ')}: {getattr(card, label)}")
     for caveat in card.caveats:
         print(f"caveat: {caveat}")
+
+
+def _clean(_: argparse.Namespace) -> int:
+    root = project_root()
+    for name in ("runs", "_build"):
+        folder = root / name
+        if folder.is_symlink() or not folder.is_dir():
+            print(f"{name}/ is not there")
+            continue
+        shutil.rmtree(folder)
+        print(f"removed {name}/")
+    return 0
+
+
+def _book(_: argparse.Namespace) -> int:
+    from mvlib.book import build_book
+
+    try:
+        print(build_book(project_root()))
+    except RuntimeError as error:
+        # It ends with the lines of the log, or the problems, that say why.
+        print(f"mvlib: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _contents(_: argparse.Namespace) -> int:
+    from mvlib.book import write_contents
+
+    changed = write_contents(project_root())
+    print("_toc.yml written" if changed else "_toc.yml was up to date")
+    return 0
+
+
+def _store(_: argparse.Namespace) -> int:
+    from mvlib.book import store_outputs
+
+    root = project_root()
+    for path in store_outputs(root):
+        print(f"stored {path.relative_to(root)}")
+    return 0

@@ -1,0 +1,86 @@
+"""The findings on the front page and in the README are what the records say."""
+
+from pathlib import Path
+
+import pytest
+
+from mvlib.records import results_frame
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def recorded(paper, experiment, **given):
+    frame = results_frame(paper, "reduced", experiment, variants=True)
+    for name, value in given.items():
+        frame = frame[frame[name] == value]
+    return frame
+
+
+def by_set(frame, column="acc"):
+    return 100 * frame[frame[column].notna()].groupby("dataset")[column].mean()
+
+
+def smart(init="draws", starts=1, rule="last", features="eval"):
+    given = {"init": init, "starts": starts, "rule": rule, "features": features}
+    return by_set(recorded("smart", "method", aligned_ratio=0.5, **given))
+
+
+def floor(method):
+    return by_set(recorded("smart", "floors", aligned_ratio=0.5, method=method))
+
+
+def recall(draws):
+    leak = recorded("set_clip", "leakage", ratio=0, draws=draws, n_steps=800)
+    return by_set(leak.astype({"measure_r10": float}), "measure_r10")["handwritten"]
+
+
+def words(method, corrupted):
+    found = recorded("cae", "random_words", method=method, corrupted=corrupted)
+    assert found.groupby("dataset")["seed"].nunique().min() == 8
+    return by_set(found)
+
+
+@pytest.fixture(scope="module", params=["book/index.md", "README.md"])
+def page(request):
+    return " ".join((ROOT / request.param).read_text(encoding="utf-8").split())
+
+
+def test_the_start_of_kmeans_is_worth_what_the_page_says(page):
+    authors, ours = smart("authors")["bdgp"], smart()["bdgp"]
+    assert f"{authors:.0f} to {ours:.0f} points" in page or (
+        f"comes to {authors:.0f} points, from our start to {ours:.0f}" in page
+    )
+
+
+def test_the_best_epoch_is_as_far_from_the_last_as_the_front_page_says():
+    page = " ".join((ROOT / "book/index.md").read_text(encoding="utf-8").split())
+    gap = smart(starts=20, rule="oracle")["bdgp"] - smart("authors")["bdgp"]
+    assert f"To the epoch that the true labels like best it is {gap:.0f} points" in page
+
+
+def test_the_simple_rival_is_ahead_on_as_many_sets_as_the_page_says(page):
+    ahead = floor("spectral, view 1, unit rows") - smart()
+    assert f"on {(ahead > 0).sum()} of {len(ahead.dropna())} sets" in page
+
+
+def test_choices_move_scores_as_much_as_a_simpler_method_does():
+    ours = smart()
+    choices = [smart("authors"), smart(starts=20), smart(rule="oracle")]
+    rivals = [floor("k-means, view 1"), floor("spectral, view 1, unit rows")]
+    most = [max(abs((one - ours).mean()) for one in some) for some in (choices, rivals)]
+    assert most[0] >= most[1]
+
+
+def test_batches_of_the_same_things_leak_as_the_page_says(page):
+    same, apart = f"{recall('same instances'):.0f}", f"{recall('independent draws'):.0f}"
+    assert f"R@10 {same} on HandWritten" in page or f"for {same} of 100 digits" in page
+    assert f"{apart}, chance" in page or f"for {apart}, which is chance" in page
+
+
+def test_random_words_do_no_worse_on_either_set(page):
+    real, random = words("CAE", 0.0), words("CAE", 1.0)
+    assert len(real) == 2
+    assert (random > real).all()
+    images = words("k-means of images", 0.0)
+    for found in (real, random, images):
+        assert f"{found['cifar-10']:.0f}" in page[page.index("andom words") :]
