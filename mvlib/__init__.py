@@ -17,6 +17,8 @@ _EXPORTS = {
     "records": "mvlib.records",
     "tasks": "mvlib.tasks",
     "plots": "mvlib.plots",
+    "load": "mvlib.methods.saving",
+    "compare": "mvlib.tasks.comparison",
     "SMART": "mvlib.methods.smart",
     "MvCLN": "mvlib.methods.mvcln",
     "CAE": "mvlib.methods.cae",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import Path
@@ -54,7 +56,8 @@ def check_number(
 ) -> float | int:
     """Return `value` if it is a finite number within bounds (with `open_low`, above `low`)."""
     kind = Integral if integer else Real
-    good = isinstance(value, kind) and not isinstance(value, bool) and np.isfinite(value)
+    good = isinstance(value, kind) and not isinstance(value, bool)
+    good = good and (isinstance(value, Integral) or math.isfinite(value))
     if good and low is not None:
         good = value > low if open_low else value >= low
     if good and high is not None:
@@ -68,38 +71,143 @@ def check_number(
         bounds.append(f"<= {high}")
     what = "an integer" if integer else "a finite number"
     raise ValueError(
-        f"{argument}={value!r} is out of range: expected {what}"
+        f"{argument}={shorten(repr(value))} is out of range: expected {what}"
         f"{' ' if bounds else ''}{' and '.join(bounds)}"
     )
 
 
-def check_views(
-    Xs: Sequence[Any], *, minimum: int = 1, dtype: Any = np.float32, argument: str = "Xs"
-) -> list[np.ndarray]:
-    """Return at least `minimum` views as finite 2-d arrays of one dtype and one length."""
-    if isinstance(Xs, np.ndarray) and Xs.ndim == 2:
+RandomState = int | np.random.Generator | np.random.RandomState | None
+
+
+def resolve_seed(random_state: RandomState) -> int:
+    """Return a seed: the one given, from 0 to 2**32 - 1, or drawn from a generator, or new."""
+    if random_state is None:
+        return int(np.random.SeedSequence().generate_state(1)[0])
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**32))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**32, dtype=np.uint64))
+    return int(check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True))
+
+
+def as_numbers(X: Any, argument: str, dtype: Any = None) -> np.ndarray:
+    """Return an array-like of numbers as an array, of `dtype` where one is given.
+
+    What is no plain number is refused and not cast: text, dates, complex and masked entries.
+    So is what `dtype` cannot hold. An array that fits is not copied.
+    """
+    if hasattr(X, "toarray"):
+        raise ValueError(f"{argument} is sparse: expected a dense array; give its .toarray()")
+    if np.ma.is_masked(X):
         raise ValueError(
-            f"{argument} is one array of shape {Xs.shape}: expected a list of views, "
+            f"{argument} has masked entries: expected numbers alone; drop or impute such rows"
+        )
+    if hasattr(X, "detach"):
+        X = X.detach().cpu()
+    try:
+        array = np.asarray(X)
+        if array.dtype.kind == "O" and not all(
+            isinstance(value, Real) or value is None for value in array.flat
+        ):
+            odd = next(v for v in array.flat if not isinstance(v, Real) and v is not None)
+            raise TypeError(f"it holds {shorten(repr(odd))}")
+        if array.dtype.kind not in "biufO":
+            kinds = {"c": "complex numbers", "M": "dates", "m": "durations"}
+            raise TypeError(f"it holds {kinds.get(array.dtype.kind, 'text')}")
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{argument} is not numeric: {error}") from error
+    if dtype is None:
+        return array
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(array, dtype=dtype)
+    if cast.dtype.itemsize < array.dtype.itemsize and cast.size:
+        _refuse_lost(array, cast, argument)
+    return cast
+
+
+def _refuse_lost(array: np.ndarray, cast: np.ndarray, argument: str) -> None:
+    """Refuse numbers that a narrower type cannot hold, or cannot tell apart."""
+    beyond = np.isinf(cast) & np.isfinite(array)
+    if beyond.any():
+        raise ValueError(
+            f"{argument} holds {array[beyond][0]}, which {cast.dtype} cannot hold: expected "
+            f"numbers up to {np.finfo(cast.dtype).max:.3g}; scale them"
+        )
+    column = lost_column(array, cast.dtype)
+    if column is not None:
+        values = array[:, column]
+        raise ValueError(
+            f"{argument} has numbers from {values.min()} to {values.max()} in column {column}, "
+            f"which {cast.dtype} hardly tells apart: subtract the column's mean first"
+        )
+
+
+def lost_column(array: np.ndarray, dtype: Any = np.float32) -> int | None:
+    """Return a column whose spread is less than some 1,000 roundings of `dtype`, or None.
+
+    One that only rounding errors of its own make vary is not meant.
+    """
+    if array.ndim != 2 or 0 in array.shape:
+        return None
+    low, high = array.min(axis=0), array.max(axis=0)
+    size = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = (high - low).astype(np.float64)
+        lost = (spread < 500 * np.finfo(dtype).eps * size) & (spread > 1e-13 * size)
+    return int(lost.argmax()) if lost.any() else None
+
+
+def check_list_of_views(Xs: Any, argument: str = "Xs") -> list[Any]:
+    """Return a list of views; one matrix in its place, or a mapping, is refused."""
+    shape = getattr(Xs, "shape", ())
+    if len(shape) == 2:
+        raise ValueError(
+            f"{argument} is one array of shape {tuple(shape)}: expected a list of views, "
             f"each (n_samples, n_features_v); write [{argument}] for a single view"
         )
-    Xs = list(Xs)
+    if isinstance(Xs, Mapping | str) or not isinstance(Xs, Iterable):
+        hint = f"; write list({argument}.values())" if isinstance(Xs, Mapping) else ""
+        raise ValueError(
+            f"{argument} is of type {type(Xs).__name__}: expected a list of views{hint}"
+        )
+    return list(Xs)
+
+
+def feature_names(X: Any) -> np.ndarray | None:
+    """Return the columns' names if `X` is a frame whose columns are all named by strings."""
+    names = getattr(X, "columns", None)
+    if names is None or not all(isinstance(name, str) for name in names):
+        return None
+    return np.asarray(names, dtype=object)
+
+
+def check_views(
+    Xs: Sequence[Any],
+    *,
+    minimum: int = 1,
+    dtype: Any = np.float32,
+    argument: str = "Xs",
+    names: Sequence[str] = (),
+) -> list[np.ndarray]:
+    """Return at least `minimum` views as finite 2-d arrays of one dtype and one length."""
+    Xs = check_list_of_views(Xs, argument)
     if len(Xs) < minimum:
         raise ValueError(f"{argument} has {len(Xs)} views: expected at least {minimum}")
     views = []
     for v, X in enumerate(Xs):
-        try:
-            view = np.ascontiguousarray(X, dtype=dtype)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{argument}[{v}] is not numeric: {error}") from error
+        name = names[v] if names else f"{argument}[{v}]"
+        view = as_numbers(X, name, dtype)
         if view.ndim != 2 or 0 in view.shape:
             raise ValueError(
-                f"{argument}[{v}] has shape {view.shape}: expected (n_samples, n_features), "
+                f"{name} has shape {view.shape}: expected (n_samples, n_features), "
                 "neither of them 0"
             )
         if not np.isfinite(view).all():
             row, column = np.argwhere(~np.isfinite(view))[0]
             raise ValueError(
-                f"{argument}[{v}] holds {view[row, column]} at row {row}, column {column}: "
+                f"{name} holds {view[row, column]} at row {row}, column {column}: "
                 "expected finite numbers; drop or impute such rows first"
             )
         views.append(view)
@@ -109,16 +217,46 @@ def check_views(
     return views
 
 
+def as_labels(y: Any, argument: str = "y") -> np.ndarray:
+    """Return a vector of labels, none of them missing."""
+    if np.ma.is_masked(y):
+        raise ValueError(
+            f"{argument} has masked entries: expected one label a sample; leave those out"
+        )
+    if hasattr(y, "detach"):
+        y = y.detach().cpu()
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(
+            f"{argument} has shape {y.shape}: expected a vector, one label a sample"
+        )
+    numeric = y.dtype.kind in "fc"
+    if numeric and not np.isfinite(y).all():
+        raise ValueError(f"{argument} holds NaN or infinity: expected one label a sample")
+    # A missing value differs from itself, or is None.
+    if y.dtype.kind == "O" and any(value is None or value != value for value in y):
+        raise ValueError(f"{argument} holds NaN or None: expected one label a sample")
+    return y
+
+
+def coded(y: np.ndarray, argument: str = "y") -> np.ndarray:
+    """Return labels as 0, 1, ... in sorted order of their values."""
+    try:
+        return np.unique(y, return_inverse=True)[1].astype(np.int64)
+    except TypeError as error:
+        raise ValueError(
+            f"{argument} holds labels of kinds that do not sort ({error}): expected one kind"
+        ) from error
+
+
 def check_labels(y: Any, n_samples: int, *, argument: str = "y") -> np.ndarray:
     """Return `n_samples` labels, int64, coded 0, 1, ... in sorted order of their values."""
-    y = np.asarray(y)
-    if y.ndim != 1 or len(y) != n_samples:
+    shape = np.shape(y)
+    if shape != (n_samples,):
         raise ValueError(
-            f"{argument} has shape {y.shape}: expected ({n_samples},), one label a sample"
+            f"{argument} has shape {shape}: expected ({n_samples},), one label a sample"
         )
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(f"{argument} holds NaN or infinity: expected one label a sample")
-    return np.unique(y, return_inverse=True)[1].astype(np.int64)
+    return coded(as_labels(y, argument), argument)
 
 
 def check_n_clusters(n_clusters: Any, n_samples: int) -> int:
@@ -126,10 +264,22 @@ def check_n_clusters(n_clusters: Any, n_samples: int) -> int:
     check_number("n_clusters", n_clusters, low=1, integer=True)
     if n_clusters > n_samples:
         raise ValueError(
-            f"n_clusters={n_clusters} is more than n_samples={n_samples}: "
+            f"n_clusters={shorten(repr(n_clusters))} is more than n_samples={n_samples}: "
             "expected at most one cluster a sample"
         )
     return int(n_clusters)
+
+
+def warn_fewer(found: int, n_clusters: int) -> None:
+    """Warn as scikit-learn does where fewer rows are distinct than clusters are asked for."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    warnings.warn(
+        f"Number of distinct clusters ({found}) found smaller than n_clusters ({n_clusters}). "
+        "Possibly due to duplicate points in X.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
 
 
 def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.ndarray:
@@ -151,10 +301,7 @@ def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.nd
 
 def check_view(X: Any, argument: str, dtype: Any = np.float32) -> np.ndarray:
     """Return one matrix as `check_views` does, under its own name."""
-    try:
-        return check_views([X], dtype=dtype, argument=argument)[0]
-    except ValueError as error:
-        raise ValueError(str(error).replace(f"{argument}[0]", argument)) from error
+    return check_views([X], dtype=dtype, names=[argument])[0]
 
 
 def check_pairs(

@@ -1,4 +1,4 @@
-"""Scaling views, and making a partially aligned problem of views whose rows all correspond."""
+"""Making a partially aligned problem of views whose rows all correspond."""
 
 from __future__ import annotations
 
@@ -15,44 +15,6 @@ from mvlib.check import check_choice, check_labels, check_mask, check_number, ch
 
 PROTOCOLS = ("smart", "pvc", "mvcln")
 _SMART_SHUFFLE_SEED = 2
-
-
-def min_max_scale(Xs: Sequence[Any]) -> list[np.ndarray]:
-    """Scale each view to [0, 1] as one block: its smallest entry becomes 0, its largest 1.
-
-    So the columns of a view keep their sizes relative to each other.
-
-    Parameters
-    ----------
-    Xs : sequence of array-like, each (n_samples, n_features_v)
-        The views.
-
-    Returns
-    -------
-    list of ndarray, each (n_samples, n_features_v), float32
-        New arrays; the arithmetic is in float64.
-
-    Raises
-    ------
-    ValueError
-        If the views are malformed (see `mvlib.data.partially_align`) or one is constant.
-
-    Notes
-    -----
-    As in the code of SMART and of PVC. The others differ: VITAL brings each column to [0, 1] by
-    itself; MvCLN scales nothing but the columns of Reuters_dim10, SURE those and the second
-    view of MNIST-USPS. SMART's authors scale before they choose the aligned rows.
-    """
-    scaled = []
-    for v, X in enumerate(check_views(Xs, dtype=np.float64)):
-        low, high = X.min(), X.max()
-        if low == high:
-            raise ValueError(
-                f"Xs[{v}] is constant, {low} everywhere: expected a view with at least two "
-                "different values, since there is no range to scale"
-            )
-        scaled.append(((X - low) / (high - low)).astype(np.float32))
-    return scaled
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from mvlib.check import check_choice, check_number
+from mvlib.check import RandomState, check_choice, check_number, resolve_seed
 from mvlib.data.images import ImageLike, check_images, read_image
 
 SHIFTS = ("recolour", "sketch", "gaussian_noise")
@@ -60,7 +60,7 @@ def sketch(image: ImageLike, severity: int = 1) -> np.ndarray:
 
 
 def gaussian_noise(
-    image: ImageLike, severity: int = 1, random_state: int | None = None
+    image: ImageLike, severity: int = 1, random_state: RandomState = None
 ) -> np.ndarray:
     """Return an image under ImageNet-C's Gaussian noise.
 
@@ -83,7 +83,7 @@ def shift_images(
     images: Sequence[ImageLike] | np.ndarray,
     name: str,
     severity: int = 1,
-    random_state: int | None = None,
+    random_state: RandomState = None,
 ) -> list[Image.Image] | np.ndarray:
     """Shift all images of a set the same way.
 
@@ -126,10 +126,10 @@ def _severity(severity: int) -> int:
     return check_number("severity", severity, low=1, high=len(NOISE_SIGMAS), integer=True)
 
 
-def _seed(random_state: int | None) -> int | None:
+def _seed(random_state: RandomState) -> int | None:
     if random_state is None:
         return None
-    return int(check_number("random_state", random_state, low=0, integer=True))
+    return resolve_seed(random_state)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

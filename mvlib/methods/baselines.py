@@ -13,6 +13,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
@@ -21,12 +22,12 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import kneighbors_graph
 from sklearn.preprocessing import StandardScaler, normalize
 
-from mvlib.check import check_number
+from mvlib.check import RandomState, check_number
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder
 from mvlib.methods.base import ViewClustering, choice, kmeans_labels, whole
 from mvlib.methods.smart.estimator import SMART
-from mvlib.methods.training import RandomState
+from mvlib.methods.smart.network import SMARTNetwork, encoded
 from mvlib.methods.words import ImageClustering, check_same_space, text_bank
 from mvlib.ops import unit_rows
 
@@ -64,11 +65,16 @@ class KMeansView(ViewClustering):
     rows: str = "as given"
 
     _bounds = {"view": whole(0), "rows": choice(ROWS)}
+    _any_offset = True
+    _labels_from = "centers"
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         check_number("view", self.view, high=len(views) - 1)
-        (self.embedding_,) = prepared_rows([views[self.view]], self.rows)
+        self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
+
+    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
+        return prepared_rows([views[self.view]], self.rows)[0]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -95,10 +101,15 @@ class KMeansConcatenation(ViewClustering):
     rows: str = "as given"
 
     _bounds = {"rows": choice(ROWS)}
+    _any_offset = True
+    _labels_from = "centers"
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
-        self.embedding_ = np.hstack(prepared_rows(views, self.rows))
+        self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
+
+    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
+        return np.hstack(prepared_rows(views, self.rows))
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -136,6 +147,7 @@ class SpectralConcatenation(ViewClustering):
     rows: str = "as given"
 
     _bounds = {"n_neighbors": whole(), "rows": choice(ROWS)}
+    _any_offset = True
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         n = len(views[0])
@@ -186,24 +198,34 @@ class AutoencoderKMeans(ViewClustering):
         Embeddings side by side.
     embeddings_ : list of ndarray, each (n_samples, embedding_dim), float32
         The same, a matrix a view.
-    history_ : dict of str to ndarray
+    history_, network_ : dict of str to ndarray, SMARTNetwork
         As SMART's.
     """
 
     settings: dict[str, Any] | None = None
 
     _min_views = 2
+    _labels_from = "centers"
+    _network_name = "network_"
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
         settings = dict(self.settings or {}) | {"lambda1": 0.0, "lambda2": 0.0}
         model = SMART(self.n_clusters, **settings, random_state=seed).fit(views)
-        self.history_ = model.history_
+        self.history_, self.network_ = model.history_, model.network_
         self.embeddings_ = self._match(model.encode(views), aligned)
         self.embedding_ = np.hstack(self.embeddings_)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
     def _match(self, Zs: list[np.ndarray], aligned: np.ndarray) -> list[np.ndarray]:
         return Zs
+
+    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
+        return torch.cat(encoded(self.network_, views)[0], dim=1).numpy()
+
+    def _network(self) -> SMARTNetwork:
+        model = SMART(self.n_clusters, **dict(self.settings or {}))
+        model.n_features_in_ = self.n_features_in_
+        return model._network()
 
 
 class AutoencoderHungarian(AutoencoderKMeans):
@@ -285,7 +307,7 @@ class CLIPKMeans(ImageClustering):
         "inertia" and "n_iter" of the clustering.
     """
 
-    n_clusters: int
+    n_clusters: int = 8
     _: KW_ONLY
     encoder: Encoder | str | None = None
     n_init: int = 20
@@ -300,6 +322,9 @@ class CLIPKMeans(ImageClustering):
         found = self._kmeans(self.embedding_, seed)
         self.labels_ = found.labels
         self.history_ = {"inertia": found.inertia, "n_iter": found.n_iter}
+
+    def _embed(self, X: np.ndarray) -> np.ndarray:
+        return unit_rows(X)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -331,12 +356,18 @@ class ZeroShot(ImageClustering):
     precision: str = "float32"
     device: str = "auto"
 
+    _labels_from = "largest"
+
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
         prompts = PROMPTS if self.prompts is None else self.prompts
         bank = text_bank("texts", texts, encoder, prompts, self.precision)
         check_same_space(images=X, texts=bank.features)
-        self.embedding_ = unit_rows(X) @ unit_rows(bank.features).T
+        self._classes_ = unit_rows(bank.features)
+        self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)
         self.history_ = {}
+
+    def _embed(self, X: np.ndarray) -> np.ndarray:
+        return unit_rows(X) @ self._classes_.T

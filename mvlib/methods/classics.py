@@ -7,12 +7,13 @@ aligns two modalities.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import eigh
 
-from mvlib.check import check_number
-from mvlib.methods.base import ModalityAlignment, optional, real, whole
+from mvlib.check import check_number, check_view
+from mvlib.methods.base import ModalityAlignment, narrowed, optional, real, whole
 from mvlib.ops.rows import unit_rows
 
 
@@ -23,6 +24,9 @@ class LinearAlignment(ModalityAlignment):
     n_components: int | None = None
 
     _bounds = {"n_components": optional(whole())}
+
+    def _rows(self, X: Any, v: int) -> np.ndarray:
+        return narrowed(check_view(X, f"Xs[{v}]", np.float64))
 
     def _embed(self, X: np.ndarray, modality: int) -> np.ndarray:
         centred = X.astype(np.float64) - self.centers_[modality]
@@ -35,7 +39,7 @@ class CCA(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     n_components : int, optional
         Canonical directions; by default 256, or what the pairs and the widths allow.
@@ -84,7 +88,7 @@ class Procrustes(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     n_components : int, optional
         Principal components, from all rows, that each modality is brought down to, since a
@@ -124,7 +128,7 @@ class GromovWasserstein(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     n_components : int, optional
         As in `Procrustes`.
@@ -185,7 +189,7 @@ class Chance(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters, random_state
+    n_clusters, remove_gap, random_state
         As in every alignment of two modalities.
     embedding_dim : int, default=256
         Width of the embeddings.

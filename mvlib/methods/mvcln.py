@@ -150,8 +150,8 @@ class MvCLN(ViewClustering):
 
     Two views of the same things, of which only some rows are known to be partners. An
     encoder a view learns from the aligned rows alone; then every row of view 1 is matched to
-    a row of view 2, and k-means clusters [h1, h2 matched]. Rows are named after view 1. The
-    defaults are the authors' settings for all their data sets.
+    a row of view 2, and k-means clusters [h1, h2 matched]. Rows are named after view 1. New
+    rows are taken as matched. The defaults are the authors' settings for all their data sets.
 
     Parameters
     ----------
@@ -233,6 +233,8 @@ class MvCLN(ViewClustering):
     device: str = "auto"
 
     _min_views = 2
+    _labels_from = "centers"
+    _network_name = "network_"
     _bounds = {
         **dict.fromkeys(
             ("embedding_dim", "epochs", "n_negatives", "match_batch_size"), whole()
@@ -255,21 +257,32 @@ class MvCLN(ViewClustering):
         with seeded(seed, device) as generator:
             self._train(tensors, rows, generator)
         self.network_.eval()
-        with torch.no_grad():
-            H_1, H_2 = (
-                torch.cat([encode(block) for block in X.split(8192)])
-                for encode, X in zip(self.network_, tensors, strict=True)
-            )
+        H_1, H_2 = self._encoded(tensors)
         self.matching_ = self._match(H_1, H_2, aligned, generator)
         self.embedding_ = torch.cat([H_1, H_2[self.matching_]], dim=1).cpu().numpy()
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
+
+    @torch.no_grad()
+    def _encoded(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        return [
+            torch.cat([encode(block) for block in X.split(8192)])
+            for encode, X in zip(self.network_, tensors, strict=True)
+        ]
+
+    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
+        device = next(self.network_.parameters()).device
+        tensors = [torch.from_numpy(view).to(device) for view in views]
+        return torch.cat(self._encoded(tensors), dim=1).cpu().numpy()
+
+    def _network(self) -> nn.ModuleList:
+        settings = self.hidden_dims, self.embedding_dim, self.dropout
+        return nn.ModuleList(encoder(width, *settings) for width in self.n_features_in_)
 
     def _train(
         self, Xs: Sequence[torch.Tensor], aligned: torch.Tensor, generator: torch.Generator
     ) -> None:
         device, size = Xs[0].device, self.batch_size
-        settings = self.hidden_dims, self.embedding_dim, self.dropout
-        network = nn.ModuleList(encoder(X.shape[1], *settings) for X in Xs).to(device)
+        network = self._network().to(device)
         pairs = draw_pairs(len(aligned), self.n_negatives, generator)
         pairs[:, :2] = aligned[pairs[:, :2]]
         pairs = pairs.to(device)

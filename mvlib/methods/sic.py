@@ -24,6 +24,7 @@ from mvlib.methods.training import seeded
 from mvlib.methods.words import (
     PaperSettings,
     WordClustering,
+    assignments,
     choose_rows,
     draw_neighbours,
     train_heads,
@@ -191,6 +192,8 @@ class SIC(WordClustering, PaperSettings):
     weight_decay: float = 1e-4
     prompts: Sequence[str] | None = None
 
+    _labels_from = "largest"
+    _network_name = "heads_"
     _paper_settings = SETTINGS
 
     def _fit(
@@ -220,8 +223,8 @@ class SIC(WordClustering, PaperSettings):
         images, nouns = (torch.from_numpy(M).to(device) for M in (train, bank.features[space]))
         followed: dict[str, torch.Tensor] = {}
         with seeded(seed, device) as generator:
-            linear = nn.Linear(train.shape[1], self.n_clusters).to(device)
-            heads = nn.ModuleList([nn.Sequential(linear, nn.Softmax(dim=1))])
+            heads = self._network().to(device)
+            linear = heads[0][0]
 
             def batches() -> list[torch.Tensor]:
                 with torch.no_grad():
@@ -245,11 +248,18 @@ class SIC(WordClustering, PaperSettings):
             self.embedding_, self.history_ = train_heads(
                 self, heads, X, batches, step, PARTS, weight_decay=self.weight_decay
             )
-        self.labels_ = self.history_["labels"][-1]
+        self.labels_, self.heads_ = self.history_["labels"][-1], heads
         kept = np.unique(space[followed["nouns"].cpu().numpy()])
         self.cluster_names_ = self._noun_names(X, [choose_rows(bank, kept)], TEMPERATURE)
         pseudo = followed["labels"].cpu().numpy()
         self.history_ |= {"pseudo_labels": pseudo, "space": space, "kept": kept}
+
+    def _network(self) -> nn.ModuleList:
+        linear = nn.Linear(self.n_features_in_, self.n_clusters)
+        return nn.ModuleList([nn.Sequential(linear, nn.Softmax(dim=1))])
+
+    def _embed(self, X: np.ndarray) -> np.ndarray:
+        return assignments(self.heads_[0], X)
 
     def oracle_epoch(self, y: Any) -> int:
         """Return the epoch that the authors' script reports, which reads the true labels.

@@ -23,6 +23,7 @@ from mvlib.methods.training import seeded
 from mvlib.methods.words import (
     PaperSettings,
     WordClustering,
+    assignments,
     check_pair,
     choose_rows,
     draw_neighbours,
@@ -278,9 +279,9 @@ class _NounClustering(WordClustering):
         kept = filter_nouns(bank.features, centres, self.top, **on)
         return choose_rows(bank, kept), {"kept": kept, "n_centers": len(centres)}
 
-    def _counterpart(self, X: np.ndarray, nouns: TextBank) -> np.ndarray:
+    def _counterpart(self, X: np.ndarray, nouns: np.ndarray) -> np.ndarray:
         on = {"precision": self.precision, "device": self.device}
-        return softmax_counterpart(X, nouns.features, self.temperature, **on)
+        return softmax_counterpart(X, nouns, self.temperature, **on)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -352,11 +353,15 @@ class TAC(_NounClustering):
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
         nouns, chosen = self._nouns(X, train, texts, encoder, seed)
-        self.embedding_ = np.hstack([unit_rows(X), self._counterpart(X, nouns)])
+        self._nouns_ = nouns.features
+        self.embedding_ = self._embed(X)
         found = self._kmeans(self.embedding_, seed)
         self.labels_ = found.labels
         self.cluster_names_ = self._noun_names(X, [nouns], self.temperature)
         self.history_ = chosen | {"inertia": found.inertia, "n_iter": found.n_iter}
+
+    def _embed(self, X: np.ndarray) -> np.ndarray:
+        return np.hstack([unit_rows(X), self._counterpart(X, self._nouns_)])
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -421,6 +426,8 @@ class TrainedTAC(_NounClustering, PaperSettings):
     batch_size: int = 512
     learning_rate: float = 1e-3
 
+    _labels_from = "largest"
+    _network_name = "heads_"
     # Batch normalisation takes no batch of one.
     _bounds: ClassVar[Mapping[str, Bound]] = {"batch_size": whole(2)}
     _paper_settings = SETTINGS
@@ -429,7 +436,7 @@ class TrainedTAC(_NounClustering, PaperSettings):
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
         nouns, chosen = self._nouns(X, train, texts, encoder, seed)
-        n_train, width = train.shape
+        n_train = len(train)
         check_number("n_neighbors", self.n_neighbors, high=n_train - 1)
         if self.batch_size > n_train:
             raise ValueError(
@@ -438,16 +445,14 @@ class TrainedTAC(_NounClustering, PaperSettings):
                 "be trained"
             )
         device = resolve_device(self.device)
-        both = [unit_rows(train), self._counterpart(train, nouns)]
+        both = [unit_rows(train), self._counterpart(train, nouns.features)]
         neighbours = [
             torch.from_numpy(nearest_neighbours(M, self.n_neighbors, device=self.device))
             for M in both
         ]
         images, told = (torch.from_numpy(M).to(device) for M in both)
         with seeded(seed, device) as generator:
-            heads = nn.ModuleList(
-                clustering_head(width, self.n_clusters, self.hidden_dim) for _ in range(2)
-            ).to(device)
+            heads = self._network().to(device)
             image_head, text_head = heads
 
             def batches() -> list[torch.Tensor]:
@@ -474,3 +479,13 @@ class TrainedTAC(_NounClustering, PaperSettings):
         self.labels_ = self.history_["labels"][-1]
         self.cluster_names_ = self._noun_names(X, [nouns], self.temperature)
         self.history_ |= chosen
+        self.heads_ = heads
+
+    def _network(self) -> nn.ModuleList:
+        return nn.ModuleList(
+            clustering_head(self.n_features_in_, self.n_clusters, self.hidden_dim)
+            for _ in range(2)
+        )
+
+    def _embed(self, X: np.ndarray) -> np.ndarray:
+        return assignments(self.heads_[0], unit_rows(X))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from mvlib.check import check_number
+from mvlib.check import RandomState, resolve_seed
 
 
 def run(
@@ -60,22 +61,24 @@ def run(
     return {part: np.asarray(values) for part, values in history.items()}
 
 
-RandomState = int | np.random.Generator | np.random.RandomState | None
-
-
-def resolve_seed(random_state: RandomState) -> int:
-    """Return a seed: the one given, from 0 to 2**32 - 1, or drawn from a generator, or new."""
-    if random_state is None:
-        return int(np.random.SeedSequence().generate_state(1)[0])
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**32))
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**32, dtype=np.uint64))
-    return int(check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True))
-
-
 # First weights and dropout come from torch's global generator, which threads share.
 _GLOBAL_GENERATOR = threading.RLock()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back: no later import mends a package whose import was cut short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[Any] = []
+    handler = signal.signal(signal.SIGINT, lambda *caught: held.append(caught))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if held and callable(handler):
+        handler(*held[0])
 
 
 @contextmanager
@@ -85,6 +88,8 @@ def seeded(random_state: RandomState, device: torch.device) -> Iterator[torch.Ge
     They are as before afterwards, and no other thread is in such a section meanwhile. Yields
     a generator of the same seed, on the CPU, for draws that shall be the same on every device.
     """
+    with uninterrupted():
+        import torch._dynamo  # noqa: F401  (the first optimizer would import it)
     seed = resolve_seed(random_state)
     devices = [device] if device.type == "cuda" else []
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):

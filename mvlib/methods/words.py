@@ -14,13 +14,21 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.utils.metadata_routing import UNUSED
 from torch import nn
 
-from mvlib.check import check_choice, check_n_clusters, check_number
+from mvlib.check import (
+    RandomState,
+    as_numbers,
+    check_choice,
+    check_n_clusters,
+    check_number,
+    feature_names,
+)
 from mvlib.encoders import Encoder, TextBank, load
 from mvlib.methods.base import Bound, Clustering, choice, optional, real, whole
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.training import RandomState, run
+from mvlib.methods.training import run
 from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans, resolve_device, unit_rows
 
 PRECISIONS = ("float32", "float16")
@@ -51,6 +59,7 @@ class ImageClustering(Clustering):
     device: str = "auto"
 
     # What a parameter of such a name must be, in every method that has it.
+    __metadata_request__fit = {"images": UNUSED}
     _bounds: ClassVar[Mapping[str, Bound]] = {
         **dict.fromkeys(
             ("top", "top_k", "n_init", "max_iter", "n_neighbors", "n_nearest", "n_texts")
@@ -98,7 +107,11 @@ class ImageClustering(Clustering):
             encoder = self._encoder()
             X, train = self._images(images, train_images, encoder)
             self.n_features_in_ = X.shape[1]
+            if (names := feature_names(images)) is not None:
+                self.feature_names_in_ = names
             self._fit(X, train, texts, encoder, seed)
+            if hasattr(self, "n_clusters"):
+                self._settle([X])
         return self
 
     def fit_predict(
@@ -111,6 +124,19 @@ class ImageClustering(Clustering):
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
         raise NotImplementedError
+
+    def _new_rows(self, images: Any) -> np.ndarray:
+        X = image_features("images", images, self._encoder(), self.precision)
+        if X.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"images have width {X.shape[1]}: expected {self.n_features_in_}, as fitted"
+            )
+        return X
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        return tags
 
     def _encoder(self) -> Encoder | None:
         if isinstance(self.encoder, str):
@@ -138,7 +164,7 @@ class ImageClustering(Clustering):
 class WordClustering(ImageClustering):
     """Clustering of images by words, which name the clusters."""
 
-    n_clusters: int = field(kw_only=False)
+    n_clusters: int = field(default=8, kw_only=False)
     random_state: RandomState = None
 
     def _bank(
@@ -251,9 +277,9 @@ def text_bank(
             f"{argument} is of type {type(texts).__name__}: expected a TextBank, a list of "
             "str, or features of shape (n_words, n_features)"
         )
-    if len(texts) == 0:
+    if not hasattr(texts, "toarray") and len(texts) == 0:
         raise ValueError(f"{argument} is empty: expected at least one word")
-    if not isinstance(texts, torch.Tensor) and isinstance(texts[0], str):
+    if isinstance(texts, list | tuple | np.ndarray) and isinstance(texts[0], str):
         if encoder is None:
             raise ValueError(
                 f"{argument} holds strings and there is no encoder: expected a TextBank or "
@@ -287,11 +313,7 @@ def choose_rows(bank: TextBank, rows: np.ndarray) -> TextBank:
 
 def check_features(argument: str, X: Any, precision: str = "float32") -> np.ndarray:
     """Return a finite float32 matrix, rounded to `precision`, no row of which is all zero."""
-    try:
-        X = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
-        features = np.ascontiguousarray(X, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{argument} is not numeric: {error}") from error
+    features = as_numbers(X, argument, np.float32)
     if features.ndim != 2 or 0 in features.shape:
         raise ValueError(
             f"{argument} has shape {features.shape}: expected (n_samples, n_features), "
@@ -337,7 +359,8 @@ def check_pair(
 def _is_raw(images: Any) -> bool:
     if isinstance(images, np.ndarray):
         return images.ndim == 4 or images.dtype.kind in "OU"
-    if isinstance(images, torch.Tensor) or not hasattr(images, "__getitem__"):
+    # Frames, tensors and sparse matrices hold features.
+    if hasattr(images, "shape") or not hasattr(images, "__getitem__"):
         return False
     first = images[0] if len(images) else None
     return isinstance(first, str | Path) or hasattr(first, "getbands")
@@ -551,9 +574,12 @@ def train_heads(
 
 
 @torch.no_grad()
-def assignments(head: nn.Module, X: torch.Tensor, block_rows: int = 8192) -> np.ndarray:
+def assignments(
+    head: nn.Module, X: torch.Tensor | np.ndarray, block_rows: int = 8192
+) -> np.ndarray:
     """Return a head's probabilities in evaluation mode; the head stays in that mode."""
     head.eval()
+    X = torch.as_tensor(X, device=next(head.parameters()).device)
     return torch.cat([head(block) for block in X.split(block_rows)]).cpu().numpy()
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from scipy.spatial.distance import pdist
 
-from mvlib.check import check_number, check_views
+from mvlib.check import RandomState, check_number, check_view, resolve_seed
 from mvlib.ops.discrepancy import mmd
 from mvlib.ops.rows import unit_rows
 
 
 def distribution_distances(
-    A: np.ndarray, B: np.ndarray, n_projections: int = 100, random_state: int | None = None
+    A: np.ndarray, B: np.ndarray, n_projections: int = 100, random_state: RandomState = None
 ) -> dict[str, float]:
     """Return three distances between the distributions of two sets of points.
 
@@ -43,15 +43,14 @@ def distribution_distances(
     """
     import ot
 
-    A, B = (
-        check_views([X], dtype=np.float64, argument=name)[0] for name, X in (("A", A), ("B", B))
-    )
+    A, B = (check_view(X, name, np.float64) for name, X in (("A", A), ("B", B)))
     if A.shape[1] != B.shape[1]:
         raise ValueError(f"B has {B.shape[1]} features: expected {A.shape[1]}, as A has")
     if min(len(A), len(B)) < 2:
         raise ValueError(f"A and B have {len(A)} and {len(B)} points: expected at least 2 each")
     check_number("n_projections", n_projections, low=1, integer=True)
-    rng = np.random.default_rng(random_state)
+    seed = resolve_seed(random_state)
+    rng = np.random.default_rng(seed)
     covariances = np.cov(A, rowvar=False), np.cov(B, rowvar=False)
     total = float(np.linalg.norm(covariances[0] + covariances[1]))
     both = np.concatenate([A, B])
@@ -63,7 +62,7 @@ def distribution_distances(
         / (total or 1.0),
         "sliced_wasserstein": float(
             ot.sliced_wasserstein_distance(
-                A / scale, B / scale, n_projections=n_projections, seed=random_state
+                A / scale, B / scale, n_projections=n_projections, seed=seed
             )
         ),
     }
@@ -85,7 +84,7 @@ def mean_pairwise_cosine(X: np.ndarray) -> float:
         Features, finite, of at least two rows: a ValueError else. Rows of zeros count as
         orthogonal to all.
     """
-    (X,) = check_views([X], dtype=np.float64, argument="X")
+    X = check_view(X, "X", np.float64)
     n = len(X)
     if n < 2:
         raise ValueError(f"X has {n} row: expected at least 2")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import hypergeom
 
-from mvlib.check import check_number, check_pairs, check_view
+from mvlib.check import RandomState, check_number, check_pairs, check_view, resolve_seed
 from mvlib.ops.discrepancy import mmd
 from mvlib.ops.rows import unit_rows
 
@@ -61,6 +61,8 @@ def retrieval_scores(
     known = check_pairs([len(A), len(B)], own, pairs, once=False)
     if not len(known):
         raise ValueError("pairs is empty: expected at least one pair")
+    if not isinstance(depths, Iterable):
+        raise ValueError(f"depths={depths!r}: expected a sequence, such as (1, 5)")
     for depth in depths:
         check_number("depths", depth, low=1, integer=True)
     return {
@@ -70,7 +72,10 @@ def retrieval_scores(
 
 
 def batched_top_1(
-    first: np.ndarray, second: np.ndarray, batch_size: int = 50, random_state: int | None = None
+    first: np.ndarray,
+    second: np.ndarray,
+    batch_size: int = 50,
+    random_state: RandomState = None,
 ) -> dict[str, float]:
     """Return the share of rows whose nearest row of the same small batch is their partner.
 
@@ -106,7 +111,7 @@ def batched_top_1(
     check_number("batch_size", batch_size, low=2, high=len(A), integer=True)
     order = np.arange(len(A))
     if random_state is not None:
-        order = np.random.default_rng(random_state).permutation(len(A))
+        order = np.random.default_rng(resolve_seed(random_state)).permutation(len(A))
     own = np.stack([np.arange(batch_size)] * 2, axis=1)
     totals = dict.fromkeys(DIRECTIONS, 0.0)
     starts = range(0, len(A) - batch_size + 1, batch_size)
@@ -133,7 +138,7 @@ def embedding_mmd(
     second: np.ndarray,
     bandwidths: float | Sequence[float] = 1.0,
     n_samples: int = 1000,
-    random_state: int | None = None,
+    random_state: RandomState = None,
 ) -> float:
     """Return the squared MMD of the directions of two modalities, as Set-CLIP's loss has it.
 
@@ -153,7 +158,7 @@ def embedding_mmd(
         If embeddings are not finite or differ in width, or a parameter is out of range.
     """
     check_number("n_samples", n_samples, low=1, integer=True)
-    rng = np.random.default_rng(random_state)
+    rng = np.random.default_rng(resolve_seed(random_state))
     drawn = []
     for X in _embeddings(first, second):
         rows = rng.permutation(len(X))[:n_samples] if len(X) > n_samples else slice(None)

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from mvlib.check import as_labels, coded
+
 
 def _as_codes(labels: np.ndarray, argument: str) -> np.ndarray:
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or len(labels) == 0:
+    labels = as_labels(labels, argument)
+    if len(labels) == 0:
         raise ValueError(
             f"{argument} has shape {labels.shape}: expected a vector of at least one label"
         )
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError(f"{argument} holds NaN or infinity: expected one label a sample")
     # Sorting a million labels costs more than all the scores; small codes need no sort.
     if labels.dtype.kind in "iu" and labels.min() >= 0 and labels.max() <= max(len(labels), 64):
         return labels
-    return np.unique(labels, return_inverse=True)[1]
+    return coded(labels, argument)
 
 
 def contingency_table(y_true: np.ndarray, y_pred: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from mvlib.check import check_choice, check_number
+from mvlib.check import RandomState, check_choice, resolve_seed
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -24,8 +24,8 @@ def resolve_device(device: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=resolved).tolist()
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"device={device!r} cannot be used here ({reason}): expected 'auto', 'cpu', or a "
@@ -34,14 +34,9 @@ def resolve_device(device: str = "auto") -> torch.device:
     return resolved
 
 
-def seeded_generator(random_state: int | None) -> torch.Generator:
+def seeded_generator(random_state: RandomState) -> torch.Generator:
     """Return a generator on the CPU, of a seed of its own if none is given."""
-    generator = torch.Generator()
-    if random_state is None:
-        generator.seed()
-    else:
-        generator.manual_seed(check_number("random_state", random_state, low=0, integer=True))
-    return generator
+    return torch.Generator().manual_seed(resolve_seed(random_state))
 
 
 def autocast(

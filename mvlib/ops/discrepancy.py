@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 
@@ -43,7 +44,7 @@ def mmd(
     be differentiated again.
     """
     check_clouds(first, second)
-    widths = (bandwidths,) if isinstance(bandwidths, int | float) else tuple(bandwidths)
+    widths = (bandwidths,) if isinstance(bandwidths, Real) else tuple(bandwidths)
     if not widths:
         raise ValueError("bandwidths is empty: expected at least one")
     for width in widths:

@@ -14,7 +14,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mvlib.check import check_choice, check_n_clusters, check_number
+from mvlib.check import (
+    RandomState,
+    check_choice,
+    check_n_clusters,
+    check_number,
+    resolve_seed,
+    warn_fewer,
+)
 from mvlib.ops.device import PRECISIONS, resolve_device, seeded_generator
 from mvlib.ops.rows import BlockedPoints, as_tensor
 
@@ -31,9 +38,9 @@ class KMeansResult:
     labels : ndarray of shape (n_samples,), int64
         The cluster of each point.
     centers : ndarray of shape (n_clusters, n_features), float32
-        The centres: of unit length if spherical, except from `cosine_kmeans`, whose are means
-        of unit points, or of points as given, NaN where a cluster emptied, with
-        `init="authors"`.
+        The centres, fewer where fewer points are distinct: of unit length if spherical,
+        except from `cosine_kmeans`, whose are means of unit points, or of points as given,
+        NaN where a cluster emptied, with `init="authors"`.
     inertia : float
         Sum of squared distances of the points to the centres of their clusters; of 1 - cos
         by direction. NaN where a cluster emptied with `init="authors"`.
@@ -56,7 +63,7 @@ def cosine_kmeans(
     n_draws: int = 20,
     max_iter: int = 300,
     tol: float = 1e-4,
-    random_state: int | None = None,
+    random_state: RandomState = None,
 ) -> KMeansResult:
     """Cluster by direction: Lloyd's algorithm with the distance 1 - cos(x, c).
 
@@ -79,7 +86,7 @@ def cosine_kmeans(
     tol : float, default=1e-4
         A start ends once the centres together move less than this: the sum of their squared
         shifts, with `init="authors"` the square of the sum of their shifts.
-    random_state : int, optional
+    random_state : int, Generator, RandomState, optional
         Seed. The draws are made on the CPU, so they are the same on every device.
 
     Raises
@@ -89,7 +96,9 @@ def cosine_kmeans(
 
     Notes
     -----
-    A cluster that loses all its points takes the point farthest from its own centre.
+    A cluster that loses all its points takes the point farthest from its own centre, and all
+    that equal it. Of fewer distinct points than clusters each is a cluster of its own, and a
+    `ConvergenceWarning` tells so; points count as one whose directions differ by rounding.
 
     `init="authors"` follows the code of arXiv 2512.15396 in every rule: of `n_draws` choices of
     distinct points it takes the one with the smallest sum of distances of *all* points to *all*
@@ -103,7 +112,7 @@ def cosine_kmeans(
     _check_counts(n_init=n_init, n_draws=n_draws, max_iter=max_iter)
     check_number("tol", tol, low=0)
     check_number("n_clusters", n_clusters, low=1, integer=True)
-    given = as_tensor("X", X).float()
+    given = as_tensor("X", X, np.float32).float()
     points = BlockedPoints(given, width=n_clusters, spherical=True, device=given.device)
     check_n_clusters(n_clusters, points.n_samples)
     generator = seeded_generator(random_state)
@@ -120,7 +129,7 @@ def cosine_kmeans(
         centers = points.tile(rows) + points.mean
         return _lloyd(points, centers, max_iter, threshold=tol, unit=False)
 
-    return _best(start() for _ in range(n_init))
+    return _told(_best(start() for _ in range(n_init)), n_clusters)
 
 
 def blocked_kmeans(
@@ -136,7 +145,7 @@ def blocked_kmeans(
     precision: str = "float32",
     block_size: int | None = None,
     device: str = "auto",
-    random_state: int | None = None,
+    random_state: RandomState = None,
 ) -> KMeansResult:
     """Cluster by Lloyd's algorithm, a block of points at a time.
 
@@ -177,7 +186,8 @@ def blocked_kmeans(
     Memory beyond `X`: (block_size, K) scores, (block_size, n_features) points and a few numbers
     a point; never (n_samples, K). The mean of the points is taken off points and centres first:
     distances stay as they are, and rounding (in bfloat16 above all) no longer hides small
-    differences between large similarities. Empty clusters as for `cosine_kmeans`.
+    differences between large similarities. Empty clusters, and fewer distinct points than
+    clusters, as for `cosine_kmeans`.
 
     Source: Lloyd 1982; first centres by Arthur and Vassilvitskii 2007; spherical k-means by
     Dhillon and Modha 2001.
@@ -202,7 +212,7 @@ def blocked_kmeans(
         centers = _first_centers(points, n_clusters, init, subsample, generator)
         return _lloyd(points, centers, max_iter, **rules)
 
-    return _best(start() for _ in range(n_init))
+    return _told(_best(start() for _ in range(n_init)), n_clusters)
 
 
 def faiss_kmeans(
@@ -213,7 +223,7 @@ def faiss_kmeans(
     max_iter: int = 300,
     max_points: int = 256,
     device: str = "auto",
-    random_state: int | None = None,
+    random_state: RandomState = None,
 ) -> KMeansResult:
     """Cluster by direction with the rules of faiss's spherical k-means.
 
@@ -253,9 +263,7 @@ def faiss_kmeans(
     _check_counts(
         n_init=n_init, max_iter=max_iter, max_points=max_points, n_clusters=n_clusters
     )
-    if random_state is None:
-        random_state = int(np.random.SeedSequence().generate_state(1)[0])
-    seed = check_number("random_state", random_state, low=0, integer=True)
+    seed = resolve_seed(random_state)
     on = {"width": n_clusters, "spherical": False, "device": resolve_device(device)}
     points = learnt = BlockedPoints(X, **on)
     n_clusters = check_n_clusters(n_clusters, points.n_samples)
@@ -288,6 +296,12 @@ def _best(starts: Iterable[KMeansResult]) -> KMeansResult:
     return min(starts, key=lambda found: (math.isnan(found.inertia), found.inertia))
 
 
+def _told(found: KMeansResult, n_clusters: int) -> KMeansResult:
+    if len(found.centers) < n_clusters:
+        warn_fewer(len(found.centers), n_clusters)
+    return found
+
+
 def _lloyd(
     points: BlockedPoints,
     centers: torch.Tensor,
@@ -304,6 +318,8 @@ def _lloyd(
     labels are those of the last centres; with `split` it takes half of another, and the inertia
     is that of the last assignment, before the last update.
     """
+    if not split:
+        centers = _apart(points, centers)
     labels = None
     for n_iter in range(1, max_iter + 1):  # noqa: B007
         before, labels = labels, _nearest(points, centers, precision)
@@ -335,6 +351,33 @@ def _lloyd(
         inertia / 2 if points.spherical else inertia,
         n_iter,
     )
+
+
+def _apart(points: BlockedPoints, centers: torch.Tensor) -> torch.Tensor:
+    """Move first centres that stand where another does to the farthest points.
+
+    Where no point stands elsewhere they are left out, so that equal points share a cluster.
+    """
+    placed = _directions(points, centers) - points.mean
+    # A product of matrices finds who may be equal; its rounding tells equal rows apart.
+    near = _pairwise(placed, placed) <= 1e-5 * placed.square().sum(dim=1).max()
+    later, earlier = near.tril(-1).nonzero().T
+    equal = (placed[later] - placed[earlier]).square().sum(dim=1) <= points.resolution
+    kept = torch.ones(len(centers), dtype=torch.bool, device=points.device)
+    kept[later[equal]] = False
+    if kept.all():
+        return centers
+    missing, centers = int((~kept).sum()), centers[kept]
+    distances = _squared_distances(points, _nearest(points, centers), centers)
+    for _ in range(missing):
+        row = int(distances.argmax())
+        if distances[row] <= points.resolution:
+            break
+        new = points.tile(slice(row, row + 1)) + points.mean
+        centers = torch.cat([centers, new])
+        everything = torch.zeros(points.n_samples, dtype=torch.int64, device=points.device)
+        distances = torch.minimum(distances, _squared_distances(points, everything, new))
+    return centers
 
 
 def _directions(points: BlockedPoints, centers: torch.Tensor) -> torch.Tensor:
@@ -372,9 +415,15 @@ def _fill(
     for cluster in (counts == 0).nonzero().flatten().tolist():
         # A cluster of one point would only swap its emptiness with this one.
         row = int(distances.masked_fill(counts[labels] == 1, -1).argmax())
-        counts[labels[row]] -= 1
-        labels[row], counts[cluster], distances[row] = cluster, 1, -1
+        if distances[row] <= points.resolution:
+            break
         centers[cluster] = points.tile(slice(row, row + 1))[0] + points.mean
+        # With all that stand at that place.
+        here = torch.full_like(labels, cluster)
+        same = _squared_distances(points, here, centers) <= points.resolution
+        same[row] = True
+        counts -= torch.bincount(labels[same], minlength=len(counts))
+        labels[same], counts[cluster], distances[same] = cluster, int(same.sum()), -1
     return centers
 
 

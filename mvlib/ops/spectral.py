@@ -9,9 +9,15 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator, lobpcg
-from sklearn.utils import check_random_state
 
-from mvlib.check import check_choice, check_n_clusters, check_number
+from mvlib.check import (
+    RandomState,
+    as_numbers,
+    check_choice,
+    check_n_clusters,
+    check_number,
+    resolve_seed,
+)
 
 SOLVERS = ("auto", "dense", "lobpcg")
 # Up to so many rows, LAPACK on the full matrix is quicker than it is long.
@@ -53,7 +59,7 @@ def spectral_embedding(
     tol: float = 1e-4,
     max_iter: int = 200,
     pieces: np.ndarray | None = None,
-    random_state: int | None = None,
+    random_state: RandomState = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the leading eigenvectors of D^-1/2 A D^-1/2, divided by D^1/2.
 
@@ -146,11 +152,12 @@ def _checked(affinity: Any) -> np.ndarray | sparse.csr_array | AffinityOperator:
     if isinstance(affinity, AffinityOperator):
         return affinity
     if sparse.issparse(affinity):
-        affinity = sparse.csr_array(affinity)
+        affinity = sparse.csr_array(affinity, copy=True)
+        affinity.eliminate_zeros()  # a stored zero is no edge
         finite = np.isfinite(affinity.data).all()
     else:
-        affinity = np.asarray(affinity)
-        finite = affinity.dtype.kind in "fiu" and np.isfinite(affinity).all()
+        affinity = as_numbers(affinity, "affinity")
+        finite = np.isfinite(affinity).all()
     if affinity.ndim != 2 or affinity.shape[0] != affinity.shape[1] or not finite:
         raise ValueError(
             f"affinity of shape {affinity.shape} is not usable: expected a square matrix of "
@@ -167,7 +174,7 @@ def _lobpcg(
     tol: float,
     max_iter: int,
     pieces: np.ndarray | None,
-    random_state: int | None,
+    random_state: RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(scale)
     column, inner = scale[:, None], diagonal[:, None]
@@ -177,7 +184,7 @@ def _lobpcg(
         return column * (A @ (column * X) - inner * (column * X))
 
     operator = LinearOperator((n, n), matvec=product, matmat=product, dtype=np.float64)
-    rng = np.random.default_rng(random_state)
+    rng = np.random.default_rng(resolve_seed(random_state))
     root = 1 / column
     if isinstance(A, AffinityOperator):
         # Keeps components apart only nearly, so no eigenvector is known: all are sought.
@@ -214,7 +221,7 @@ def _multigrid(A: sparse.csr_array, diagonal: np.ndarray, scale: np.ndarray) -> 
 
 
 def discretize(
-    embedding: np.ndarray, *, max_iter: int = 21, random_state: int | None = None
+    embedding: np.ndarray, *, max_iter: int = 21, random_state: RandomState = None
 ) -> np.ndarray:
     """Return the partition nearest to a rotation of the embedding, int64 (n_samples,).
 
@@ -254,7 +261,7 @@ def discretize(
             "least as many rows as columns"
         )
     check_number("max_iter", max_iter, low=1, integer=True)
-    rng = check_random_state(random_state)
+    rng = np.random.RandomState(resolve_seed(random_state))
     n, k = V.shape
     # Columns at one length; signs fixed, so that a flipped eigenvector changes nothing.
     V *= np.sqrt(n) / np.maximum(np.linalg.norm(V, axis=0), SETTLED)

@@ -296,7 +296,7 @@ test_what_does_not_fit_is_refused_by_name = refused(
     + [
         ("expected pairs", lambda: fit_small([A, B[:9]], {"paired": some(64, 64)})),
         ("n_clusters=None", lambda: SetCLIP(**SMALL).fit_predict(VIEWS)),
-        ("pairs has 0 rows", lambda: SetCLIP.clip_only(**SMALL).fit(VIEWS)),
+        ("pairs has no row and weights=", lambda: SetCLIP.clip_only(**SMALL).fit(VIEWS)),
         ("has width 5", lambda: fit_small(n_epochs=1).transform([B, None])),
         ("modality", lambda: fit_small(n_epochs=1).retrieve(A, B, modality=2)),
         ("Did you mean 'vit'", lambda: SetCLIP.paper_settings("vitt")),

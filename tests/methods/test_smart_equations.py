@@ -255,7 +255,7 @@ def test_a_rule_is_read_from_its_name_or_number(text, kind, value):
         ("mean-3std", "Expected one of: mean-std, mean, mean-2std, percentile-16, nearest-10"),
         ("0.5", "threshold='0.5' is unknown"),
         ("", "threshold='' is unknown"),
-        ("nearest-0", "threshold='nearest-0': K=0.0 is out of range: .* >= 1"),
+        ("nearest-0", "threshold='nearest-0': expected a whole number K from 1"),
         ("percentile-100.5", "threshold='percentile-100.5': Q=100.5 .* >= 0 and <= 100"),
         (1.5, "threshold=1.5 is out of range: expected a finite number >= -1 and <= 1"),
         (float("nan"), "threshold=nan is out of range"),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from plain import unit
 from refusals import refuses
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from mvlib.ops import blocked_kmeans, cosine_kmeans, faiss_kmeans, kmeans
@@ -181,10 +182,12 @@ def test_filling_an_empty_cluster_does_not_empty_one_of_a_single_point():
 
 
 @pytest.mark.parametrize("init", ["k-means++", "random"])
-def test_more_clusters_than_distinct_points_still_fills_every_cluster(init):
+def test_fewer_distinct_points_than_clusters_are_a_cluster_each_and_a_warning(init):
     X = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    found = blocked_kmeans(X, 6, init=init, random_state=0)
-    assert len(np.unique(found.labels)) == 6
+    with pytest.warns(ConvergenceWarning, match=r"distinct clusters \(3\) .* n_clusters \(6\)"):
+        found = blocked_kmeans(X, 6, init=init, random_state=0)
+    assert len(np.unique(found.labels)) == len(found.centers) == 3
+    assert np.array_equal(found.labels, np.repeat(found.labels[::10], 10))
     assert found.inertia == pytest.approx(0, abs=1e-9)
 
 

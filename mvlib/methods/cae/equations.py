@@ -122,6 +122,12 @@ def optimal_transport_plan(
     *Deviations*. The paper's cost, marginals, epsilon and iterations are unknown; the defaults
     are our choice.
     """
+    costs = transport_costs(X, words, cost)
+    return transport_plan(costs, row_marginals, column_marginals, epsilon=epsilon, **solver)
+
+
+def transport_costs(X: np.ndarray, words: np.ndarray, cost: str) -> np.ndarray:
+    """Return what it costs to move each image's mass to each word, float32."""
     X, words = check_pair(X, words)
     check_choice("cost", cost, COSTS)
     columns = unit_rows(words).T
@@ -132,7 +138,26 @@ def optimal_transport_plan(
         np.subtract(1, unit_rows(X[rows]) @ columns, out=costs[rows])
         if cost == "euclidean":
             costs[rows] = np.sqrt(np.maximum(2 * costs[rows], 0))
-    return transport_plan(costs, row_marginals, column_marginals, epsilon=epsilon, **solver)
+    return costs
+
+
+def word_potentials(plan: np.ndarray, costs: np.ndarray, epsilon: float) -> np.ndarray:
+    """Return the words' half g of a plan's logarithm, with which it extends to new images.
+
+        log t_ij = f_i + g_j - c_ij / epsilon  (entropic transport; Pooladian and
+        Niles-Weed 2021 for new rows, which are t_j ~ exp(g_j - c_j / epsilon))
+
+    By alternate means over the entries that float32 still holds, of at most 2,000 rows.
+    """
+    rows = np.linspace(0, len(plan) - 1, min(len(plan), 2000)).astype(int)
+    held = plan[rows] > 1e-30
+    logs = np.log(np.where(held, plan[rows], 1.0)) + costs[rows] / float(epsilon)
+    g = np.zeros(plan.shape[1])
+    for _ in range(20):
+        f = ((logs - g) * held).sum(axis=1) / held.sum(axis=1).clip(1)
+        g = ((logs - f[:, None]) * held).sum(axis=0) / held.sum(axis=0).clip(1)
+    # A word without mass in these rows gets none in others.
+    return np.where(held.any(axis=0), g, -np.inf)
 
 
 def word_marginals(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 from mvlib.check import check_choice
 from mvlib.encoders import Encoder, TextBank
@@ -21,7 +22,9 @@ from mvlib.methods.cae.equations import (
     plan_blocks,
     retrieve_top_k,
     softmax_marginals,
+    transport_costs,
     word_marginals,
+    word_potentials,
 )
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.tac import softmax_counterpart
@@ -59,6 +62,7 @@ class SemanticSpace(NamedTuple):
     row_error: float
     column_error: float
     transport_iterations: int
+    potentials: np.ndarray | None = None
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -67,7 +71,8 @@ class CAE(WordClustering):
 
     Centres of the images choose nouns and captions: two semantic spaces. Each image gets a
     counterpart in either, by optimal transport; image and counterparts are fused by weights
-    of their own for each image; k-means.
+    of their own for each image; k-means. New images get their mass by the words' potentials of
+    the plan that was fitted, and go to the nearest centre.
 
     `fit` takes as `texts` a mapping with "nouns", "captions" or both, each as in `TAC`.
 
@@ -177,6 +182,9 @@ class CAE(WordClustering):
         check_same_space(images=X, train_images=train, **features)
         centres = self._centres(train, seed)
         spaces = {name: self._space(X, centres, bank) for name, bank in banks.items()}
+        self._spaces_ = {
+            name: (space.words.features, space.potentials) for name, space in spaces.items()
+        }
         self.counterparts_ = {name: space.counterpart for name, space in spaces.items()}
         self.embedding_, weights = adaptive_fusion(
             X, list(self.counterparts_.values()), gamma=self.gamma, fusion=self.fusion
@@ -216,9 +224,19 @@ class CAE(WordClustering):
             device=self.device,
         )
         told = counterpart(X, U, found.plan, device=self.device)
-        return SemanticSpace(
-            kept, words, told, found.plan, found.row_error, found.column_error, found.n_iter
-        )
+        potentials = word_potentials(found.plan, transport_costs(X, U, self.cost), self.epsilon)
+        errors = found.row_error, found.column_error
+        return SemanticSpace(kept, words, told, found.plan, *errors, found.n_iter, potentials)
+
+    def _embed(self, X: np.ndarray) -> np.ndarray:
+        told = []
+        for words, potentials in self._spaces_.values():
+            if potentials is None:
+                told.append(softmax_counterpart(X, words, self.temperature, device=self.device))
+                continue
+            logs = potentials - transport_costs(X, words, self.cost) / self.epsilon
+            told.append(counterpart(X, words, softmax(logs, axis=1), device=self.device))
+        return adaptive_fusion(X, told, gamma=self.gamma, fusion=self.fusion)[0]
 
     def _wanted(self, texts: Any) -> dict[str, Any]:
         if not isinstance(texts, Mapping):

@@ -23,6 +23,7 @@ from mvlib.methods.ntk_spectral.equations import (
     RULES,
     SEMANTIC,
     Diffusion,
+    Kernel,
     diffuse_affinities,
     normalize_graph,
     sparsify,
@@ -39,6 +40,7 @@ from mvlib.methods.ntk_spectral.scale import (
 )
 from mvlib.methods.tac import filter_nouns
 from mvlib.methods.words import (
+    BLOCK_BYTES,
     WordClustering,
     check_same_space,
     choose_rows,
@@ -76,6 +78,10 @@ class NTKSpectralClustering(WordClustering):
 
     `fit` takes as `texts` a bank a prompt, each (n_words, n_features), the same words in each;
     one bank; or words, with an encoder. "visual" and "rbf" read none.
+
+    New images are an approximation: they go where their `n_neighbors` largest affinities to
+    the fitted images point, the mean over the prompts, without graph and diffusion; `transform`
+    gives these sums.
 
     Parameters
     ----------
@@ -208,6 +214,7 @@ class NTKSpectralClustering(WordClustering):
     n_features: int = 1024
     search: str = "auto"
 
+    _labels_from = "largest"
     _bounds: ClassVar[Mapping[str, Bound]] = {
         **dict.fromkeys(("mu", "regularization"), real(0, open_low=True)),
         **dict.fromkeys(("n_clusters", "n_rounds", "n_steps", "n_features"), whole()),
@@ -287,6 +294,7 @@ class NTKSpectralClustering(WordClustering):
             self.embedding_, values = spectral_embedding(
                 found.affinity, self.n_clusters, pieces=pieces, random_state=seed
             )
+        self._rows_ = X.copy(), nouns
         self.affinity_, self.objective_ = found.affinity, found.objective
         self.prompt_weights_ = found.prompt_weights
         self.labels_ = discretize(self.embedding_, random_state=seed)
@@ -301,6 +309,24 @@ class NTKSpectralClustering(WordClustering):
             "n_pieces": int(n_pieces),
             "n_tied": n_tied,
         }
+
+    def _embed(self, X: np.ndarray) -> np.ndarray:
+        """Return how near images are to each cluster: their q largest affinities, summed."""
+        if not hasattr(self, "_rows_"):
+            raise ValueError("the rows were not saved: expected a model saved with rows=True")
+        train, nouns = self._rows_
+        named = {f"W_{j}": W for j, W in enumerate(nouns or [None])}
+        kernel = Kernel(named, self.temperature, self.affinity, self.device)
+        columns, blocks = kernel.side("X", train), []
+        clusters = torch.as_tensor(self.labels_, device=kernel.device)
+        step = max(1, BLOCK_BYTES // (4 * len(train)))
+        for start in range(0, len(X), step):
+            block = kernel(kernel.side("images", X[start : start + step]), columns)
+            near, found = block.topk(min(self.n_neighbors, len(train)), dim=1)
+            votes = near.new_zeros(len(near), self.n_clusters)
+            votes.scatter_add_(1, clusters[found], near.clamp_min(0))
+            blocks.append(votes.cpu().numpy())
+        return np.concatenate(blocks)
 
     def _graphs(
         self, X: np.ndarray, nouns: list[np.ndarray] | None, settings: dict[str, Any]

@@ -85,6 +85,11 @@ class Objective:
             found["pseudo_label"] = pseudo_label_loss(
                 first[n_paired:], first[:n_paired], second[:n_paired], tau
             )
+        if not found:
+            raise ValueError(
+                f"weights={dict(w)} count no loss of a batch with {n_paired} pairs among "
+                f"{len(first)} rows: expected one, such as sdd, or pairs and rows without"
+            )
         return found | {"loss": sum(w[name] * loss for name, loss in found.items())}
 
 

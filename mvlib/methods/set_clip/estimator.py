@@ -61,7 +61,7 @@ class SetCLIP(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters, device, random_state
+    n_clusters, remove_gap, device, random_state
         As in every alignment of two modalities.
     weights : mapping of str to float, optional
         Of the losses "contrast_1", "contrast_2" (inside the first and second modality),
@@ -208,6 +208,7 @@ class SetCLIP(ModalityAlignment):
         "sampling": choice(SAMPLINGS),
         "plateau": choice(PLATEAUS),
     }
+    _network_name = "branches_"
 
     @staticmethod
     def paper_settings(backbone: str = "vit") -> dict[str, Any]:
@@ -270,6 +271,11 @@ class SetCLIP(ModalityAlignment):
             for view, encoder in zip(views, by_modality("encoders", self.encoders), strict=True)
         ]
         objective = self._objective()
+        if not len(pairs) and not any(objective.weights[part] for part in PARTS[:4]):
+            raise ValueError(
+                f"pairs has no row and weights={self.weights} count only losses of pairs: give "
+                f"pairs, or weigh one of {', '.join(PARTS[:4])}"
+            )
         plan = Batches(
             (len(views[0]), len(views[1])),
             pairs,
@@ -374,6 +380,18 @@ class SetCLIP(ModalityAlignment):
         return torch.cat(
             [branch(part.to(branch.center.device)).cpu() for part in blocks]
         ).numpy()
+
+    def _network(self) -> nn.ModuleList:
+        # Centre and scale come with the weights.
+        encoders = by_modality("encoders", self.encoders)
+        return self._branches(
+            [
+                torch.eye(2, width)
+                if encoder is None
+                else torch.zeros(2, *np.atleast_1d(width))
+                for width, encoder in zip(self.n_features_in_, encoders, strict=True)
+            ]
+        )
 
     def _rows(self, X: Any, v: int) -> np.ndarray:
         if by_modality("encoders", self.encoders)[v] is None:

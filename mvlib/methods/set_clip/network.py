@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mvlib.check import as_numbers
+
 HEADS = ("residual", "linear")
 AUGMENTATIONS = ("dropout", "noise", "none")
 Augmentation = str | Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -124,7 +126,7 @@ def _changed(features: torch.Tensor, augmentation: str, strength: float) -> torc
 
 def raw_rows(X: Any, argument: str) -> np.ndarray:
     """Return what an encoder is to read: floats as float32, whole numbers as int64."""
-    rows = np.asarray(X)
+    rows = as_numbers(X, argument)
     if rows.dtype.kind not in "fiub" or rows.ndim < 2 or 0 in rows.shape:
         raise ValueError(
             f"{argument} has shape {rows.shape} and dtype {rows.dtype}: expected numbers, "

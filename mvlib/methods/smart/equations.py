@@ -170,7 +170,9 @@ def threshold_rule(threshold: str | float) -> ThresholdRule:
         check_choice("threshold", threshold, (*_STDS, "percentile-16", "nearest-10"))
     kind, value = numbered[1], float(numbered[2])
     if kind == "nearest":
-        return ThresholdRule(kind, check_number(f"threshold={threshold!r}: K", value, low=1))
+        if not value.is_integer() or value < 1:
+            raise ValueError(f"threshold={threshold!r}: expected a whole number K from 1")
+        return ThresholdRule(kind, value)
     check_number(f"threshold={threshold!r}: Q", value, low=0, high=100)
     return ThresholdRule(kind, value)
 

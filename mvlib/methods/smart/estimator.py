@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import sparse
-from sklearn.utils.validation import check_is_fitted
 
-from mvlib.check import check_choice, check_labels, check_number, check_views
+from mvlib.check import check_choice, check_labels, check_number
 from mvlib.methods.base import ViewClustering, choice, each, optional, real, whole
 from mvlib.methods.smart.equations import (
     VDA_TERMS,
@@ -21,7 +20,7 @@ from mvlib.methods.smart.equations import (
     graph_blocks,
     threshold_rule,
 )
-from mvlib.methods.smart.network import LINEAR, embed_rows
+from mvlib.methods.smart.network import LINEAR, SMARTNetwork, embed_rows, encoded
 from mvlib.methods.smart.training import Training
 from mvlib.ops.device import PRECISIONS, resolve_device
 from mvlib.ops.kmeans import INITS
@@ -69,7 +68,8 @@ class SMART(ViewClustering):
     Two or more views of the same things, of which only some rows are known to be partners.
     An auto-encoder a view, a loss that aligns the embeddings of the aligned rows (L_vda), a
     graph of rows that mean the same and a contrastive loss that follows it (L_smc); then
-    k-means of [H1, norm(W H2)]. Rows are named after view 1.
+    k-means of [H1, norm(W H2)]. Rows are named after view 1. New rows are embedded without the
+    graph, as [H1, H2], and go to the nearest centre.
 
     Parameters
     ----------
@@ -193,6 +193,7 @@ class SMART(ViewClustering):
     device: str = "auto"
 
     _min_views = 2
+    _network_name = "network_"
     _bounds = {
         **dict.fromkeys(("epochs", "n_init"), whole()),
         **dict.fromkeys(("embedding_dim", "batch_size"), whole(2)),
@@ -277,17 +278,18 @@ class SMART(ViewClustering):
         ValueError
             If the views are not finite, or their number or widths differ.
         """
-        check_is_fitted(self)
-        views = check_views(Xs, minimum=2)
-        widths = [view.shape[1] for view in views]
-        if widths != self.n_features_in_:
-            raise ValueError(
-                f"Xs has widths {widths}: expected {self.n_features_in_}, as fitted"
-            )
-        device = self._rows_[1].device
-        tensors = [torch.from_numpy(view).to(device) for view in views]
-        Zs, _ = embed_rows(self.network_, tensors, self.precision)
-        return [Z.cpu().numpy() for Z in Zs]
+        model = self._as_fitted()
+        views = model._new_rows(Xs)
+        return [Z.numpy() for Z in encoded(model.network_, views, model.precision)[0]]
+
+    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
+        _, Hs = encoded(self.network_, views, self.precision)
+        return torch.cat(Hs, dim=1).numpy()
+
+    def _network(self) -> SMARTNetwork:
+        return SMARTNetwork(
+            self.n_features_in_, self.hidden_dims, self.embedding_dim, self.weight_init
+        )
 
     @property
     def semantic_graph_(self) -> list[sparse.csr_array]:
@@ -300,15 +302,17 @@ class SMART(ViewClustering):
         list of csr_array, each (n_samples, n_samples), float32
             One entry a further view.
         """
-        check_is_fitted(self)
-        Xs, aligned = self._rows_
+        model = self._as_fitted()
+        if not hasattr(model, "_rows_"):
+            raise ValueError("the rows were not saved: expected a model saved with rows=True")
+        Xs, aligned = model._rows_
         n = len(aligned)
-        Zs, _ = embed_rows(self.network_, Xs, self.precision)
+        Zs, _ = embed_rows(model.network_, Xs, model.precision)
         graphs = []
         for Z in Zs[1:]:
             blocks = []
             for rows, columns, W in graph_blocks(
-                Zs[0], Z, aligned, self._objective(), self._graph_rows(n)
+                Zs[0], Z, aligned, model._objective(), model._graph_rows(n)
             ):
                 block = sparse.coo_array(W.cpu().numpy())
                 row, column = block.coords

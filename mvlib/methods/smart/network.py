@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -116,3 +117,13 @@ def embed_rows(
             blocks.append((*Zs, *Hs))
     tensors = [torch.cat(column) for column in zip(*blocks, strict=True)]
     return tensors[: len(Xs)], tensors[len(Xs) :]
+
+
+def encoded(
+    network: SMARTNetwork, views: Sequence[np.ndarray], precision: str = "float32"
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return Z and H of arrays, on the CPU."""
+    device = network.projector.weight.device
+    tensors = [torch.from_numpy(view).to(device) for view in views]
+    Zs, Hs = embed_rows(network, tensors, precision)
+    return [Z.cpu() for Z in Zs], [H.cpu() for H in Hs]
