@@ -1,6 +1,7 @@
 """What the security page says of the code is so."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -113,6 +114,17 @@ def test_building_the_book_runs_no_notebook_and_no_template():
     assert not any("{{" in page.read_text(encoding="utf-8") for page in pages)
 
 
+def assert_inert(page):
+    assert "alert(1)" in page
+    html = MarkdownIt().enable("table").render(page)
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "secret.txt" not in html.replace("(../../secret.txt)", "")
+    outside = page.split("````")[0] + page.split("````")[-1]
+    assert not re.search(r"(?<!\\)\}`", outside)
+    assert not re.search(r"(?<!\\)\{\{", re.sub(r"(?<!\\)`[^`]*`", "", outside))
+
+
 def test_what_a_record_says_stays_text_in_the_book(tmp_path):
     record = make_record(
         profile="quick", results=[], parameters={"profile": "quick", HOSTILE: HOSTILE},
@@ -123,15 +135,31 @@ def test_what_a_record_says_stays_text_in_the_book(tmp_path):
     pages = [status_page([record], tmp_path), failures_page([record], tmp_path)]
     pages.append(_origin([record, record])["source"])
     for page in pages:
-        assert "alert(1)" in page
-        html = MarkdownIt().enable("table").render(page)
-        assert "<script" not in html
-        assert "<img" not in html
-        assert "secret.txt" not in html.replace("(../../secret.txt)", "")
-        outside = page.split("````")[0] + page.split("````")[-1]
-        assert not re.search(r"(?<!\\)\}`", outside)
-        assert not re.search(r"(?<!\\)\{\{", re.sub(r"(?<!\\)`[^`]*`", "", outside))
+        assert_inert(page)
     assert pages[1].count("````") == 2
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\r", "\n"])
+def test_what_was_measured_or_broken_stays_text_in_the_book(end, tmp_path):
+    hostile = f"{end}{HOSTILE} [x\\](../../secret.txt){end}```{{raw}} html{end}{HOSTILE}{end}"
+    versions = {hostile: hostile}
+    fault = {
+        "tried": hostile, "happened": hostile, "verdict": "passed", "times": 1,
+        "seconds": 1, "date": hostile, "versions": versions,
+    }  # fmt: skip
+    conditions = {"versions": versions, "threads": 1, "instructions": [hostile]}
+    ratio = {"name": hostile, "value": 1.5, "target": "none"}
+    results = tmp_path / "data" / "results"
+    results.mkdir(parents=True)
+    (results / "faults.json").write_text(json.dumps({"kill": fault}))
+    kept = {"bench": {"conditions": conditions, "ratios": [ratio]}}
+    (results / "benchmarks.json").write_text(json.dumps(kept))
+    for text in ("<!-- mvlib: faults -->", "<!-- mvlib: benchmarks bench -->"):
+        page = fill(text, tmp_path)
+        assert_inert(page)
+        # A table of one row and a sentence.
+        assert len(page.splitlines()) == 5
+    assert_inert(status_page([], tmp_path))
 
 
 def test_words_that_are_no_markup_stay_as_they_are():

@@ -54,7 +54,7 @@ def status_page(
         parts += [
             "## Faults",
             f"What was broken on purpose, and what came of it: {counts}; the last on "
-            f"{max(fault.date for fault in tried)}. [Each with its result](faults.md).",
+            f"{inert(max(fault.date for fault in tried))}. [Each with its result](faults.md).",
         ]
     parts += [
         "## What the words mean",
@@ -119,7 +119,7 @@ def table(header: list[str], rows: list[list[str]], numeric: int = 0) -> str:
     """Return a Markdown table, its last `numeric` columns set to the right."""
     marks = [":--"] * (len(header) - numeric) + ["--:"] * numeric
     lines = [
-        [str(value).replace("|", "\\|").replace("\n", " ").strip() for value in line]
+        [" ".join(str(value).replace("|", "\\|").splitlines()).strip() for value in line]
         for line in (header, marks, *rows)
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -133,7 +133,7 @@ def describe_parameters(run: dict[str, Any]) -> str:
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         words.append(f"{name.replace('_', ' ')} {shown}")
-    return inert(" ".join("; ".join(words).split())) or "the notebook's own"
+    return inert("; ".join(words)) or "the notebook's own"
 
 
 def code(text: str) -> str:

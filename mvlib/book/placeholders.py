@@ -26,6 +26,7 @@ from mvlib.records import (
     score_table,
     to_markdown,
 )
+from mvlib.records.tables import inert
 
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
 
@@ -205,18 +206,18 @@ def _benchmarks(root: Path, name: str) -> str:
         value = f"{ratio.value:{'.4f' if abs(ratio.value - 1) < 0.01 else '.3g'}}"
         target = ratio.target.replace(">=", "at least").replace("<=", "at most")
         target = "" if target == "none" else target
-        rows.append([ratio.name, value, target, words[ratio.held]])
+        rows.append([inert(ratio.name), value, target, words[ratio.held]])
     instructions = ", ".join(found.conditions["instructions"]) or "none of those that matter"
     threads = found.conditions["threads"]
     measured = (
         f"Measured with {_versions(found.conditions['versions'])}, on a processor with "
-        f"{instructions}, {threads} thread{'' if threads == 1 else 's'} at most."
+        f"{inert(instructions)}, {threads} thread{'' if threads == 1 else 's'} at most."
     )
     return f"{table(['ratio', 'measured', 'target', 'verdict'], rows)}\n\n{measured}"
 
 
 def _versions(versions: dict[str, str]) -> str:
-    return ", ".join(f"{package} {number}" for package, number in versions.items())
+    return inert(", ".join(f"{package} {number}" for package, number in versions.items()))
 
 
 def _faults(root: Path) -> str:
@@ -226,7 +227,8 @@ def _faults(root: Path) -> str:
     rows = []
     for fault in found:
         costs = [f"{fault.times:,}", f"{fault.seconds:,.1f}"]
-        rows.append([fault.tried, fault.happened, fault.verdict, *costs, fault.date])
+        said = [inert(text) for text in (fault.tried, fault.happened, fault.date)]
+        rows.append([*said[:2], fault.verdict, *costs, said[2]])
     header = ["what was broken", "what happened", "verdict", "times", "seconds", "day"]
     sets = {json.dumps(fault.versions, sort_keys=True): fault.versions for fault in found}
     packages = "; or ".join(map(_versions, sets.values()))

@@ -24,13 +24,9 @@ _FIXED = {
     "paper", "experiment", "profile", "method", "dataset", "seed", "rule", *METRICS,
     "seconds", "device", "started", "cell", "key",
 }  # fmt: skip
-# What Markdown would take for HTML, a link, a role or a template.
-_ACTIVE = (
-    (re.compile(r"<(?=[A-Za-z/!?])"), "&lt;"),
-    (re.compile(r"\](?=[(\[])"), r"\\]"),
-    (re.compile(r"\}(?=`)"), r"\\}"),
-    (re.compile(r"\{(?=\{)"), r"\\{"),
-)
+# What Markdown would take for HTML, then for a link, a role or a template, if not escaped.
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_ACTIVE = re.compile(r"(?<!\\)((?:\\\\)*)(\](?=[(\[])|\}(?=`)|\{(?=\{))")
 
 
 def results_frame(
@@ -292,11 +288,9 @@ def _text(value: Any, decimals: int) -> str:
         return ""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.{decimals}f}"
-    return inert(" ".join(str(value).split())).replace("|", "\\|")
+    return inert(str(value)).replace("|", "\\|")
 
 
 def inert(text: str) -> str:
-    """Return text from a record in which Markdown finds no HTML, link, role or template."""
-    for pattern, instead in _ACTIVE:
-        text = pattern.sub(instead, text)
-    return text
+    """Return text as one line in which Markdown finds no HTML, link, role or template."""
+    return _ACTIVE.sub(r"\1\\\2", _TAG.sub("&lt;", " ".join(text.split())))
