@@ -26,7 +26,7 @@ from mvlib.methods import (
     semantic_centres,
     theorem_1_quantities,
 )
-from mvlib.methods.cae.equations import word_marginals
+from mvlib.methods.cae.equations import transport_costs, word_marginals
 from mvlib.metrics import accuracy
 from mvlib.ops import TransportError
 
@@ -77,6 +77,8 @@ def test_the_plan_equals_the_slow_transcription_and_has_its_marginals(epsilon):
         for cost in ("cosine", "euclidean")
     ]
     assert np.abs(plans[0] - plans[1]).max() > 1e-4
+    distances = [[np.linalg.norm(unit(x) - unit(word)) for word in WORDS] for x in IMAGES]
+    assert np.allclose(transport_costs(IMAGES, WORDS, "euclidean"), distances, atol=1e-4)
 
 
 def test_the_counterpart_equals_the_slow_transcription_and_does_not_see_doubled_words():

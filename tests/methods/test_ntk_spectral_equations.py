@@ -60,6 +60,8 @@ def test_affinity_equals_the_transcription_entry_by_entry(problem):
     S = noun_assignments(Z, W, TAU)
     assert np.allclose(S.sum(axis=1), 1, atol=1e-6)
     assert np.allclose(S, shares, atol=1e-5)
+    for function in (ntk_affinity, noun_assignments):
+        assert np.array_equal(function(Z, W), function(Z, W, 0.04))
 
 
 def test_it_is_the_tangent_kernel_of_the_log_sum_exp_at_the_nouns(problem):

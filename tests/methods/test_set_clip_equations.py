@@ -96,6 +96,8 @@ def test_nineteen_kernels_add_up_and_the_contrast_agrees_with_its_transcription(
     assert float(mmd(*tensors(A, B), NINETEEN_BANDWIDTHS)) == pytest.approx(each, abs=1e-12)
     found = self_supervised_contrastive_loss(*tensors(3 * A, B), 0.3)
     assert float(found) == pytest.approx(plain_contrast(A, B, 0.3), abs=1e-9)
+    found = self_supervised_contrastive_loss(*tensors(A, B))
+    assert float(found) == pytest.approx(plain_contrast(A, B, 0.05), abs=1e-9)
     # Of views that tell nothing it is the logarithm of the candidates.
     same = torch.ones(5, 3)
     assert float(self_supervised_contrastive_loss(same, same)) == pytest.approx(math.log(9))
@@ -107,13 +109,13 @@ def test_pseudo_labels_are_those_of_sinkhorn_after_ten_iterations():
     with pytest.warns(UserWarning, match="did not converge"):
         plan = ot.sinkhorn(np.full(6, 1 / 6), np.full(5, 1 / 5), cost, 0.05, numItermax=10)
     plan /= plan.sum(axis=1, keepdims=True)
-    found = pseudo_label_plan(*tensors(A, B), 0.05)
+    found = pseudo_label_plan(*tensors(A, B))
     assert np.allclose(found.numpy(), plan, atol=1e-9)
     T = clouds(5, 5, seed=1)[0]
     logs = np.log([[math.exp(a @ t / 0.05) for t in T] for a in A])
     logs = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
     expected = -(plan * logs).sum(axis=1).mean() / 2
-    assert float(pseudo_label_loss(*tensors(A, B, T), 0.05)) == pytest.approx(expected)
+    assert float(pseudo_label_loss(*tensors(A, B, T))) == pytest.approx(expected)
 
 
 def test_total_loss_is_the_weighted_sum_of_the_terms_of_its_equation():

@@ -161,8 +161,11 @@ def test_further_views_have_graphs_and_one_equal_to_the_second_changes_reconstru
     network.autoencoders[2] = network.autoencoders[1]
     X_1, X_2 = (torch.from_numpy(X) for X in problem.Xs)
     aligned = torch.from_numpy(problem.aligned)
-    objective = Objective(1.0, 1.0, 1.0)
-    three = objective_step(network, [X_1, X_2, X_2], aligned, objective).parts
+    objective = Objective(2.0, 3.0, 1.0)
+    step = objective_step(network, [X_1, X_2, X_2], aligned, objective)
+    three = step.parts
+    total = sum(w * float(part) for w, part in zip((1, 2, 3), three.values(), strict=True))
+    assert float(step.loss) == pytest.approx(total, rel=1e-5)
     del network.autoencoders[2]
     two = objective_step(network, [X_1, X_2], aligned, objective).parts
     for part in ("distribution_alignment", "semantic_matching"):

@@ -91,8 +91,9 @@ def test_results_are_read_from_the_output_of_the_runs_own_notebook(recorder):
     run = {"paper": "smart", "experiment": "method", "profile": "quick"}
     found = results_in(executed(recorder.payload()), run)
     assert found["results"] == recorder.results
-    with pytest.raises(ValueError, match="'method': expected 'selection'"):
-        results_in(executed(recorder.payload()), run | {"experiment": "selection"})
+    for name, other in {"paper": "cae", "experiment": "selection", "profile": "full"}.items():
+        with pytest.raises(ValueError, match=f"'{run[name]}': expected '{other}'"):
+            results_in(executed(recorder.payload()), run | {name: other})
     with pytest.raises(ValueError, match=r"Recorder\.finish"):
         results_in(executed(None), run)
     with pytest.raises(ValueError, match="recorded no result"):

@@ -124,12 +124,12 @@ def test_without_a_limit_of_its_own_a_run_may_take_90_percent(
 ):
     asked = []
     monkeypatch.setattr("mvlib.run.process.memory_bytes", lambda: 10**10)
-    monkeypatch.setattr(Group, "watch", lambda _, seconds, most, wanted: asked.append(most))
+    monkeypatch.setattr(Group, "watch", lambda _, *limits: asked.append(limits[:2]))
     monkeypatch.setattr("mvlib.run.process._COMMAND", [sys.executable, "-c", ""])
     task = {"limit_memory_gb": limit, "limit_seconds": 7, "threads": 1}
     with pytest.raises(RunLostError, match="without a word|was killed"):
         _run(task, tmp_path, tmp_path, lambda: True)
-    assert asked == [most]
+    assert asked == [(7, most)]
 
 
 @pytest.mark.parametrize(
