@@ -48,6 +48,21 @@ _KEEP_ALL_MESSAGES = (
     "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
     "(get_ipython().kernel.iopub_thread)"
 )
+# Half a character, as in the text of an error, is no reason to lose the message.
+_SEND_HALF_CHARACTERS = """
+def replace_half_characters(session):
+    import json
+    from jupyter_client.jsonutil import json_default
+    def pack(message, whole=session.pack):
+        try:
+            return whole(message)
+        except UnicodeEncodeError:
+            text = json.dumps(message, default=json_default, ensure_ascii=False)
+            return text.encode("utf-8", "replace")
+    session.pack = pack
+replace_half_characters(get_ipython().kernel.session)
+del replace_half_characters
+"""
 _FILES = (
     "[module.__file__ for name, module in list(__import__('sys').modules.items())"
     " if name.split('.')[0] == 'mvlib' and getattr(module, '__file__', None)]"
@@ -118,7 +133,7 @@ class RunClient(NotebookClient):
         arguments = [
             # A kernel that is told to end while busy with nothing logs an error.
             "--Application.log_level=50",
-            f"--IPKernelApp.exec_lines={_KEEP_ALL_MESSAGES}",
+            f"--IPKernelApp.exec_lines={_KEEP_ALL_MESSAGES}{_SEND_HALF_CHARACTERS}",
         ]
         config = {
             "KernelManager": {"transport": "ipc", "ip": str(sockets)},

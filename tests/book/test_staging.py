@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -13,6 +14,7 @@ from mvlib.records import PlannedRun, run_key
 from mvlib.records.keys import record_key
 from mvlib.records.provenance import save_sources, versions
 
+ROOT = Path(__file__).resolve().parents[2]
 TOC = """
 format: jb-book
 root: book/index
@@ -208,9 +210,18 @@ def test_a_failed_build_keeps_the_last_good_book(project, builder, failure):
     assert "Changed" in build_book(project).read_text()
 
 
-def test_a_warning_of_the_build_is_an_error_that_quotes_it(project):
+def test_a_warning_of_the_build_is_an_error_that_quotes_it_and_odd_tracebacks_give_none(
+    project,
+):
     (project / "book" / "index.md").write_text("# Toy\n\n[nowhere](gone.md)\n")
+    shutil.copyfile(ROOT / "_config.yml", project / "_config.yml")
+    page = notebook("committed")
+    error = {"ename": "ValueError", "evalue": "?", "traceback": ['x = "a', "$ ?? ¬"]}
+    page.cells[-1].outputs.append(nbformat.v4.new_output("error", **error))
+    write(project / NOTEBOOK, page)
     with pytest.raises(RuntimeError, match="gone.md"):
         build_book(project)
-    assert "gone.md" in (project / "_build" / "book.log").read_text()
+    log = (project / "_build" / "book.log").read_text()
+    assert "gone.md" in log
+    assert "Lexing" not in log
     assert not (project / "_build" / "html").exists()

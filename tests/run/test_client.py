@@ -85,6 +85,14 @@ def test_a_kernel_that_dies_of_a_signal_is_a_failure_that_names_it(tmp_path):
     assert printed(client)[0] == "before\n"
 
 
+def test_half_a_character_loses_neither_what_is_printed_nor_an_errors_text(tmp_path):
+    raising = "raise ValueError('low \\udc80, high \\ud800 half')"
+    client, failure = executed(tmp_path, "print('half \\ud800 printed')", raising)
+    assert printed(client)[0] == "half ? printed\n"
+    assert "low ?, high ? half" in failure
+    assert nbformat.writes(client.nb).encode()
+
+
 @pytest.mark.parametrize("piece", [1, 7, 333, 5000])
 def test_of_much_text_the_beginning_and_the_end_are_kept_and_the_rest_is_counted(piece):
     printed = PrintedText(most=2000)
