@@ -98,10 +98,43 @@ CUT = PLAIN[:1024]
 BAD_HEADER = PLAIN[:1024] + bytes(range(256)) * 2 + PLAIN[1536:]
 
 
+def with_header(**fields):
+    """Return an archive of two members, of which the second's header has other fields."""
+    places = {"name": (0, 100), "size": (124, 136), "type": (156, 157)}
+    header = bytearray(PLAIN[1024:1536])
+    for field, value in fields.items():
+        start, end = places[field]
+        header[start:end] = value.ljust(end - start, b"\0")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return PLAIN[:1024] + header + PLAIN[1536:]
+
+
+# Where the next header would be is this one.
+BACK = with_header(size=b"\xff" + (256**11 - 512).to_bytes(11, "big"))
+HUGE = with_header(size=b"\x80" + (1 << 70).to_bytes(11, "big"), type=b"x")
+
+
 @pytest.mark.parametrize(
     "content",
-    [CUT, gzip.compress(CUT), BAD_HEADER, gzip.compress(PLAIN)[:-8] + bytes(8)],
-    ids=["cut", "cut, then compressed", "bad header", "bad checksum"],
+    [
+        CUT,
+        gzip.compress(CUT),
+        BAD_HEADER,
+        gzip.compress(PLAIN)[:-8] + bytes(8),
+        BACK,
+        gzip.compress(HUGE),
+        with_header(name=b"."),
+    ],
+    ids=[
+        "cut",
+        "cut, then compressed",
+        "bad header",
+        "bad checksum",
+        "back",
+        "huge",
+        "folder",
+    ],
 )
 def test_an_archive_that_is_cut_or_damaged_never_passes_for_whole(content, folder):
     refused(folder, "dtd.tar", content, r"dtd\.tar cannot be unpacked")
@@ -121,5 +154,8 @@ def test_what_a_killed_process_half_unpacked_goes_at_the_next_start(folder):
 def test_a_member_of_a_cut_archive_is_refused(folder):
     (folder / "a.tar").write_bytes(PLAIN[:1800])
     assert read_members(folder / "a.tar", ["dtd/a"]) == [bytes(512)]
+    with pytest.raises(ValueError, match="not a readable tar archive"):
+        read_members(folder / "a.tar", ["dtd/b"])
+    (folder / "a.tar").write_bytes(BACK)
     with pytest.raises(ValueError, match="not a readable tar archive"):
         read_members(folder / "a.tar", ["dtd/b"])

@@ -8,11 +8,9 @@ themselves once, into the folders that torchvision uses, too. Folders are a user
 
 from __future__ import annotations
 
-import gzip
-import lzma
+import errno
 import os
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -29,9 +27,7 @@ _CIFAR_SIDE = 32
 _STL_SIDE = 96
 _IMAGENET_SUFFIXES = (".jpeg", ".jpg")
 _FRAME_SUFFIXES = (".jpg", ".png")
-_DAMAGED = (
-    tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, KeyError,
-)  # fmt: skip
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def read_images(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]:
@@ -227,18 +223,23 @@ def lines_of(path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
+class _Member(tarfile.TarInfo):
+    def _block(self, count: int) -> int:
+        # Python before 3.11.14, 3.12.12 and 3.13.6 goes back, for ever (CVE-2025-8194).
+        if count < 0:
+            raise tarfile.ReadError("a size is below zero")
+        return super()._block(count)
+
+
 def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
     """Return the contents of members of a tar archive, which is read up to the last of them."""
     found: dict[str, bytes] = {}
-    try:
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                if member.name in names and member.isfile():
-                    found[member.name] = archive.extractfile(member).read()
-                if len(found) == len(names):
-                    break
-    except _DAMAGED as error:
-        raise ValueError(f"{path} is not a readable tar archive: {error}") from error
+    with reading(path, "tar archive"), tarfile.open(path, "r|*", tarinfo=_Member) as archive:
+        for member in archive:
+            if member.name in names and member.isfile():
+                found[member.name] = archive.extractfile(member).read()
+            if len(found) == len(names):
+                break
     if missing := [name for name in names if name not in found]:
         raise ValueError(f"{path} has no member {missing[0]!r}: expected {', '.join(names)}")
     return [found[name] for name in names]
@@ -251,10 +252,13 @@ def unpack(archive: Path, name: str) -> Path:
         return folder
     with scratch_folder(archive.parent) as temporary:
         try:
-            with tarfile.open(archive) as opened:
+            with tarfile.open(archive, tarinfo=_Member) as opened:
                 opened.extractall(temporary, _inside(opened), filter="data")
                 _check_end(opened)
-        except _DAMAGED as error:
+        # Damaged bytes raise errors of many kinds.
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise
             raise ValueError(f"{archive} cannot be unpacked: {error}") from error
         if not (temporary / name).is_dir():
             raise ValueError(f"{archive} holds no folder {name!r}: expected one")
