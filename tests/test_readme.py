@@ -35,6 +35,7 @@ def test_an_example_runs_as_it_stands(number):
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(10), 6)
     names = {
+        "y": y,
         "view_1": np.eye(10)[y] + 0.1 * rng.normal(size=(60, 10)),
         "view_2": np.eye(10)[y] @ rng.normal(size=(10, 4)),
         "mask": np.arange(60) % 2 == 0,
@@ -44,6 +45,7 @@ def test_an_example_runs_as_it_stands(number):
     }
     settings = ("epochs=2, hidden_dims=(16,)", "n_epochs=1")[number]
     short = example.replace("random_state=0", f"random_state=0, {settings}")
+    short = short.replace("y, mask)", 'y, mask, settings={"epochs": 2, "hidden_dims": (16,)})')
     exec(compile(short, "README.md", "exec"), names)
     shapes = {
         name: names[name].shape for name in ("labels", "rows", "cosines") if name in names

@@ -66,22 +66,31 @@ def stage_notebook(
         for output in cell.get("outputs", []):
             # For the runner, not for the reader.
             output.get("data", {}).pop(RESULTS_MIME, None)
-        if is_injected(cell):
-            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]
+        if _is_machinery(cell):
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
         _describe_images(cell)
-    heads = [
-        cell.cell_type == "markdown" and cell.source.lstrip()[:2] == "# " for cell in page.cells
-    ]
-    place = heads.index(True) if any(heads) else -1
     if title is not None:
-        _, _, rest = page.cells[place].source.partition("\n")
-        page.cells[place].source = f"# {title}\n{rest}"
-    page.cells.insert(place + 1, _origin(records))
+        head = next(
+            cell
+            for cell in page.cells
+            if cell.cell_type == "markdown" and cell.source.lstrip()[:2] == "# "
+        )
+        _, _, rest = head.source.partition("\n")
+        head.source = f"# {title}\n{rest}"
+    page.cells.append(_origin(records, target.name))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target)
 
 
-def _origin(records: list[dict[str, Any]]) -> Any:
+def _is_machinery(cell: Any) -> bool:
+    """Return whether a cell sets the page up or ends it, and tells its reader nothing."""
+    if cell.cell_type != "code":
+        return False
+    set_up = cell.source.startswith(("import ", "from ")) or cell.source == "recorder.finish()"
+    return set_up or is_injected(cell) or "parameters" in cell.metadata.get("tags", [])
+
+
+def _origin(records: list[dict[str, Any]], page: str) -> Any:
     if not records:
         text = (
             "This page shows the outputs committed with the notebook, those of its **quick** "
@@ -99,6 +108,8 @@ def _origin(records: list[dict[str, Any]]) -> Any:
             f" It also ran with {describe_parameters(other)}: {code(other['executed'])}."
             for other in others
         )
+        text += f" Again: `mvlib run {shown['paper']}/{shown['experiment']}`."
+    text += f" To change it: {{download}}`download this notebook <{page}>`."
     cell = nbformat.v4.new_markdown_cell(f":::{{note}}\n:class: origin\n{text}\n:::")
     # The id is random otherwise, and an unchanged book would be built again.
     cell["id"] = "origin"

@@ -92,10 +92,9 @@ def compare_rules(frame: pd.DataFrame) -> str:
 
 def _difference(ours: pd.Series, theirs: pd.Series | float) -> str:
     points = 100 * (ours - theirs)
-    return (
-        f"{points.mean():+.1f} ± {points.std():.1f} points, "
-        f"ahead in {int((points > 0).sum())} of {len(points)} seeds"
-    )
+    spread = f" ± {points.std():.1f}" if len(points) > 1 else ""
+    ahead = f"ahead in {int((points > 0).sum())} of {len(points)} seeds"
+    return f"{points.mean():+.1f}{spread} points, {ahead}"
 
 
 # Which experiments compare parts of SMART, and with which of their arms: the paper's choice.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -368,7 +369,10 @@ def record_alignment(
     """
     started = time.perf_counter()
     Xs, pairs, ys = problem.rows(ratio or 0, draws == DISJOINT)
-    model.fit(Xs, pairs=pairs)
+    with warnings.catch_warnings():
+        # Told by what is recorded: the gap and the scores of the clusters.
+        warnings.filterwarnings("ignore", "the modalities part")
+        model.fit(Xs, pairs=pairs)
     measures = alignment_measures(*model.transform(problem.test), problem.y_test)
     metrics = None
     if ys is not None and model.n_clusters is not None:

@@ -119,8 +119,11 @@ def test_of_several_current_runs_the_plans_first_is_shown_with_the_committed_pro
     assert "**quick** profile, x 1" in origin.source
     assert "Toy processor" in origin.source
     assert "It also ran with x 2" in origin.source
-    assert page.cells[3].source == "x = 1"
-    assert "hide-input" in page.cells[3].metadata["tags"]
+    assert page.cells[-1] is origin
+    assert "`mvlib run toy/good`" in origin.source
+    assert "{download}`download this notebook <good.ipynb>`" in origin.source
+    (given,) = (cell for cell in page.cells if cell.source == "x = 1")
+    assert "hide-input" in given.metadata["tags"]
     # The repository itself is left alone.
     assert {path: path.read_bytes() for path in before} == before
     shutil.rmtree(project / "_build")
@@ -140,6 +143,23 @@ def test_a_run_of_earlier_code_or_a_failed_one_gives_way_to_the_committed_output
     assert '"text": "committed"' in page
 
 
+@pytest.mark.parametrize(
+    ("source", "folded"),
+    [
+        ("import os", True),
+        ("from x import y", True),
+        ("recorder.finish()", True),
+        ("a = 1", False),
+    ],
+)
+def test_what_sets_a_page_up_or_ends_it_is_folded(project, source, folded):
+    page = notebook("committed")
+    page.cells.append(nbformat.v4.new_code_cell(source))
+    write(project / NOTEBOOK, page)
+    (cell,) = (cell for cell in staged(project).cells if cell.source == source)
+    assert ("hide-input" in cell.metadata.get("tags", [])) == folded
+
+
 def test_an_image_gets_the_words_of_its_output_and_what_the_runner_reads_is_left_out(project):
     page = notebook("committed")
     for data, metadata in (
@@ -149,7 +169,7 @@ def test_an_image_gets_the_words_of_its_output_and_what_the_runner_reads_is_left
         new = nbformat.v4.new_output("display_data", data, metadata=metadata)
         page.cells[-1].outputs.append(new)
     write(project / NOTEBOOK, page)
-    cell = staged(project).cells[-1]
+    cell = staged(project).cells[-2]
     assert cell.metadata["mystnb"]["image"]["alt"] == "A rising line."
     assert "stamp" in json.dumps(cell)
     assert "vnd.mvlib.results" not in json.dumps(cell)

@@ -53,8 +53,12 @@ def test_comparisons_say_difference_spread_and_count():
         scores = dict.fromkeys(("nmi", "ari", "purity"), 0.5)
         recorder.add("SMART", "made", seed, metrics={"last": scores | {"acc": ours}})
         recorder.add("floor", "made", seed, metrics={"last": scores | {"acc": 0.6}})
-    line = compare_seeds(recorder.frame(), "SMART", "floor")
+    frame = recorder.frame()
+    line = compare_seeds(frame, "SMART", "floor")
     assert line.endswith("minus floor: +0.0 ± 14.1 points, ahead in 1 of 2 seeds")
+    # One seed has no spread.
+    line = compare_seeds(frame[frame["seed"] == 2], "SMART", "floor")
+    assert line.endswith("minus floor: +10.0 points, ahead in 1 of 1 seeds")
 
 
 def test_counts_that_missing_ones_made_floats_are_printed_whole():
