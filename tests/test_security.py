@@ -73,10 +73,7 @@ def test_no_module_runs_what_it_reads():
         for path in SOURCES
         if (problems := problems_of(path.read_text(encoding="utf-8")))
     }
-    # It names the error that torch raises for a pickled object, and unpickles nothing.
-    assert found == {"mvlib/encoders/openclip.py": ["pickle"]}
-    text = (ROOT / "mvlib/encoders/openclip.py").read_text(encoding="utf-8")
-    assert text.count("pickle.") == text.count("pickle.UnpicklingError") == 1
+    assert found == {}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +130,8 @@ def test_what_a_record_says_stays_text_in_the_book(tmp_path):
     )  # fmt: skip
     (tmp_path / "notebooks" / "toy").mkdir(parents=True)
     pages = [status_page([record], tmp_path), failures_page([record], tmp_path)]
-    pages.append(_origin([record, record])["source"])
+    # Its last sentence is a link of ours.
+    pages.append(_origin([record, record], "a.ipynb")["source"].partition(" To change it")[0])
     for page in pages:
         assert_inert(page)
     assert pages[1].count("````") == 2

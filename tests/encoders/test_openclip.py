@@ -194,9 +194,10 @@ def test_a_damaged_checkpoint_is_a_value_error(file, content, checkpoint):
 def test_a_checkpoint_of_another_architecture_is_refused(checkpoint):
     state = checkpoint[0].state_dict()
     del state["visual.proj"]
-    torch.save(state, checkpoint[1] / "partial.pt")
-    with pytest.raises(ValueError, match=r"partial\.pt cannot be loaded as"):
-        encoder(checkpoint, file="partial.pt")
+    for other in (state, [1], 3, {"text": 3}, {3: state}, {"state_dict": [1]}):
+        torch.save(other, checkpoint[1] / "other.pt")
+        with pytest.raises(ValueError, match=r"other\.pt cannot be loaded as"):
+            encoder(checkpoint, file="other.pt")
 
 
 test_unknown_names_are_refused_with_the_nearest = refuses(
