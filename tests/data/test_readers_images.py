@@ -108,7 +108,9 @@ def test_an_archive_of_another_content_is_refused(test_batch, message, folder, c
         load_images("cifar-10")
 
 
-@pytest.mark.parametrize("content", [b"no archive", tar_of({"a": bytes(9000)})[:-60]])
+@pytest.mark.parametrize(
+    "content", [b"no archive", tar_of({"a": bytes(9000)})[:-60]], ids=["other bytes", "cut"]
+)
 def test_an_archive_of_other_bytes_or_cut_short_is_refused(content, folder, change):
     (folder / "cifar-10-binary.tar.gz").write_bytes(content)
     with pytest.raises(ValueError, match=r"has sha256 .*: expected c4a38c50"):
