@@ -454,8 +454,7 @@ class ModalityAlignment(Clustering):
     remove_gap : bool, default=False
         Whether the rows are clustered less the mean of their modality. Where the modalities lie
         apart in the shared space, k-means parts them instead of the things they show; a
-        warning says so. On HandWritten and on Open Clip Art, where Set-CLIP leaves none, it
-        changed ACC and the share of partners in one cluster by -2 to +4 points (12 epochs).
+        warning says so.
     random_state : int, Generator, RandomState, optional
         As in `Clustering`.
 
