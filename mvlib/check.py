@@ -7,7 +7,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -398,3 +398,56 @@ def _compiled(schema: Path, part: str | None) -> Callable[[Any], Any]:
     if part is not None:
         rules = {"$defs": rules["$defs"], "$ref": f"#/$defs/{part}"}
     return fastjsonschema.compile(rules)
+
+
+def check_widths(views: Sequence[np.ndarray], fitted: Sequence[int]) -> None:
+    """Refuse views of other widths than those that were fitted."""
+    widths = [view.shape[1] for view in views]
+    if widths != list(fitted):
+        raise ValueError(f"Xs has widths {widths}: expected {list(fitted)}, as fitted")
+
+
+# Takes a parameter's name and its value, and raises a ValueError where it is out of bounds.
+Bound = Callable[[str, Any], Any]
+
+
+def real(
+    low: float | None = None, high: float | None = None, *, open_low: bool = False
+) -> Bound:
+    """Bound a number; `open_low` leaves `low` itself out."""
+    return partial(check_number, low=low, high=high, open_low=open_low)
+
+
+def whole(low: int = 1, high: int | None = None) -> Bound:
+    """Bound a whole number."""
+    return partial(check_number, low=low, high=high, integer=True)
+
+
+def choice(options: Iterable[str]) -> Bound:
+    """Allow these words."""
+    return partial(check_choice, options=tuple(options))
+
+
+def optional(bound: Bound) -> Bound:
+    """Allow None as well."""
+    return lambda name, value: None if value is None else bound(name, value)
+
+
+def flag(name: str, value: Any) -> None:
+    """Allow True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}={value!r} is unknown: expected True or False")
+
+
+def each(bound: Bound) -> Bound:
+    """Allow a sequence of what `bound` allows."""
+
+    def check(name: str, values: Any) -> None:
+        if isinstance(values, str):
+            raise ValueError(f"{name}={values!r} is a string: expected a sequence of entries")
+        if not isinstance(values, Iterable):
+            raise ValueError(f"{name}={values!r}: expected a sequence, such as ({values!r},)")
+        for value in values:
+            bound(name, value)
+
+    return check

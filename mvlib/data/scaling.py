@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from mvlib.check import check_choice, check_views, lost_column
+from mvlib.check import check_choice, check_views, check_widths, lost_column
 
 SCALES = ("block", "column")
 
@@ -97,11 +97,7 @@ class ViewScaler(BaseEstimator):
         """
         check_is_fitted(self)
         views = check_views(Xs, dtype=np.float64)
-        widths = [X.shape[1] for X in views]
-        if widths != self.n_features_in_:
-            raise ValueError(
-                f"Xs has widths {widths}: expected {self.n_features_in_}, as fitted"
-            )
+        check_widths(views, self.n_features_in_)
         scaled = []
         for v, (X, low, high) in enumerate(zip(views, self.low_, self.high_, strict=True)):
             with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""What estimators share: bounds of parameters, seeds, checks of input, a fit whole or none.
+"""What estimators share: seeds, checks of input, new rows, files, a fit whole or none.
 
 A base for each task: `ViewClustering` and `ModalityAlignment` here, and `ImageClustering` in
 `words.py`, beside what reads images and words.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +24,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from mvlib.check import (
+    Bound,
     RandomState,
     check_choice,
     check_list_of_views,
@@ -34,10 +34,14 @@ from mvlib.check import (
     check_pairs,
     check_view,
     check_views,
+    check_widths,
     feature_names,
+    flag,
     lost_column,
+    optional,
     resolve_seed,
     warn_fewer,
+    whole,
 )
 from mvlib.ops.device import resolve_device
 from mvlib.ops.kmeans import cosine_kmeans
@@ -47,51 +51,6 @@ from mvlib.ops.rows import unit_rows
 KMEANS_STARTS = 10
 # Of two modalities that share fewer of their rows' clusters a warning tells.
 LEAST_SHARED = 0.5
-
-# Takes a parameter's name and its value, and raises a ValueError where it is out of bounds.
-Bound = Callable[[str, Any], Any]
-
-
-def real(
-    low: float | None = None, high: float | None = None, *, open_low: bool = False
-) -> Bound:
-    """Bound a number; `open_low` leaves `low` itself out."""
-    return partial(check_number, low=low, high=high, open_low=open_low)
-
-
-def whole(low: int = 1, high: int | None = None) -> Bound:
-    """Bound a whole number."""
-    return partial(check_number, low=low, high=high, integer=True)
-
-
-def choice(options: Iterable[str]) -> Bound:
-    """Allow these words."""
-    return partial(check_choice, options=tuple(options))
-
-
-def optional(bound: Bound) -> Bound:
-    """Allow None as well."""
-    return lambda name, value: None if value is None else bound(name, value)
-
-
-def flag(name: str, value: Any) -> None:
-    """Allow True and False."""
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name}={value!r} is unknown: expected True or False")
-
-
-def each(bound: Bound) -> Bound:
-    """Allow a sequence of what `bound` allows."""
-
-    def check(name: str, values: Any) -> None:
-        if isinstance(values, str):
-            raise ValueError(f"{name}={values!r} is a string: expected a sequence of entries")
-        if not isinstance(values, Iterable):
-            raise ValueError(f"{name}={values!r}: expected a sequence, such as ({values!r},)")
-        for value in values:
-            bound(name, value)
-
-    return check
 
 
 def _device(name: str, value: Any) -> None:
@@ -383,11 +342,7 @@ class ViewClustering(Clustering):
 
     def _new_rows(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         views = self._views(Xs)
-        widths = [view.shape[1] for view in views]
-        if widths != self.n_features_in_:
-            raise ValueError(
-                f"Xs has widths {widths}: expected {self.n_features_in_}, as fitted"
-            )
+        check_widths(views, self.n_features_in_)
         return views
 
 

@@ -22,10 +22,10 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import kneighbors_graph
 from sklearn.preprocessing import StandardScaler, normalize
 
-from mvlib.check import RandomState, check_number
+from mvlib.check import RandomState, check_number, choice, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder
-from mvlib.methods.base import ViewClustering, choice, kmeans_labels, whole
+from mvlib.methods.base import ViewClustering, kmeans_labels
 from mvlib.methods.smart.estimator import SMART
 from mvlib.methods.smart.network import SMARTNetwork, encoded
 from mvlib.methods.words import ImageClustering, check_same_space, text_bank

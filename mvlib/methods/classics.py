@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
-from mvlib.check import check_number, check_view
-from mvlib.methods.base import ModalityAlignment, narrowed, optional, real, whole
+from mvlib.check import check_number, check_view, optional, real, whole
+from mvlib.methods.base import ModalityAlignment, narrowed
 from mvlib.ops.rows import unit_rows
 
 

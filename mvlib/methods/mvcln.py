@@ -32,16 +32,8 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from mvlib.methods.base import (
-    ViewClustering,
-    choice,
-    each,
-    flag,
-    kmeans_labels,
-    optional,
-    real,
-    whole,
-)
+from mvlib.check import choice, each, flag, optional, real, whole
+from mvlib.methods.base import ViewClustering, kmeans_labels
 from mvlib.methods.training import run, seeded
 from mvlib.ops.device import resolve_device
 

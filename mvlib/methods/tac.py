@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.check import check_number
+from mvlib.check import Bound, check_number, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.base import Bound, whole
 from mvlib.methods.training import seeded
 from mvlib.methods.words import (
     PaperSettings,

@@ -18,15 +18,20 @@ from sklearn.utils.metadata_routing import UNUSED
 from torch import nn
 
 from mvlib.check import (
+    Bound,
     RandomState,
     as_numbers,
     check_choice,
     check_n_clusters,
     check_number,
+    choice,
     feature_names,
+    optional,
+    real,
+    whole,
 )
 from mvlib.encoders import Encoder, TextBank, load
-from mvlib.methods.base import Bound, Clustering, choice, optional, real, whole
+from mvlib.methods.base import Clustering
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.training import run
 from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans, resolve_device, unit_rows

@@ -10,8 +10,9 @@ from refusals import out_of_range
 from sklearn.base import clone
 
 from mvlib import SMART, MvCLN, SetCLIP
+from mvlib.check import choice, each, flag, optional, real, whole
 from mvlib.methods import CCA, AutoencoderKMeans, Chance, CLIPKMeans, KMeansView, training
-from mvlib.methods.base import ViewClustering, choice, each, flag, optional, real, whole
+from mvlib.methods.base import ViewClustering
 
 RNG = np.random.default_rng(0)
 XS = [RNG.normal(size=(40, 5)).astype(np.float32), RNG.normal(size=(40, 4)).astype(np.float32)]

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from mvlib.check import check_choice
+from mvlib.check import Bound, check_choice, choice
 from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.base import Bound, choice
 from mvlib.methods.cae.equations import (
     COLUMN_MARGINALS,
     COSTS,

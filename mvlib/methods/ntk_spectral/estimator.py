@@ -12,10 +12,9 @@ import torch
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from mvlib.check import check_choice, check_number
+from mvlib.check import Bound, check_choice, check_number, choice, optional, real, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.base import Bound, choice, optional, real, whole
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     GRAPHS,

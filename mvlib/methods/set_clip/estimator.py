@@ -11,15 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from mvlib.check import check_choice, check_number
+from mvlib.check import check_choice, check_number, choice, optional, real, whole
 from mvlib.methods import training
-from mvlib.methods.base import (
-    ModalityAlignment,
-    choice,
-    optional,
-    real,
-    whole,
-)
+from mvlib.methods.base import ModalityAlignment
 from mvlib.methods.set_clip.batches import SAMPLINGS, Batch, Batches
 from mvlib.methods.set_clip.equations import (
     BANDWIDTH,

@@ -12,8 +12,17 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from mvlib.check import check_choice, check_labels, check_number
-from mvlib.methods.base import ViewClustering, choice, each, optional, real, whole
+from mvlib.check import (
+    check_choice,
+    check_labels,
+    check_number,
+    choice,
+    each,
+    optional,
+    real,
+    whole,
+)
+from mvlib.methods.base import ViewClustering
 from mvlib.methods.smart.equations import (
     VDA_TERMS,
     Objective,
