@@ -102,6 +102,15 @@ def test_the_other_views_labels_score_the_row_that_was_taken(problem):
     assert rescore(Zs, problem, NONE, seed=0)["acc"] == pytest.approx(accuracy(problem.y, y_2))
 
 
+def test_the_other_views_labels_follow_the_rows_that_were_taken(problem):
+    Zs = truth(problem)
+    other = replace(BASE, batch_size=None, labels_of=1)
+    # Every row has found its true partner, which is of its own class.
+    assert rescore(Zs, problem, other, seed=0) == rescore(
+        Zs, problem, replace(other, labels_of=0), seed=0
+    )
+
+
 def test_view_1_alone_is_blind_to_view_2(problem):
     Zs = [np.eye(3)[problem.y], np.zeros((len(problem.y), 3))]
     alone = replace(NONE, features="view 1")
