@@ -11,13 +11,10 @@ REFERENCE = "as_mvcln"
 
 def _accuracies(runs: pd.DataFrame, ratio: float) -> pd.DataFrame:
     """Return points by method and set, the mean over seeds, with a column a protocol."""
-    columns = [f"as_{name}" for name in MATCHING] + list(CHOICES)
-    columns = [f"measure_{name}" for name in columns]
-    if not set(columns) <= set(runs):
-        return pd.DataFrame(columns=[name.removeprefix("measure_") for name in columns])
-    chosen = runs[(runs["aligned_ratio"] == ratio) & runs[columns].notna().all(axis=1)]
-    means = 100 * chosen.groupby(["method", "dataset"], sort=False)[columns].mean()
-    return means.rename(columns=lambda name: name.removeprefix("measure_"))
+    names = [f"as_{name}" for name in MATCHING] + list(CHOICES)
+    scores = runs.reindex(columns=[f"measure_{name}" for name in names]).set_axis(names, axis=1)
+    chosen = scores[(runs["aligned_ratio"] == ratio) & scores.notna().all(axis=1)]
+    return 100 * chosen.groupby([runs["method"], runs["dataset"]], sort=False).mean()
 
 
 def choice_effects(runs: pd.DataFrame, ratio: float = 0.5) -> pd.DataFrame:

@@ -113,7 +113,8 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
         given = {
             name: value
             for name, value in record["parameters"].items()
-            if name not in ("profile", "dataset") and isinstance(value, str | int | float)
+            if name not in ("profile", "dataset", "method")
+            and isinstance(value, str | int | float)
         }
         for result in record["results"]:
             names |= dict.fromkeys([*given, *result["parameters"]])
