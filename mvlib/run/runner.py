@@ -25,7 +25,7 @@ from mvlib.records import provenance
 from mvlib.records.keys import code_cells, code_digest
 from mvlib.records.plan import PlannedRun
 from mvlib.records.store import records_file
-from mvlib.run.process import Engine, EngineLost, LocalEngine, RunLostError, sweep_folders
+from mvlib.run.process import Engine, EngineLost, LocalEngine, RunLostError
 from mvlib.run.saving import (
     check_folders,
     failed_path,
@@ -74,7 +74,6 @@ def run_all(
     if batch.waiting:
         known = check_parameters(batch.waiting, root)
         check_folders(batch.waiting, root)
-        sweep_folders()
         batch.work(known, limit_minutes)
     word = "interrupted" if batch.interrupted else "not started"
     ended = [

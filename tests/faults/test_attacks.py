@@ -322,18 +322,14 @@ def test_the_folders_of_a_killed_runner_are_removed_at_the_next_start(
     tmp_path, monkeypatch, fault
 ):
     monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path))
-    old, young, held = (tmp_path / f"mvlib-run-{name}" for name in ("old", "young", "held"))
-    for folder in (old, young, held):
-        folder.mkdir()
-        (folder / "given.ipynb").touch()
-    hour_ago = time.time() - 3600
-    with process.FileLock(held / "lock"):
-        for folder in (old, held):
-            os.utime(folder, (hour_ago, hour_ago))
-        process.sweep_folders()
-    assert not old.exists()
-    assert young.exists()
-    assert held.exists()
+    left = tmp_path / ".mvlib-left"
+    left.mkdir()
+    for name in ("given.ipynb", "lock"):
+        (left / name).touch()
+    with process.run_folder() as held, process.run_folder() as other:
+        assert not left.exists()
+        assert {held, other} == set(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
     fault("They go when the next runner starts; those in use stay.")
 
 
@@ -350,7 +346,7 @@ def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(tmp_path,
     runner.kill()
     runner.communicate()
     wait_for(lambda: processes_in(root) == [], "what ran to end")
-    wait_for(lambda: not list(tmp_path.glob("mvlib-run-*")), "its folder to go")
+    wait_for(lambda: not list(tmp_path.glob(".mvlib-*")), "its folder to go")
 
 
 @pytest.mark.fault("a machine without /proc, or without /dev/shm")

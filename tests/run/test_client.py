@@ -110,16 +110,20 @@ def test_of_much_text_the_beginning_and_the_end_are_kept_and_the_rest_is_counted
     assert last
 
 
-def test_both_streams_are_kept_in_their_order_and_clearing_forgets_both():
+def test_both_streams_are_kept_in_their_order():
     printed = PrintedText(most=1000)
-    printed.take("stdout", "x" * 600)
-    printed.take("stderr", "y")
-    printed.take("stdout", "z")
+    for stream, text in (("stdout", "x" * 600), ("stderr", "y"), ("stdout", "z")):
+        printed.take(stream, text)
     found = [(output["name"], output["text"][-1]) for output in printed.outputs()]
     assert found == [("stdout", "x"), ("stderr", "y"), ("stdout", "z")]
-    printed.clear()
-    assert printed.outputs() == []
-    assert printed.take("stdout", "new") == "new"
+
+
+def test_what_is_cleared_is_forgotten_however_much_it_was(tmp_path):
+    much = "from IPython.display import clear_output\nprint('x' * 2_000_000)\nclear_output("
+    codes = (f"{much})", f"{much})\nprint('new')", f"{much}wait=True)\nprint('later')")
+    client, failure = executed(tmp_path, *codes)
+    assert failure is None
+    assert printed(client) == ["", "new\n", "later\n"]
 
 
 def test_long_texts_of_a_message_are_cut_and_its_other_data_are_not():
