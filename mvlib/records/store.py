@@ -186,10 +186,12 @@ def _read(path: Path) -> list[Record]:
     records, lines = [], content.splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(parse_record(line.rstrip(b"\r\n")))
+            line = line.rstrip(b"\r\n")
+            _check(line)
+            records.append(json.loads(line))
         except ValueError as error:
             # A whole last line that is no record is somebody's: it must not be lost.
-            cut = isinstance(error, NotJSON) or not line.endswith(b"\n")
+            cut = isinstance(error, NotJSON) or not content.endswith(b"\n")
             if number < len(lines) or not cut:
                 raise ValueError(
                     f"{path.name} line {number} is no record ({error}): restore the file, or "
@@ -200,12 +202,6 @@ def _read(path: Path) -> list[Record]:
                 stacklevel=2,
             )
     return records
-
-
-def parse_record(line: bytes) -> dict[str, Any]:
-    """Return the record that a line of a record file holds."""
-    _check(line)
-    return json.loads(line)
 
 
 # A runner reads the same lines again before each run; only good ones are kept here.

@@ -27,15 +27,6 @@ _NEAREST = 6
 _WORDS_A_CENTRE = 10
 
 
-@dataclass(frozen=True)
-class FittedGroups:
-    """What a method found: `labels`, `embedding`, and `names` as its `cluster_names_`."""
-
-    labels: np.ndarray
-    embedding: np.ndarray
-    names: list[Names]
-
-
 def fit_groups(
     method: str,
     n_clusters: int,
@@ -45,8 +36,8 @@ def fit_groups(
     device: str,
     *,
     n_common: int = 0,
-) -> FittedGroups:
-    """Cluster features by one of the methods and name the groups."""
+) -> tuple[np.ndarray, np.ndarray, list[Names]]:
+    """Return the labels, the embedding and the groups' names that a method finds."""
     from mvlib import methods
 
     settings = {"random_state": random_state, "device": device}
@@ -62,7 +53,7 @@ def fit_groups(
     cosines = noun_cosines(features, labels, n_clusters, nouns)
     names = getattr(fitted, "cluster_names_", None) or nearest_nouns(cosines, nouns.texts)
     names = titles_first(names, cosines, nouns.texts, n_common=n_common)
-    return FittedGroups(labels, fitted.embedding_, names)
+    return labels, fitted.embedding_, names
 
 
 def noun_cosines(

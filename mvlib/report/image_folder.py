@@ -18,8 +18,6 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from mvlib.check import check_number
-
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder
 
@@ -138,22 +136,10 @@ class UnreadableImage(ValueError):
     """An image that cannot be used; its message is the reason."""
 
 
-def open_image(
-    path: str | Path, *, max_pixels: int = MAX_PIXELS, short_side: int = 512
-) -> Image.Image:
-    """Return an image in RGB as a person would see it, its first frame if it has several."""
-    check_number("max_pixels", max_pixels, low=1, integer=True)
-    check_number("short_side", short_side, low=1, integer=True)
-    (image,) = open_images([path], max_pixels=max_pixels, short_side=short_side)
-    if isinstance(image, UnreadableImage):
-        raise image
-    return image
-
-
 def open_images(
     paths: Sequence[str | Path], *, max_pixels: int = MAX_PIXELS, short_side: int = 512
 ) -> list[Image.Image | UnreadableImage]:
-    """Return each image as `open_image` does, or why it cannot be used."""
+    """Return each image in RGB, upright, its first frame; or why it cannot be used."""
     _readable_formats()
     # Pillow warns of odd metadata and of size; the size is checked here. The filter is the
     # process's own, so it is set once, around all threads.

@@ -22,8 +22,7 @@ from urllib.parse import urlsplit
 from distributed import Client, KilledWorker, Reschedule, Security, Worker, get_worker
 from distributed import Future as DaskFuture
 from distributed.client import FutureCancelledError
-from distributed.comm import connect as reach
-from distributed.core import Status
+from distributed.core import Status, rpc
 
 from mvlib.check import check_number
 from mvlib.files import project_root
@@ -373,13 +372,9 @@ def _check_answers(address: str) -> None:
 
     async def look() -> None:
         given = Security().get_connection_args("client")
-        comm = await reach(address, timeout=_SECONDS_TO_ANSWER, **given)
-        try:
-            await comm.write({"op": "identity", "n_workers": 0, "reply": True})
-            if (await comm.read())["type"] != "Scheduler":
+        async with rpc(address, timeout=_SECONDS_TO_ANSWER, connection_args=given) as there:
+            if (await there.identity(n_workers=0))["type"] != "Scheduler":
                 raise ConnectionError("it is no scheduler")
-        finally:
-            comm.abort()
 
     try:
         asyncio.run(asyncio.wait_for(look(), _SECONDS_TO_ANSWER))

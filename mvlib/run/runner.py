@@ -32,7 +32,6 @@ from mvlib.run.saving import (
     lost,
     nothing_can_be_saved,
     plain_error,
-    refresh_prose,
     save_outcome,
 )
 from mvlib.run.state import (
@@ -41,7 +40,6 @@ from mvlib.run.state import (
     TO_RUN,
     Outcome,
     Standing,
-    State,
     Summary,
     check_parameters,
     git_state,
@@ -115,14 +113,14 @@ class _Batch:
 
     def settle_recorded(self, runs: Sequence[PlannedRun]) -> None:
         """Settle the runs that need not start; the others wait."""
-        states = self.standing.at_start(runs, list(map(self._is_remote, runs)))
+        states = [self.standing.at_start(run, self._is_remote(run)) for run in runs]
         some = any(state.word == TO_RUN for state in states)
         for run, state in zip(runs, states, strict=True):
             # What reads records may have to run again once others have run.
             if state.word == TO_RUN or (some and run.after and state.word == RECORDED):
                 self.waiting.append(run)
             else:
-                self._settle(run, state)
+                self.outcomes[run.cell] = state
 
     def work(self, known: dict[str, set[str]], limit_minutes: float | None) -> None:
         """Run what waits; `known` are each notebook's parameters."""
@@ -131,7 +129,7 @@ class _Batch:
         with ExitStack() as stack:
             bar = tqdm(total=len(self.waiting), unit="run", disable=None)
             self.bar = stack.enter_context(bar)
-            stack.callback(self.locks.drop_all)
+            stack.callback(self.locks.drop)
             stack.callback(self._shut_down)
             self.interrupt = stack.enter_context(finishing_first(lambda: len(self.flying)))
             try:
@@ -173,23 +171,20 @@ class _Batch:
     def _is_remote(self, run: PlannedRun) -> bool:
         return self.elsewhere and not run.after
 
-    def _settle(self, run: PlannedRun, state: State) -> None:
-        if state.word == RECORDED and run.profile == "quick":
-            # A project that is read-only keeps its old prose.
-            with contextlib.suppress(OSError):
-                refresh_prose(run, self.root)
-        self.outcomes[run.cell] = Outcome(run, state.word, reason=state.reason)
-
     def _fetch(self) -> None:
         """Fetch the data of what runs here, each set once."""
-        problems: dict[str, tuple[str, str] | None] = {}
-        for run in [run for run in self.waiting if not self._is_remote(run)]:
-            for name in run.datasets:
-                if name not in problems:
-                    problems[name] = _fetching_problem(name)
-                if (problem := problems[name]) is not None:
-                    self._end(run, problem[0], reason=problem[1])
-                    break
+        from mvlib import data
+
+        here = [run for run in self.waiting if not self._is_remote(run)]
+        for name in dict.fromkeys(name for run in here for name in run.datasets):
+            wanting = [run for run in here if name in run.datasets and run in self.waiting]
+            try:
+                if wanting:
+                    data.fetch(name)
+            except (OSError, ValueError) as error:
+                word = CANNOT if isinstance(error, FileNotFoundError) else "failed"
+                for run in wanting:
+                    self._end(run, word, reason=str(error))
 
     def _start(self) -> bool:
         """Put runs in flight while there is room; return whether one needed no start."""
@@ -213,7 +208,7 @@ class _Batch:
                     continue
                 # Only now: another runner may have recorded it, or what it reads.
                 state = self.standing.now(run, remote)
-                task = self._task(run, state, stamps) if state.word == TO_RUN else None
+                task = self._task(run, state.key, stamps) if state.word == TO_RUN else None
             except (OSError, ValueError) as error:
                 self._end(run, "failed", reason=str(error))
                 settled = True
@@ -223,8 +218,8 @@ class _Batch:
                 self._submit(run, state.key, task)
                 room[remote] -= 1
                 continue
-            self._settle(run, state)
-            self.locks.drop(run)
+            self.outcomes[run.cell] = state
+            self.locks.drop(run.cell)
             self.bar.update()
             settled = True
         return settled
@@ -235,7 +230,7 @@ class _Batch:
         return any(run.reads(other.paper, other.experiment) for other in others)
 
     def _task(
-        self, run: PlannedRun, state: State, stamps: dict[str, provenance.Stamp | None]
+        self, run: PlannedRun, key: str, stamps: dict[str, provenance.Stamp | None]
     ) -> dict[str, Any]:
         """Return what `Engine.submit` takes: plain values, no paths but text."""
         parameters = dict(run.parameters)
@@ -248,7 +243,7 @@ class _Batch:
             "executed": run.executed,
             "failed": failed_path(run),
             "parameters": parameters,
-            "key": state.key,
+            "key": key,
             "code": code_digest(*code_cells(self.root / run.notebook)),
             "stamps": stamps,
             "run": asdict(run),
@@ -307,7 +302,7 @@ class _Batch:
     ) -> None:
         if run in self.waiting:
             self.waiting.remove(run)
-        self.locks.drop(run)
+        self.locks.drop(run.cell)
         self.outcomes[run.cell] = Outcome(run, word, seconds, reason)
         self.bar.update()
         took = "" if seconds is None else f"  {seconds:.1f} s"
@@ -316,18 +311,6 @@ class _Batch:
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
-
-
-def _fetching_problem(name: str) -> tuple[str, str] | None:
-    from mvlib import data
-
-    try:
-        data.fetch(name)
-    except FileNotFoundError as error:
-        return CANNOT, str(error)
-    except (OSError, ValueError) as error:
-        return "failed", str(error)
-    return None
 
 
 def _reason(error: Exception) -> str:
@@ -355,20 +338,13 @@ class Locks:
         self._held[run.cell] = lock
         return True
 
-    def drop(self, run: PlannedRun) -> None:
-        """Give a run back, if it was locked: it is recorded, or was not started."""
-        self._release([run.cell] if run.cell in self._held else [])
-
-    def drop_all(self) -> None:
-        """Give all of them back."""
-        self._release(list(self._held))
-
-    def _release(self, cells: list[str]) -> None:
-        for cell in cells:
-            lock = self._held.pop(cell)
-            # Who waits for it sees that the file is gone, and makes a new one.
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
+    def drop(self, *cells: str) -> None:
+        """Give runs back, all if none is named: they are recorded, or were not started."""
+        for cell in cells or list(self._held):
+            if lock := self._held.pop(cell, None):
+                # Who waits for it sees that the file is gone, and makes a new one.
+                Path(lock.lock_file).unlink(missing_ok=True)
+                lock.release()
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from projects import (
 
 from mvlib.records import load_records, plan_runs, save_record
 from mvlib.records.published import load_published
-from mvlib.report.word_lists import read_lines
+from mvlib.report.word_lists import given_texts
 from mvlib.run import process, run_all
 from mvlib.run.saving import lost, make_record
 
@@ -278,7 +278,7 @@ def refused(root, place, kind):
             load_published("toy", root)
     elif place == "words":
         with pytest.raises(ValueError, match="no regular file"):
-            read_lines(path)
+            given_texts(path, "words")
     else:
         code, _, err = mvlib(root, "status")
         assert (code, err.count("\n")) == (2, 1)

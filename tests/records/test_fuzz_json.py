@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 from fuzzing import NOTEBOOK, PAYLOAD, assert_clear, fuzz, spoilt, spoilt_json
@@ -16,7 +15,7 @@ from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.recorder import RESULTS_MIME
 from mvlib.records.versions import LEDGER, recorded_versions
-from mvlib.run.saving import refresh_prose, results_in
+from mvlib.run.saving import results_in
 
 VERSIONS = {"python": "3.11.7", "mvlib": "0.1.0"}
 BENCHMARKS = {
@@ -104,9 +103,6 @@ def keyed(project, content):
         assert len(key) == 64
     except (ValueError, OSError) as error:
         assert_clear(error, "toy.ipynb")
-    refresh_prose(
-        PlannedRun("toy", "method", "Toy", "good.ipynb", "quick", {"profile": "quick"}), project
-    )
 
 
 @fuzz(110)
@@ -132,18 +128,6 @@ def test_what_parameters_assign_is_plain_or_refused(code):
     except (SyntaxError, ValueError):
         return
     json.dumps(values, sort_keys=True)
-
-
-@fuzz(50)
-@given(executed=spoilt(NOTEBOOK), source=spoilt(NOTEBOOK))
-def test_prose_is_refreshed_or_an_executed_notebook_is_left_as_it_is(project, executed, source):
-    run = PlannedRun("toy", "method", "Toy", "toy.ipynb", "quick", {"profile": "quick"})
-    path = project / run.executed
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(executed))
-    (project / "toy.ipynb").write_text(json.dumps(source))
-    refresh_prose(run, project)
-    assert Path(path).stat().st_size
 
 
 @fuzz(60)

@@ -39,7 +39,7 @@ from mvlib.run.dask import (
 from mvlib.run.process import execute
 from mvlib.run.runner import _Batch
 from mvlib.run.saving import lost
-from mvlib.run.state import TO_RUN, Standing, State, run_key
+from mvlib.run.state import Standing, run_key
 
 SECONDS = 90
 
@@ -105,7 +105,7 @@ def task_of(root, device="cpu", **changes):
     run = dataclasses.replace(plan_runs(root=root)[0], **changes)
     batch = _Batch(1, device, root, Standing(root, False, False), None)
     batch.known, batch.limit_minutes = {run.notebook: {"device"}}, None
-    return batch._task(run, State(TO_RUN, key=run_key(run, root)), provenance.stamps())
+    return batch._task(run, run_key(run, root), provenance.stamps())
 
 
 def submit(engine, function, task):

@@ -6,12 +6,12 @@ import pytest
 from projects import (
     PATIENCE,
     PLAN,
-    STUB_PLAN,
     Stub,
     make_stub_project,
     processes_in,
     start,
     start_python,
+    stub_plan,
     toy_project,
     wait_for,
     words,
@@ -21,7 +21,7 @@ from mvlib.records import load_records, plan_runs
 from mvlib.run import run_all
 from mvlib.run.runner import Locks
 
-SEEDS = STUB_PLAN.replace("seeds = [5, 15]\nexpand", "seeds = [1, 2, 3, 4]\nexpand")
+SEEDS = stub_plan("seeds = [1, 2, 3, 4], expand_seeds = true")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_run_whose_runner_gave_up_is_taken_over(project):
     other = Locks(project)
     assert other.take(run)
     assert not Locks(project).take(run)
-    threading.Timer(0.5, other.drop_all).start()
+    threading.Timer(0.5, other.drop).start()
     stub = Stub()
     assert words(run_all([run], jobs=1, root=project, engine=stub)) == ["ran"]
     assert len(stub.tasks) == 1

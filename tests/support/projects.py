@@ -61,66 +61,32 @@ with open("ran", "a") as stream:
 time.sleep(seconds)
 recorder.finish()
 """
-PLAN = f"""{HEADER}
-[[experiment]]
-name = "good"
-title = "Works"
-notebook = "notebooks/toy/good.ipynb"
-quick = {{ grid = {{ x = [1, 2] }}, seeds = [3], datasets = ["handwritten"], minutes = 0.1 }}
-"""
-TROUBLE = """
-[[experiment]]
-name = "bad"
-title = "Raises"
-notebook = "notebooks/toy/bad.ipynb"
-quick = {}
-
-[[experiment]]
-name = "slow"
-title = "Takes too long"
-notebook = "notebooks/toy/slow.ipynb"
-quick = { limit_minutes = 0.1 }
-
-[[experiment]]
-name = "table"
-title = "Reads the others"
-notebook = "notebooks/toy/table.ipynb"
-after = ["good", "bad"]
-quick = {}
-"""
-STUB_PLAN = f"""{HEADER}
-[[experiment]]
-name = "method"
-title = "Method"
-notebook = "notebooks/toy.ipynb"
-
-[experiment.quick]
-seeds = [5]
-
-[experiment.reduced]
-seeds = [5, 15]
-
-[experiment.full]
-seeds = [5, 15]
-expand_seeds = true
-
-[[experiment]]
-name = "table"
-title = "Tables"
-notebook = "notebooks/toy.ipynb"
-after = ["method"]
-
-[experiment.quick]
-"""
-PARAMETERS = "profile = 'quick'\nseeds = [1]\ndevice = 'auto'"
 
 
-def experiment(name, size, profile="quick"):
-    """Return an experiment of a plan, in TOML."""
-    return (
-        f'\n[[experiment]]\nname = "{name}"\ntitle = "{name}"\n'
-        f'notebook = "notebooks/toy/{name}.ipynb"\n{profile} = {{ {size} }}\n'
-    )
+def experiment(name, size="", profile="quick", notebook=None, more="", **sizes):
+    """Return an experiment of a plan, in TOML: of one profile, or of those that `sizes` has."""
+    notebook = notebook or f"notebooks/toy/{name}.ipynb"
+    lines = [f"{each} = {{ {words} }}" for each, words in (sizes or {profile: size}).items()]
+    head = f'name = "{name}"\ntitle = "{name}"\nnotebook = "{notebook}"\n{more}\n'
+    return "\n[[experiment]]\n" + head + "\n".join(lines) + "\n"
+
+
+PLAN = HEADER + experiment(
+    "good", 'grid = { x = [1, 2] }, seeds = [3], datasets = ["handwritten"], minutes = 0.1'
+)
+TROUBLE = (
+    experiment("bad")
+    + experiment("slow", "limit_minutes = 0.1")
+    + experiment("table", more='after = ["good", "bad"]')
+)
+STUB = "notebooks/toy.ipynb"
+
+
+def stub_plan(full="seeds = [5, 15], expand_seeds = true"):
+    """Return a plan of a method, of some size in full, and of a table that reads it."""
+    sizes = {"quick": "seeds = [5]", "reduced": "seeds = [5, 15]", "full": full}
+    table = experiment("table", notebook=STUB, more='after = ["method"]')
+    return HEADER + experiment("method", notebook=STUB, **sizes) + table
 
 
 def notebook_of(parameters, *codes, prose="# A page"):
@@ -184,19 +150,16 @@ def good_project(root, count=2, profile="quick", seconds=0.5):
     )
 
 
-def make_stub_project(root, plan=STUB_PLAN, code="x = 1"):
+def make_stub_project(root, plan=None, code="x = 1"):
     """Make a project whose runs a `Stub` stands in for."""
-    for folder in ("data", "notebooks/toy"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "notebooks" / "toy" / "plan.toml").write_text(plan)
+    make_project(root, plan or stub_plan(), {})
     write(root, code)
     return root
 
 
-def write(root, code):
+def write(root, code, parameters="profile = 'quick'\nseeds = [1]\ndevice = 'auto'"):
     """Write the notebook of a stub's project."""
-    content = notebook_of("profile = 'quick'\nseeds = [1]\ndevice = 'auto'", code)
-    (root / "notebooks" / "toy.ipynb").write_text(json.dumps(content))
+    (root / STUB).write_text(json.dumps(notebook_of(parameters, code)))
 
 
 def start(root, *arguments, log=None, **options):
