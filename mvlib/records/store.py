@@ -41,30 +41,31 @@ _SECONDS_TO_WAIT = 600
 
 
 def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
-    """Return the file of a paper's records."""
+    """Return where a paper's records lie, links followed."""
     check_choice("profile", profile, PROFILES)
-    return (root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl"
+    return ((root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl").resolve()
 
 
-def records_file(paper: str, profile: str, root: Path | None = None) -> Path:
-    """Return where a paper's records really lie, links followed."""
-    return records_path(paper, profile, root).resolve()
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Keep all other processes out, or raise filelock's `Timeout` after some seconds."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path, timeout=seconds):
+        try:
+            yield
+        finally:
+            # Who waits for it sees that the file is gone, and makes a new one.
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing_records(paper: str, profile: str, root: Path | None = None) -> Iterator[Path]:
     """Keep every other writer away from a paper's records, whichever checkout it works in."""
-    from filelock import FileLock
-
-    path = records_file(paper, profile, root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    with FileLock(lock, timeout=_SECONDS_TO_WAIT):
-        try:
-            yield path
-        finally:
-            # Who waits for it sees that the file is gone, and makes a new one.
-            lock.unlink(missing_ok=True)
+    path = records_path(paper, profile, root)
+    with locked(path.with_name(f".{path.name}.lock"), _SECONDS_TO_WAIT):
+        yield path
 
 
 def load_records(

@@ -25,6 +25,8 @@ _FIXED = {
     "paper", "experiment", "profile", "method", "dataset", "seed", "rule", *METRICS,
     "seconds", "device", "started", "cell", "key",
 }  # fmt: skip
+# What a verdict says, by its column.
+_COLUMNS = {"word": "verdict", "mean": "ours", "low": "ci_low", "high": "ci_high"}
 # What Markdown would take for HTML, then for a link, a role or a template, if not escaped.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ACTIVE = re.compile(r"(?<!\\)((?:\\\\)*)(\](?=[(\[])|\}(?=`)|\{(?=\{))")
@@ -106,7 +108,8 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
         _command(paper, row, settings) if row["method"] == known or not row["id"] else ""
         for row in rows
     ]
-    return pd.DataFrame(rows).assign(command=commands).reindex(columns=columns)
+    table = pd.DataFrame(rows).rename(columns=_COLUMNS)
+    return table.assign(command=commands).reindex(columns=columns)
 
 
 def _command(paper: str, row: Mapping[str, Any], settings: Iterable[str]) -> str:
@@ -143,22 +146,13 @@ def _beside(
     row: Mapping[str, Any], frame: pd.DataFrame, versions: Mapping[str, str]
 ) -> dict[str, Any]:
     found, ours = compare(row, frame)
+    shared = ("id", "dataset", "method", "rule", "metric", "source", "where", "caveat")
     return {
-        **{name: row[name] for name in ("id", "dataset", "method", "rule", "metric")},
+        **{name: row[name] for name in shared},
         **row["setting"],
         "published": row["value"],
-        "source": row["source"],
-        "ours": found.mean,
-        "sd": found.sd,
-        "n": found.n,
-        "difference": found.difference,
-        "ci_low": found.low,
-        "ci_high": found.high,
-        "verdict": found.word,
-        "detail": found.detail,
+        **vars(found),
         "version": _version(ours, versions),
-        "where": row["where"],
-        "caveat": row["caveat"],
     }
 
 
@@ -175,16 +169,13 @@ def _ours_alone(
             if (tuple(setting.items()), method, rule, metric) in shown:
                 continue
             values = 100 * ours[metric].astype(float)
-            sd = float(values.std(ddof=1)) if len(values) > 1 else None
             yield {
-                **dict.fromkeys(("id", "verdict", "detail", "where", "caveat"), ""),
+                **dict.fromkeys(("id", "where", "caveat"), ""),
                 **setting,
                 "method": method,
                 "rule": rule,
                 "metric": metric,
-                "ours": float(values.mean()),
-                "sd": sd,
-                "n": len(values),
+                **vars(Verdict("", len(values), float(values.mean()), values.std(ddof=1))),
                 "version": _version(ours, versions),
             }
 

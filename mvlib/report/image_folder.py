@@ -53,9 +53,8 @@ class ImageFolder:
 def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageFolder:
     """Return the images in a folder and the folders below it.
 
-    An image is a file with one of the `IMAGE_SUFFIXES`; its bytes are looked at when it is
-    opened. Names that begin with a dot are passed over. Links to folders are listed and not
-    followed, so that a loop of links ends; links to files are.
+    Names that begin with a dot are passed over. Links to folders are listed and not followed,
+    so that a loop of links ends; links to files are.
     """
     directory = _existing_folder(directory)
     ignored = {Path(path).absolute() for path in ignore}

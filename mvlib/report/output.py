@@ -95,9 +95,7 @@ def write_report(result: FolderClustering, table: Path, report: Path) -> FolderC
 def write_table(path: str | Path, result: FolderClustering) -> None:
     """Write the group of each image as comma-separated values in UTF-8.
 
-    A spreadsheet takes a cell that begins with =, +, -, @ or a control character for a
-    formula: such a file name gets "./" before it, which names the same file, and such a
-    group name an apostrophe.
+    No cell is a formula: such a file name gets "./" before it, such a group name an apostrophe.
     """
     with open(path, "w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerow(COLUMNS)

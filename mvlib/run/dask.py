@@ -29,6 +29,7 @@ from mvlib.files import project_root
 from mvlib.records import provenance
 from mvlib.records.keys import run_key
 from mvlib.records.plan import PlannedRun
+from mvlib.records.store import locked
 from mvlib.run.process import EngineLost, RunLostError, execute
 from mvlib.run.saving import lost
 
@@ -38,6 +39,8 @@ _CLOSED = ("tls", "wss", "inproc")
 _SECONDS_TO_ANSWER = 10
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_KEEP = 1.0
+# As filelock has it.
+_NO_END = -1
 _WANTED = ("executing", "long-running")
 # Of an executed notebook, unpacked.
 _MOST_BYTES = 1 << 28
@@ -314,20 +317,13 @@ def _card(worker: Worker, wanted: bool) -> contextlib.AbstractContextManager[str
 
 def _why_cannot(datasets: tuple[str, ...]) -> str | None:
     """Get the data, once a machine; return why they cannot be had, or None."""
-    if not datasets:
-        return None
-    from filelock import FileLock
-
     from mvlib import data
 
     for name in datasets:
         try:
-            if data.is_at_hand(name):
-                continue
-            folder = data.data_folder()
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / f".{name}.lock"):
-                data.fetch(name)
+            if not data.is_at_hand(name):
+                with locked(data.data_folder() / f".{name}.lock", _NO_END):
+                    data.fetch(name)
         except (OSError, ValueError) as error:
             return f"data not at hand: {error}"
     return None

@@ -32,6 +32,7 @@ _GONE = (psutil.Error, OSError)
 _GIVEN, _EXECUTED, _OUTCOME = "given.ipynb", "executed.ipynb", "outcome.json"
 _MARK = "MVLIB_RUN"
 _COMMAND = [sys.executable, "-P", "-m", "mvlib.run.client"]
+_USAGE = ("cpu_seconds", "peak_memory_bytes")
 _SECONDS_BETWEEN_LOOKS = 0.5
 # A look goes through all processes of the machine: it may cost 2 % of the time at most.
 _PAUSES_A_LOOK = 50
@@ -85,15 +86,13 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
     started, begun = datetime.now(UTC), time.monotonic()
     with run_folder() as folder:
         _give(task, root, folder)
-        said, reason = _run(task, root, folder, wanted)
-        failure = reason or said["failure"]
+        said = _run(task, root, folder, wanted)
         written = folder / _EXECUTED
-        content, payload = written.read_bytes() if written.exists() else None, None
-        if content is None:
-            failure = failure or "the notebook ended before it was written"
+        content = written.read_bytes() if written.exists() else None
+    failure, payload = said["failure"], None
     if failure is None:
         try:
-            failure = _what_changed(said["sources"], before)
+            _check_unchanged(said["sources"], before)
             payload = results_in(json.loads(content), task)
         except ValueError as error:
             failure = str(error)
@@ -101,14 +100,13 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
     return {
         "status": "ok" if failure is None else "failed",
         "error": None if failure is None else plain_error(failure, root),
-        "payload": payload if failure is None else None,
+        "payload": payload,
         "executed": task["notebook"] if content is None else kept,
         "executed_content": content,
         "sources": {name: checksum for name, (_, checksum) in said["sources"].items()},
         "started": started.isoformat(timespec="seconds"),
         "wall_seconds": round(time.monotonic() - begun, 3),
-        "cpu_seconds": said["cpu_seconds"],
-        "peak_memory_bytes": said["peak_memory_bytes"],
+        **{name: said[name] for name in _USAGE},
     }
 
 
@@ -171,8 +169,8 @@ def _give(task: dict[str, Any], root: Path, folder: Path) -> None:
 
 def _run(
     task: dict[str, Any], root: Path, folder: Path, wanted: Callable[[], bool]
-) -> tuple[dict[str, Any], str | None]:
-    """Return what the run's process says, and why it was stopped, if it was."""
+) -> dict[str, Any]:
+    """Return what the run's process says, or why it was stopped."""
     mark = uuid4().hex
     given = task.get("limit_memory_gb")
     most = _SHARE_OF_MEMORY * memory_bytes() if given is None else given * GIGABYTE
@@ -197,12 +195,12 @@ def _run(
     if not wanted():
         raise RunLostError("stopped")
     try:
-        return json.loads((folder / _OUTCOME).read_bytes()), reason
+        said = json.loads((folder / _OUTCOME).read_bytes())
     except (FileNotFoundError, ValueError):
         if reason is None:
             raise RunLostError(_how_it_ended(child.returncode, folder)) from None
-        usage = {"cpu_seconds": 0.0, "peak_memory_bytes": 0}
-        return {"failure": None, "sources": {}, **usage}, reason
+        said = {"sources": {}, **dict.fromkeys(_USAGE, 0)}
+    return said if reason is None else said | {"failure": reason}
 
 
 class Group:
@@ -318,17 +316,16 @@ def _environment(task: dict[str, Any], root: Path, folder: Path, mark: str) -> d
     }
 
 
-def _what_changed(
+def _check_unchanged(
     used: dict[str, tuple[list[int] | None, str]], before: dict[str, provenance.Stamp | None]
-) -> str | None:
-    """Return that a file was touched between the start and its loading, or None."""
+) -> None:
+    """Refuse a file that was touched between the start and its loading."""
     for name, (stamp, _) in used.items():
         if list(before.get(name) or ()) != stamp:
-            return (
+            raise ValueError(
                 f"mvlib/{name} was changed before the notebook had loaded it, so that nobody "
                 "knows of which sources its numbers are: run it again"
             )
-    return None
 
 
 def _how_it_ended(code: int, folder: Path) -> str:

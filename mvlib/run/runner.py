@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from tqdm import tqdm
 
 from mvlib.check import check_number
@@ -24,7 +24,7 @@ from mvlib.files import project_root
 from mvlib.records import provenance
 from mvlib.records.keys import code_cells, code_digest
 from mvlib.records.plan import PlannedRun
-from mvlib.records.store import records_file
+from mvlib.records.store import locked, records_path
 from mvlib.run.process import Engine, EngineLost, LocalEngine, RunLostError
 from mvlib.run.saving import (
     check_folders,
@@ -324,15 +324,14 @@ class Locks:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._held: dict[str, FileLock] = {}
+        self._held: dict[str, ExitStack] = {}
 
     def take(self, run: PlannedRun) -> bool:
         """Lock a run; return False, at once, if another runner has it."""
-        folder = records_file(run.paper, run.profile, self._root).parent / _LOCKS
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{run.cell}.lock")
+        folder = records_path(run.paper, run.profile, self._root).parent / _LOCKS
+        lock = ExitStack()
         try:
-            lock.acquire(blocking=False)
+            lock.enter_context(locked(folder / f"{run.cell}.lock", 0))
         except Timeout:
             return False
         self._held[run.cell] = lock
@@ -341,10 +340,7 @@ class Locks:
     def drop(self, *cells: str) -> None:
         """Give runs back, all if none is named: they are recorded, or were not started."""
         for cell in cells or list(self._held):
-            if lock := self._held.pop(cell, None):
-                # Who waits for it sees that the file is gone, and makes a new one.
-                Path(lock.lock_file).unlink(missing_ok=True)
-                lock.release()
+            self._held.pop(cell, ExitStack()).close()
 
 
 @contextmanager

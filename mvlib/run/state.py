@@ -22,6 +22,7 @@ from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.recorder import COMMITTED_PROFILES
 from mvlib.records.store import Record, latest_records, load_records
+from mvlib.records.tables import no_public_link
 from mvlib.records.versions import is_earlier
 
 RECORDED = "recorded"
@@ -134,8 +135,7 @@ def _data_word(name: str, folder: str) -> str:
 
     if data.is_at_hand(name):
         return "at hand"
-    linked = all(file.url and file.sha256 for file in data.describe(name).files)
-    return "to be fetched" if linked else _MISSING
+    return "to be fetched" if no_public_link(name) is None else _MISSING
 
 
 def check_parameters(runs: Iterable[PlannedRun], root: Path) -> dict[str, set[str]]:

@@ -17,7 +17,6 @@ from projects import (
     PLAN,
     REPOSITORY,
     Stub,
-    make_stub_project,
     mvlib,
     processes_in,
     save_many,
@@ -449,18 +448,3 @@ def test_a_worker_without_mvlib_is_the_runs_failure_in_one_line(tmp_path, fault)
     assert "mvlib" in out.strip().splitlines()[-1]
     assert len(record["error"].splitlines()) == 1
     fault(f"The run is recorded as failed: {record['error']}.")
-
-
-def test_a_profile_that_is_not_the_runs_own_is_a_failure(tmp_path):
-    root = toy_project(tmp_path / "project", FULL)
-    code = RECORDING.replace("profile=profile", 'profile="quick"')
-    write_notebook(root / "notebooks" / "toy" / "good.ipynb", code, PARAMETERS)
-    assert mvlib(root, "run", "--profile", "full", "--jobs", "1")[0] == 1
-    (record,) = load_records(root=root)
-    assert "the notebook's results are of profile 'quick': expected 'full'" in record["error"]
-
-
-def test_a_stub_projects_records_carry_versions(tmp_path):
-    root = make_stub_project(tmp_path)
-    run_all(plan_runs("full", root=root), jobs=1, root=root, engine=Stub())
-    assert [r["method_versions"] for r in load_records(root=root)] == [{"Toy": 1}] * 2

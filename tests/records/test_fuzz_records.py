@@ -98,6 +98,7 @@ def test_a_spoilt_record_is_not_saved_and_what_is_there_stays(project, record):
         (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
         (b'"\\ud800"', "whole characters"),
         (b"3", "it=3: expected a table"),
+        (b'{"key": "bb"}', "it lacks cell"),
         (b"\xff{}", "0xff is no UTF-8"),
         (b'{"key"', "is not JSON"),
     ],

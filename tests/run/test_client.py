@@ -58,6 +58,12 @@ def test_a_kernel_listens_at_one_port_of_this_machine_and_at_no_other(tmp_path):
     assert printed(executed(tmp_path, code)[0]) == ["['127.0.0.1']\n"]
 
 
+@pytest.mark.skipif(platform.system() != "Linux", reason="only Linux can be told whom to kill")
+def test_a_system_without_memory_kills_the_kernel_first(tmp_path):
+    client, _ = executed(tmp_path, "print(open('/proc/self/oom_score_adj').read())")
+    assert printed(client)[0].strip() == "800"
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library has no such rule")
 def test_a_kernel_takes_again_the_memory_that_it_freed(tmp_path, monkeypatch):
     for name, value in _ENVIRONMENT.items():

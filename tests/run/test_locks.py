@@ -5,14 +5,10 @@ import threading
 import pytest
 from projects import (
     PATIENCE,
-    PLAN,
     Stub,
     make_stub_project,
-    processes_in,
-    start,
     start_python,
     stub_plan,
-    toy_project,
     wait_for,
     words,
 )
@@ -117,18 +113,3 @@ def test_a_lock_ends_with_its_process_however_it_ends(project):
     holder.kill()
     holder.communicate()
     assert mine.take(run)
-
-
-def test_two_commands_at_once(tmp_path):
-    root = toy_project(tmp_path / "shared", PLAN)
-    notebook = root / "notebooks" / "toy" / "good.ipynb"
-    counted = 'open(\\"count\\", \\"a\\").write(f\\"{x}\\\\n\\")\\n'
-    notebook.write_text(notebook.read_text().replace("time.sleep", counted + "time.sleep"))
-    both = [start(root, "run", "--jobs", "1") for _ in range(2)]
-    outs = [process.communicate(timeout=PATIENCE) for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sorted((root / "count").read_text().split()) == ["1", "2"]
-    assert sorted(r["parameters"]["x"] for r in load_records(root=root)) == [1, 2]
-    assert outs[0][0].count("ran ") + outs[1][0].count("ran ") == 4
-    assert list((root / "runs").rglob("*.lock")) == []
-    assert processes_in(root) == []
