@@ -272,11 +272,7 @@ def _check_pairs(pairs: Sequence[Any], names: Sequence[str]) -> list[tuple[str, 
 
 def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
     for name in names:
-        if name not in frame:
-            raise ValueError(
-                f"frame has no column {name!r}: expected {', '.join(names)}; "
-                f"it has {', '.join(frame.columns)}"
-            )
+        check_choice("frame's column", name, frame.columns)
 
 
 def _check_metric(frame: pd.DataFrame, metric: str) -> None:

@@ -184,7 +184,7 @@ class _Batch:
             except (OSError, ValueError) as error:
                 word = CANNOT if isinstance(error, FileNotFoundError) else "failed"
                 for run in wanting:
-                    self._end(run, word, reason=str(error))
+                    self._end(Outcome(run, word, reason=str(error)))
 
     def _start(self) -> bool:
         """Put runs in flight while there is room; return whether one needed no start."""
@@ -210,17 +210,14 @@ class _Batch:
                 state = self.standing.now(run, remote)
                 task = self._task(run, state.key, stamps) if state.word == TO_RUN else None
             except (OSError, ValueError) as error:
-                self._end(run, "failed", reason=str(error))
+                self._end(Outcome(run, "failed", reason=str(error)))
                 settled = True
                 continue
-            self.waiting.remove(run)
             if task is not None:
                 self._submit(run, state.key, task)
                 room[remote] -= 1
                 continue
-            self.outcomes[run.cell] = state
-            self.locks.drop(run.cell)
-            self.bar.update()
+            self._end(state, told=False)
             settled = True
         return settled
 
@@ -253,6 +250,7 @@ class _Batch:
         }
 
     def _submit(self, run: PlannedRun, key: str, task: dict[str, Any]) -> None:
+        self.waiting.remove(run)
         try:
             engine = self.given if self._is_remote(run) else self.here
             future = engine.submit(task)
@@ -270,7 +268,7 @@ class _Batch:
         except EngineLost as error:
             self.halted = str(error)
             del self.flying[future]
-            self._end(run, "interrupted", reason=self.halted)
+            self._end(Outcome(run, "interrupted", reason=self.halted))
             return
         except Exception as error:
             self._halt_if_full(error)
@@ -287,26 +285,23 @@ class _Batch:
                 word = "ran" if record["status"] == "ok" else "failed"
                 seconds, reason = record["wall_seconds"], record["error"]
         del self.flying[future]
-        self._end(run, word, seconds, reason)
+        self._end(Outcome(run, word, seconds, reason))
 
     def _halt_if_full(self, error: Exception) -> None:
         if nothing_can_be_saved(error):
             self.halted = f"nothing more could be saved: {error}"
 
-    def _end(
-        self,
-        run: PlannedRun,
-        word: str,
-        seconds: float | None = None,
-        reason: str | None = None,
-    ) -> None:
+    def _end(self, outcome: Outcome, told: bool = True) -> None:
+        run, took = outcome.run, ""
         if run in self.waiting:
             self.waiting.remove(run)
         self.locks.drop(run.cell)
-        self.outcomes[run.cell] = Outcome(run, word, seconds, reason)
+        self.outcomes[run.cell] = outcome
         self.bar.update()
-        took = "" if seconds is None else f"  {seconds:.1f} s"
-        say(f"{word:6} {run.name}{took}")
+        if outcome.seconds is not None:
+            took = f"  {outcome.seconds:.1f} s"
+        if told:
+            say(f"{outcome.word:6} {run.name}{took}")
 
 
 def _runs(count: int) -> str:

@@ -316,24 +316,32 @@ def without_lock(root, name):
     assert "Traceback" not in err
 
 
+@pytest.fixture
+def temporary(tmp_path_factory):
+    """Give a folder for temporary files whose name is short enough to be used."""
+    return tmp_path_factory.mktemp("t")
+
+
 @pytest.mark.fault("folders for temporary files that a killed runner has left")
 def test_the_folders_of_a_killed_runner_are_removed_at_the_next_start(
-    tmp_path, monkeypatch, fault
+    temporary, monkeypatch, fault
 ):
-    monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path))
-    left = tmp_path / ".mvlib-left"
+    monkeypatch.setattr(process.tempfile, "tempdir", str(temporary))
+    left = temporary / ".mvlib-left"
     left.mkdir()
     for name in ("given.ipynb", "lock"):
         (left / name).touch()
     with process.run_folder() as held, process.run_folder() as other:
         assert not left.exists()
-        assert {held, other} == set(tmp_path.iterdir())
-    assert not list(tmp_path.iterdir())
+        assert {held, other} == set(temporary.iterdir())
+    assert not list(temporary.iterdir())
     fault("They go when the next runner starts; those in use stay.")
 
 
-def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(
+    tmp_path, temporary, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(temporary))
     root = toy_project(tmp_path / "project", ONE)
     write_notebook(
         root / "notebooks" / "toy" / "good.ipynb",
@@ -342,10 +350,11 @@ def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(tmp_path,
     )
     runner = start(root, "run", "--jobs", "1")
     wait_for((root / "began").exists, "the notebook to begin")
+    assert list(temporary.glob(".mvlib-*"))
     runner.kill()
     runner.communicate()
     wait_for(lambda: processes_in(root) == [], "what ran to end")
-    wait_for(lambda: not list(tmp_path.glob(".mvlib-*")), "its folder to go")
+    wait_for(lambda: not list(temporary.glob(".mvlib-*")), "its folder to go")
 
 
 @pytest.mark.fault("a machine without /proc, or without /dev/shm")

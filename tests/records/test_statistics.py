@@ -266,7 +266,7 @@ def test_set_by_set_says_points_and_counts():
     table = differences_by_set(pd.concat(frames), [("A", "B"), ("A", "C")])
     assert table["wiki"].tolist() == ["+1.0 (2 of 3)", ""]
     assert table["bdgp"].tolist() == ["-10.0 (0 of 2)", "-5.0 (0 of 2)"]
-    with pytest.raises(ValueError, match="frame has no column 'dataset'"):
+    with pytest.raises(ValueError, match="frame's column='dataset' is unknown"):
         differences_by_set(frames[0].drop(columns="dataset"), [("A", "B")])
 
 
@@ -299,7 +299,7 @@ def test_names_may_come_from_another_column():
         ({"pairs": ("SMART", "floor")}, "pairs holds 'SMART': expected two names"),
         ({"pairs": [("SMART", "floor", "floor")]}, "expected two names"),
         ({"metric": "accuracy"}, "metric='accuracy' is unknown"),
-        ({"metric": "nmi"}, "frame has no column 'nmi'"),
+        ({"metric": "nmi"}, "frame's column='nmi' is unknown"),
         ({"by": ["fold"]}, r"by=\['fold'\] has no column of the frame"),
         ({"alpha": 0}, "alpha=0 is out of range"),
         ({"alpha": 5}, "alpha=5 is out of range"),
@@ -398,7 +398,7 @@ def test_spreads_need_every_seed_on_every_split():
         variance_shares(frame[frame["split"] == 0])
     with pytest.raises(ValueError, match="two rows of dataset=wiki.* at split=0, seed=0"):
         variance_shares(pd.concat([frame, frame.iloc[:1]]))
-    with pytest.raises(ValueError, match="no column 'split'"):
+    with pytest.raises(ValueError, match="frame's column='split' is unknown"):
         variance_shares(frame.drop(columns="split"))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mvlib.records import load_records, plan_runs, save_record
 from mvlib.run import run_all
@@ -91,25 +92,14 @@ def stub_plan(full="seeds = [5, 15], expand_seeds = true"):
 
 def notebook_of(parameters, *codes, prose="# A page"):
     """Return a notebook of a page's head, a cell of parameters, and one for each code."""
-
-    def cell(number, source, **more):
-        return {"cell_type": "code", "id": f"cell-{number}", "source": source.strip(),
-                "metadata": {}, "outputs": [], "execution_count": None} | more  # fmt: skip
-
-    tags = {"metadata": {"tags": ["parameters"]}}
-    return {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "language_info": {"name": "python"},
-        },
-        "cells": [
-            {"cell_type": "markdown", "id": "prose", "metadata": {}, "source": prose},
-            cell(0, parameters, **tags),
-            *(cell(number, code) for number, code in enumerate(codes, start=1)),
-        ],
-    }
+    sources = enumerate((parameters, *codes))
+    # The ids are random otherwise.
+    code = [new_code_cell(each.strip(), id=f"cell-{number}") for number, each in sources]
+    code[0].metadata["tags"] = ["parameters"]
+    head = new_markdown_cell(prose, id="prose")
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return new_notebook(cells=[head, *code], metadata=metadata)
 
 
 def write_notebook(path, code, parameters='profile = "quick"'):
