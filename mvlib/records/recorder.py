@@ -108,7 +108,14 @@ class Recorder:
 
     def finish(self) -> None:
         """Show the provenance stamp, which carries the results. The notebook's last call."""
-        facts = self._facts()
+        found = provenance.versions()
+        facts = {
+            "mvlib": found.pop("mvlib"),
+            "profile": self.profile,
+            "device": provenance.device_name(self.device),
+            "threads": provenance.threads(),
+            **found,
+        }
         text = " | ".join(f"{name} {value}" for name, value in facts.items())
         ipython = sys.modules.get("IPython")
         if ipython is None or ipython.get_ipython() is None:
@@ -137,16 +144,6 @@ class Recorder:
             "threads": provenance.threads(),
             "gpu_peak_memory_bytes": provenance.gpu_peak_memory(),
             "results": json.loads(json.dumps(self.results, allow_nan=False)),
-        }
-
-    def _facts(self) -> dict[str, Any]:
-        found = provenance.versions()
-        return {
-            "mvlib": found.pop("mvlib"),
-            "profile": self.profile,
-            "device": provenance.device_name(self.device),
-            "threads": provenance.threads(),
-            **found,
         }
 
 

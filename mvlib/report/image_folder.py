@@ -56,7 +56,14 @@ def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageF
     Names that begin with a dot are passed over. Links to folders are listed and not followed,
     so that a loop of links ends; links to files are.
     """
-    directory = _existing_folder(directory)
+    directory = Path(directory)
+    try:
+        os.scandir(directory).close()
+    except OSError as error:
+        raise ValueError(
+            f"directory={str(directory)!r} cannot be read ({error.strerror}): expected a "
+            "folder of images"
+        ) from error
     ignored = {Path(path).absolute() for path in ignore}
     files: list[str] = []
     skipped: list[SkippedFile] = []
@@ -81,20 +88,6 @@ def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageF
 def printable(name: str) -> str:
     """Return a file's name as text that can be written as UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _existing_folder(directory: str | Path) -> Path:
-    directory, problem = Path(directory), None
-    try:
-        if not stat.S_ISDIR(directory.stat().st_mode):
-            problem = "is a file"
-        elif not os.access(directory, os.R_OK | os.X_OK):
-            problem = "cannot be read (Permission denied)"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    if problem:
-        raise ValueError(f"directory={str(directory)!r} {problem}: expected a folder of images")
-    return directory
 
 
 def _walk(directory: Path) -> Iterator[tuple[Path, str | None]]:

@@ -42,23 +42,24 @@ _LONGEST_LINE = 1000
 
 def check_folders(runs: Iterable[PlannedRun], root: Path) -> None:
     """Check that what the runs leave can be written."""
-    files = dict.fromkeys((run.paper, run.profile) for run in runs)
-    for folder in dict.fromkeys(
-        [root / "runs", *(records_path(*f, root).parent for f in files)]
-    ):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(_PROBE)
-            for paper, profile in files:
-                if records_path(paper, profile, root).parent == folder:
-                    with writing_records(paper, profile, root):
-                        pass
-        except OSError as error:
-            raise OSError(
-                f"the results folder {folder} cannot be written to "
-                f"({error.strerror or error}): nothing was started"
-            ) from error
+    folder = root / "runs"
+    try:
+        _probe(folder)
+        for paper, profile in dict.fromkeys((run.paper, run.profile) for run in runs):
+            folder = records_path(paper, profile, root).parent
+            with writing_records(paper, profile, root):
+                _probe(folder)
+    except OSError as error:
+        raise OSError(
+            f"the results folder {folder} cannot be written to "
+            f"({error.strerror or error}): nothing was started"
+        ) from error
+
+
+def _probe(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(_PROBE)
 
 
 def nothing_can_be_saved(error: BaseException) -> bool:

@@ -163,9 +163,8 @@ def git_state(root: Path) -> Mapping[str, str | bool | None]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    top = git("rev-parse", "--show-toplevel")
-    commit = git("rev-parse", "HEAD") if top and Path(top).resolve() == root else None
-    if commit is None:
+    top, _, commit = (git("rev-parse", "--show-toplevel", "HEAD") or "").partition("\n")
+    if not commit or Path(top).resolve() != root:
         return {"git_commit": None, "git_dirty": None}
     # The records that the run before left are no change of what this one runs.
     changes = git("status", "--porcelain", "--", ".", ":(exclude)data/results")

@@ -11,7 +11,7 @@ from projects import REPOSITORY, processes_in, wait_for
 
 
 class KillableCluster:
-    """A scheduler and workers of one thread each, in a project; `scratch` is for what is theirs."""
+    """A scheduler and workers of one thread each, which work in a project."""
 
     def __init__(self, root, scratch, workers):
         scratch.mkdir(parents=True, exist_ok=True)
