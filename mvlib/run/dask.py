@@ -61,10 +61,13 @@ def connect(address: str) -> Iterator[DaskEngine]:
         raise ValueError(
             f"scheduler={address!r} is no address: expected tcp://HOST:PORT or tls://HOST:PORT"
         )
-    with _quiet():
+    with contextlib.ExitStack() as stack:
+        # What Dask's own log says of the runs is in their records.
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable()
         _check_answers(address)
-        with Client(address, timeout=_SECONDS_TO_ANSWER, set_as_default=False) as client:
-            yield DaskEngine(client)
+        client = Client(address, timeout=_SECONDS_TO_ANSWER, set_as_default=False)
+        yield DaskEngine(stack.enter_context(client))
 
 
 class DaskEngine:
@@ -252,7 +255,7 @@ def run_task(function: str, task: dict[str, Any]) -> dict[str, Any]:
         return {**lost(run, f"{named} {reason}"), "versions": versions}
     own, host = worker.state.nthreads, worker.address.rpartition("://")[2].rpartition(":")[0]
     threads = share_of_cores(own, task["slots"].get(host, own))
-    with _card(worker, task["gpu"]) as card:
+    with taking(_cards(worker) if task["gpu"] else {"": 0}) as card:
         environment = {"CUDA_VISIBLE_DEVICES": card}
         sent = {**task, "root": str(root), "stamps": stamps, "threads": threads}
         try:
@@ -304,15 +307,12 @@ def taking(cards: dict[str, int]) -> Iterator[str]:
             cards[card] -= 1
 
 
-def _card(worker: Worker, wanted: bool) -> contextlib.AbstractContextManager[str]:
-    """Return the card of a run, to enter, or "" for one that wants none."""
-    if not wanted:
-        return contextlib.nullcontext("")
+def _cards(worker: Worker) -> dict[str, int]:
     with _LOCK:
         if worker.id not in _CARDS:
             count = int(worker.state.total_resources["GPU"])
             _CARDS[worker.id] = cards_of_worker(count, os.environ)
-    return taking(_CARDS[worker.id])
+        return _CARDS[worker.id]
 
 
 def _why_cannot(datasets: tuple[str, ...]) -> str | None:
@@ -381,14 +381,3 @@ def _check_answers(address: str) -> None:
             f"{_SECONDS_TO_ANSWER} seconds at most): expected one, with the same protocol (tcp "
             "or tls) and keys that fit, from Dask's own configuration"
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Dask's own log from the terminal; what concerns the runs is in their records."""
-    before = logging.root.manager.disable
-    logging.disable()
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -19,6 +19,7 @@ from projects import (
     Stub,
     mvlib,
     processes_in,
+    run_beside,
     save_many,
     start,
     toy_project,
@@ -29,7 +30,7 @@ from projects import (
 from mvlib.records import load_records, plan_runs, save_record
 from mvlib.records.published import load_published
 from mvlib.report.word_lists import given_texts
-from mvlib.run import process, run_all
+from mvlib.run import process
 from mvlib.run.saving import lost, make_record
 
 ONE = PLAN.replace("x = [1, 2]", "x = [1]")
@@ -58,20 +59,19 @@ recorder.finish()
 """
 
 
-@pytest.fixture
-def checkouts(tmp_path):
-    """Give two checkouts whose results are those of a third place, by links."""
-    shared = tmp_path / "shared"
+def checkouts(folder, plan):
+    """Return two checkouts and the third place whose results are theirs, by links."""
+    shared = folder / "shared"
     shared.mkdir()
-    roots = [toy_project(tmp_path / name, FULL) for name in ("first", "second")]
+    roots = [toy_project(folder / name, plan) for name in ("first", "second")]
     for root in roots:
         (root / "data" / "results").symlink_to(shared)
     return roots, shared
 
 
 @pytest.mark.fault("two checkouts that share their results by a link, and save at once")
-def test_two_checkouts_that_share_their_results_lose_no_record(checkouts, fault):
-    roots, shared = checkouts
+def test_two_checkouts_that_share_their_results_lose_no_record(tmp_path, fault):
+    roots, shared = checkouts(tmp_path, FULL)
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", SAVE, str(root), str(first)],
@@ -88,19 +88,10 @@ def test_two_checkouts_that_share_their_results_lose_no_record(checkouts, fault)
 
 @pytest.mark.fault("two checkouts that share their results, and run the same at once")
 def test_two_checkouts_that_share_their_results_share_the_work(tmp_path, fault):
-    plan = FULL.replace("x = [1]", "x = [1, 2, 3, 4]")
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    stubs, threads = [Stub(seconds=0.3), Stub(seconds=0.3)], []
-    for name, stub in zip(("first", "second"), stubs, strict=True):
-        root = toy_project(tmp_path / name, plan)
-        (root / "data" / "results").symlink_to(shared)
-        runs = plan_runs("full", root=root)
-        options = {"jobs": 1, "root": root, "engine": stub}
-        threads.append(threading.Thread(target=run_all, args=[runs], kwargs=options))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    roots, _ = checkouts(tmp_path, FULL.replace("x = [1]", "x = [1, 2, 3, 4]"))
+    stubs = [Stub(seconds=0.3), Stub(seconds=0.3)]
+    pairs = zip(roots, stubs, strict=True)
+    for thread in [run_beside(root, stub, []) for root, stub in pairs]:
         thread.join(90)
     ran = sorted(task["parameters"]["x"] for stub in stubs for task in stub.tasks)
     assert ran == [1, 2, 3, 4]

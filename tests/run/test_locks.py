@@ -7,6 +7,8 @@ from projects import (
     PATIENCE,
     Stub,
     make_stub_project,
+    run_beside,
+    run_with,
     start_python,
     stub_plan,
     wait_for,
@@ -25,18 +27,6 @@ def project(tmp_path):
     return make_stub_project(tmp_path, SEEDS)
 
 
-def run_beside(root, stub, summaries, **options):
-    """Run the full profile in a thread, as another runner would."""
-
-    def work():
-        runs = plan_runs("full", root=root)
-        summaries.append(run_all(runs, jobs=1, root=root, engine=stub, **options))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
-
-
 def seeds(*stubs):
     return sorted(task["parameters"]["seeds"] for stub in stubs for task in stub.tasks)
 
@@ -44,7 +34,7 @@ def seeds(*stubs):
 @pytest.mark.parametrize("again", [False, True])
 def test_two_runners_at_once_run_everything_once(project, capsys, again):
     if again:
-        run_all(plan_runs("full", root=project), jobs=1, root=project, engine=Stub())
+        run_with(project, Stub())
     meeting = threading.Barrier(2)
 
     class Meeting(Stub):
@@ -76,8 +66,7 @@ def test_a_run_that_fails_for_one_runner_is_not_repeated_by_the_other(project):
     first = run_beside(project, failing, summaries)
     wait_for(lambda: failing.tasks, "the first runner's first run")
     second = Stub()
-    runs = plan_runs("full", root=project)
-    summary = run_all(runs, jobs=1, root=project, engine=second)
+    summary = run_with(project, second)
     first.join(PATIENCE)
     assert summary.outcomes[0].word == "failed"
     assert summary.outcomes[0].reason == "no such view"

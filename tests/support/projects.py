@@ -289,6 +289,14 @@ def run_with(root, stub, profile="full", **options):
     return run_all(runs, jobs=1, root=root, engine=stub, **options)
 
 
+def run_beside(root, stub, summaries, **options):
+    """Run the full profile in a thread, as another runner would."""
+    given = {"root": root, "stub": stub, **options}
+    thread = threading.Thread(target=lambda: summaries.append(run_with(**given)))
+    thread.start()
+    return thread
+
+
 def words(summary):
     """Return how each run of a summary ended, in a word."""
     return [outcome.word for outcome in summary.outcomes]
