@@ -45,7 +45,8 @@ from mvlib.run.state import (
     git_state,
 )
 
-_MOST_JOBS = 4
+_DEFAULT_JOBS = 4
+_MOST_JOBS = 10_000
 _SECONDS_BETWEEN_LOOKS = 1.0
 _LOCKS = ".running"
 
@@ -62,8 +63,8 @@ def run_all(
 ) -> Summary:
     """Run what has no record yet, and record each run as soon as it ends."""
     if jobs is None:
-        jobs = min(provenance.available_cores(), _MOST_JOBS)
-    check_number("jobs", jobs, low=1, integer=True)
+        jobs = min(provenance.available_cores(), _DEFAULT_JOBS)
+    check_number("jobs", jobs, low=1, high=_MOST_JOBS, integer=True)
     if limit_minutes is not None:
         check_number("limit_minutes", limit_minutes, low=0, open_low=True)
     root = (root or project_root()).resolve()

@@ -152,6 +152,14 @@ def assert_clear(error, *names):
     assert any(name in message for name in names), (names, message[:300])
 
 
+def read_or_told(read, *names):
+    """Return what `read` gives, or None after a clear error about one of these names."""
+    try:
+        return read()
+    except (ValueError, OSError) as error:
+        return assert_clear(error, *names)
+
+
 PAYLOAD = {"paper": "toy", "experiment": "method", "profile": "quick", "results": []}
 NOTEBOOK = notebook_of("profile = 'quick'\nx = [1, 2]", "import json\nprint(x)")
 NOTEBOOK["cells"][1]["source"] = NOTEBOOK["cells"][1]["source"].splitlines(keepends=True)
