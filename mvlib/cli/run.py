@@ -30,7 +30,7 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--where", metavar="NAME=VALUE", help=words, **several)
     where = run.add_mutually_exclusive_group()
     where.add_argument(
-        "--jobs", type=integer, metavar="N", help="runs at a time (default: cores, <= 4)"
+        "--jobs", type=int, metavar="N", help="runs at a time (default: cores, <= 4)"
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler"
@@ -45,14 +45,6 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
         "--limit-minutes", type=float, metavar="M", help="stop a run after M minutes"
     )
     run.set_defaults(command=_run)
-
-
-def integer(text: str) -> int:
-    """Return the whole number that a text is, if a machine has so many of anything."""
-    number = int(text)
-    if abs(number) > 2**31:
-        raise ValueError
-    return number
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -97,7 +97,8 @@ def _row(
         "Setting": setting_text(setting),
     }
     for rule in ("last", "oracle"):
-        found = select(frame, dataset, setting, method, rule)
+        fixed = {"dataset": dataset, "method": method, "rule": rule}
+        found = select(frame, fixed | dict(setting))
         ours = 100 * found["acc"].astype(float)
         row["Seeds"] = len(ours)
         if len(ours):

@@ -35,18 +35,10 @@ def paired_comparisons(
 
     A difference is taken in each cell of `by` that both A and B, two names in `column`, have; a
     column that is empty in all rows of a name, such as the split of a floor that ignores it,
-    counts for every value. A data set's mean difference counts once, however many cells it has.
-
-    *Six data sets or more*: p is that of all flips of the signs of the sets' means (Fisher,
-    1935, The Design of Experiments, section 21; 65,536 random ones beyond 16 sets), two-sided;
-    the interval is Student's t over the sets' means. *Fewer*: the statement is on the named
-    sets and splits alone, over new seeds, by the model :math:`y_{ks} = \mu_k + b_s + e_{ks}`
-    for set and split k, fixed, and seed s, random: Student's t over the seeds that all k share.
-
-    Each row has A, B, sets, n (cells), sets_ahead and ahead (where A is ahead); difference (A
-    minus B) with its 95 % interval, ci_low to ci_high, in points; p, and p_holm, corrected over
-    the table; verdict, the reason of one that cannot be decided as `detail`, and told, whether
-    p_holm < alpha. Cells are never units: that finds differences that are not there.
+    counts for every value. The book's page on limits tells the rule. From six data sets on, p
+    is that of all flips of the signs of the sets' means (Fisher, 1935, The Design of
+    Experiments, section 21; 65,536 random ones beyond 16 sets). Of fewer, the model is
+    :math:`y_{ks} = \mu_k + b_s + e_{ks}` for set and split k, fixed, and seed s, random.
     """
     import pandas as pd
     from statsmodels.stats.multitest import multipletests
@@ -91,13 +83,10 @@ def differences_by_set(
 def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     r"""Return how much of the spread of results comes from seeds, and how much from splits.
 
-    Each seed must have run on each split. The model has two crossed random effects,
-    :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for split i of I and seed j of J, estimated by the
-    analysis of variance (Searle, Casella and McCulloch, 1992, Variance Components, chapter 4).
-    In points, seed_sd is the root of the mean variance within a split,
-    :math:`\sigma_b^2 + \sigma_e^2`; split_sd that of the component :math:`\hat\sigma_a^2`, the
-    variance of the split means less :math:`MS_e / J`, clipped at 0; total_sd that of their sum,
-    of which split_share is the splits' part, missing where nothing varies.
+    The model has two crossed random effects, :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for
+    split i and seed j, estimated by the analysis of variance (Searle, Casella and McCulloch,
+    1992, Variance Components, chapter 4): seed_sd is :math:`\sqrt{\sigma_b^2 + \sigma_e^2}`,
+    split_sd :math:`\hat\sigma_a`, clipped at 0, and split_share its part of the variance.
     """
     import pandas as pd
 
@@ -283,11 +272,7 @@ def _check_pairs(pairs: Sequence[Any], names: Sequence[str]) -> list[tuple[str, 
 
 def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
     for name in names:
-        if name not in frame:
-            raise ValueError(
-                f"frame has no column {name!r}: expected {', '.join(names)}; "
-                f"it has {', '.join(frame.columns)}"
-            )
+        check_choice("frame's column", name, frame.columns)
 
 
 def _check_metric(frame: pd.DataFrame, metric: str) -> None:

@@ -41,30 +41,31 @@ _SECONDS_TO_WAIT = 600
 
 
 def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
-    """Return the file of a paper's records."""
+    """Return where a paper's records lie, links followed."""
     check_choice("profile", profile, PROFILES)
-    return (root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl"
+    return ((root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl").resolve()
 
 
-def records_file(paper: str, profile: str, root: Path | None = None) -> Path:
-    """Return where a paper's records really lie, links followed."""
-    return records_path(paper, profile, root).resolve()
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Keep all other processes out, or raise filelock's `Timeout` after some seconds."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path, timeout=seconds):
+        try:
+            yield
+        finally:
+            # Who waits for it sees that the file is gone, and makes a new one.
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing_records(paper: str, profile: str, root: Path | None = None) -> Iterator[Path]:
     """Keep every other writer away from a paper's records, whichever checkout it works in."""
-    from filelock import FileLock
-
-    path = records_file(paper, profile, root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    with FileLock(lock, timeout=_SECONDS_TO_WAIT):
-        try:
-            yield path
-        finally:
-            # Who waits for it sees that the file is gone, and makes a new one.
-            lock.unlink(missing_ok=True)
+    path = records_path(paper, profile, root)
+    with locked(path.with_name(f".{path.name}.lock"), _SECONDS_TO_WAIT):
+        yield path
 
 
 def load_records(
@@ -187,10 +188,12 @@ def _read(path: Path) -> list[Record]:
     records, lines = [], content.splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(parse_record(line.rstrip(b"\r\n")))
+            line = line.rstrip(b"\r\n")
+            _check(line)
+            records.append(json.loads(line))
         except ValueError as error:
             # A whole last line that is no record is somebody's: it must not be lost.
-            cut = isinstance(error, NotJSON) or not line.endswith(b"\n")
+            cut = isinstance(error, NotJSON) or not content.endswith(b"\n")
             if number < len(lines) or not cut:
                 raise ValueError(
                     f"{path.name} line {number} is no record ({error}): restore the file, or "
@@ -201,12 +204,6 @@ def _read(path: Path) -> list[Record]:
                 stacklevel=2,
             )
     return records
-
-
-def parse_record(line: bytes) -> dict[str, Any]:
-    """Return the record that a line of a record file holds."""
-    _check(line)
-    return json.loads(line)
 
 
 # A runner reads the same lines again before each run; only good ones are kept here.

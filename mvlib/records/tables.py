@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ _FIXED = {
     "paper", "experiment", "profile", "method", "dataset", "seed", "rule", *METRICS,
     "seconds", "device", "started", "cell", "key",
 }  # fmt: skip
+# What a verdict says, by its column.
+_COLUMNS = {"word": "verdict", "mean": "ours", "low": "ci_low", "high": "ci_high"}
 # What Markdown would take for HTML, then for a link, a role or a template, if not escaped.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ACTIVE = re.compile(r"(?<!\\)((?:\\\\)*)(\](?=[(\[])|\}(?=`)|\{(?=\{))")
@@ -105,7 +108,8 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
         _command(paper, row, settings) if row["method"] == known or not row["id"] else ""
         for row in rows
     ]
-    return pd.DataFrame(rows).assign(command=commands).reindex(columns=columns)
+    table = pd.DataFrame(rows).rename(columns=_COLUMNS)
+    return table.assign(command=commands).reindex(columns=columns)
 
 
 def _command(paper: str, row: Mapping[str, Any], settings: Iterable[str]) -> str:
@@ -119,7 +123,8 @@ def compare(row: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Verdict, pd.Da
     """Return the verdict on one published number, and the results that it rests on."""
     if not row["comparable"]:
         return Verdict("cannot", detail=row["reason"]), frame.iloc[:0]
-    ours = select(frame, row["dataset"], row["setting"], row["method"], row["rule"])
+    fixed = {name: row[name] for name in ("dataset", "method", "rule")}
+    ours = select(frame, fixed | row["setting"])
     values = 100 * ours[row["metric"]].astype(float)
     by_hand = no_public_link(row["dataset"])
     if row["needs"] and ours.empty:
@@ -130,14 +135,8 @@ def compare(row: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Verdict, pd.Da
     return found, ours
 
 
-def select(
-    frame: pd.DataFrame, dataset: str, setting: Mapping[str, Any], method: str, rule: str
-) -> pd.DataFrame:
-    """Return the rows of a results frame of one data set, setting, method and rule."""
-    return _where(frame, {"dataset": dataset, **setting, "method": method, "rule": rule})
-
-
-def _where(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+def select(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows of a results frame that have all the wanted values."""
     for name, value in wanted.items():
         frame = frame[frame[name] == value] if name in frame else frame.iloc[:0]
     return frame
@@ -147,22 +146,13 @@ def _beside(
     row: Mapping[str, Any], frame: pd.DataFrame, versions: Mapping[str, str]
 ) -> dict[str, Any]:
     found, ours = compare(row, frame)
+    shared = ("id", "dataset", "method", "rule", "metric", "source", "where", "caveat")
     return {
-        **{name: row[name] for name in ("id", "dataset", "method", "rule", "metric")},
+        **{name: row[name] for name in shared},
         **row["setting"],
         "published": row["value"],
-        "source": row["source"],
-        "ours": found.mean,
-        "sd": found.sd,
-        "n": found.n,
-        "difference": found.difference,
-        "ci_low": found.low,
-        "ci_high": found.high,
-        "verdict": found.word,
-        "detail": found.detail,
+        **vars(found),
         "version": _version(ours, versions),
-        "where": row["where"],
-        "caveat": row["caveat"],
     }
 
 
@@ -174,21 +164,18 @@ def _ours_alone(
     shown: set[Any],
 ) -> Iterable[dict[str, Any]]:
     """Yield our results of one data set and setting that no published number stands beside."""
-    for (method, rule), ours in _where(frame, setting).groupby(["method", "rule"], sort=False):
+    for (method, rule), ours in select(frame, setting).groupby(["method", "rule"], sort=False):
         for metric in metrics:
             if (tuple(setting.items()), method, rule, metric) in shown:
                 continue
             values = 100 * ours[metric].astype(float)
-            sd = float(values.std(ddof=1)) if len(values) > 1 else None
             yield {
-                **dict.fromkeys(("id", "verdict", "detail", "where", "caveat"), ""),
+                **dict.fromkeys(("id", "where", "caveat"), ""),
                 **setting,
                 "method": method,
                 "rule": rule,
                 "metric": metric,
-                "ours": float(values.mean()),
-                "sd": sd,
-                "n": len(values),
+                **vars(Verdict("", len(values), float(values.mean()), values.std(ddof=1))),
                 "version": _version(ours, versions),
             }
 
@@ -264,7 +251,13 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
     """Return a table as pipe-separated markdown, its numbers aligned to the right."""
     if df.empty:
         return "*Nothing is recorded yet.*"
-    numeric = [df[name].map(_is_number_or_missing).all() for name in df.columns]
+    numeric = [
+        all(
+            isinstance(value, Number) and not isinstance(value, bool)
+            for value in df[name].dropna()
+        )
+        for name in df.columns
+    ]
     rows = [
         [_text(value, decimals) for value in row] for row in (df.columns, *df.to_numpy(object))
     ]
@@ -272,19 +265,10 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _is_missing(value: Any) -> bool:
-    # pandas' NA does not compare, and is no float.
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
-
-
-def _is_number_or_missing(value: Any) -> bool:
-    return _is_missing(value) or (
-        hasattr(value, "__float__") and not isinstance(value, str | bool)
-    )
-
-
 def _text(value: Any, decimals: int) -> str:
-    if _is_missing(value):
+    import pandas as pd
+
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.{decimals}f}"
