@@ -123,7 +123,7 @@ def test_tags_and_routing_are_honest(name):
     with config_context(enable_metadata_routing=True):
         asked = model.get_metadata_routing().fit.requests
     wanted = {
-        VIEWS: {"aligned"},
+        VIEWS: {"aligned", "present"},
         MODALITIES: {"pairs", "paired"},
         WORDS: {"texts", "train_images"},
     }
