@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -227,6 +227,7 @@ class MvCLN(ViewClustering):
     _min_views = 2
     _labels_from = "centers"
     _network_name = "network_"
+    _parts: ClassVar[tuple[str, ...]] = ()
     _bounds = {
         **dict.fromkeys(
             ("embedding_dim", "epochs", "n_negatives", "match_batch_size"), whole()
@@ -256,9 +257,10 @@ class MvCLN(ViewClustering):
 
     @torch.no_grad()
     def _encoded(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        # The encoders come first in the network.
         return [
             torch.cat([encode(block) for block in X.split(8192)])
-            for encode, X in zip(self.network_, tensors, strict=True)
+            for encode, X in zip(self.network_, tensors, strict=False)
         ]
 
     def _embed(self, views: list[np.ndarray]) -> np.ndarray:
@@ -284,12 +286,14 @@ class MvCLN(ViewClustering):
             order = torch.randperm(len(pairs), generator=generator)
             return order[: len(order) // size * size].to(device).split(size)
 
-        def distances(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            first, second, y = pairs[batch].T
-            d = pair_distances(network[0](Xs[0][first]), network[1](Xs[1][second]))
+        def embedded(batch: torch.Tensor) -> tuple[list[torch.Tensor], ...]:
+            *rows, y = pairs[batch].T
+            inputs = [X[row] for X, row in zip(Xs, rows, strict=True)]
+            H = [encode(X) for encode, X in zip(network, inputs, strict=False)]
+            d = pair_distances(*H)
             kinds = torch.stack([y, 1 - y]).float()
             seen.append(torch.cat([kinds @ d.detach(), kinds.sum(dim=1)]))
-            return d, y.bool()
+            return [d, y.bool()], inputs, H
 
         def mean_distances() -> list[float]:
             sums = torch.stack(seen).sum(dim=0)
@@ -297,7 +301,9 @@ class MvCLN(ViewClustering):
             return (sums[:2] / sums[2:]).tolist()
 
         def step(batch: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"loss": contrastive_loss(*distances(batch), self.margin_, robust)}
+            pair, inputs, H = embedded(batch)
+            contrastive = contrastive_loss(*pair, self.margin_, robust)
+            return self._losses(contrastive, inputs, H, network)
 
         def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, Any]:
             nonlocal robust
@@ -310,13 +316,23 @@ class MvCLN(ViewClustering):
         # A pass without update, in training mode: batch normalisation sees it.
         with torch.no_grad():
             for batch in batches():
-                distances(batch)
+                embedded(batch)
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        more = {"after_epoch": after_epoch, "name": "MvCLN"}
+        more = {"after_epoch": after_epoch, "name": type(self).__name__, "parts": self._parts}
         self.history_ = run(self.epochs, batches, step, network, optimizer, **more)
         self.network_ = network
+
+    def _losses(
+        self,
+        contrastive: torch.Tensor,
+        inputs: list[torch.Tensor],
+        H: list[torch.Tensor],
+        network: nn.ModuleList,
+    ) -> dict[str, torch.Tensor]:
+        """Return what is minimised, given the inputs and embeddings of a batch of pairs."""
+        return {"loss": contrastive}
 
     def _match(
         self,
@@ -339,7 +355,8 @@ class MvCLN(ViewClustering):
         """Refuse rows that the method cannot take."""
         if len(views) != 2:
             raise ValueError(
-                f"Xs has {len(views)} views: expected two, which MvCLN is made for"
+                f"Xs has {len(views)} views: expected two, which "
+                f"{type(self).__name__} is made for"
             )
         if n_aligned < self.n_negatives:
             raise ValueError(

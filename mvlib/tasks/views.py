@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.data import PartialAlignment
+from mvlib.data import ViewsProblem
 from mvlib.methods import (
     SMART,
     AutoencoderKMeans,
@@ -35,7 +35,7 @@ smart_recorder = partial(recorder_of, "smart")
 
 def run(
     methods: Sequence[str],
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     seeds: Sequence[int],
     recorder: Recorder,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
@@ -67,7 +67,7 @@ def run(
 def _record(
     recorder: Recorder,
     about: tuple[str, str, int | None],
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     metrics: Mapping[str, Mapping[str, float]],
     parameters: Mapping[str, Any] | None,
     **more: Any,
@@ -82,7 +82,7 @@ def record_final(
     method: str,
     dataset: str,
     model: SMART,
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """Record the kept epoch under the authors' k-means, one start, the best of twenty."""
@@ -98,7 +98,7 @@ def record_selection(
     recorder: Recorder,
     dataset: str,
     model: SMART,
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """Record every rule for choosing the epoch, by features and starts of k-means.
@@ -122,7 +122,7 @@ def run_floors(
     recorder: Recorder,
     dataset: str,
     truth: Sequence[np.ndarray],
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     seed: int,
     settings: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
