@@ -61,6 +61,9 @@ _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of noun
 CATALOGUE = (
     Method("smart", "SMART", "smart.SMART", VIEWS, "two or more views, some rows known to be partners", "peng2025smart"),
     Method("mvcln", "MvCLN", "mvcln.MvCLN", VIEWS, "two views, by default 34 rows known to be partners", "yang2021mvcln"),
+    Method("divide", "DIVIDE", "divide.DIVIDE", VIEWS, "two views, rows paired rightly; a sample may lack one", "lu2024divide"),
+    Method("candy", "CANDY", "candy.CANDY", VIEWS, f"two views, {_PAIRED}", "guo2024candy"),
+    Method("corregen", "CorreGen", "corregen.CorreGen", VIEWS, f"two views, {_PAIRED}", "zhou2026corregen"),
     Method("kmeans_view", "k-means, view 1", "baselines.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
     Method("kmeans_concatenation", "k-means, concatenation as given", "baselines.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
     Method("spectral_concatenation", "spectral, concatenation as given", "baselines.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),
