@@ -314,8 +314,15 @@ class MvCLN(ViewClustering):
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        more = {"after_epoch": after_epoch, "name": "MvCLN"}
-        self.history_ = run(self.epochs, batches, step, network, optimizer, **more)
+        self.history_ = run(
+            self.epochs,
+            batches,
+            step,
+            network,
+            optimizer,
+            after_epoch=after_epoch,
+            name="MvCLN",
+        )
         self.network_ = network
 
     def _match(
