@@ -48,12 +48,12 @@ class Method:
     recorded: tuple[str, ...] = ()
 
 
-_FLOOR = {"golden": "baselines", "source": "pedregosa2011scikit"}
-_CLASSIC = {"golden": "classics"}
-_KMEANS, _SPECTRAL, _ENCODED = (
-    {"recorded": (name,)} for name in ("k-means", "spectral", "auto-encoder")
-)
-_OF_LOSSES = {"recorded": ("Set-CLIP", "S-CLIP", "CLIP")}
+_FLOOR: dict[str, Any] = {"golden": "baselines", "source": "pedregosa2011scikit"}
+_CLASSIC: dict[str, Any] = {"golden": "classics"}
+_KMEANS: dict[str, Any] = {"recorded": ("k-means",)}
+_SPECTRAL: dict[str, Any] = {"recorded": ("spectral",)}
+_ENCODED: dict[str, Any] = {"recorded": ("auto-encoder",)}
+_OF_LOSSES: dict[str, Any] = {"recorded": ("Set-CLIP", "S-CLIP", "CLIP")}
 _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of nouns"
 
 # fmt: off

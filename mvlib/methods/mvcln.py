@@ -320,8 +320,16 @@ class MvCLN(ViewClustering):
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        more = {"after_epoch": after_epoch, "name": type(self).__name__, "parts": self._parts}
-        self.history_ = run(self.epochs, batches, step, network, optimizer, **more)
+        self.history_ = run(
+            self.epochs,
+            batches,
+            step,
+            network,
+            optimizer,
+            after_epoch=after_epoch,
+            name=type(self).__name__,
+            parts=self._parts,
+        )
         self.network_ = network
 
     def _losses(
