@@ -1,4 +1,4 @@
-"""The words of the glossary, marked where a page first uses them, with their meaning to point at."""
+"""The words of the glossary, marked where a page first uses them, with their meaning."""
 
 from __future__ import annotations
 

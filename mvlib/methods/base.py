@@ -345,7 +345,8 @@ class ViewClustering(Clustering):
         """Return `labels_` after `fit`, whose parameters these are."""
         return self.fit(Xs, y, aligned=aligned, present=present).labels_
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(self, *given: Any, **masks: Any) -> None:
+        """Fit `views, aligned, y, seed`, and `present` where a method takes it."""
         raise NotImplementedError
 
     def _filled(self, Xs: Any, present: Any) -> tuple[Any, np.ndarray | None]:
