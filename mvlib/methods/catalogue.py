@@ -60,6 +60,7 @@ _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of noun
 # ruff: noqa: E501
 CATALOGUE = (
     Method("smart", "SMART", "smart.SMART", VIEWS, "two or more views, some rows known to be partners", "peng2025smart"),
+    Method("pvc", "PVC", "pvc.PVC", VIEWS, "two views of some thousand rows, some known to be partners", "huang2020pvc"),
     Method("mvcln", "MvCLN", "mvcln.MvCLN", VIEWS, "two views, by default 34 rows known to be partners", "yang2021mvcln"),
     Method("sure", "SURE", "sure.SURE", VIEWS, "two views, some rows missing, by default 34 complete ones known to be partners", "yang2023sure"),
     Method("smile", "SMILE", "smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),

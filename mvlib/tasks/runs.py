@@ -17,6 +17,8 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "hidden_dims": (128, 128, 128),
         "epochs": 10,
         "rectification_epochs": 1,
+        "alignment_epochs": 10,
+        "tuning_epochs": 20,
     },
     (VIEWS, "reduced"): {"hidden_dims": (512, 512, 512), "epochs": 40},
     (MODALITIES, "quick"): {"embedding_dim": 64, "n_epochs": 10, "max_rows": 300},

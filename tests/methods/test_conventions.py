@@ -34,6 +34,7 @@ NET = {"hidden_dims": (8,), "embedding_dim": 3, "epochs": 2, "batch_size": 32}
 SETTINGS = {
     "smart": NET,
     "mvcln": NET | {"n_negatives": 3},
+    "pvc": NET | {"alignment_epochs": 1, "tuning_epochs": 2},
     "sure": NET | {"n_negatives": 3},
     "smile": NET | {"warmup_epochs": 1},
     "vital": NET | {"rectification_epochs": 1},
@@ -51,7 +52,7 @@ TASKS = {method.name: method.task for method in CATALOGUE}
 WITHOUT_MAP = {"spectral_concatenation"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
-MATCHING = {"smart", "mvcln", "sure", "smile"}
+MATCHING = {"smart", "mvcln", "sure", "pvc", "smile"}
 
 
 def make(name, **more):
