@@ -65,6 +65,7 @@ CATALOGUE = (
     Method("sure", "SURE", "sure.SURE", VIEWS, "two views, some rows missing, by default 34 complete ones known to be partners", "yang2023sure"),
     Method("smile", "SMILE", "smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),
     Method("vital", "VITAL", "vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),
+    Method("unaligned_nmf", "unaligned NMF", "unaligned_nmf.UnalignedNMF", VIEWS, "two or more views without negative values", "unaligned2022nmf"),
     Method("kmeans_view", "k-means, view 1", "baselines.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
     Method("kmeans_concatenation", "k-means, concatenation as given", "baselines.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
     Method("spectral_concatenation", "spectral, concatenation as given", "baselines.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),

@@ -34,6 +34,12 @@ NET = {"hidden_dims": (8,), "embedding_dim": 3, "epochs": 2, "batch_size": 32}
 SETTINGS = {
     "smart": NET,
     "mvcln": NET | {"n_negatives": 3},
+    "unaligned_nmf": {
+        "n_init": 2,
+        "matching_rounds": 2,
+        "consensus_rounds": 2,
+        "update_rounds": 5,
+    },
     "pvc": NET | {"alignment_epochs": 1, "tuning_epochs": 2},
     "sure": NET | {"n_negatives": 3},
     "smile": NET | {"warmup_epochs": 1},
@@ -49,7 +55,7 @@ SETTINGS = {
 NAMES = [method.name for method in CATALOGUE]
 TASKS = {method.name: method.task for method in CATALOGUE}
 # These have labels only for the rows that were fitted.
-WITHOUT_MAP = {"spectral_concatenation"}
+WITHOUT_MAP = {"spectral_concatenation", "unaligned_nmf"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
 MATCHING = {"smart", "mvcln", "sure", "pvc", "smile"}
@@ -70,6 +76,8 @@ def rows(name, x=X, z=Z):
 
 def fit(name, model=None, x=X, z=Z, **more):
     model = make(name, **more) if model is None else model
+    if name == "unaligned_nmf":
+        x, z = np.abs(x), np.abs(z)
     if TASKS[name] == WORDS:
         return model.fit(x, {"nouns": NOUNS} if name == "cae" else NOUNS)
     return model.fit(
