@@ -120,6 +120,30 @@ def greedy_matching(C: np.ndarray) -> np.ndarray:
     return matched
 
 
+def matched_rows(
+    H_1: torch.Tensor,
+    H_2: torch.Tensor,
+    aligned: np.ndarray,
+    generator: torch.Generator,
+    matching: str,
+    batch_size: int,
+    keep_pairs: bool,
+) -> np.ndarray:
+    """Match rows of view 2 to those of view 1 inside random batches, the last short one too.
+
+    With `keep_pairs` aligned rows keep their partner, and the others alone are matched.
+    """
+    matched = np.arange(len(aligned))
+    loose = np.flatnonzero(~aligned) if keep_pairs else matched.copy()
+    order = torch.randperm(len(loose), generator=generator)
+    for batch in order.split(batch_size):
+        rows = loose[batch.numpy()]
+        C = distance_matrix(H_1[rows], H_2[rows])
+        greedy = matching == "greedy"
+        matched[rows] = rows[greedy_matching(C) if greedy else linear_sum_assignment(C)[1]]
+    return matched
+
+
 def encoder(
     n_features: int, hidden_dims: Sequence[int], embedding_dim: int, dropout: float
 ) -> nn.Sequential:
@@ -349,15 +373,8 @@ class MvCLN(ViewClustering):
         aligned: np.ndarray,
         generator: torch.Generator,
     ) -> np.ndarray:
-        matched = np.arange(len(aligned))
-        loose = np.flatnonzero(~aligned) if self.keep_pairs else matched.copy()
-        order = torch.randperm(len(loose), generator=generator)
-        for batch in order.split(self.match_batch_size):
-            rows = loose[batch.numpy()]
-            C = distance_matrix(H_1[rows], H_2[rows])
-            greedy = self.matching == "greedy"
-            matched[rows] = rows[greedy_matching(C) if greedy else linear_sum_assignment(C)[1]]
-        return matched
+        ways = self.matching, self.match_batch_size, self.keep_pairs
+        return matched_rows(H_1, H_2, aligned, generator, *ways)
 
     def _check_rows(self, views: Sequence[np.ndarray], n_aligned: int) -> None:
         """Refuse rows that the method cannot take."""

@@ -54,7 +54,8 @@ def run(
     fitted = {}
     for name, seed, model in catalogued(VIEWS, methods, n_clusters, seeds, settings):
         begin = perf_counter()
-        labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+        masks = {"aligned": problem.aligned, "present": problem.present}
+        labels = model.fit_predict(problem.Xs, **masks)
         scores = {"last": clustering_scores(problem.y, labels)}
         seconds = perf_counter() - begin
         about = find(name).title, dataset, seed
@@ -72,8 +73,9 @@ def _record(
     parameters: Mapping[str, Any] | None,
     **more: Any,
 ) -> None:
-    """Record scores of a method, data set and seed, and what share of the rows is aligned."""
-    given = {"aligned_ratio": problem.ratio, **(parameters or {})}
+    """Record scores of a method, data set and seed, and by what shares rows are disturbed."""
+    rates = {f"{kind}_rate": rate for kind, rate in problem.rates.items()}
+    given = {"aligned_ratio": problem.ratio, **rates, **(parameters or {})}
     recorder.add(*about, parameters=given, metrics=metrics, **more)
 
 
