@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,14 +97,8 @@ class Recorder:
 
     def frame(self) -> pd.DataFrame:
         """Return the results as a table, one row a result and rule, variants left out."""
-        import pandas as pd
-
         shown = [found for found in self.results if "variant" not in found["parameters"]]
-        rows = [row for result in shown for row in result_rows(result)]
-        names = dict.fromkeys(name for result in shown for name in result["parameters"])
-        measured = measure_columns(shown)
-        columns = ["method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *measured]
-        return pd.DataFrame(rows, columns=columns)
+        return rows_frame([row for result in shown for row in result_rows(result)])
 
     def finish(self) -> None:
         """Show the provenance stamp, which carries the results. The notebook's last call."""
@@ -164,10 +158,18 @@ def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def measure_columns(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of the measures of some results, in order of appearance."""
-    names = dict.fromkeys(name for result in results for name in result.get("measures", {}))
-    return [f"measure_{name}" for name in names]
+def rows_frame(
+    rows: list[dict[str, Any]], before: Sequence[str] = (), after: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return flat rows as a table; parameters follow the seed, measures come last."""
+    import pandas as pd
+
+    known = {*before, *_COLUMNS, *after}
+    names = dict.fromkeys(name for row in rows for name in row if name not in known)
+    measured = [name for name in names if name.startswith("measure_")]
+    given = [name for name in names if name not in measured]
+    columns = ["method", "dataset", "seed", *given, "rule", *METRICS, "seconds"]
+    return pd.DataFrame(rows, columns=[*before, *columns, *after, *measured])
 
 
 def _plain(value: Any) -> Any:

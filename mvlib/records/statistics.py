@@ -44,19 +44,18 @@ def paired_comparisons(
     from statsmodels.stats.multitest import multipletests
 
     check_number("alpha", alpha, low=0, high=1, open_low=True)
-    rows = [
+    table = pd.DataFrame(
         {"A": a, "B": b, **_estimate(cells)}
         for (a, b), cells in _differences(frame, pairs, by, metric, column)
-    ]
-    p = np.array([row["p"] for row in rows])
-    tested = ~np.isnan(p)
-    corrected = np.full(len(rows), np.nan)
+    )
+    tested = table["p"].notna()
+    table["p_holm"] = np.nan
     if tested.any():
-        corrected[tested] = multipletests(p[tested], alpha, method="holm")[1]
-    for row, p_holm in zip(rows, corrected, strict=True):
-        row["p_holm"] = float(p_holm)
-        row |= _verdict(row, alpha, int(tested.sum()))
-    return pd.DataFrame(rows).drop(columns="seeds")
+        corrected = multipletests(table.loc[tested, "p"], alpha, method="holm")[1]
+        table.loc[tested, "p_holm"] = corrected
+    rows = table.to_dict("records")
+    verdicts = [_verdict(row, alpha, int(tested.sum())) for row in rows]
+    return table.drop(columns="seeds").join(pd.DataFrame(verdicts))
 
 
 def differences_by_set(
@@ -181,18 +180,15 @@ def _estimate(cells: pd.DataFrame) -> dict[str, Any]:
     if "dataset" not in cells:
         cells = cells.assign(dataset="")
     means = cells.groupby("dataset", sort=False)["difference"].mean()
-    units, seeds, p = means.to_numpy(), 0, np.nan
-    if len(means) < FEWEST_SETS:
-        units = _seed_means(cells)
-        seeds = len(units)
-    half = np.nan
+    few, half, p = len(means) < FEWEST_SETS, np.nan, np.nan
+    units = _seed_means(cells) if few else means.to_numpy()
     if len(units) > 1:
         half = stats.t.ppf((1 + _CONFIDENCE) / 2, len(units) - 1) * stats.sem(units)
-        p = _p(units, of_seeds=seeds > 0)
+        p = _p(units, of_seeds=few)
     return {
         "sets": len(means),
         "n": len(cells),
-        "seeds": seeds,
+        "seeds": len(units) if few else 0,
         "sets_ahead": int((means > 0).sum()),
         "ahead": int((cells["difference"] > 0).sum()),
         "difference": means.mean(),

@@ -19,13 +19,7 @@ from mvlib.files import (
     project_root,
     write_text,
 )
-from mvlib.records.recorder import (
-    METRICS,
-    PROFILES,
-    RECORD_SCHEMA,
-    measure_columns,
-    result_rows,
-)
+from mvlib.records.recorder import PROFILES, RECORD_SCHEMA, result_rows, rows_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,33 +96,19 @@ def recency(record: Record) -> tuple[int, str]:
 
 def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return the results in `records` as a table, one row a result and rule."""
-    import pandas as pd
-
-    records = list(records)
-    shared = ("paper", "experiment", "profile")
-    run = ("device", "started", "cell", "key")
-    names: dict[str, None] = {}
+    before, after = ("paper", "experiment", "profile"), ("device", "started", "cell", "key")
     rows = []
     for record in records:
+        shared = {name: record[name] for name in (*before, *after)}
         # The parameters of a run that can tell its results apart.
-        given = {
+        shared |= {
             name: value
             for name, value in record["parameters"].items()
             if name not in ("profile", "dataset", "method")
             and isinstance(value, str | int | float)
         }
-        for result in record["results"]:
-            names |= dict.fromkeys([*given, *result["parameters"]])
-            rows += [
-                {name: record[name] for name in (*shared, *run)} | given | row
-                for row in result_rows(result)
-            ]
-    measured = measure_columns(r for record in records for r in record["results"])
-    columns = [
-        *shared, "method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *run,
-        *measured,
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+        rows += [shared | row for result in record["results"] for row in result_rows(result)]
+    return rows_frame(rows, before, after)
 
 
 def save_record(record: Record, root: Path | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,6 @@ _FIXED = {
     "paper", "experiment", "profile", "method", "dataset", "seed", "rule", *METRICS,
     "seconds", "device", "started", "cell", "key",
 }  # fmt: skip
-# What a verdict says, by its column.
-_COLUMNS = {"word": "verdict", "mean": "ours", "low": "ci_low", "high": "ci_high"}
 # What Markdown would take for HTML, then for a link, a role or a template, if not escaped.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ACTIVE = re.compile(r"(?<!\\)((?:\\\\)*)(\](?=[(\[])|\}(?=`)|\{(?=\{))")
@@ -92,11 +91,23 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     frame = results_frame(paper, "full", "method", root)
     records, keys = load_records(paper, "full", root), set(frame["key"])
     versions = {each["key"]: staleness(each, root) for each in records if each["key"] in keys}
-    rows = [_beside(row, frame, versions) for row in published]
+    frame = frame.assign(version=frame["key"].map(versions))
+    rows = []
+    for row in published:
+        found, ours = compare(row, frame)
+        rows.append(row | row["setting"] | {"published": row["value"], **_told(found, ours)})
     shown = {(_setting(row), row["method"], row["rule"], row["metric"]) for row in published}
-    for setting in dict.fromkeys(_setting(row) for row in published):
+    for setting in dict.fromkeys(map(_setting, published)):
         metrics = dict.fromkeys(row["metric"] for row in published if _setting(row) == setting)
-        rows += _ours_alone(dict(setting), list(metrics), frame, versions, shown)
+        groups = select(frame, dict(setting)).groupby(["method", "rule"], sort=False)
+        for ((method, rule), ours), metric in product(groups, metrics):
+            if (setting, method, rule, metric) not in shown:
+                values = 100 * ours[metric].astype(float)
+                found = Verdict("", len(values), float(values.mean()), values.std(ddof=1))
+                alone = {"method": method, "rule": rule, "metric": metric, "caveat": ""}
+                rows.append(
+                    {"id": "", "where": "", **dict(setting), **alone, **_told(found, ours)}
+                )
     settings = dict.fromkeys(name for row in published for name in row["setting"])
     columns = [
         "id", "dataset", *settings, "method", "rule", "metric", "published", "source", "ours",
@@ -104,12 +115,20 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
         "where", "caveat",
     ]  # fmt: skip
     known = load_plan(paper, root)["method"]
-    commands = [
-        _command(paper, row, settings) if row["method"] == known or not row["id"] else ""
-        for row in rows
-    ]
-    table = pd.DataFrame(rows).rename(columns=_COLUMNS)
-    return table.assign(command=commands).reindex(columns=columns)
+    for row in rows:
+        made_here = row["method"] == known or not row["id"]
+        row["command"] = _command(paper, row, settings) if made_here else ""
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _told(found: Verdict, ours: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of a comparison, and of which versions our results are."""
+    words = list(ours["version"])
+    return {
+        "ours": found.mean, "sd": found.sd, "n": found.n, "difference": found.difference,
+        "ci_low": found.low, "ci_high": found.high, "verdict": found.word,
+        "detail": found.detail, "version": EARLIER if EARLIER in words else "".join(words[:1]),
+    }  # fmt: skip
 
 
 def _command(paper: str, row: Mapping[str, Any], settings: Iterable[str]) -> str:
@@ -142,51 +161,8 @@ def select(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def _beside(
-    row: Mapping[str, Any], frame: pd.DataFrame, versions: Mapping[str, str]
-) -> dict[str, Any]:
-    found, ours = compare(row, frame)
-    shared = ("id", "dataset", "method", "rule", "metric", "source", "where", "caveat")
-    return {
-        **{name: row[name] for name in shared},
-        **row["setting"],
-        "published": row["value"],
-        **vars(found),
-        "version": _version(ours, versions),
-    }
-
-
-def _ours_alone(
-    setting: dict[str, Any],
-    metrics: list[str],
-    frame: pd.DataFrame,
-    versions: Mapping[str, str],
-    shown: set[Any],
-) -> Iterable[dict[str, Any]]:
-    """Yield our results of one data set and setting that no published number stands beside."""
-    for (method, rule), ours in select(frame, setting).groupby(["method", "rule"], sort=False):
-        for metric in metrics:
-            if (tuple(setting.items()), method, rule, metric) in shown:
-                continue
-            values = 100 * ours[metric].astype(float)
-            yield {
-                **dict.fromkeys(("id", "where", "caveat"), ""),
-                **setting,
-                "method": method,
-                "rule": rule,
-                "metric": metric,
-                **vars(Verdict("", len(values), float(values.mean()), values.std(ddof=1))),
-                "version": _version(ours, versions),
-            }
-
-
 def _setting(row: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return (("dataset", row["dataset"]), *row["setting"].items())
-
-
-def _version(ours: pd.DataFrame, versions: Mapping[str, str]) -> str:
-    words = {versions[key] for key in ours["key"]}
-    return EARLIER if EARLIER in words else next(iter(words), "")
 
 
 def no_public_link(dataset: str) -> str | None:
