@@ -97,7 +97,8 @@ def card_page(name: str, root: str | Path) -> str:
     terms = (
         f"Licence\n: {about.licence}\n\nSource\n: {about.source}\n\nCite\n: {about.citation}"
     )
-    parts += ["## Terms and source", terms]
+    machine = f"For machines: {{download}}`its Croissant metadata <{name}.json>`."
+    parts += ["## Terms and source", terms, machine]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
