@@ -1,4 +1,4 @@
-"""The words of the glossary, marked where a page first uses them, with their meaning."""
+"""Words of the glossary, marked where a page first uses them, with their meaning as title."""
 
 from __future__ import annotations
 
