@@ -72,9 +72,10 @@ def balance_loss(p: torch.Tensor) -> torch.Tensor:
 def invariance_loss(ps: Sequence[torch.Tensor]) -> torch.Tensor:
     """Compute the mutual information of cluster and view, from the rows of each view.
 
-    I(C;G) = sum_kg P(k,g) log[P(k,g) / (P(k) P(g))], P(k,g) = sum_{i of g} p_ik / n  (SMILE)
+    I(C;G) = sum_kg P(k,g) log[P(k,g) / (P(k) P(g))]  (SMILE, as coded)
 
-    It is 0 where the clusters have the same shares in all views.
+    P(k,g) is the sum of p_ik over the rows i of view g, by the number of all rows. The loss is
+    0 where the clusters have the same shares in all views.
     """
     joint = torch.stack([p.sum(dim=0) for p in ps], dim=1) / sum(len(p) for p in ps)
     product = joint.sum(dim=1, keepdim=True) * joint.sum(dim=0)

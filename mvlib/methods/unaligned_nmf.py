@@ -42,7 +42,7 @@ def total_loss(
 ) -> float:
     """Compute what is lowered.
 
-    L = sum_v |X_v - U_v V_v^T|^2 + alpha |V_v - V*|^2  (unaligned NMF, as coded)
+    L = sum_v |X_v - U_v V_v^T|^2 + alpha |V_v - V*|^2  (NMF, as coded)
     """
     return sum(
         np.square(X - U @ V.T).sum() + alpha * np.square(V - consensus).sum()
@@ -60,8 +60,8 @@ def updated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take multiplicative steps for one view, of features by rows; columns of U sum to one.
 
-    V <- V (X^T U + alpha V*) / (V U^T U + alpha V)  (unaligned NMF, as coded)
-    U <- U (X V + alpha 1 sum(V V*)) / (U V^T V + alpha diag(V^T V) colsum(U))  (unaligned NMF)
+    V' = V (X^T U + alpha V*) / (V U^T U + alpha V)  (NMF, as coded)
+    U' = U (X V + alpha sum(V V*)) / (U V^T V + alpha diag(V^T V) colsum(U))  (NMF, as coded)
 
     Products and quotients are by entry. After each step the columns of U are brought to sum
     one, and those of V multiplied by what they summed to.
@@ -104,7 +104,7 @@ def rematched(
 ) -> np.ndarray:
     """Return which row of a view belongs to each row of view 1; only `loose` rows are moved.
 
-    max sum_i G_ij(i), G_ij = exp(-|V1_i - V_j|^2 / (2 t^2)), t = 1  (unaligned NMF, as coded)
+    max sum_i G_ij(i), G_ij = exp(-|V1_i - V_j|^2 / (2 t^2)), t = 1  (NMF, as coded)
     """
     rows = np.arange(len(V))
     A, B = V_1[loose], V[loose]
