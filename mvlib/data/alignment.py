@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -107,13 +107,14 @@ def misalign(
     check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
     whole = known_problem(Xs, y)
     n_samples, n_views = whole.present.shape
-    order = {
+    orders: dict[str, Callable[..., _Order]] = {
         "smart": _smart,
         "pvc": _pvc,
         "mvcln": _mvcln,
         "eagcp": lambda n, n_views, ratio, seed: _mvcln(n, n_views, ratio, _EAGCP_SEED),
         "classwise": partial(_classwise, y=whole.y),
-    }[protocol]
+    }
+    order = orders[protocol]
     if eligible is not None:
         order = partial(_smart, eligible=_check_eligible(eligible, n_samples, ratio, protocol))
     permutations, pairs = order(n_samples, n_views, float(ratio), int(random_state))

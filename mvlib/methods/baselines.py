@@ -392,7 +392,7 @@ class ZeroShot(ImageClustering):
         self._classes_ = unit_rows(bank.features)
         self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)
-        self.history_ = {}
+        self.history_: dict[str, np.ndarray] = {}
 
     def _embed(self, X: np.ndarray) -> np.ndarray:
         return unit_rows(X) @ self._classes_.T

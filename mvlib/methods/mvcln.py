@@ -310,14 +310,14 @@ class MvCLN(ViewClustering):
             order = torch.randperm(len(pairs), generator=generator)
             return order[: len(order) // size * size].to(device).split(size)
 
-        def embedded(batch: torch.Tensor) -> tuple[list[torch.Tensor], ...]:
+        def embedded(batch: torch.Tensor) -> tuple[Any, ...]:
             *rows, y = pairs[batch].T
             inputs = [X[row] for X, row in zip(Xs, rows, strict=True)]
             H = [encode(X) for encode, X in zip(network, inputs, strict=False)]
             d = pair_distances(*H)
             kinds = torch.stack([y, 1 - y]).float()
             seen.append(torch.cat([kinds @ d.detach(), kinds.sum(dim=1)]))
-            return [d, y.bool()], inputs, H
+            return d, y.bool(), inputs, H
 
         def mean_distances() -> list[float]:
             sums = torch.stack(seen).sum(dim=0)
@@ -325,8 +325,8 @@ class MvCLN(ViewClustering):
             return (sums[:2] / sums[2:]).tolist()
 
         def step(batch: torch.Tensor) -> dict[str, torch.Tensor]:
-            pair, inputs, H = embedded(batch)
-            contrastive = contrastive_loss(*pair, self.margin_, robust)
+            d, positive, inputs, H = embedded(batch)
+            contrastive = contrastive_loss(d, positive, self.margin_, robust)
             return self._losses(contrastive, inputs, H, network)
 
         def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, Any]:
@@ -344,8 +344,16 @@ class MvCLN(ViewClustering):
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        more = {"after_epoch": after_epoch, "name": type(self).__name__, "parts": self._parts}
-        self.history_ = run(self.epochs, batches, step, network, optimizer, **more)
+        self.history_ = run(
+            self.epochs,
+            batches,
+            step,
+            network,
+            optimizer,
+            after_epoch=after_epoch,
+            name=type(self).__name__,
+            parts=self._parts,
+        )
         self.network_ = network
 
     def _losses(

@@ -49,7 +49,8 @@ def reconstruction_loss(
 
     L_rec = MSE(X1, X1') + MSE(X2, X2'), means over rows and columns  (SURE, as coded)
     """
-    return sum(F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True))
+    errors = [F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True)]
+    return torch.stack(errors).sum()
 
 
 def total_loss(
@@ -171,7 +172,7 @@ class SURE(MvCLN):
         "reading": choice(READINGS),
     }
 
-    def _fit(
+    def _fit(  # type: ignore[override]  # It takes `present`, too.
         self,
         views: list[np.ndarray],
         aligned: np.ndarray,

@@ -23,6 +23,7 @@ from mvlib.methods.smart.training import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
 from mvlib.ops import cosine_kmeans
 from mvlib.records.recorder import COMMITTED_PROFILES, Recorder
+from mvlib.tasks import protocols
 from mvlib.tasks.runs import catalogued, recorder_of
 from mvlib.tasks.runs import sized as sized
 
@@ -44,6 +45,8 @@ def run(
 ) -> dict[tuple[str, int | None], Any]:
     """Fit methods of the catalogue once a seed, and record each; `settings` by method.
 
+    Measured beside: the accuracy of each training under every protocol of `protocols`.
+
     The labels of view 1 score. ValueError, before anything is fitted, if a method is not of
     this task or `settings` name one that does not run.
     """
@@ -56,7 +59,8 @@ def run(
         scores = {"last": clustering_scores(problem.y, labels)}
         seconds = perf_counter() - begin
         about = find(name).title, dataset, seed
-        _record(recorder, about, problem, scores, parameters, seconds=seconds)
+        more = {"seconds": seconds, "measures": protocols.accuracies(model, problem)}
+        _record(recorder, about, problem, scores, parameters, **more)
         fitted[name, seed] = model
     return fitted
 

@@ -42,6 +42,9 @@ SETTINGS = {
     },
     "pvc": NET | {"alignment_epochs": 1, "tuning_epochs": 2},
     "sure": NET | {"n_negatives": 3},
+    "divide": NET,
+    "candy": NET,
+    "corregen": NET | {"identity_epochs": 1},
     "smile": NET | {"warmup_epochs": 1},
     "vital": NET | {"rectification_epochs": 1},
     "autoencoder_kmeans": {"settings": NET},
@@ -58,7 +61,7 @@ TASKS = {method.name: method.task for method in CATALOGUE}
 WITHOUT_MAP = {"spectral_concatenation", "unaligned_nmf"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
-MATCHING = {"smart", "mvcln", "sure", "pvc", "smile"}
+MATCHING = {"smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
 
 
 def make(name, **more):
