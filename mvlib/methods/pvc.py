@@ -118,7 +118,8 @@ def reconstruction_loss(
 
     L_rec = MSE(X1, X1') + MSE(X2, X2')  (PVC, as coded)
     """
-    return sum(F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True))
+    errors = [F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True)]
+    return torch.stack(errors).sum()
 
 
 def matching_loss(H_1: torch.Tensor, H_2: torch.Tensor, P: torch.Tensor) -> torch.Tensor:
@@ -275,7 +276,8 @@ class PVC(ViewClustering):
         """Learn in three stages; return the matching of all rows that the third one had."""
         known = [X[aligned] for X in Xs]
         self.network_ = network = self._network().to(Xs[0].device)
-        histories, n = [], len(known[0])
+        histories: list[dict[str, np.ndarray]] = []
+        n = len(known[0])
 
         def losses(inputs: list[torch.Tensor], P: torch.Tensor) -> tuple[dict, list]:
             H = [model.encode(X) for model, X in zip(network, inputs, strict=True)]
@@ -307,9 +309,8 @@ class PVC(ViewClustering):
             rates = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
             return torch.optim.Adam(network.parameters(), **rates)
 
-        optimizer = adam()
+        optimizer, more = adam(), {"parts": PARTS, "name": "PVC"}
         for epochs, one_step in ((self.epochs, step), (self.alignment_epochs, align)):
-            more = {"parts": PARTS, "name": "PVC"}
             histories.append(run(epochs, drawn, one_step, network, optimizer, **more))
         with torch.no_grad():
             P = soft_matching(squared_distances(*self._encoded(Xs)))

@@ -87,15 +87,12 @@ def factorised(
 
     All start from `V` where it is given, and draw the rest.
     """
-    best: tuple[float, tuple[np.ndarray, np.ndarray]] | None = None
+    starts = []
     for _ in range(n_init):
         U = rng.random((len(X), rank))
         start = rng.random((X.shape[1], rank)) if V is None else V
-        found = updated(X, U, start, start, 0.0, START_ROUNDS)
-        loss = total_loss([X], [found[0]], [found[1]], found[1], 0.0)
-        if best is None or loss < best[0]:
-            best = loss, found
-    U, V = best[1]
+        starts.append(updated(X, U, start, start, 0.0, START_ROUNDS))
+    U, V = min(starts, key=lambda found: np.square(X - found[0] @ found[1].T).sum())
     return updated(X, U, V, V, 0.0, n_rounds)
 
 
@@ -206,11 +203,12 @@ class UnalignedNMF(ViewClustering):
         self, Xs: Sequence[np.ndarray], rng: np.random.Generator
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Factorise each view from the coefficients of the one before, in three sweeps."""
-        Us, Vs, V = [None] * len(Xs), [None] * len(Xs), None
+        V: np.ndarray | None = None
+        ways = self.n_clusters, self.n_init, self.update_rounds, rng
         for _ in range(START_SWEEPS):
-            for v, X in enumerate(Xs):
-                Us[v], V = factorised(
-                    X, V, self.n_clusters, self.n_init, self.update_rounds, rng
-                )
-                Vs[v] = V
+            Us, Vs = [], []
+            for X in Xs:
+                U, V = factorised(X, V, *ways)
+                Us.append(U)
+                Vs.append(V)
         return Us, Vs
