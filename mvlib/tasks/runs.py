@@ -20,6 +20,7 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "rectification_epochs": 1,
         "alignment_epochs": 10,
         "tuning_epochs": 20,
+        "matching_rounds": 2,
         "consensus_rounds": 5,
         "update_rounds": 20,
         "n_init": 3,
