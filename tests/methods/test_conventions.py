@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import (
     check_set_params,
 )
 from support.every_method import (
+    MATCHING,
     NAMES,
     NET,
     SETTINGS,
@@ -103,7 +104,7 @@ def test_tags_and_routing_are_honest(name):
     with config_context(enable_metadata_routing=True):
         asked = model.get_metadata_routing().fit.requests
     wanted = {
-        VIEWS: {"aligned"},
+        VIEWS: {"aligned", "present"},
         MODALITIES: {"pairs", "paired"},
         WORDS: {"texts", "train_images"},
     }
@@ -141,7 +142,7 @@ def test_new_rows_go_where_the_map_says_or_it_is_said_that_there_is_none(name):
     found = model.predict(rows(name))
     first = found[0] if isinstance(found, list) else found
     # Two epochs are no training: SMART's graph, and matchings, are not in the map.
-    least = {"smart": 0.3, "mvcln": 0.3, "ntk_spectral": 0.9}.get(name, 0.95)
+    least = 0.3 if name in MATCHING else 0.9 if name == "ntk_spectral" else 0.95
     assert (first == model.labels_).mean() >= least
     some = [None if A is None else A[:7] for A in rows(name)] if TASKS[name] != WORDS else X[:7]
     few = model.predict(some)
