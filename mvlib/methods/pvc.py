@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def soft_matching(
     of the rows: 0.4 GB a matrix for 10,000, several at a time.
     """
     P = first_matching(D)
-    projections: tuple[Callable[[torch.Tensor], torch.Tensor], ...]
+    projections: tuple[Callable[[Any], Any], ...]
     projections = project_rows, project_columns, F.relu
     corrections = [torch.zeros_like(D) for _ in projections]
     for _ in range(n_steps):
@@ -118,7 +119,8 @@ def reconstruction_loss(
 
     L_rec = MSE(X1, X1') + MSE(X2, X2')  (PVC, as coded)
     """
-    return sum(F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True))
+    errors = (F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True))
+    return reduce(torch.add, errors)
 
 
 def matching_loss(H_1: torch.Tensor, H_2: torch.Tensor, P: torch.Tensor) -> torch.Tensor:
@@ -141,7 +143,7 @@ def _half(widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n_inputs, width in zip(widths[:-2], widths[1:-1], strict=True):
         layers += [nn.Linear(n_inputs, width), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 
 
 class AutoEncoder(nn.Module):
@@ -181,6 +183,9 @@ class PVC(ViewClustering):
         Of the matching's error in the second stage.
     reading : {"paper", "code"}, default="paper"
         Whether the matching is made anew for the clustering, or that of the third stage kept.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -198,6 +203,11 @@ class PVC(ViewClustering):
 
     Notes
     -----
+    *Use it* where two views have at least two aligned rows, and not very many rows: the
+    matching is a matrix of n x n. *Cost*: by default 4,000 passes over the aligned rows, in
+    batches of `batch_size`, and 200 steps with all rows, each of n squared. *Beside it*:
+    `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
+
     Source: Huang et al., NeurIPS 2020, and the authors' code. *Readings* and *Deviations* stand
     at the head of the file, `mvlib/methods/pvc.py`. The authors' NMI has the geometric mean of
     the entropies below it: theirs is scikit-learn 0.21.
@@ -208,7 +218,7 @@ class PVC(ViewClustering):
     >>> digits = data.load("handwritten")
     >>> problem = data.misalign(data.min_max_scale(digits.Xs), digits.y, ratio=0.5)
     >>> model = methods.load("pvc")(10, random_state=0)
-    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)  # doctest: +SKIP
     """
 
     embedding_dim: int = 20
@@ -221,6 +231,7 @@ class PVC(ViewClustering):
     weight_decay: float = 1e-5
     permutation_weight: float = 10.0
     reading: str = "paper"
+    verbose: bool | None = None
     device: str = "auto"
 
     _min_views = 2
@@ -256,7 +267,7 @@ class PVC(ViewClustering):
         found = KMeans(self.n_clusters, n_init=20, random_state=seed).fit(self.embedding_)
         self.labels_ = found.labels_.astype(np.int64)
 
-    def _network(self) -> nn.ModuleList:
+    def _network(self) -> Any:
         settings = self.hidden_dims, self.embedding_dim
         return nn.ModuleList(AutoEncoder(width, *settings) for width in self.n_features_in_)
 
@@ -280,7 +291,7 @@ class PVC(ViewClustering):
         def losses(inputs: list[torch.Tensor], P: torch.Tensor) -> tuple[dict, list]:
             H = [model.encode(X) for model, X in zip(network, inputs, strict=True)]
             rebuilt = [model.decode(Z) for model, Z in zip(network, H, strict=True)]
-            rec, match = reconstruction_loss(inputs, rebuilt), matching_loss(*H, P)
+            rec, match = reconstruction_loss(inputs, rebuilt), matching_loss(H[0], H[1], P)
             # L = L_rec + L_match  (PVC, as coded)
             return {"loss": rec + match, "reconstruction": rec, "matching": match}, H
 
@@ -304,12 +315,13 @@ class PVC(ViewClustering):
             return parts | {"loss": total, "permutation": wrong}
 
         def adam() -> torch.optim.Optimizer:
-            rates = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+            rates: dict[str, Any] = {"lr": self.learning_rate}
+            rates["weight_decay"] = self.weight_decay
             return torch.optim.Adam(network.parameters(), **rates)
 
         optimizer = adam()
+        more: dict[str, Any] = {"parts": PARTS, "name": "PVC", "verbose": self.verbose}
         for epochs, one_step in ((self.epochs, step), (self.alignment_epochs, align)):
-            more = {"parts": PARTS, "name": "PVC"}
             histories.append(run(epochs, drawn, one_step, network, optimizer, **more))
         with torch.no_grad():
             P = soft_matching(squared_distances(*self._encoded(Xs)))

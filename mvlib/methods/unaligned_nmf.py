@@ -28,6 +28,7 @@ from sklearn.cluster import KMeans
 
 from mvlib.check import real, whole
 from mvlib.methods.base import ViewClustering
+from mvlib.methods.training import progress
 
 LEAST = 1e-12
 START_ROUNDS, START_SWEEPS = 50, 3
@@ -87,16 +88,15 @@ def factorised(
 
     All start from `V` where it is given, and draw the rest.
     """
-    best: tuple[float, tuple[np.ndarray, np.ndarray]] | None = None
+    least, best = np.inf, (np.empty(0), np.empty(0))
     for _ in range(n_init):
         U = rng.random((len(X), rank))
         start = rng.random((X.shape[1], rank)) if V is None else V
         found = updated(X, U, start, start, 0.0, START_ROUNDS)
         loss = total_loss([X], [found[0]], [found[1]], found[1], 0.0)
-        if best is None or loss < best[0]:
-            best = loss, found
-    U, V = best[1]
-    return updated(X, U, V, V, 0.0, n_rounds)
+        if loss < least:
+            least, best = loss, found
+    return updated(X, *best, best[1], 0.0, n_rounds)
 
 
 def rematched(
@@ -138,6 +138,9 @@ class UnalignedNMF(ViewClustering):
         How often the mean is taken after each matching.
     update_rounds : int, default=200
         Steps of each view after each mean.
+    verbose : bool, optional
+        Whether a bar shows the matching rounds, in notebooks and logs too. By default it is
+        shown on a terminal alone.
 
     Attributes
     ----------
@@ -152,6 +155,11 @@ class UnalignedNMF(ViewClustering):
 
     Notes
     -----
+    *Use it* where views have no negative value, and some rows or none are aligned. The scale of
+    a view changes nothing. *Cost*: matching_rounds * consensus_rounds * update_rounds steps a
+    view, by default 30,000, each n * n_features * n_clusters. *Beside it*: `KMeansView`,
+    `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
+
     *Source* and *Deviations* stand at the head of the file, `mvlib/methods/unaligned_nmf.py`.
     The authors pose their problem as `data.misalign(..., protocol="classwise")` does.
     """
@@ -162,6 +170,7 @@ class UnalignedNMF(ViewClustering):
     matching_rounds: int = 5
     consensus_rounds: int = 30
     update_rounds: int = 200
+    verbose: bool | None = None
 
     _min_views = 2
     _bounds = {
@@ -186,7 +195,7 @@ class UnalignedNMF(ViewClustering):
         Us, Vs = self._started(Xs, rng)
         loose, losses = np.flatnonzero(~aligned), []
         self.matching_ = np.tile(np.arange(len(aligned))[:, None], len(Xs))
-        for _ in range(self.matching_rounds):
+        for _ in progress(self.matching_rounds, "unaligned NMF", self.verbose):
             for v in range(1, len(Xs)):
                 rows = rematched(Vs[0], Vs[v], loose, self.bandwidth)
                 Vs[v], Xs[v] = Vs[v][rows], Xs[v][:, rows]
@@ -206,7 +215,8 @@ class UnalignedNMF(ViewClustering):
         self, Xs: Sequence[np.ndarray], rng: np.random.Generator
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Factorise each view from the coefficients of the one before, in three sweeps."""
-        Us, Vs, V = [None] * len(Xs), [None] * len(Xs), None
+        Us, Vs = ([np.empty(0)] * len(Xs) for _ in range(2))
+        V = None
         for _ in range(START_SWEEPS):
             for v, X in enumerate(Xs):
                 Us[v], V = factorised(

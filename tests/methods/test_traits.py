@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from support.every_method import NAMES, TASKS, fitted, make
+from support.every_method import MATCHING, NAMES, TASKS, fitted, make
 
 from mvlib import metrics
 from mvlib.methods.catalogue import WORDS
@@ -46,8 +46,8 @@ QUICK |= dict.fromkeys(("tac", "cae", "clip_kmeans"), {"n_init": 2})
 # These centre rows in float64; the others say that float32 loses what tells rows apart.
 ANY_OFFSET = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
 ANY_OFFSET |= {"cca", "procrustes", "gromov_wasserstein"}
-# Chance draws rows, and MvCLN matches equal rows to other partners.
-SPLITTING = {"chance", "mvcln"}
+# Chance draws rows, and these match equal rows to other partners.
+SPLITTING = {"chance", *MATCHING} - {"smart"}
 DOCUMENTED = "Number of distinct clusters|the modalities part"
 
 
@@ -90,8 +90,9 @@ def test_rows_of_every_trait_are_clustered_or_refused_by_name(trait, name):
 
 
 # What each docstring says changes no cluster; powers of two leave every digit of a number.
-SCALED = [name for name in NAMES if name not in {"smart", "mvcln", "sic"}]
-SCALED = [name for name in SCALED if not name.startswith("autoencoder")]
+READING_SCALES = {"smart", "mvcln", "sure", "pvc", "smile", "vital", "sic"}
+READING_SCALES |= {"autoencoder_kmeans", "autoencoder_hungarian"}
+SCALED = [name for name in NAMES if name not in READING_SCALES]
 LENGTHS = [name for name in NAMES if TASKS[name] == WORDS and name != "sic"]
 
 
@@ -116,7 +117,7 @@ def test_an_offset_changes_no_cluster(name):
     assert metrics.accuracy(labels_of(name, PLAIN), moved) == 1
 
 
-def test_the_scale_of_each_column_changes_no_cluster_of_what_standardises_them():
-    name = "spectral_concatenation"
+@pytest.mark.parametrize("name", ["spectral_concatenation", "divide", "candy", "corregen"])
+def test_the_scale_of_a_column_changes_no_cluster_of_what_standardises_columns(name):
     scaled = [X * 2.0 ** np.arange(X.shape[1]) for X in PLAIN]
     assert (labels_of(name, scaled) == labels_of(name, PLAIN)).all()
