@@ -125,7 +125,8 @@ def load(name: str) -> type[Any]:
     Examples
     --------
     >>> from mvlib import methods
-    >>> model = methods.load("mvcln")(n_clusters=10)
+    >>> methods.load("mvcln")(n_clusters=10)
+    MvCLN(n_clusters=10)
     """
     file, _, estimator = find(name).estimator.rpartition(".")
     return getattr(import_module(f"mvlib.methods.{file}"), estimator)
