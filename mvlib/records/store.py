@@ -104,7 +104,8 @@ def records_frame(records: Iterable[Record]) -> pd.DataFrame:
         shared |= {
             name: value
             for name, value in record["parameters"].items()
-            if name not in ("profile", "dataset") and isinstance(value, str | int | float)
+            if name not in ("profile", "dataset", "method")
+            and isinstance(value, str | int | float)
         }
         rows += [shared | row for result in record["results"] for row in result_rows(result)]
     return rows_frame(rows, before, after)

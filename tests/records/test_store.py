@@ -181,3 +181,9 @@ def test_frame_has_the_runs_parameters_beside_the_results_own():
     assert (row["aligned_ratio"], row["epochs"], row["seed"]) == (0.5, 3, 5)
     assert (row["rule"], row["acc"], row["dataset"]) == ("last", 0.9, "wiki")
     assert "acc" in records_frame([]).columns
+
+
+def test_a_run_that_has_a_parameter_method_names_no_column_twice():
+    frame = records_frame([make_record(parameters={"method": "smart"})])
+    assert frame.columns.is_unique
+    assert frame["method"].tolist() == ["SMART"]
