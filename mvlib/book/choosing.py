@@ -51,7 +51,7 @@ problem = vision_problem("openclipart", "offline", n_nouns=8000)
 model = methods.load("{0}")({1})
 labels = model.fit_predict(problem.images, texts_of("{0}", problem))""",
 }
-_WIDTH, _ROW, _INDENT, _LETTER = 640, 25, 36, 7.8
+_WIDTH, _ROW, _INDENT, _LETTER = 640, 25, 36, 8.8
 
 
 def choices() -> list[tuple[str, list[tuple[str, list[Method]]]]]:
@@ -87,9 +87,10 @@ def choice_tree() -> str:
                 x += width + 8
         y += round(1.5 * _ROW)
     size = f'viewBox="0 0 {_WIDTH} {y - _ROW}" width="{_WIDTH}"'
+    # In a block of its own, so that nothing in it is read as prose.
     return (
-        f'<svg class="tree" {size} role="group" aria-label="{escape(_words())}">'
-        f"{''.join(drawn)}</svg>"
+        f'<div class="tree"><svg {size} role="group" aria-label="{escape(_words())}">'
+        f"{''.join(drawn)}</svg></div>"
     )
 
 
