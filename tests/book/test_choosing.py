@@ -26,6 +26,8 @@ def test_tree_and_list_hold_each_method_once_under_what_it_needs():
         right = float(box.get("x")) + float(box.get("width"))
         assert right <= width
         assert float(box.get("y")) + float(box.get("height")) <= height
+    # So many letters fit.
+    assert max(len("".join(words.itertext())) for words in tree.iter("text")) <= 68
     needed = ""
     for line in choice_list().splitlines():
         needed = line.strip("*") if line.startswith("**") else needed
