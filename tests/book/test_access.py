@@ -128,6 +128,8 @@ def test_an_equation_speaks_and_is_neither_covered_by_its_number_nor_wider_than_
     )
     assert beside, (equation, number)
     assert 0 <= equation[0] <= equation[1] <= width
+    # On a phone the number takes nothing of its width.
+    assert equation[1] - equation[0] > (0.9 * width if width < 600 else 400)
     assert 0 <= number[0] <= number[1] <= width
     assert page.run("document.documentElement.scrollWidth") <= width
     # What does not fit scrolls in its own box.
