@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mvlib.book.answers import answer_box
 from mvlib.book.cards import default_views, sets_table
+from mvlib.book.front import cards_grid, citation
+from mvlib.book.leaderboard import leaderboard
 from mvlib.book.pages import table
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
@@ -35,6 +38,9 @@ def fill(text: str, root: str | Path) -> str:
     """Return a page's text with its placeholders replaced.
 
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
+    `answer PAPER EXPERIMENT`, what records answer to a page's question, and the figure;
+    `cards`, the findings of the front page; `citation`, how to cite it; `leaderboard`, all
+    methods on all sets;
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
     one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set;
     `claims PAPER`, those that no table can hold; `compared PAPER TABLE`, accuracies of a
@@ -299,11 +305,15 @@ def _smart_settings(root: Path) -> str:
 
 
 _FILLERS: dict[str, Callable[..., str]] = {
+    "answer": answer_box,
     "benchmarks": _benchmarks,
+    "cards": cards_grid,
+    "citation": citation,
     "claims": _claims,
     "compared": _compared,
     "datasets": lambda root, *place: sets_table(*place),
     "faults": _faults,
+    "leaderboard": leaderboard,
     "methods": _methods,
     "published": _published,
     "published_by_set": _published_by_set,
