@@ -293,9 +293,27 @@ def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.nd
         if mask.dtype.kind not in "iu" or not np.isin(mask, (0, 1)).all():
             raise ValueError(
                 f"{argument} has dtype {mask.dtype}: expected booleans, True where the row "
-                "is aligned; for row numbers, set those rows of np.zeros(n_samples, bool)"
+                f"is {argument}; for row numbers, set those rows of np.zeros(n_samples, bool)"
             )
         mask = mask.astype(bool)
+    return mask
+
+
+def check_present(present: Any, n_samples: int, n_views: int) -> np.ndarray:
+    """Return which views each sample has, bool; each sample and each view must keep one."""
+    present = np.asarray(present)
+    if present.shape != (n_samples, n_views):
+        raise ValueError(
+            f"present has shape {present.shape}: expected ({n_samples}, {n_views}), one flag "
+            "a sample and view"
+        )
+    mask = check_mask(present.ravel(), present.size, argument="present").reshape(present.shape)
+    for axis, what in ((1, "sample"), (0, "view")):
+        lost = ~mask.any(axis=axis)
+        if lost.any():
+            raise ValueError(
+                f"present has no True for {what} {lost.argmax()}: expected one at least"
+            )
     return mask
 
 
@@ -354,9 +372,9 @@ def check_schema(name: str, content: Any, schema: Path, part: str | None = None)
     try:
         _compiled(schema, part)(content)
     except JsonSchemaValueException as error:
-        place = shown(error.name.removeprefix("data").lstrip("."))[1:-1]
+        place = shown(str(error.name).removeprefix("data").lstrip("."))[1:-1]
         where = f"{name}: {place}" if place else name
-        rule, wanted, value = error.rule, error.rule_definition, error.value
+        rule, wanted, value = str(error.rule), error.rule_definition, error.value
         if rule == "additionalProperties":
             known = error.definition["properties"]
             odd = next(each for each in value if each not in known)

@@ -26,12 +26,14 @@ from sklearn.utils.validation import check_is_fitted
 from mvlib.check import (
     Bound,
     RandomState,
+    as_numbers,
     check_choice,
     check_list_of_views,
     check_mask,
     check_n_clusters,
     check_number,
     check_pairs,
+    check_present,
     check_view,
     check_views,
     check_widths,
@@ -91,6 +93,8 @@ class Clustering(ClusterMixin, BaseEstimator):
     _labels_from: ClassVar[str] = "directions"
     # The attribute that holds a network, which `_network` makes with other weights.
     _network_name: ClassVar[str] = ""
+    labels_: np.ndarray
+    embedding_: np.ndarray
     # The rows are no metadata.
     __metadata_request__transform = {"Xs": UNUSED}
     __metadata_request__predict = {"Xs": UNUSED}
@@ -123,7 +127,7 @@ class Clustering(ClusterMixin, BaseEstimator):
         """Return the estimator with the parameters it was fitted with, if it is fitted."""
         check_is_fitted(self, "_params_")
         model = copy.copy(self)
-        vars(model).update(self._params_)
+        model.__dict__.update(self._params_)
         return model
 
     def _settle(self, rows: Sequence[np.ndarray]) -> None:
@@ -256,7 +260,8 @@ class Clustering(ClusterMixin, BaseEstimator):
 class ViewClustering(Clustering):
     """Clustering of views of the same things, whose rows are partners, in part or not.
 
-    A method gives `_fit`, and in `_min_views` how many views it needs.
+    A method gives `_fit`, and in `_min_views` how many views it needs. With `_takes_missing`
+    it takes samples that lack views, and its `_fit` is given `present`, too.
 
     Parameters
     ----------
@@ -285,8 +290,11 @@ class ViewClustering(Clustering):
     _min_views: ClassVar[int] = 1
     # Whether views stay float64 where float32 would lose their spread beside their mean.
     _any_offset: ClassVar[bool] = False
+    _takes_missing: ClassVar[bool] = False
 
-    def fit(self, Xs: Sequence[Any], y: Any = None, *, aligned: Any = None) -> ViewClustering:
+    def fit(
+        self, Xs: Sequence[Any], y: Any = None, *, aligned: Any = None, present: Any = None
+    ) -> ViewClustering:
         """Cluster the rows.
 
         Parameters
@@ -297,6 +305,10 @@ class ViewClustering(Clustering):
             Labels. Not read, but by a method that says so.
         aligned : array-like of shape (n_samples,), bool, optional
             True where row i of every view shows the same thing. All, by default.
+        present : array-like of shape (n_samples, n_views), bool, optional
+            False where a view lacks row i, in methods that take this. By default all are there.
+            What such a row holds is not read, NaN or other: before anything is computed it is
+            set to the mean of the view's rows that are there.
 
         Returns
         -------
@@ -306,31 +318,50 @@ class ViewClustering(Clustering):
         Raises
         ------
         ValueError
-            On NaN, infinity, unequal lengths, too few views, more clusters than rows, a
-            parameter out of range, or rows that a method cannot take.
+            On NaN, infinity, unequal lengths, too few views, more clusters than rows, a sample
+            or a view of which nothing is present, a parameter out of range, or rows that a
+            method cannot take.
         FloatingPointError
             If a loss stops being finite.
         """
         with self._fitting() as seed:
             # Copies: what is fitted must not change when the caller's arrays do.
-            views = [view.copy() for view in self._views(Xs)]
+            filled, there = self._filled(Xs, present)
+            views = [view.copy() for view in self._views(filled)]
             n = len(views[0])
             _refuse_flags(y, "aligned")
             flags = np.ones(n, bool) if aligned is None else check_mask(aligned, n)
+            there = np.ones((n, len(views)), bool) if there is None else there
             check_n_clusters(self.n_clusters, n)
             note_features(self, Xs, [view.shape[1] for view in views])
-            self._fit(views, flags, y, seed)
-            self._settle([*views, flags])
+            masks = {"present": there} if self._takes_missing else {}
+            self._fit(views, flags, y, seed, **masks)
+            self._settle([*views, flags, there])
         return self
 
     def fit_predict(
-        self, Xs: Sequence[Any], y: Any = None, *, aligned: Any = None
+        self, Xs: Sequence[Any], y: Any = None, *, aligned: Any = None, present: Any = None
     ) -> np.ndarray:
         """Return `labels_` after `fit`, whose parameters these are."""
-        return self.fit(Xs, y, aligned=aligned).labels_
+        return self.fit(Xs, y, aligned=aligned, present=present).labels_
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(self, *given: Any, **masks: Any) -> None:
+        """Fit `views, aligned, y, seed`, and `present` where a method takes it."""
         raise NotImplementedError
+
+    def _filled(self, Xs: Any, present: Any) -> tuple[Any, np.ndarray | None]:
+        """Return the views, their absent rows set to the mean of the others, and the mask."""
+        if present is None:
+            return Xs, None
+        arrays = [as_numbers(X, f"Xs[{v}]") for v, X in enumerate(check_list_of_views(Xs))]
+        n = len(np.atleast_1d(arrays[0])) if arrays else 0
+        there = check_present(present, n, len(arrays))
+        if not there.all() and not self._takes_missing:
+            raise ValueError(
+                f"present has {(~there).sum()} False: expected True alone, since "
+                f"{type(self).__name__} takes no sample that lacks a view"
+            )
+        return [_with_means(X, there[:, v]) for v, X in enumerate(arrays)], there
 
     def _views(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         if not self._any_offset:
@@ -350,6 +381,18 @@ def narrowed(view: np.ndarray) -> np.ndarray:
     """Return a view as float32 where that holds it, else as it is."""
     if lost_column(view) is None and np.abs(view).max() < np.finfo(np.float32).max:
         return view.astype(np.float32)
+    return view
+
+
+def _with_means(view: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Return a view whose rows that are not there hold the mean of those that are."""
+    if there.all() or view.ndim != 2 or len(view) != len(there):
+        return view
+    view = view.astype(np.result_type(view.dtype, np.float32))
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = view[there].mean(axis=0)
+    # What is present and not finite is refused by name afterwards.
+    view[~there] = np.nan_to_num(means, nan=0, posinf=0, neginf=0)
     return view
 
 
@@ -478,20 +521,20 @@ class ModalityAlignment(Clustering):
             self.embeddings_ = [self._embed(view, v) for v, view in enumerate(views)]
             self.embedding_ = self.embeddings_[0]
             if self.n_clusters is not None:
-                self._cluster(seed)
+                self._cluster(self.n_clusters, seed)
         return self
 
-    def _cluster(self, seed: int) -> None:
+    def _cluster(self, n_clusters: int, seed: int) -> None:
         """Cluster the rows of both modalities together."""
         self._means_ = [Z.mean(axis=0) for Z in self.embeddings_]
         Zs = [self._placed(Z, v) for v, Z in enumerate(self.embeddings_)]
         both = np.concatenate(Zs)
-        found = cosine_kmeans(both, self.n_clusters, n_init=KMEANS_STARTS, random_state=seed)
+        found = cosine_kmeans(both, n_clusters, n_init=KMEANS_STARTS, random_state=seed)
         self.labels_by_modality_ = list(np.split(found.labels, [len(Zs[0])]))
         self.labels_ = self.labels_by_modality_[0]
-        self.cluster_centers_ = cluster_means(unit_rows(both), found.labels, self.n_clusters)
+        self.cluster_centers_ = cluster_means(unit_rows(both), found.labels, n_clusters)
         shares = [
-            np.bincount(labels, minlength=self.n_clusters) / len(labels)
+            np.bincount(labels, minlength=n_clusters) / len(labels)
             for labels in self.labels_by_modality_
         ]
         shared = float(np.minimum(*shares).sum())
@@ -521,7 +564,7 @@ class ModalityAlignment(Clustering):
             raise ValueError("n_clusters=None: expected a number of clusters to predict")
         return self.fit(Xs, y, paired=paired, pairs=pairs).labels_
 
-    def transform(self, Xs: Sequence[Any]) -> list[np.ndarray]:
+    def transform(self, Xs: Sequence[Any]) -> list[Any]:
         """Return the embeddings of any rows of both modalities.
 
         Parameters
@@ -543,7 +586,7 @@ class ModalityAlignment(Clustering):
         Zs = model._embeddings(Xs)
         return [None if Z is None else model._contained(Z) for Z in Zs]
 
-    def predict(self, Xs: Sequence[Any]) -> list[np.ndarray]:
+    def predict(self, Xs: Sequence[Any]) -> list[np.ndarray | None]:
         """Return the clusters of any rows of both modalities, by the nearest centre.
 
         Parameters
@@ -609,14 +652,14 @@ class ModalityAlignment(Clustering):
         raise NotImplementedError
 
     def _two(self, Xs: Sequence[Any]) -> list[Any]:
-        if (isinstance(Xs, np.ndarray) and Xs.ndim < 3) or len(
-            Xs := check_list_of_views(Xs)
-        ) != 2:
+        flat = isinstance(Xs, np.ndarray) and Xs.ndim < 3
+        entries = list(Xs) if flat else check_list_of_views(Xs)
+        if flat or len(entries) != 2:
             raise ValueError(
-                f"Xs has {len(Xs)} entries: expected a list of two modalities, each "
+                f"Xs has {len(entries)} entries: expected a list of two modalities, each "
                 "(n_samples, n_features_v)"
             )
-        return Xs
+        return entries
 
     def _modalities(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         Xs = self._two(Xs)

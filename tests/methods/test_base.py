@@ -4,10 +4,13 @@ import random
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from refusals import out_of_range
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from mvlib import SMART, MvCLN, SetCLIP
 from mvlib.check import choice, each, flag, optional, real, whole
@@ -44,6 +47,17 @@ class Moody(ViewClustering):
         if self.mood:
             raise self.mood
         self.labels_ = np.zeros(len(aligned), np.int64)
+
+
+class Gappy(Moody):
+    """Takes samples that lack views, and keeps what it is given."""
+
+    _takes_missing = True
+    _min_views = 2
+
+    def _fit(self, views, aligned, y, seed, present):
+        super()._fit(views, aligned, y, seed)
+        self.views_, self.present_ = views, present
 
 
 class Moodier(Moody):
@@ -178,3 +192,94 @@ def test_a_seed_gives_in_threads_what_it_gives_alone(name):
     assert torch.equal(torch.get_rng_state(), state)
     for number in range(4):
         np.testing.assert_allclose(found[number], alone[number % 2], rtol=1e-5, atol=1e-6)
+
+
+PRESENT = np.ones((40, 2), bool)
+PRESENT[[0, 3, 7], [0, 1, 0]] = False
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, 1e38])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, pd.DataFrame])
+def test_what_is_absent_is_not_read_and_holds_the_mean_of_what_is_present(kind, hole):
+    Xs = [np.where(PRESENT[:, [v]], X, hole) for v, X in enumerate(XS)]
+    given = [kind(X) if kind is pd.DataFrame else X.astype(kind) for X in Xs]
+    model = Gappy(2).fit(given, present=PRESENT)
+    assert np.array_equal(model.present_, PRESENT)
+    for v, (view, X) in enumerate(zip(model.views_, XS, strict=True)):
+        there = PRESENT[:, v]
+        assert view.dtype == np.float32
+        assert np.array_equal(view[there], X[there])
+        expected = np.broadcast_to(X[there].mean(axis=0), (sum(~there), X.shape[1]))
+        np.testing.assert_allclose(view[~there], expected, rtol=1e-5, atol=1e-6)
+    for X, A in zip(given, Xs, strict=True):
+        np.testing.assert_array_equal(X, A)
+    assert np.array_equal(model.fit_predict(given, present=PRESENT), model.labels_)
+
+
+def test_without_a_mask_or_with_a_full_one_all_is_there():
+    for mask in (None, np.ones((40, 2), bool), np.ones((40, 2), int)):
+        model = Gappy(2).fit(XS, present=mask)
+        assert model.present_.dtype == bool
+        assert model.present_.all()
+        assert all(np.array_equal(a, b) for a, b in zip(model.views_, XS, strict=True))
+        MvCLN(3, **SMALL, n_negatives=3).fit(XS, present=mask)
+
+
+def test_samples_that_are_told_apart_by_what_they_lack_are_not_equal():
+    Xs = [np.ones((4, 2)), np.ones((4, 2))]
+    mask = np.array([[1, 1], [1, 1], [1, 0], [1, 0]], bool)
+
+    class Split(Gappy):
+        def _fit(self, views, aligned, y, seed, present):
+            self.labels_ = np.array([0, 0, 1, 1])
+
+    assert Split(2).fit(Xs, present=mask).labels_.tolist() == [0, 0, 1, 1]
+    with pytest.warns(ConvergenceWarning, match=r"\(1\) found"):
+        assert Split(2).fit(Xs).labels_.tolist() == [0, 0, 0, 0]
+
+
+def without(*cells):
+    mask = np.ones((40, 2), bool)
+    for cell in cells:
+        mask[cell] = False
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("present", "message"),
+    [
+        (np.ones(40, bool), r"present has shape \(40,\): expected \(40, 2\)"),
+        (np.ones((40, 3), bool), r"present has shape \(40, 3\)"),
+        (np.ones((39, 2), bool), r"present has shape \(39, 2\)"),
+        (np.ones((40, 2)), "present has dtype float64: expected booleans"),
+        (without(5), "present has no True for sample 5"),
+        (without(np.s_[:, 1]), "present has no True for view 1"),
+    ],
+)
+def test_a_mask_of_views_that_does_not_fit_is_named(present, message):
+    with pytest.raises(ValueError, match=message):
+        Gappy(2).fit(XS, present=present)
+    with pytest.raises(ValueError, match=message):
+        MvCLN(3, **SMALL).fit_predict(XS, present=present)
+
+
+def test_a_method_that_takes_no_gap_names_itself_and_what_is_present_must_be_finite():
+    with pytest.raises(ValueError, match="3 False: expected True alone, since MvCLN takes"):
+        MvCLN(3, **SMALL).fit(XS, present=PRESENT)
+    Xs = [X.copy() for X in XS]
+    Xs[0][0] = Xs[0][4] = np.nan
+    with pytest.raises(ValueError, match=r"Xs\[0\] holds nan at row 4"):
+        Gappy(2).fit(Xs, present=PRESENT)
+    with pytest.raises(ValueError, match=r"Xs\[0\] has numbers .* hardly tells apart"):
+        Gappy(2).fit([1.7e9 + XS[0].astype(float), XS[1]], present=PRESENT)
+    with pytest.raises(ValueError, match="different lengths"):
+        Gappy(2).fit([XS[0], XS[1][:30]], present=PRESENT)
+    with pytest.raises(ValueError, match="Xs has 1 views"):
+        Gappy(2).fit(XS[:1], present=np.ones((40, 1), bool))
+
+
+def test_a_mask_of_views_is_routed_as_flags_of_rows_are():
+    with config_context(enable_metadata_routing=True):
+        model = Gappy(2).set_fit_request(present=True, aligned=False)
+        asked = model.get_metadata_routing().fit.requests
+    assert asked == {"present": True, "aligned": False}

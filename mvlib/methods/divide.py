@@ -1,0 +1,119 @@
+"""DIVIDE: contrastive learning with targets that a random walk among the rows of a batch makes.
+
+Source: Lu et al., "Decoupled Contrastive Multi-View Clustering with High-Order Random Walks",
+AAAI 2024. Each function follows the authors' code. Encoders, heads and the loop are those of
+`mvlib/methods/momentum_twins.py`.
+
+Deviations
+----------
+Those of `mvlib/methods/momentum_twins.py`. The authors' loader is meant to shuffle anew in each
+epoch, but is never told the epoch: `fixed_batches=True`, the default, does as it does, so that
+the rows that fill no batch are never learnt from; False shuffles. `rematch` other than "none"
+is ours: the row of view 2 is chosen as in CANDY, the features stay DIVIDE's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+
+from mvlib.check import flag
+from mvlib.methods.momentum_twins import (
+    Codes,
+    MomentumTwins,
+    gaussian_affinity,
+    soft_info_nce,
+    twin_losses,
+)
+
+WIDTH = 0.1
+STEPS = 5
+SELF_WEIGHT = 0.5
+
+
+def random_walk_target(z_bar: torch.Tensor) -> torch.Tensor:
+    """Return which rows of a batch are to be alike, by a walk of five steps among them.
+
+    T = 1/2 I + 1/2 W^5, W_ij = G_ij/sum_j G_ij  (DIVIDE, as coded)
+
+    G is `gaussian_affinity` with t = 0.1, the row itself included; W^5 is a product of
+    matrices. Rows of T sum to one.
+    """
+    G = gaussian_affinity(z_bar, z_bar, WIDTH)
+    walk = torch.linalg.matrix_power(G / G.sum(dim=1, keepdim=True), STEPS)
+    return SELF_WEIGHT * torch.eye(len(walk), device=walk.device) + (1 - SELF_WEIGHT) * walk
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class DIVIDE(MomentumTwins):
+    """Decoupled contrastive clustering of two views with high-order random walks.
+
+    Two views, of which a sample may lack one: pass `present`. The encoders learn from the
+    samples that have both. A code that is missing is predicted from the other view's. Use it
+    where rows are partners; it has no defence against wrong ones, for which CANDY and CorreGen
+    are made. k-means clusters [g_1(zbar_1), g_2(zbar_2)], the predictions from both views.
+    The defaults are the authors' settings for Scene-15.
+
+    Parameters
+    ----------
+    n_clusters, device, random_state
+        As in every clustering of views.
+    embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
+temperature
+        As in `mvlib.methods.momentum_twins.MomentumTwins`.
+    batch_size : int, default=1024
+        Rows in a batch; all, if there are fewer. The rows that fill no batch are left out.
+    identity_epochs : int, default=100
+        In so many epochs at first each row has only its partner for target.
+    fixed_batches : bool, default=True
+        Whether all epochs have the batches of the first, as in the authors' code.
+    rematch : {"none", "batch", "global"}, default="none"
+        Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
+        the one whose predicted code is nearest among a random batch, or among all. Only samples
+        that have both views are matched anew.
+    match_batch_size : int, default=1024
+        Rows of such a batch.
+
+    Attributes
+    ----------
+    labels_, embedding_, matching_, history_, means_, scales_, network_
+        As in `mvlib.methods.momentum_twins.MomentumTwins`.
+
+    Notes
+    -----
+    Source: Lu et al., AAAI 2024, and the authors' code. *Deviations* stand at the head of the
+    file, `mvlib/methods/divide.py`. What a missing view is filled with passes two heads: that
+    of the view that is there gives the code, that of the view that lacks the prediction.
+
+    Examples
+    --------
+    >>> from mvlib import data, methods
+    >>> digits = data.load("handwritten")
+    >>> labels = methods.DIVIDE(10, random_state=0).fit_predict(digits.Xs)
+    """
+
+    identity_epochs: int = 100
+    fixed_batches: bool = True
+    rematch: str = "none"
+
+    _takes_missing = True
+    _bounds = {"fixed_batches": flag}
+
+    def _losses(
+        self, codes: Codes, epoch: int, batch: torch.Tensor
+    ) -> Mapping[str, torch.Tensor]:
+        if epoch < self.identity_epochs:
+            T = [torch.eye(len(batch), device=batch.device)] * 2
+        else:
+            T = [random_walk_target(z_bar) for z_bar in codes.z_bar]
+        # The target belongs to the view of the keys.
+        loss = partial(soft_info_nce, temperature=self.temperature)
+        return twin_losses(codes, [T, T], loss)
+
+    def _features(self, Z: Sequence[torch.Tensor], matched: np.ndarray) -> np.ndarray:
+        both = [self.network_.predict(Z_v, v) for v, Z_v in enumerate(Z)]
+        return super()._features(both, matched)
