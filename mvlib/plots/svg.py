@@ -75,7 +75,8 @@ class _Plot:
         height = self.box[3] + 2 * _LINE + 8
         size = f'viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" height="{height:.0f}"'
         label = escape(" ".join(alt.split()))
-        return f'<svg class="recorded" role="img" aria-label="{label}" {size}>{"".join(self.marks)}</svg>'
+        head = f'<svg class="recorded" role="img" aria-label="{label}" {size}>'
+        return f"{head}{''.join(self.marks)}</svg>"
 
 
 def strips(
