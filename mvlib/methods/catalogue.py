@@ -64,6 +64,8 @@ CATALOGUE = (
     Method("divide", "DIVIDE", "divide.DIVIDE", VIEWS, "two views, rows paired rightly; a sample may lack one", "lu2024divide"),
     Method("candy", "CANDY", "candy.CANDY", VIEWS, f"two views, {_PAIRED}", "guo2024candy"),
     Method("corregen", "CorreGen", "corregen.CorreGen", VIEWS, f"two views, {_PAIRED}", "zhou2026corregen"),
+    Method("completer", "COMPLETER", "completer.COMPLETER", VIEWS, "two views, rows paired rightly; a sample may lack one", "lin2021completer"),
+    Method("dcp", "DCP", "completer.DCP", VIEWS, "two or more views, rows paired rightly; by default 257 samples with all", "lin2023dcp"),
     Method("kmeans_view", "k-means, view 1", "baselines.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
     Method("kmeans_concatenation", "k-means, concatenation as given", "baselines.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
     Method("spectral_concatenation", "spectral, concatenation as given", "baselines.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),

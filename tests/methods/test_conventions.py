@@ -35,6 +35,8 @@ SETTINGS = {
     "smart": NET,
     "mvcln": NET | {"n_negatives": 3},
     "divide": NET,
+    "completer": NET,
+    "dcp": NET,
     "candy": NET,
     "corregen": NET | {"identity_epochs": 1},
     "autoencoder_kmeans": {"settings": NET},
