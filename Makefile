@@ -41,10 +41,11 @@ full: $(READY) ## run the full settings of every table (hours; wants a GPU)
 book: $(READY) ## build the book from what has been run
 	@$(BIN)/mvlib book
 
-lint: $(READY) ## check format, style and the direction of imports
+lint: $(READY) ## check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
+	@$(BIN)/mypy
 
 test: $(READY) lint ## check everything
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests

@@ -372,9 +372,9 @@ def check_schema(name: str, content: Any, schema: Path, part: str | None = None)
     try:
         _compiled(schema, part)(content)
     except JsonSchemaValueException as error:
-        place = shown(error.name.removeprefix("data").lstrip("."))[1:-1]
+        place = shown(str(error.name).removeprefix("data").lstrip("."))[1:-1]
         where = f"{name}: {place}" if place else name
-        rule, wanted, value = error.rule, error.rule_definition, error.value
+        rule, wanted, value = str(error.rule), error.rule_definition, error.value
         if rule == "additionalProperties":
             known = error.definition["properties"]
             odd = next(each for each in value if each not in known)

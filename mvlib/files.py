@@ -126,7 +126,8 @@ def quick_jsonschema() -> None:
     """Import jsonschema, which others want, without its slow checker of IRIs."""
     absent = _SLOW_HELPER not in sys.modules
     if absent:
-        sys.modules[_SLOW_HELPER] = None
+        # None there makes an import of it fail, as Python documents it.
+        sys.modules[_SLOW_HELPER] = None  # type: ignore[assignment]
     try:
         import jsonschema  # noqa: F401
     finally:
@@ -304,7 +305,7 @@ def check_plain(content: Any, name: str) -> Any:
     It may not hold a number that is not finite or beyond 64 bits, half a surrogate pair, deep
     nesting, or anything but plain values.
     """
-    pending = [((), content)]
+    pending: list[tuple[tuple[Any, ...], Any]] = [((), content)]
     while pending:
         place, value = pending.pop()
         if len(place) > _DEEPEST:
@@ -333,7 +334,7 @@ def check_text(where: str, value: Any) -> str:
 
 def check_list(where: str, value: Any, of: type = object) -> list[Any]:
     """Return `value` if it is a list whose entries are all of one type, or ValueError."""
-    kinds = {str: " of texts", dict: " of tables"}
+    kinds: dict[type, str] = {str: " of texts", dict: " of tables"}
     found = _of(list, where, value, f"a list{kinds.get(of, '')}")
     for entry in found:
         _of(of, where, entry, f"a list{kinds.get(of, '')}")

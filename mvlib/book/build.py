@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from mvlib.book.cards import card_pages
 from mvlib.book.checks import book_problems
+from mvlib.book.croissant import croissant_files
 from mvlib.book.notebooks import method_records, shown_records, stage_notebook
 from mvlib.book.pages import failures_page, status_page
 from mvlib.book.placeholders import fill
@@ -122,6 +123,7 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
         "book/status.md": status_page(root=root),
         "book/failures.md": failures_page(root=root),
         **card_pages(root),
+        **croissant_files(),
         **api_pages(),
         "book/equations.md": equations_page(),
     }

@@ -55,6 +55,21 @@ def sets_table(kind: str = "views", folder: str = "data/cards") -> str:
     return table(["set", "name", *header], rows, numeric=numeric)
 
 
+def files_table() -> str:
+    """Return what identifies the file of each set of views: name, bytes, rows, widths."""
+    rows = []
+    for about in map(describe, all_names("views")):
+        for file in about.files:
+            known = f"`{file.sha256[:12]}`" if file.sha256 else "unknown"
+            size = f"{file.bytes:,}" if file.bytes else "unknown"
+            widths = ", ".join(str(view.dim) for view in about.views)
+            link = f"[{about.title}](data/cards/{about.name}.md)"
+            place = [f"`{file.file}`", known, size, f"{about.n_samples:,}"]
+            rows.append([link, *place, about.n_clusters, widths])
+    header = ["set", "file", "sha256 begins", "bytes", "rows", "classes", "widths of its views"]
+    return table(header, rows)
+
+
 def default_views(about: Card) -> str:
     """Return the views that a set has unless told otherwise, with their features."""
     dims = {view.name: view.dim for view in about.views}
@@ -82,7 +97,8 @@ def card_page(name: str, root: str | Path) -> str:
     terms = (
         f"Licence\n: {about.licence}\n\nSource\n: {about.source}\n\nCite\n: {about.citation}"
     )
-    parts += ["## Terms and source", terms]
+    machine = f"For machines: {{download}}`its Croissant metadata <{name}.json>`."
+    parts += ["## Terms and source", terms, machine]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

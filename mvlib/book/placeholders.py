@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mvlib.book.cards import default_views, sets_table
+from mvlib.book.cards import default_views, files_table, sets_table
+from mvlib.book.choosing import choice_list, choice_records, choice_tree
 from mvlib.book.pages import table
+from mvlib.book.widgets import widget
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.records import (
@@ -44,8 +46,10 @@ def fill(text: str, root: str | Path) -> str:
     words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
     `smart_parts EXPERIMENT`, what the chapter's records say; `datasets [KIND FOLDER]`, one line
-    a set, linked to the card in a folder;
-    `methods`, the catalogue by task;
+    a set, linked to the card in a folder; `files`, what identifies the file of each set;
+    `widget NAME`, one of those in `book/widgets`;
+    `methods`, the catalogue by task; `choice_tree` and `choice_list`, the catalogue by what
+    methods need; `choice_records TASK`, what records say of them;
     `benchmarks FILE`, the ratios that one file of benchmarks has measured; `faults`, what was
     broken on purpose and what happened; `unpinned`, the sets whose files have no known
     checksum. A name that is unknown is a ValueError with the nearest.
@@ -300,10 +304,14 @@ def _smart_settings(root: Path) -> str:
 
 _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
+    "choice_list": lambda root: choice_list(),
+    "choice_records": choice_records,
+    "choice_tree": lambda root: choice_tree(),
     "claims": _claims,
     "compared": _compared,
     "datasets": lambda root, *place: sets_table(*place),
     "faults": _faults,
+    "files": lambda root: files_table(),
     "methods": _methods,
     "published": _published,
     "published_by_set": _published_by_set,
@@ -317,4 +325,5 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "unknown_settings": _of_results(_unknown_settings),
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
+    "widget": widget,
 }

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mvlib.book import access, glossary
 from mvlib.records.provenance import available_cores
 
 _SPREAD = " ± "
@@ -30,6 +31,8 @@ def setup(app: Any) -> dict[str, Any]:
     # Before numpydoc (500) makes sections of the text.
     app.connect("autodoc-process-docstring", _prepare_docstring, priority=400)
     app.connect("doctree-resolved", lambda app, doctree, name: keep_spreads_whole(doctree))
+    access.setup(app)
+    glossary.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 

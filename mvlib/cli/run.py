@@ -30,7 +30,7 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--where", metavar="NAME=VALUE", help=words, **several)
     where = run.add_mutually_exclusive_group()
     where.add_argument(
-        "--jobs", type=integer, metavar="N", help="runs at a time (default: cores, <= 4)"
+        "--jobs", type=int, metavar="N", help="runs at a time (default: cores, <= 4)"
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="run on the workers of a Dask scheduler"
@@ -45,14 +45,6 @@ def add_run_parser(commands: argparse._SubParsersAction) -> None:
         "--limit-minutes", type=float, metavar="M", help="stop a run after M minutes"
     )
     run.set_defaults(command=_run)
-
-
-def integer(text: str) -> int:
-    """Return the whole number that a text is, if a machine has so many of anything."""
-    number = int(text)
-    if abs(number) > 2**31:
-        raise ValueError
-    return number
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -112,26 +104,25 @@ def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) ->
     from mvlib.records.store import load_records
     from mvlib.run.state import TO_RUN, data_at_hand, printable, state_of, text_table
 
-    records = load_records(root=root)
+    records, choices = load_records(root=root), (options.rerun_earlier, options.again)
+    remote = options.scheduler is not None
+    states = [state_of(r, records, root, *choices, remote and not r.after) for r in runs]
+    todo = [state.run for state in states if state.word == TO_RUN]
     rows = [("run", "status", "data", "expected min", "disk MB")]
-    notes, minutes, disk = {}, 0.0, 0.0
-    for run in runs:
-        elsewhere = options.scheduler is not None and not run.after
-        state = state_of(run, records, root, options.rerun_earlier, options.again, elsewhere)
-        shown = (f"{run.minutes:g}", f"{run.disk_mb:g}") if state.word == TO_RUN else ("", "")
-        rows.append((run.name, state.word, data_at_hand(run.datasets), *shown))
+    for state in states:
+        run, shown = state.run, ("", "")
         if state.word == TO_RUN:
-            minutes, disk = minutes + run.minutes, disk + run.disk_mb
-        if state.reason:
-            notes[f"cannot: {', '.join(run.datasets)}: {state.reason}"] = None
+            shown = (f"{run.minutes:g}", f"{run.disk_mb:g}")
+        rows.append((run.name, state.word, data_at_hand(run.datasets), *shown))
     print("\n".join(text_table(rows)))
-    count = sum(row[1] == TO_RUN for row in rows)
+    minutes, disk = sum(run.minutes for run in todo), sum(run.disk_mb for run in todo)
     print(
-        f"\n{count} of {len(runs)} runs would run: {minutes:g} minutes expected on a "
+        f"\n{len(todo)} of {len(runs)} runs would run: {minutes:g} minutes expected on a "
         f"processor, one after the other, and {disk:g} MB of disk besides the data."
     )
-    if notes:
-        print("\n".join(map(printable, notes)))
+    notes = [f"{', '.join(s.run.datasets)}: {s.reason}" for s in states if s.reason]
+    for note in dict.fromkeys(notes):
+        print(printable(f"cannot: {note}"))
     return 0
 
 

@@ -20,8 +20,12 @@ _EXPORTS = {
     "is_at_hand": "mvlib.data.download",
     "data_folder": "mvlib.data.download",
     "DownloadError": "mvlib.data.download",
+    "misalign": "mvlib.data.alignment",
     "partially_align": "mvlib.data.alignment",
-    "PartialAlignment": "mvlib.data.alignment",
+    "mismatch": "mvlib.data.problems",
+    "hide_views": "mvlib.data.problems",
+    "corrupt": "mvlib.data.problems",
+    "ViewsProblem": "mvlib.data.problems",
     "ViewScaler": "mvlib.data.scaling",
     "min_max_scale": "mvlib.data.scaling",
     "pack_handwritten": "mvlib.data.readers.views",
@@ -47,6 +51,7 @@ __getattr__, __dir__ = attach(
         **dict.fromkeys(
             ("fingerprint", "image_fingerprint", "pair_fingerprint"), "fingerprint_of"
         ),
+        "PartialAlignment": "ViewsProblem",
         "fetch_all": "fetch",
         "is_available": "is_at_hand",
     },

@@ -4,65 +4,28 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from mvlib.check import check_choice, check_labels, check_mask, check_number, check_views
+from mvlib.check import check_choice, check_mask, check_number
+from mvlib.data.problems import ViewsProblem, known_problem
 
-PROTOCOLS = ("smart", "pvc", "mvcln")
+PROTOCOLS = ("smart", "pvc", "mvcln", "eagcp", "classwise")
 _SMART_SHUFFLE_SEED = 2
+_EAGCP_SEED = 10
 
 
-@dataclass(frozen=True, eq=False)
-class PartialAlignment:
-    """Views of which only some rows are known to correspond.
-
-    Attributes
-    ----------
-    Xs : list of ndarray, each (n_samples, n_features_v), float32
-        The views, in the order that a method sees.
-    y : ndarray (n_samples,), int64
-        Labels of the rows of view 1, coded 0, 1, ...: the ones that score.
-    aligned : ndarray (n_samples,), bool
-        True where row i of every view is known to be the same sample.
-    pairs : ndarray (n_pairs, 2), int64
-        All known correspondences: a row of view 1, its row in each other view. Those of
-        `aligned` under "smart" and "mvcln"; under "pvc" the two rows differ.
-    permutations : list of ndarray, each (n_samples,), int64
-        Row i of view v is row ``permutations[v][i]`` of the original view. The truth, for
-        scoring a matching; no method may read it.
-    protocol, ratio : str and float
-        Which protocol made it, and the asked share of known correspondences.
-    """
-
-    Xs: list[np.ndarray]
-    y: np.ndarray
-    aligned: np.ndarray
-    pairs: np.ndarray
-    permutations: list[np.ndarray]
-    protocol: str
-    ratio: float
-
-    def labels_of_view(self, v: int) -> np.ndarray:
-        """Return the labels of the rows of view `v`, from 0; ValueError if there is none."""
-        check_number("v", v, low=0, high=len(self.permutations) - 1, integer=True)
-        original = np.empty_like(self.y)
-        original[self.permutations[0]] = self.y
-        return original[self.permutations[v]]
-
-
-def partially_align(
+def misalign(
     Xs: Sequence[Any],
     y: Any,
     ratio: float,
     random_state: int = 20,
     protocol: str = "smart",
     eligible: Any = None,
-) -> PartialAlignment:
+) -> ViewsProblem:
     r"""Keep the correspondence of some rows and destroy that of the others.
 
     Parameters
@@ -75,7 +38,7 @@ def partially_align(
         Share of the samples whose correspondence stays known, from 0 to 1.
     random_state : int, default=20
         Seed; one seed gives one answer, on every platform. 20 is SMART's.
-    protocol : {"smart", "pvc", "mvcln"}, default="smart"
+    protocol : {"smart", "pvc", "mvcln", "eagcp", "classwise"}, default="smart"
         Whose protocol, see the notes.
     eligible : array-like (n_samples,), bool, optional
         Only these samples may be aligned, "smart" alone; all by default. The share stays one of
@@ -83,7 +46,7 @@ def partially_align(
 
     Returns
     -------
-    PartialAlignment
+    ViewsProblem
         New arrays; `Xs` and `y` are left as they are.
 
     Raises
@@ -94,7 +57,7 @@ def partially_align(
 
     Notes
     -----
-    All three were read in the authors' code (class "code"). No author goes beyond two views;
+    All were read in the authors' code (class "code"). No author goes beyond two views;
     what is done then is ours, and stated.
 
     **smart** (SMART). Rows keep their order. Of a permutation drawn by NumPy's legacy generator
@@ -119,10 +82,20 @@ def partially_align(
     division seed, rows are MvCLN's own; VITAL draws from NumPy's generator instead. `ratio` is
     the share that is aligned; the option of MvCLN's script, that which is not.
 
+    **eagcp** (EAGCP). MvCLN's with the seed 10, whatever `random_state` is.
+
+    **classwise** (unaligned joint NMF). Rows keep their order. The first rows of each class are
+    aligned, in number the whole one nearest to :math:`n_k r`, halves up. The others are
+    shuffled among themselves, those of each further view by a permutation of its own. The split
+    reads labels, and in files that are sorted by class the order of rows tells them.
+
     Deviations
     ----------
     **mvcln** also shuffles correctly where fewer than one row would be unaligned; there the
-    authors' code takes every row twice.
+    authors' code takes every row twice. It counts the aligned rows as :math:`\lceil n r \rceil`
+    and takes all others as unaligned. The authors round :math:`1 - (1 - r)` and :math:`(1 - r)
+    n` apart, so that a row can be in both parts (n = 30,000 at r = 0.3) or in none (4,485 rows
+    at 0.8). **classwise** draws by NumPy's legacy generator; the authors' is MATLAB's.
 
     References
     ----------
@@ -132,24 +105,37 @@ def partially_align(
     check_choice("protocol", protocol, PROTOCOLS)
     check_number("ratio", ratio, low=0, high=1)
     check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
-    views = check_views(Xs, minimum=2)
-    n_samples = len(views[0])
-    labels = check_labels(y, n_samples)
-    order = {"smart": _smart, "pvc": _pvc, "mvcln": _mvcln}[protocol]
+    whole = known_problem(Xs, y)
+    n_samples, n_views = whole.present.shape
+    orders: dict[str, Callable[..., _Order]] = {
+        "smart": _smart,
+        "pvc": _pvc,
+        "mvcln": _mvcln,
+        "eagcp": lambda n, n_views, ratio, seed: _mvcln(n, n_views, ratio, _EAGCP_SEED),
+        "classwise": partial(_classwise, y=whole.y),
+    }
+    order = orders[protocol]
     if eligible is not None:
         order = partial(_smart, eligible=_check_eligible(eligible, n_samples, ratio, protocol))
-    permutations, pairs = order(n_samples, len(views), float(ratio), int(random_state))
+    permutations, pairs = order(n_samples, n_views, float(ratio), int(random_state))
     aligned = np.zeros(n_samples, dtype=bool)
     aligned[pairs[pairs[:, 0] == pairs[:, 1], 0]] = True
-    return PartialAlignment(
-        Xs=[view[rows] for view, rows in zip(views, permutations, strict=True)],
-        y=labels[permutations[0]],
+    views = [view[rows] for view, rows in zip(whole.Xs, permutations, strict=True)]
+    return ViewsProblem(
+        Xs=views,
+        y=whole.y[permutations[0]],
         aligned=aligned,
         pairs=pairs,
         permutations=permutations,
         protocol=protocol,
         ratio=float(ratio),
+        present=whole.present,
+        clean=views,
     )
+
+
+# Its earlier name, which code cells of notebooks use.
+partially_align = misalign
 
 
 _Order = tuple[list[np.ndarray], np.ndarray]
@@ -213,6 +199,23 @@ def _mvcln(n_samples: int, n_views: int, ratio: float, seed: int) -> _Order:
         shuffled = others[_sample(generator, len(others))]
         permutations.append(np.concatenate([first[:n_known], shuffled]))
     known = np.arange(n_known)
+    return permutations, np.stack([known, known], axis=1)
+
+
+def _classwise(n_samples: int, n_views: int, ratio: float, seed: int, y: np.ndarray) -> _Order:
+    known = np.concatenate(
+        [
+            rows[: int(np.floor(ratio * len(rows) + 0.5))]
+            for rows in (np.flatnonzero(y == k) for k in range(y.max() + 1))
+        ]
+    )
+    others = np.setdiff1d(np.arange(n_samples), known)
+    generator = np.random.RandomState(seed)  # noqa: NPY002
+    permutations = [np.arange(n_samples)]
+    for _ in range(1, n_views):
+        permutation = np.arange(n_samples)
+        permutation[others] = generator.permutation(others)
+        permutations.append(permutation)
     return permutations, np.stack([known, known], axis=1)
 
 

@@ -144,8 +144,9 @@ def _card(name: str, entry: dict[str, Any], classes: dict[str, tuple[str, str]])
         entry |= {"class_names": names, "prompt_names": prompts}
     elif entry["reader"] == "ucf101":
         # A space before each capital that follows a small letter.
-        prompts = [re.sub(r"(?<=[a-z])(?=[A-Z])", " ", each) for each in entry["class_names"]]
-        entry["prompt_names"] = prompts
+        entry["prompt_names"] = [
+            re.sub(r"(?<=[a-z])(?=[A-Z])", " ", each) for each in entry["class_names"]
+        ]
     if entry["kind"] == "images":
         entry["n_clusters"] = len(entry["class_names"])
         entry["prompt_names"] = entry.get("prompt_names") or entry["class_names"]
@@ -153,6 +154,9 @@ def _card(name: str, entry: dict[str, Any], classes: dict[str, tuple[str, str]])
     files = tuple(DataFile(**file) for file in entry.pop("files"))
     packed = {split: DataFile(**file) for split, file in entry.pop("packed", {}).items()}
     views = tuple(View(**view) for view in entry.pop("views", ()))
+    others: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()
+    }
     return Card(
         name=name,
         files=files,
@@ -160,7 +164,7 @@ def _card(name: str, entry: dict[str, Any], classes: dict[str, tuple[str, str]])
         views=views,
         embedded=bool(embedded),
         embedded_file=DataFile(**embedded) if isinstance(embedded, dict) else None,
-        **{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()},
+        **others,
     )
 
 

@@ -210,6 +210,8 @@ def _stream(file: DataFile, url: str, output: str, _: Any) -> None:
     import urllib3
     from tqdm import tqdm
 
+    # The schema of the registry asks for the size of what has a url.
+    assert file.bytes is not None
     seconds = _GRACE_SECONDS + file.bytes / _SLOWEST_BYTES_A_SECOND
     end = time.monotonic() + seconds
     received = 0

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mvlib.check import check_choice
 from mvlib.data.cards import Card, combine, describe
 from mvlib.data.download import fetch, files_read
 from mvlib.data.openclipart import read_openclipart
-from mvlib.data.readers.images import all_there, read_images
+from mvlib.data.readers.images import Images, all_there, read_images
 from mvlib.data.readers.pairs import read_arrays, read_captions, read_classes, read_shipped
 from mvlib.data.readers.views import read_layout
 from mvlib.files import sha256_of
@@ -234,6 +235,7 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
     card = describe(name, "images")
     path = fetch(card.name, split=check_choice("split", split, card.splits))[0]
     captions = None
+    images: Images
     if card.embedded:
         images, y, class_names, captions = read_openclipart()
         if class_names != card.class_names:
@@ -242,16 +244,21 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
             )
     else:
         images, y = read_images(card, split, path)
-    where, expected = f"{path}: {split} of {card.title}", card.n_samples[split]
+    where, expected = f"{path}: {split} of {card.title}", card.splits[split]
     if len(y) != expected:
         raise ValueError(f"{where} has {len(y)} images: expected {expected}")
     labels = np.unique(y)
-    if not np.array_equal(labels, np.arange(card.n_clusters)):
+    if not np.array_equal(labels, np.arange(len(card.class_names))):
         raise ValueError(
             f"{where} has {len(labels)} classes, labels {labels[0]} to {labels[-1]}: "
             f"expected {card.n_clusters}, from 0"
         )
-    known = [file.sha256 for file in files_read(card, split)]
+    read = files_read(card, split)
+    known = [file.sha256 for file in read if file.sha256]
+    if len(known) == len(read) or isinstance(images, np.ndarray):
+        fingerprint = combine(known)
+    else:
+        fingerprint = _sha256_of_lines(_listing(images, path))
     return ImageDataset(
         name=card.name,
         split=split,
@@ -260,7 +267,7 @@ def load_images(name: str, split: str = "test") -> ImageDataset:
         class_names=card.class_names,
         captions=captions,
         card=card,
-        sha256=combine(known) if all(known) else _sha256_of_lines(_listing(images, path)),
+        sha256=fingerprint,
     )
 
 
@@ -292,7 +299,9 @@ def load_pairs(name: str, split: str | None = None) -> CaptionedImages | PairedF
         check_choice("split", split, card.splits or ("all",))
     paths = fetch(card.name)
     if card.reader == "together":
-        return _together(card, [load_pairs(part, split) for part in card.layout["parts"]])
+        # What the registry puts together are sets with captions.
+        parts: Any = [load_pairs(part, split) for part in card.layout["parts"]]
+        return _together(card, parts)
     if card.reader == "captions":
         return _captioned(card, paths[0], split)
     if card.reader == "shipped":
@@ -332,7 +341,8 @@ def _captioned(card: Card, folder: Path, split: str | None) -> CaptionedImages:
         )
     rows = np.arange(len(images)) if split is None else np.flatnonzero(splits == split)
     images = all_there(card, [images[row] for row in rows])
-    y, class_names = None, ()
+    y: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
     classes = card.layout.get("classes")
     if classes and (folder / classes).is_dir():
         y, class_names = read_classes(folder / classes, images)

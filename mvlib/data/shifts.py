@@ -123,7 +123,7 @@ def shift_images(
 
 
 def _severity(severity: int) -> int:
-    return check_number("severity", severity, low=1, high=len(NOISE_SIGMAS), integer=True)
+    return int(check_number("severity", severity, low=1, high=len(NOISE_SIGMAS), integer=True))
 
 
 def _seed(random_state: RandomState) -> int | None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,7 @@ class Heads:
         for name in _ARRAYS:
             array = getattr(self, name)
             digest.update(f"{name} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array, "<f4"))
+            digest.update(np.ascontiguousarray(array, "<f4").data)
         return digest.hexdigest()
 
     def project_images(self, features: np.ndarray) -> np.ndarray:
@@ -173,14 +174,17 @@ def train_heads(
     check_number("dropout", dropout, low=0, high=0.99)
     check_number("learning_rate", learning_rate, low=0, open_low=True)
     check_number("weight_decay", weight_decay, low=0)
-    pairs = [image_features, text_features]
-    images, texts = check_views(pairs, argument="[image_features, text_features]")
-    image_scale, text_scale = _Scale.of(images), _Scale.of(texts)
-    images, texts = image_scale(images), text_scale(texts)
+    both = check_views(
+        [image_features, text_features], argument="[image_features, text_features]"
+    )
+    image_scale, text_scale = _Scale.of(both[0]), _Scale.of(both[1])
+    images, texts = image_scale(both[0]), text_scale(both[1])
     if class_image_features is not None or class_text_features is not None:
-        pairs = [class_image_features, class_text_features]
-        rows, names = check_views(pairs, argument="[class_image_features, class_text_features]")
-        rows = F.normalize(torch.from_numpy(rows - rows.mean(axis=0)), dim=1)
+        more, names = check_views(
+            [class_image_features, class_text_features],
+            argument="[class_image_features, class_text_features]",
+        )
+        rows = F.normalize(torch.from_numpy(more - more.mean(axis=0)), dim=1)
         images = torch.cat([images, rows * images.norm(dim=1).mean()])
         texts = torch.cat([texts, text_scale(names)])
     if len(images) < batch_size:
@@ -193,9 +197,10 @@ def train_heads(
     text_head = _linear(texts.shape[1], dim, generator)
     log_temperature = nn.Parameter(torch.tensor(float(np.log(_FIRST_TEMPERATURE))))
     weights = [*image_head.parameters(), *text_head.parameters()]
+    # The temperature is no weight: decay would draw it to 1.
+    temperature: dict[str, Any] = {"params": [log_temperature], "weight_decay": 0}
     optimizer = torch.optim.AdamW(
-        # The temperature is no weight: decay would draw it to 1.
-        [{"params": weights}, {"params": [log_temperature], "weight_decay": 0}],
+        [{"params": weights}, temperature],
         lr=learning_rate,
         weight_decay=weight_decay,
     )

@@ -73,6 +73,8 @@ class MiniLM(nn.Module):
     further on sentence pairs by the authors of sentence-transformers.
     """
 
+    _places: torch.Tensor
+
     def __init__(self):
         super().__init__()
         from safetensors.torch import load_file

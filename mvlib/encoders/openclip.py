@@ -158,9 +158,8 @@ def _check_reachable(card: dict[str, Any]) -> None:
         return
 
 
-def _load_model(
-    architecture: str, path: Path, card: dict[str, Any], precision: str
-) -> torch.nn.Module:
+def _load_model(architecture: str, path: Path, card: dict[str, Any], precision: str) -> Any:
+    # What open_clip adds to a module has no types.
     import open_clip
 
     try:
@@ -200,5 +199,5 @@ def _fingerprint(model: torch.nn.Module, architecture: str, prepared: dict[str, 
     digest = hashlib.sha256(repr(settings).encode())
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(f"{key} {tuple(tensor.shape)}".encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()))
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().float().numpy()).data)
     return digest.hexdigest()

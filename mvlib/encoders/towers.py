@@ -10,7 +10,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ class FeatureCache:
     """A folder of feature arrays, or nothing at all, as `mvlib.encoders.load` takes `cache`."""
 
     def __init__(self, folder: str | Path | bool | None = None):
+        self.folder: Path | None
         if folder is None or folder is True:
             self.folder = default_folder()
         elif folder is False:
@@ -58,7 +59,7 @@ class FeatureCache:
             return None
         try:
             # A zip archive checks its own bytes while they are read.
-            with np.load(self._path(key), allow_pickle=False) as stored:
+            with np.load(_path(self.folder, key), allow_pickle=False) as stored:
                 features = stored["features"]
         # Damaged bytes raise errors of many kinds.
         except Exception:
@@ -71,15 +72,16 @@ class FeatureCache:
         if self.folder is None:
             return
         try:
-            with replacing(self._path(key)) as temporary:
+            with replacing(_path(self.folder, key)) as temporary:
                 np.savez(temporary, features=features)
         except OSError as error:
             warnings.warn(
                 f"features were computed but not cached in {self.folder}: {error}", stacklevel=2
             )
 
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.npz"
+
+def _path(folder: Path, key: str) -> Path:
+    return folder / key[:2] / f"{key}.npz"
 
 
 def default_folder() -> Path:
@@ -111,7 +113,7 @@ def image_digest(image: ImageLike) -> str:
             raise ValueError(f"{image} cannot be read as an image: {error}") from error
     pixels = np.asarray(read_image(image) if isinstance(image, Image.Image) else image)
     digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
@@ -145,7 +147,9 @@ def run_on_images(
     """
     images = check_images(images)
     check_number("batch_size", batch_size, low=1, integer=True)
-    side = check_number("resize", crop if resize is None else resize, low=crop, integer=True)
+    side = int(
+        check_number("resize", crop if resize is None else resize, low=crop, integer=True)
+    )
 
     def prepare(image: ImageLike) -> np.ndarray:
         return resize_and_crop(read_image(image), side, crop)
@@ -212,11 +216,11 @@ def check_texts(texts: Sequence[str], *, argument: str = "texts") -> list[str]:
 
 
 def _in_pieces(
-    items: Sequence[Any],
+    items: Sequence[Any] | np.ndarray,
     length: int,
     dim: int,
-    batches: Callable[[Sequence[Any]], Batches],
-    key: Callable[[Sequence[Any]], str],
+    batches: Callable[[Any], Batches],
+    key: Callable[[Any], str],
     cache: FeatureCache,
     what: str,
 ) -> np.ndarray:
@@ -250,7 +254,7 @@ def _prepared(
     """Yield batches of prepared images, one batch ahead of the reader, in threads."""
     # Pillow decodes and scales outside the interpreter's lock.
     with ThreadPoolExecutor(max(1, min(16, torch.get_num_threads()))) as pool:
-        waiting = deque()
+        waiting: deque[tuple[range, list[Future[np.ndarray]]]] = deque()
         for start in range(0, len(images), batch_size):
             rows = range(start, min(start + batch_size, len(images)))
             waiting.append((rows, [pool.submit(prepare, images[row]) for row in rows]))

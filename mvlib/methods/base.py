@@ -93,6 +93,8 @@ class Clustering(ClusterMixin, BaseEstimator):
     _labels_from: ClassVar[str] = "directions"
     # The attribute that holds a network, which `_network` makes with other weights.
     _network_name: ClassVar[str] = ""
+    labels_: np.ndarray
+    embedding_: np.ndarray
     # The rows are no metadata.
     __metadata_request__transform = {"Xs": UNUSED}
     __metadata_request__predict = {"Xs": UNUSED}
@@ -125,7 +127,7 @@ class Clustering(ClusterMixin, BaseEstimator):
         """Return the estimator with the parameters it was fitted with, if it is fitted."""
         check_is_fitted(self, "_params_")
         model = copy.copy(self)
-        vars(model).update(self._params_)
+        model.__dict__.update(self._params_)
         return model
 
     def _settle(self, rows: Sequence[np.ndarray]) -> None:
@@ -343,7 +345,8 @@ class ViewClustering(Clustering):
         """Return `labels_` after `fit`, whose parameters these are."""
         return self.fit(Xs, y, aligned=aligned, present=present).labels_
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(self, *given: Any, **masks: Any) -> None:
+        """Fit `views, aligned, y, seed`, and `present` where a method takes it."""
         raise NotImplementedError
 
     def _filled(self, Xs: Any, present: Any) -> tuple[Any, np.ndarray | None]:
@@ -518,20 +521,20 @@ class ModalityAlignment(Clustering):
             self.embeddings_ = [self._embed(view, v) for v, view in enumerate(views)]
             self.embedding_ = self.embeddings_[0]
             if self.n_clusters is not None:
-                self._cluster(seed)
+                self._cluster(self.n_clusters, seed)
         return self
 
-    def _cluster(self, seed: int) -> None:
+    def _cluster(self, n_clusters: int, seed: int) -> None:
         """Cluster the rows of both modalities together."""
         self._means_ = [Z.mean(axis=0) for Z in self.embeddings_]
         Zs = [self._placed(Z, v) for v, Z in enumerate(self.embeddings_)]
         both = np.concatenate(Zs)
-        found = cosine_kmeans(both, self.n_clusters, n_init=KMEANS_STARTS, random_state=seed)
+        found = cosine_kmeans(both, n_clusters, n_init=KMEANS_STARTS, random_state=seed)
         self.labels_by_modality_ = list(np.split(found.labels, [len(Zs[0])]))
         self.labels_ = self.labels_by_modality_[0]
-        self.cluster_centers_ = cluster_means(unit_rows(both), found.labels, self.n_clusters)
+        self.cluster_centers_ = cluster_means(unit_rows(both), found.labels, n_clusters)
         shares = [
-            np.bincount(labels, minlength=self.n_clusters) / len(labels)
+            np.bincount(labels, minlength=n_clusters) / len(labels)
             for labels in self.labels_by_modality_
         ]
         shared = float(np.minimum(*shares).sum())
@@ -561,7 +564,7 @@ class ModalityAlignment(Clustering):
             raise ValueError("n_clusters=None: expected a number of clusters to predict")
         return self.fit(Xs, y, paired=paired, pairs=pairs).labels_
 
-    def transform(self, Xs: Sequence[Any]) -> list[np.ndarray]:
+    def transform(self, Xs: Sequence[Any]) -> list[Any]:
         """Return the embeddings of any rows of both modalities.
 
         Parameters
@@ -583,7 +586,7 @@ class ModalityAlignment(Clustering):
         Zs = model._embeddings(Xs)
         return [None if Z is None else model._contained(Z) for Z in Zs]
 
-    def predict(self, Xs: Sequence[Any]) -> list[np.ndarray]:
+    def predict(self, Xs: Sequence[Any]) -> list[np.ndarray | None]:
         """Return the clusters of any rows of both modalities, by the nearest centre.
 
         Parameters
@@ -649,14 +652,14 @@ class ModalityAlignment(Clustering):
         raise NotImplementedError
 
     def _two(self, Xs: Sequence[Any]) -> list[Any]:
-        if (isinstance(Xs, np.ndarray) and Xs.ndim < 3) or len(
-            Xs := check_list_of_views(Xs)
-        ) != 2:
+        flat = isinstance(Xs, np.ndarray) and Xs.ndim < 3
+        entries = list(Xs) if flat else check_list_of_views(Xs)
+        if flat or len(entries) != 2:
             raise ValueError(
-                f"Xs has {len(Xs)} entries: expected a list of two modalities, each "
+                f"Xs has {len(entries)} entries: expected a list of two modalities, each "
                 "(n_samples, n_features_v)"
             )
-        return Xs
+        return entries
 
     def _modalities(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         Xs = self._two(Xs)

@@ -2,7 +2,8 @@
 
 A method that pairs views is worth its trouble where it beats the first five. They take the
 views as they come, paired or not, and name the rows of view 1 (`KMeansView` those of its own
-view). The last two are for images: clustering without words, and naming by classes' names.
+view). The first three take a row that a view lacks as the view's mean. The last two are for
+images: clustering without words, and naming by classes' names.
 """
 
 from __future__ import annotations
@@ -66,9 +67,17 @@ class KMeansView(ViewClustering):
 
     _bounds = {"view": whole(0), "rows": choice(ROWS)}
     _any_offset = True
+    _takes_missing = True
     _labels_from = "centers"
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(
+        self,
+        views: list[np.ndarray],
+        aligned: np.ndarray,
+        y: Any,
+        seed: int,
+        present: np.ndarray,
+    ) -> None:
         check_number("view", self.view, high=len(views) - 1)
         self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
@@ -102,9 +111,17 @@ class KMeansConcatenation(ViewClustering):
 
     _bounds = {"rows": choice(ROWS)}
     _any_offset = True
+    _takes_missing = True
     _labels_from = "centers"
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(
+        self,
+        views: list[np.ndarray],
+        aligned: np.ndarray,
+        y: Any,
+        seed: int,
+        present: np.ndarray,
+    ) -> None:
         self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
@@ -148,8 +165,16 @@ class SpectralConcatenation(ViewClustering):
 
     _bounds = {"n_neighbors": whole(), "rows": choice(ROWS)}
     _any_offset = True
+    _takes_missing = True
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(
+        self,
+        views: list[np.ndarray],
+        aligned: np.ndarray,
+        y: Any,
+        seed: int,
+        present: np.ndarray,
+    ) -> None:
         n = len(views[0])
         check_number("n_neighbors", self.n_neighbors, high=n - 1)
         joined = np.hstack(prepared_rows(views, self.rows))
@@ -367,7 +392,7 @@ class ZeroShot(ImageClustering):
         self._classes_ = unit_rows(bank.features)
         self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)
-        self.history_ = {}
+        self.history_: dict[str, np.ndarray] = {}
 
     def _embed(self, X: np.ndarray) -> np.ndarray:
         return unit_rows(X) @ self._classes_.T

@@ -48,24 +48,29 @@ class Method:
     recorded: tuple[str, ...] = ()
 
 
-_FLOOR = {"golden": "baselines", "source": "pedregosa2011scikit"}
-_CLASSIC = {"golden": "classics"}
-_KMEANS, _SPECTRAL, _ENCODED = (
-    {"recorded": (name,)} for name in ("k-means", "spectral", "auto-encoder")
-)
-_OF_LOSSES = {"recorded": ("Set-CLIP", "S-CLIP", "CLIP")}
+_FLOOR: dict[str, Any] = {"golden": "baselines", "source": "pedregosa2011scikit"}
+_CLASSIC: dict[str, Any] = {"golden": "classics"}
+_KMEANS: dict[str, Any] = {"recorded": ("k-means",)}
+_SPECTRAL: dict[str, Any] = {"recorded": ("spectral",)}
+_ENCODED: dict[str, Any] = {"recorded": ("auto-encoder",)}
+_OF_LOSSES: dict[str, Any] = {"recorded": ("Set-CLIP", "S-CLIP", "CLIP")}
 _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of nouns"
 
 # fmt: off
 # ruff: noqa: E501
 CATALOGUE = (
     Method("smart", "SMART", "smart.SMART", VIEWS, "two or more views, some rows known to be partners", "peng2025smart"),
+    Method("pvc", "PVC", "pvc.PVC", VIEWS, "two views of some thousand rows, some known to be partners", "huang2020pvc"),
     Method("mvcln", "MvCLN", "mvcln.MvCLN", VIEWS, "two views, by default 34 rows known to be partners", "yang2021mvcln"),
+    Method("sure", "SURE", "sure.SURE", VIEWS, "two views, some rows missing, by default 34 complete ones known to be partners", "yang2023sure"),
     Method("divide", "DIVIDE", "divide.DIVIDE", VIEWS, "two views, rows paired rightly; a sample may lack one", "lu2024divide"),
     Method("candy", "CANDY", "candy.CANDY", VIEWS, f"two views, {_PAIRED}", "guo2024candy"),
     Method("corregen", "CorreGen", "corregen.CorreGen", VIEWS, f"two views, {_PAIRED}", "zhou2026corregen"),
     Method("completer", "COMPLETER", "completer.COMPLETER", VIEWS, "two views, rows paired rightly; a sample may lack one", "lin2021completer"),
     Method("dcp", "DCP", "completer.DCP", VIEWS, "two or more views, rows paired rightly; by default 257 samples with all", "lin2023dcp"),
+    Method("smile", "SMILE", "smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),
+    Method("vital", "VITAL", "vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),
+    Method("unaligned_nmf", "unaligned NMF", "unaligned_nmf.UnalignedNMF", VIEWS, "two or more views without negative values", "unaligned2022nmf"),
     Method("kmeans_view", "k-means, view 1", "baselines.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
     Method("kmeans_concatenation", "k-means, concatenation as given", "baselines.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
     Method("spectral_concatenation", "spectral, concatenation as given", "baselines.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),

@@ -96,9 +96,9 @@ def name_clusters(
             "(n_clusters, n_words), one text a column"
         )
     numbers: dict[str, int] = {}
-    columns = [numbers.setdefault(text, len(numbers)) for text in texts]
+    columns = np.array([numbers.setdefault(text, len(numbers)) for text in texts])
     merged = np.zeros((len(mass), len(numbers)))
-    np.add.at(merged, (slice(None), columns), mass)
+    np.add.at(merged.T, columns, mass.T)
     scores = word_scores(merged, order)
     unique = list(numbers)
     names = []

@@ -204,7 +204,7 @@ temperature
         "reading": choice(READINGS),
     }
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:  # type: ignore[override]
         self.marginals_ = np.ones((2, len(aligned)), np.float32)
         super()._fit(views, aligned, y, seed)
 
@@ -221,7 +221,8 @@ temperature
     def _targets(self, codes: Codes, batch: torch.Tensor) -> list[list[torch.Tensor]]:
         w = torch.from_numpy(self.marginals_[:, batch.cpu()]).to(batch.device)
         w = w / w.sum(dim=1, keepdim=True)
-        (z, z_bar, p), Q = codes, [[None, None], [None, None]]
+        z, z_bar, p = codes
+        Q: list[list[Any]] = [[None, None], [None, None]]
         for v, u in ((0, 1), (1, 0)):
             Q[v][v] = intra_target(z[v], z_bar[v], w[v])
             Q[v][u] = inter_target(p[v], z_bar[u], w[v], w[u], self.noise)
@@ -243,5 +244,6 @@ temperature
         return {}
 
     def _clusters(self, embedding: np.ndarray, seed: int) -> np.ndarray:
-        more = {"n_init": KMEANS_STARTS, "random_state": seed}
-        return cosine_kmeans(embedding, self.n_clusters, **more).labels
+        return cosine_kmeans(
+            embedding, self.n_clusters, n_init=KMEANS_STARTS, random_state=seed
+        ).labels

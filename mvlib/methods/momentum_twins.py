@@ -86,8 +86,10 @@ def twin_losses(
     L = 1/2 sum_v L(z_v, zbar_v, T_vv) + 1/2 sum_v L(p_v, zbar_u, T_vu)  (DIVIDE, as coded)
     """
     z, z_bar, p = codes
-    intra = sum(pair_loss(z[v], z_bar[v], targets[v][v]) for v in (0, 1)) / 2
-    inter = sum(pair_loss(p[v], z_bar[1 - v], targets[v][1 - v]) for v in (0, 1)) / 2
+    intra, inter = (
+        torch.stack([pair_loss(q[v], z_bar[u], targets[v][u]) for v, u in pairs]).sum() / 2
+        for q, pairs in ((z, ((0, 0), (1, 1))), (p, ((0, 1), (1, 0))))
+    )
     return {"loss": intra + inter, "intra": intra, "inter": inter}
 
 
@@ -276,7 +278,6 @@ class MomentumTwins(ViewClustering):
     }
     # Whether a batch must be full, or half full; and whether all epochs have the same batches.
     _drop_last: ClassVar[bool] = True
-    fixed_batches: ClassVar[bool] = False
     # What is recorded beside the loss.
     _parts: ClassVar[tuple[str, ...]] = ("intra", "inter")
 
@@ -362,7 +363,7 @@ class MomentumTwins(ViewClustering):
         def batches() -> Iterator[tuple[int, torch.Tensor]]:
             nonlocal epoch, order
             epoch += 1
-            if epoch == 0 or not self.fixed_batches:
+            if epoch == 0 or not getattr(self, "fixed_batches", False):
                 order = rows[torch.randperm(len(rows), generator=generator)].to(device)
             return enumerate(batch for batch in order.split(size) if len(batch) >= least)
 
@@ -376,8 +377,16 @@ class MomentumTwins(ViewClustering):
         def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, Any]:
             return self._after_epoch(epoch, Xs)
 
-        more = {"parts": self._parts, "after_epoch": after_epoch, "name": type(self).__name__}
-        self.history_ = run(self.epochs, batches, step, network, optimizer, **more)
+        self.history_ = run(
+            self.epochs,
+            batches,
+            step,
+            network,
+            optimizer,
+            parts=self._parts,
+            after_epoch=after_epoch,
+            name=type(self).__name__,
+        )
 
     def _losses(
         self, codes: Codes, epoch: int, batch: torch.Tensor

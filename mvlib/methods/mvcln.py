@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -117,6 +117,30 @@ def greedy_matching(C: np.ndarray) -> np.ndarray:
     for i in range(len(C)):
         matched[i] = C[i].argmin()
         C[:, matched[i]] = np.inf
+    return matched
+
+
+def matched_rows(
+    H_1: torch.Tensor,
+    H_2: torch.Tensor,
+    aligned: np.ndarray,
+    generator: torch.Generator,
+    matching: str,
+    batch_size: int,
+    keep_pairs: bool,
+) -> np.ndarray:
+    """Match rows of view 2 to those of view 1 inside random batches, the last short one too.
+
+    With `keep_pairs` aligned rows keep their partner, and the others alone are matched.
+    """
+    matched = np.arange(len(aligned))
+    loose = np.flatnonzero(~aligned) if keep_pairs else matched.copy()
+    order = torch.randperm(len(loose), generator=generator)
+    for batch in order.split(batch_size):
+        rows = loose[batch.numpy()]
+        C = distance_matrix(H_1[rows], H_2[rows])
+        greedy = matching == "greedy"
+        matched[rows] = rows[greedy_matching(C) if greedy else linear_sum_assignment(C)[1]]
     return matched
 
 
@@ -227,6 +251,7 @@ class MvCLN(ViewClustering):
     _min_views = 2
     _labels_from = "centers"
     _network_name = "network_"
+    _parts: ClassVar[tuple[str, ...]] = ()
     _bounds = {
         **dict.fromkeys(
             ("embedding_dim", "epochs", "n_negatives", "match_batch_size"), whole()
@@ -256,9 +281,10 @@ class MvCLN(ViewClustering):
 
     @torch.no_grad()
     def _encoded(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        # The encoders come first in the network.
         return [
             torch.cat([encode(block) for block in X.split(8192)])
-            for encode, X in zip(self.network_, tensors, strict=True)
+            for encode, X in zip(self.network_, tensors, strict=False)
         ]
 
     def _embed(self, views: list[np.ndarray]) -> np.ndarray:
@@ -284,12 +310,14 @@ class MvCLN(ViewClustering):
             order = torch.randperm(len(pairs), generator=generator)
             return order[: len(order) // size * size].to(device).split(size)
 
-        def distances(batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            first, second, y = pairs[batch].T
-            d = pair_distances(network[0](Xs[0][first]), network[1](Xs[1][second]))
+        def embedded(batch: torch.Tensor) -> tuple[Any, ...]:
+            *rows, y = pairs[batch].T
+            inputs = [X[row] for X, row in zip(Xs, rows, strict=True)]
+            H = [encode(X) for encode, X in zip(network, inputs, strict=False)]
+            d = pair_distances(*H)
             kinds = torch.stack([y, 1 - y]).float()
             seen.append(torch.cat([kinds @ d.detach(), kinds.sum(dim=1)]))
-            return d, y.bool()
+            return d, y.bool(), inputs, H
 
         def mean_distances() -> list[float]:
             sums = torch.stack(seen).sum(dim=0)
@@ -297,7 +325,9 @@ class MvCLN(ViewClustering):
             return (sums[:2] / sums[2:]).tolist()
 
         def step(batch: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"loss": contrastive_loss(*distances(batch), self.margin_, robust)}
+            d, positive, inputs, H = embedded(batch)
+            contrastive = contrastive_loss(d, positive, self.margin_, robust)
+            return self._losses(contrastive, inputs, H, network)
 
         def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, Any]:
             nonlocal robust
@@ -310,13 +340,31 @@ class MvCLN(ViewClustering):
         # A pass without update, in training mode: batch normalisation sees it.
         with torch.no_grad():
             for batch in batches():
-                distances(batch)
+                embedded(batch)
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        more = {"after_epoch": after_epoch, "name": "MvCLN"}
-        self.history_ = run(self.epochs, batches, step, network, optimizer, **more)
+        self.history_ = run(
+            self.epochs,
+            batches,
+            step,
+            network,
+            optimizer,
+            after_epoch=after_epoch,
+            name=type(self).__name__,
+            parts=self._parts,
+        )
         self.network_ = network
+
+    def _losses(
+        self,
+        contrastive: torch.Tensor,
+        inputs: list[torch.Tensor],
+        H: list[torch.Tensor],
+        network: nn.ModuleList,
+    ) -> dict[str, torch.Tensor]:
+        """Return what is minimised, given the inputs and embeddings of a batch of pairs."""
+        return {"loss": contrastive}
 
     def _match(
         self,
@@ -325,21 +373,15 @@ class MvCLN(ViewClustering):
         aligned: np.ndarray,
         generator: torch.Generator,
     ) -> np.ndarray:
-        matched = np.arange(len(aligned))
-        loose = np.flatnonzero(~aligned) if self.keep_pairs else matched.copy()
-        order = torch.randperm(len(loose), generator=generator)
-        for batch in order.split(self.match_batch_size):
-            rows = loose[batch.numpy()]
-            C = distance_matrix(H_1[rows], H_2[rows])
-            greedy = self.matching == "greedy"
-            matched[rows] = rows[greedy_matching(C) if greedy else linear_sum_assignment(C)[1]]
-        return matched
+        ways = self.matching, self.match_batch_size, self.keep_pairs
+        return matched_rows(H_1, H_2, aligned, generator, *ways)
 
     def _check_rows(self, views: Sequence[np.ndarray], n_aligned: int) -> None:
         """Refuse rows that the method cannot take."""
         if len(views) != 2:
             raise ValueError(
-                f"Xs has {len(views)} views: expected two, which MvCLN is made for"
+                f"Xs has {len(views)} views: expected two, which "
+                f"{type(self).__name__} is made for"
             )
         if n_aligned < self.n_negatives:
             raise ValueError(

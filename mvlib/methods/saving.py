@@ -150,9 +150,9 @@ def _packed(value: Any, arrays: dict[str, np.ndarray], parameter: bool = False) 
         return {"text": [str(each) for each in value]}
     if isinstance(value, np.ndarray | np.generic | float | torch.Tensor):
         kind = "tensor" if isinstance(value, torch.Tensor) else "array"
-        value = value.cpu().numpy() if kind == "tensor" else value
+        plain = value.cpu().numpy() if isinstance(value, torch.Tensor) else value
         key = str(len(arrays))
-        arrays[key] = np.array(value, order="C")
+        arrays[key] = np.array(plain, order="C")
         return {("array" if np.ndim(value) else "scalar") if kind == "array" else kind: key}
     if isinstance(value, list | tuple):
         packed = [_packed(each, arrays, parameter) for each in value]

@@ -6,7 +6,7 @@ code ("as coded").
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ SIC_PROMPT = ("a photo of a {}",)
 # Softmax temperature of the names.
 TEMPERATURE = 0.005
 # SIC's settings that differ from its defaults, a set.
-SETTINGS = {
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(("stl-10", "cifar-10", "cifar-20", "imagenet-10"), {}),
     "imagenet-dogs": {"weight_decay": 0.009},
     "tiny-imagenet": {"n_neighbors": 50},
@@ -223,7 +223,7 @@ class SIC(WordClustering, PaperSettings):
         images, nouns = (torch.from_numpy(M).to(device) for M in (train, bank.features[space]))
         followed: dict[str, torch.Tensor] = {}
         with seeded(seed, device) as generator:
-            heads = self._network().to(device)
+            heads: Any = self._network().to(device)
             linear = heads[0][0]
 
             def batches() -> list[torch.Tensor]:

@@ -279,7 +279,7 @@ class _NounClustering(WordClustering):
         return choose_rows(bank, kept), {"kept": kept, "n_centers": len(centres)}
 
     def _counterpart(self, X: np.ndarray, nouns: np.ndarray) -> np.ndarray:
-        on = {"precision": self.precision, "device": self.device}
+        on: dict[str, Any] = {"precision": self.precision, "device": self.device}
         return softmax_counterpart(X, nouns, self.temperature, **on)
 
 

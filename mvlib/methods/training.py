@@ -40,7 +40,7 @@ def run(
     history: dict[str, list] = {}
     for epoch in tqdm(range(epochs), desc=name, disable=None, leave=False):
         network.train()
-        totals, weight = 0, 0
+        totals, weight = torch.zeros(()), 0.0
         for batch in batches():
             losses = step(batch)
             optimizer.zero_grad(set_to_none=True)

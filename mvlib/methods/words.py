@@ -201,7 +201,8 @@ class WordClustering(ImageClustering):
 
         The banks hold the same nouns, under other prompts.
         """
-        texts, mass = banks[0].texts, 0
+        texts = banks[0].texts
+        mass = np.zeros((self.n_clusters, len(texts)))
         for bank in banks:
             blocks = softmax_blocks(X, bank.features, temperature, self.device)
             mass = mass + cluster_mass(blocks, self.labels_, self.n_clusters, len(texts))
@@ -239,7 +240,7 @@ class PaperSettings:
 
 
 def spherical_kmeans(
-    X: np.ndarray, n_clusters: int, kmeans: str, device: str, seed: int, **limits: int
+    X: np.ndarray, n_clusters: int, kmeans: str, device: str, seed: RandomState, **limits: Any
 ) -> KMeansResult:
     """Cluster by direction, by the rules of faiss or by k-means++."""
     limits |= {"device": device, "random_state": seed}
@@ -341,7 +342,7 @@ def check_features(argument: str, X: Any, precision: str = "float32") -> np.ndar
     return features
 
 
-def check_same_space(**features: np.ndarray) -> None:
+def check_same_space(**features: np.ndarray | torch.Tensor) -> None:
     """Raise unless all features, by the caller's name for them, have one width."""
     widths = {argument: X.shape[1] for argument, X in features.items()}
     if len(set(widths.values())) > 1:

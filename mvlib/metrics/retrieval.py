@@ -163,7 +163,7 @@ def embedding_mmd(
     for X in _embeddings(first, second):
         rows = rng.permutation(len(X))[:n_samples] if len(X) > n_samples else slice(None)
         drawn.append(torch.from_numpy(X[rows]))
-    return max(float(mmd(*drawn, bandwidths)), 0.0)
+    return max(float(mmd(drawn[0], drawn[1], bandwidths)), 0.0)
 
 
 def _embeddings(first: Any, second: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -84,4 +84,4 @@ def _ends(
             f"pairs points outside the {n_images} images and {n_texts} texts: expected row "
             "numbers from 0"
         )
-    return pairs.unbind(dim=1)
+    return pairs[:, 0], pairs[:, 1]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -44,7 +43,7 @@ def mmd(
     be differentiated again.
     """
     check_clouds(first, second)
-    widths = (bandwidths,) if isinstance(bandwidths, Real) else tuple(bandwidths)
+    widths = tuple(bandwidths) if isinstance(bandwidths, Iterable) else (bandwidths,)
     if not widths:
         raise ValueError("bandwidths is empty: expected at least one")
     for width in widths:

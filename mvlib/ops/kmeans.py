@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,7 +124,7 @@ def cosine_kmeans(
         if init == "draws":
             rows = _best_draw(points, n_clusters, n_draws, generator)
         else:
-            options = {"block_size": points.block_size, "generator": generator}
+            options: dict[str, Any] = {"block_size": points.block_size, "generator": generator}
             rows = torch.arange(points.n_samples)
             rows = plus_plus_rows(points.tile, rows, n_clusters, n_candidates=1, **options)
         centers = points.tile(rows) + points.mean
@@ -198,7 +199,7 @@ def blocked_kmeans(
         if value is not None:
             check_number(argument, value, low=1, integer=True)
     check_number("tol", tol, low=0)
-    on = {"block_size": block_size, "device": resolve_device(device)}
+    on: dict[str, Any] = {"block_size": block_size, "device": resolve_device(device)}
     points = BlockedPoints(X, width=n_clusters, spherical=spherical, **on)
     n_clusters = check_n_clusters(n_clusters, points.n_samples)
     if isinstance(init, str):
@@ -206,7 +207,11 @@ def blocked_kmeans(
     else:
         n_init = 1
     generator = seeded_generator(random_state)
-    rules = {"threshold": tol * points.variance, "unit": spherical, "precision": precision}
+    rules: dict[str, Any] = {
+        "threshold": tol * points.variance,
+        "unit": spherical,
+        "precision": precision,
+    }
 
     def start() -> KMeansResult:
         centers = _first_centers(points, n_clusters, init, subsample, generator)
@@ -264,7 +269,11 @@ def faiss_kmeans(
         n_init=n_init, max_iter=max_iter, max_points=max_points, n_clusters=n_clusters
     )
     seed = resolve_seed(random_state)
-    on = {"width": n_clusters, "spherical": False, "device": resolve_device(device)}
+    on: dict[str, Any] = {
+        "width": n_clusters,
+        "spherical": False,
+        "device": resolve_device(device),
+    }
     points = learnt = BlockedPoints(X, **on)
     n_clusters = check_n_clusters(n_clusters, points.n_samples)
     if points.n_samples > max_points * n_clusters:
@@ -320,7 +329,7 @@ def _lloyd(
     """
     if not split:
         centers = _apart(points, centers)
-    labels = None
+    labels = torch.empty(0, dtype=torch.int64, device=centers.device)
     for n_iter in range(1, max_iter + 1):  # noqa: B007
         before, labels = labels, _nearest(points, centers, precision)
         counts = torch.bincount(labels, minlength=len(centers))
@@ -335,7 +344,7 @@ def _lloyd(
             # A mean of length zero, as of two opposite points, has no direction.
             moved = torch.where(lengths > 0, moved / lengths, centers)
         centers = moved
-        stable = before is not None and full and torch.equal(before, labels)
+        stable = full and torch.equal(before, labels)
         if stable or float((moved - assigned).square_().sum()) <= threshold:
             break
     if not split:

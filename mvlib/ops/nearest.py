@@ -71,9 +71,9 @@ def top_k(
     check_choice("precision", precision, PRECISIONS)
     if block_size is not None:
         check_number("block_size", block_size, low=1, integer=True)
-    device = resolve_device(device)
+    on = resolve_device(device)
     queries, bank = (
-        _features(argument, array, device)
+        _features(argument, array, on)
         for argument, array in (("queries", queries), ("bank", bank))
     )
     if queries.shape[1] != bank.shape[1]:
@@ -84,17 +84,17 @@ def top_k(
     check_number("k", k, low=1, high=len(bank), integer=True)
     low = precision == "bfloat16"
     n_listed = min(max(2 * k, k + 16), len(bank)) if low else k
-    rows, columns = BLOCKS.get(device.type, BLOCKS["cpu"])
+    rows, columns = BLOCKS.get(on.type, BLOCKS["cpu"])
     if block_size is not None:
         rows = columns = block_size
     # A block narrower than the list could not fill it.
     columns = max(columns, n_listed)
     mean = _mean(bank, columns) if low else None
-    values = torch.full((len(queries), n_listed), -torch.inf, device=device)
-    indices = torch.zeros((len(queries), n_listed), dtype=torch.int64, device=device)
+    values = torch.full((len(queries), n_listed), -torch.inf, device=on)
+    indices = torch.zeros((len(queries), n_listed), dtype=torch.int64, device=on)
     for first in range(0, len(bank), columns):
         part = bank[first : first + columns]
-        if low:
+        if mean is not None:
             part = _rounded(part, mean)
         for start in range(0, len(queries), rows):
             block = slice(start, start + rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,15 +131,15 @@ def transport_plan(
     check_number("tol", tol, low=0)
     if marginal_tol is not None:
         check_number("marginal_tol", marginal_tol, low=0)
-    device = resolve_device(device)
+    on = resolve_device(device)
     cost = as_tensor("cost", cost)
-    a, b = _marginals(row_marginals, column_marginals, tuple(cost.shape))
+    a, b = _marginals(row_marginals, column_marginals, cost.shape)
     mass = a.sum()
-    rows, columns = (torch.from_numpy(x / x.sum()).to(device) for x in (a, b))
+    rows, columns = (torch.from_numpy(x / x.sum()).to(on) for x in (a, b))
     # Logarithms need no kernel, only a place for the plan.
     dtype = torch.float32 if method == "log" else PRECISIONS[precision]
-    kernel = torch.empty(cost.shape, dtype=dtype, device=device)
-    progress = start(cost, device)
+    kernel = torch.empty(cost.shape, dtype=dtype, device=on)
+    progress = start(cost, on)
     problem = (cost, kernel, rows, columns, progress, epsilon, max_iter, tol)
     used = "scaling"
     if method != "log":
@@ -208,7 +208,7 @@ def check_marginals(
 
 
 def _marginals(
-    rows: np.ndarray | None, columns: np.ndarray | None, shape: tuple[int, int]
+    rows: np.ndarray | None, columns: np.ndarray | None, shape: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     found = []
     for argument, value, length in (

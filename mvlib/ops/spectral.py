@@ -111,10 +111,11 @@ def spectral_embedding(
     A = _checked(affinity)
     n = A.shape[0]
     check_n_clusters(n_clusters, n)
-    known_by_products = isinstance(A, AffinityOperator)
-    if pieces is None and not known_by_products:
+    if pieces is None and isinstance(A, AffinityOperator):
+        pieces = np.zeros(n, dtype=np.int64)
+    elif pieces is None:
         pieces = connected_components(sparse.csr_array(A), directed=False)[1]
-    n_pieces = 1 if pieces is None else int(pieces.max()) + 1
+    n_pieces = int(pieces.max()) + 1
     if n_pieces > n_clusters:
         raise ValueError(
             f"affinity is a graph of {n_pieces} pieces: expected at most "
@@ -123,7 +124,7 @@ def spectral_embedding(
     if n_pieces == n_clusters:
         return np.eye(n_clusters)[pieces], np.ones(n_clusters)
     diagonal = A.diagonal()
-    if known_by_products:
+    if isinstance(A, AffinityOperator):
         degrees = A.degrees()
     else:
         degrees = np.asarray(A @ np.ones(n), dtype=np.float64) - diagonal
@@ -173,7 +174,7 @@ def _lobpcg(
     n_clusters: int,
     tol: float,
     max_iter: int,
-    pieces: np.ndarray | None,
+    pieces: np.ndarray,
     random_state: RandomState,
 ) -> tuple[np.ndarray, np.ndarray]:
     n = len(scale)

@@ -16,7 +16,7 @@ import pandas as pd
 from sklearn.preprocessing import minmax_scale, scale
 
 from mvlib.check import check_choice, check_number
-from mvlib.data import Dataset, PartialAlignment, min_max_scale, partially_align
+from mvlib.data import Dataset, ViewsProblem, min_max_scale, partially_align
 from mvlib.methods import SMART
 from mvlib.methods.smart import PAPER_SETTINGS
 from mvlib.records.recorder import PROFILES
@@ -319,7 +319,7 @@ def fit_recipe(
     aligned_ratio: float,
     split: int,
     settings: Mapping[str, Any],
-) -> tuple[SMART, PartialAlignment]:
+) -> tuple[SMART, ViewsProblem]:
     """Train SMART with one choice around its equations changed."""
     check_choice("recipe", recipe, RECIPES)
     views = _VIEWS.get(recipe, min_max_scale)(data_set.Xs)

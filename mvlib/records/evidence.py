@@ -12,9 +12,6 @@ from mvlib.check import check_schema
 from mvlib.files import check_plain, project_root, read_json, write_text
 from mvlib.records.provenance import threads, versions
 
-PASSED = "passed"
-FAILED = "failed"
-NOT_TRIED = "could not be tried"
 # What the processor can multiply in half the bits decides half of the ratios.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 

@@ -27,9 +27,7 @@ def run_key(
 ) -> str:
     """Return the hash of all that a run's results depend on, but for mvlib itself.
 
-    Those are the notebook's code cells, its parameters in force (not device and threads), the
-    data's checksums, and the versions of Python (minor) and of `provenance.PACKAGES`; for a run
-    that reads records also which there are, and the published numbers.
+    Device and threads do not count, of Python only the minor version; what a run reads does.
     """
     root = root or project_root()
     cells, defaults = code_cells(root / run.notebook)
@@ -60,8 +58,7 @@ def record_key(key: str, method_versions: Mapping[str, int]) -> str:
 def staleness(record: Record, root: Path | None = None) -> str:
     """Return whether a record is of today's versions: "current" or "earlier version".
 
-    What counts are its methods' versions; unless the ledger vouches for it, its notebook and
-    data; and for a quick run the modules that it loaded. This machine's packages do not count.
+    Unless the ledger vouches for it, its notebook, data and, for a quick run, modules count.
     """
     root = root or project_root()
     plan = load_plan(record["paper"], root) if record["paper"] in plan_papers(root) else {}

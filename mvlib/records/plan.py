@@ -99,12 +99,6 @@ def read_of_paper(paper: str, name: str, root: Path | None) -> tuple[str, dict[s
     return where, content
 
 
-def _names(paper: str, root: Path) -> list[str]:
-    check_choice("paper", paper, plan_papers(root))
-    where = f"notebooks/{paper}/plan.toml"
-    return [one["name"] for one in read_toml(root / where, where).get("experiment", [])]
-
-
 def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
     """Return a paper's plan, `notebooks/<paper>/plan.toml`, checked."""
     root = root or project_root()
@@ -118,7 +112,9 @@ def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:
             chapter, _, there = name.rpartition("/")
             if not chapter:
                 check_choice(f"{place}: after (experiments further up)", name, names)
-            elif there not in _names(chapter, root):
+                continue
+            other = read_of_paper(chapter, "plan", root)[1].get("experiment", ())
+            if there not in [one["name"] for one in other]:
                 raise ValueError(f"{place}: after={name!r}: expected what a plan has")
         names.append(experiment["name"])
     return plan
@@ -148,7 +144,9 @@ def plan_runs(
     if patterns:
         runs = [run for run in runs if any(_matches(run, pattern) for pattern in patterns)]
     if datasets:
-        wanted = {_dataset_name(name) for name in datasets}
+        from mvlib import data
+
+        wanted = {data.describe(name).name for name in datasets}
         runs = [run for run in runs if wanted & set(run.datasets)]
     for name, value in (where or {}).items():
         runs = _with_parameter(runs, name, value)
@@ -173,12 +171,6 @@ def _matches(run: PlannedRun, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for name in names)
 
 
-def _dataset_name(name: str) -> str:
-    from mvlib import data
-
-    return data.describe(name).name
-
-
 def _expand(
     paper: str, method: str, experiment: dict[str, Any], profile: str
 ) -> Iterable[PlannedRun]:
@@ -192,7 +184,9 @@ def _expand(
         chosen = dict(zip(grid, values, strict=True))
         dataset = chosen.get("dataset", size.get("parameters", {}).get("dataset"))
         datasets = dict.fromkeys([*([dataset] if dataset else []), *size.get("datasets", [])])
-        minutes = float(_for_dataset(size.get("minutes", 1), dataset))
+        minutes = size.get("minutes", 1)
+        if isinstance(minutes, Mapping):
+            minutes = minutes.get(dataset, minutes["default"])
         yield PlannedRun(
             paper=paper,
             experiment=experiment["name"],
@@ -201,7 +195,7 @@ def _expand(
             profile=profile,
             parameters={"profile": profile, **size.get("parameters", {}), **chosen},
             datasets=tuple(datasets),
-            minutes=minutes,
+            minutes=float(minutes),
             disk_mb=float(size.get("disk_mb", 1)),
             limit_minutes=float(
                 size.get("limit_minutes", max(_SHORTEST_LIMIT_MINUTES, _LIMIT_FACTOR * minutes))
@@ -212,9 +206,3 @@ def _expand(
             varying=tuple(grid),
             method=method,
         )
-
-
-def _for_dataset(value: float | Mapping[str, float], dataset: str | None) -> float:
-    if not isinstance(value, Mapping):
-        return value
-    return value.get(dataset, value["default"]) if dataset else value["default"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,29 +47,42 @@ def update_readme(root: Path | None = None) -> bool:
     return True
 
 
-def _rows(paper: str, root: Path) -> list[dict[str, Any]]:
-    plan = load_plan(paper, root)
-    method = plan["method"]
-    frame = results_frame(paper, "full", "method", root)
+def _rows(paper: str, root: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row for each data set and setting that is published or has been run."""
+    from mvlib import data
+
+    plan, frame = load_plan(paper, root), results_frame(paper, "full", "method", root)
     published = [
         row
         for row in load_published(paper, root)
-        if row["comparable"] and row["metric"] == "acc" and row["method"] == method
+        if row["comparable"] and row["metric"] == "acc" and row["method"] == plan["method"]
     ]
-    names = list(dict.fromkeys(name for row in published for name in row["setting"]))
+    settings = [{"dataset": row["dataset"], **row["setting"]} for row in published]
+    names = list(dict.fromkeys(chain(["dataset"], *settings)))
     claims = {
-        (row["dataset"], *(row["setting"].get(name) for name in names)): row
-        for row in published
+        tuple(map(setting.get, names)): row
+        for setting, row in zip(settings, published, strict=True)
     }
-    planned = [
-        (run.parameters.get("dataset"), *(run.parameters.get(name) for name in names))
-        for run in plan_runs("full", [f"{paper}/method"], root=root)
-    ]
-    rows = []
+    runs = plan_runs("full", [f"{paper}/method"], root=root)
+    planned = [tuple(map(run.parameters.get, names)) for run in runs]
     for cell in dict.fromkeys([*planned, *claims]):
-        setting = dict(zip(names, cell[1:], strict=True))
-        rows.append(_row(plan["title"], method, cell[0], setting, frame, claims.get(cell)))
-    return [row for row in rows if row["Seeds"] or "Published ACC" in row]
+        setting, claim = dict(zip(names, cell, strict=True)), claims.get(cell)
+        about = data.describe(setting["dataset"]).title
+        row = {"Paper": plan["title"], "Data set": about, "Setting": setting_text(setting)}
+        for rule in ("last", "oracle"):
+            found = select(frame, setting | {"method": plan["method"], "rule": rule})
+            ours = 100 * found["acc"].astype(float)
+            row["Seeds"] = len(ours)
+            if len(ours):
+                row["Made with"] = _made_with(found)
+                row[f"ACC, {rule} epoch"] = spread(ours.mean(), ours.std(ddof=1))
+        row["Verdict"] = "no published number"
+        if claim is not None:
+            row["Published ACC"] = published_text(claim)
+            row["Source"] = claim["source"]
+            row["Verdict"] = compare(claim, frame)[0].said
+        if row["Seeds"] or claim is not None:
+            yield row
 
 
 def setting_text(setting: Mapping[str, Any]) -> str:
@@ -77,42 +91,8 @@ def setting_text(setting: Mapping[str, Any]) -> str:
     return ", ".join(
         words.get(name, lambda value, name=name: f"{name} {value}")(value)
         for name, value in setting.items()
-        if value is not None
+        if name != "dataset" and value is not None
     )
-
-
-def _row(
-    title: str,
-    method: str,
-    dataset: str,
-    setting: Mapping[str, Any],
-    frame: Any,
-    claim: dict[str, Any] | None,
-) -> dict[str, Any]:
-    from mvlib import data
-
-    row: dict[str, Any] = {
-        "Paper": title,
-        "Data set": data.describe(dataset).title,
-        "Setting": setting_text(setting),
-    }
-    for rule in ("last", "oracle"):
-        found = select(frame, dataset, setting, method, rule)
-        ours = 100 * found["acc"].astype(float)
-        row["Seeds"] = len(ours)
-        if len(ours):
-            row["Made with"] = _made_with(found)
-            row[f"ACC, {rule} epoch"] = spread(ours.mean(), ours.std(ddof=1))
-    if claim is not None:
-        stands, _ = compare(claim, frame)
-        row |= {
-            "Published ACC": published_text(claim),
-            "Source": claim["source"],
-            "Verdict": stands.said,
-        }
-    else:
-        row["Verdict"] = "no published number"
-    return row
 
 
 def _made_with(found: Any) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import html
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvlib.check import check_choice, check_schema
-from mvlib.files import check_plain
+from mvlib.files import check_plain, check_text
 from mvlib.records import provenance
 
 if TYPE_CHECKING:
@@ -41,10 +41,10 @@ class Recorder:
     """
 
     def __init__(self, paper: str, experiment: str, profile: str, device: str = "cpu") -> None:
-        self.paper = _check_name("paper", paper)
-        self.experiment = _check_name("experiment", experiment)
+        self.paper = check_text("paper", paper)
+        self.experiment = check_text("experiment", experiment)
         self.profile = check_choice("profile", profile, PROFILES)
-        self.device = _check_name("device", str(device))
+        self.device = check_text("device", str(device))
         if self.device == "auto":
             raise ValueError(
                 "device='auto' is not resolved: expected 'cpu', 'cuda' or the like"
@@ -65,14 +65,11 @@ class Recorder:
     ) -> None:
         """Add one result: one method, fitted once; what is wrong is a ValueError, not added.
 
-        `seed` is that of the method's own random numbers, None if it draws none. `parameters`
-        (text, numbers, booleans, None) tell this result from others of the notebook; `variant`
-        among them marks one that stands beside the method's own, which tables and comparisons
-        with published numbers leave out. `metrics` maps the rule that chose the epoch, "last"
-        where there is no choice, to `acc`, `nmi`, `purity` in [0, 1] and `ari` in [-1, 1];
-        with measures it may be left out. `seconds` is how long the fit took, `measures` what
-        else was measured, such as `mmd` (in tables `measure_mmd`), `curves` a metric after
-        every epoch, `labels` the clustering that rule "last" scored, for scoring it anew.
+        `parameters` tell this result from others of the notebook; `variant` among them marks
+        one that tables and comparisons with published numbers leave out. `metrics` maps the
+        rule that chose the epoch, "last" where there is no choice, to `acc`, `nmi`, `purity` in
+        [0, 1] and `ari` in [-1, 1]; beside `measures` it may be left out. `curves` are metrics
+        after every epoch, `labels` the clustering that rule "last" scored.
         """
         result = {
             "method": method,
@@ -100,18 +97,19 @@ class Recorder:
 
     def frame(self) -> pd.DataFrame:
         """Return the results as a table, one row a result and rule, variants left out."""
-        import pandas as pd
-
         shown = [found for found in self.results if "variant" not in found["parameters"]]
-        rows = [row for result in shown for row in result_rows(result)]
-        names = dict.fromkeys(name for result in shown for name in result["parameters"])
-        measured = measure_columns(shown)
-        columns = ["method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *measured]
-        return pd.DataFrame(rows, columns=columns)
+        return rows_frame([row for result in shown for row in result_rows(result)])
 
     def finish(self) -> None:
         """Show the provenance stamp, which carries the results. The notebook's last call."""
-        facts = self._facts()
+        found = provenance.versions()
+        facts = {
+            "mvlib": found.pop("mvlib"),
+            "profile": self.profile,
+            "device": provenance.device_name(self.device),
+            "threads": provenance.threads(),
+            **found,
+        }
         text = " | ".join(f"{name} {value}" for name, value in facts.items())
         ipython = sys.modules.get("IPython")
         if ipython is None or ipython.get_ipython() is None:
@@ -142,16 +140,6 @@ class Recorder:
             "results": json.loads(json.dumps(self.results, allow_nan=False)),
         }
 
-    def _facts(self) -> dict[str, Any]:
-        found = provenance.versions()
-        return {
-            "mvlib": found.pop("mvlib"),
-            "profile": self.profile,
-            "device": provenance.device_name(self.device),
-            "threads": provenance.threads(),
-            **found,
-        }
-
 
 def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return a result as flat rows: one for each rule, or one without where there is none."""
@@ -170,16 +158,18 @@ def result_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def measure_columns(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of the measures of some results, in order of appearance."""
-    names = dict.fromkeys(name for result in results for name in result.get("measures", {}))
-    return [f"measure_{name}" for name in names]
+def rows_frame(
+    rows: list[dict[str, Any]], before: Sequence[str] = (), after: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Return flat rows as a table; parameters follow the seed, measures come last."""
+    import pandas as pd
 
-
-def _check_name(argument: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{argument}={value!r} is no name: expected text that is not empty")
-    return value
+    known = {*before, *_COLUMNS, *after}
+    names = dict.fromkeys(name for row in rows for name in row if name not in known)
+    measured = [name for name in names if name.startswith("measure_")]
+    given = [name for name in names if name not in measured]
+    columns = ["method", "dataset", "seed", *given, "rule", *METRICS, "seconds"]
+    return pd.DataFrame(rows, columns=[*before, *columns, *after, *measured])
 
 
 def _plain(value: Any) -> Any:

@@ -35,36 +35,27 @@ def paired_comparisons(
 
     A difference is taken in each cell of `by` that both A and B, two names in `column`, have; a
     column that is empty in all rows of a name, such as the split of a floor that ignores it,
-    counts for every value. A data set's mean difference counts once, however many cells it has.
-
-    *Six data sets or more*: p is that of all flips of the signs of the sets' means (Fisher,
-    1935, The Design of Experiments, section 21; 65,536 random ones beyond 16 sets), two-sided;
-    the interval is Student's t over the sets' means. *Fewer*: the statement is on the named
-    sets and splits alone, over new seeds, by the model :math:`y_{ks} = \mu_k + b_s + e_{ks}`
-    for set and split k, fixed, and seed s, random: Student's t over the seeds that all k share.
-
-    Each row has A, B, sets, n (cells), sets_ahead and ahead (where A is ahead); difference (A
-    minus B) with its 95 % interval, ci_low to ci_high, in points; p, and p_holm, corrected over
-    the table; verdict, the reason of one that cannot be decided as `detail`, and told, whether
-    p_holm < alpha. Cells are never units: that finds differences that are not there.
+    counts for every value. The book's page on limits tells the rule. From six data sets on, p
+    is that of all flips of the signs of the sets' means (Fisher, 1935, The Design of
+    Experiments, section 21; 65,536 random ones beyond 16 sets). Of fewer, the model is
+    :math:`y_{ks} = \mu_k + b_s + e_{ks}` for set and split k, fixed, and seed s, random.
     """
     import pandas as pd
     from statsmodels.stats.multitest import multipletests
 
     check_number("alpha", alpha, low=0, high=1, open_low=True)
-    rows = [
+    table = pd.DataFrame(
         {"A": a, "B": b, **_estimate(cells)}
         for (a, b), cells in _differences(frame, pairs, by, metric, column)
-    ]
-    p = np.array([row["p"] for row in rows])
-    tested = ~np.isnan(p)
-    corrected = np.full(len(rows), np.nan)
+    )
+    tested = table["p"].notna()
+    table["p_holm"] = np.nan
     if tested.any():
-        corrected[tested] = multipletests(p[tested], alpha, method="holm")[1]
-    for row, p_holm in zip(rows, corrected, strict=True):
-        row["p_holm"] = float(p_holm)
-        row |= _verdict(row, alpha, int(tested.sum()))
-    return pd.DataFrame(rows).drop(columns="seeds")
+        corrected = multipletests(table.loc[tested, "p"], alpha, method="holm")[1]
+        table.loc[tested, "p_holm"] = corrected
+    rows = table.to_dict("records")
+    verdicts = [_verdict(row, alpha, int(tested.sum())) for row in rows]
+    return table.drop(columns="seeds").join(pd.DataFrame(verdicts))
 
 
 def differences_by_set(
@@ -91,13 +82,10 @@ def differences_by_set(
 def variance_shares(frame: pd.DataFrame, metric: str = "acc") -> pd.DataFrame:
     r"""Return how much of the spread of results comes from seeds, and how much from splits.
 
-    Each seed must have run on each split. The model has two crossed random effects,
-    :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for split i of I and seed j of J, estimated by the
-    analysis of variance (Searle, Casella and McCulloch, 1992, Variance Components, chapter 4).
-    In points, seed_sd is the root of the mean variance within a split,
-    :math:`\sigma_b^2 + \sigma_e^2`; split_sd that of the component :math:`\hat\sigma_a^2`, the
-    variance of the split means less :math:`MS_e / J`, clipped at 0; total_sd that of their sum,
-    of which split_share is the splits' part, missing where nothing varies.
+    The model has two crossed random effects, :math:`y_{ij} = \mu + a_i + b_j + e_{ij}` for
+    split i and seed j, estimated by the analysis of variance (Searle, Casella and McCulloch,
+    1992, Variance Components, chapter 4): seed_sd is :math:`\sqrt{\sigma_b^2 + \sigma_e^2}`,
+    split_sd :math:`\hat\sigma_a`, clipped at 0, and split_share its part of the variance.
     """
     import pandas as pd
 
@@ -192,18 +180,15 @@ def _estimate(cells: pd.DataFrame) -> dict[str, Any]:
     if "dataset" not in cells:
         cells = cells.assign(dataset="")
     means = cells.groupby("dataset", sort=False)["difference"].mean()
-    units, seeds, p = means.to_numpy(), 0, np.nan
-    if len(means) < FEWEST_SETS:
-        units = _seed_means(cells)
-        seeds = len(units)
-    half = np.nan
+    few, half, p = len(means) < FEWEST_SETS, np.nan, np.nan
+    units = _seed_means(cells) if few else means.to_numpy()
     if len(units) > 1:
         half = stats.t.ppf((1 + _CONFIDENCE) / 2, len(units) - 1) * stats.sem(units)
-        p = _p(units, of_seeds=seeds > 0)
+        p = _p(units, of_seeds=few)
     return {
         "sets": len(means),
         "n": len(cells),
-        "seeds": seeds,
+        "seeds": len(units) if few else 0,
         "sets_ahead": int((means > 0).sum()),
         "ahead": int((cells["difference"] > 0).sum()),
         "difference": means.mean(),
@@ -283,11 +268,7 @@ def _check_pairs(pairs: Sequence[Any], names: Sequence[str]) -> list[tuple[str, 
 
 def _check_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
     for name in names:
-        if name not in frame:
-            raise ValueError(
-                f"frame has no column {name!r}: expected {', '.join(names)}; "
-                f"it has {', '.join(frame.columns)}"
-            )
+        check_choice("frame's column", name, frame.columns)
 
 
 def _check_metric(frame: pd.DataFrame, metric: str) -> None:

@@ -19,13 +19,7 @@ from mvlib.files import (
     project_root,
     write_text,
 )
-from mvlib.records.recorder import (
-    METRICS,
-    PROFILES,
-    RECORD_SCHEMA,
-    measure_columns,
-    result_rows,
-)
+from mvlib.records.recorder import PROFILES, RECORD_SCHEMA, result_rows, rows_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,30 +35,31 @@ _SECONDS_TO_WAIT = 600
 
 
 def records_path(paper: str, profile: str, root: Path | None = None) -> Path:
-    """Return the file of a paper's records."""
+    """Return where a paper's records lie, links followed."""
     check_choice("profile", profile, PROFILES)
-    return (root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl"
+    return ((root or project_root()) / _FOLDERS[profile] / f"{paper}.jsonl").resolve()
 
 
-def records_file(paper: str, profile: str, root: Path | None = None) -> Path:
-    """Return where a paper's records really lie, links followed."""
-    return records_path(paper, profile, root).resolve()
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Keep all other processes out, or raise filelock's `Timeout` after some seconds."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path, timeout=seconds):
+        try:
+            yield
+        finally:
+            # Who waits for it sees that the file is gone, and makes a new one.
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
 def writing_records(paper: str, profile: str, root: Path | None = None) -> Iterator[Path]:
     """Keep every other writer away from a paper's records, whichever checkout it works in."""
-    from filelock import FileLock
-
-    path = records_file(paper, profile, root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    with FileLock(lock, timeout=_SECONDS_TO_WAIT):
-        try:
-            yield path
-        finally:
-            # Who waits for it sees that the file is gone, and makes a new one.
-            lock.unlink(missing_ok=True)
+    path = records_path(paper, profile, root)
+    with locked(path.with_name(f".{path.name}.lock"), _SECONDS_TO_WAIT):
+        yield path
 
 
 def load_records(
@@ -101,32 +96,19 @@ def recency(record: Record) -> tuple[int, str]:
 
 def records_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return the results in `records` as a table, one row a result and rule."""
-    import pandas as pd
-
-    records = list(records)
-    shared = ("paper", "experiment", "profile")
-    run = ("device", "started", "cell", "key")
-    names: dict[str, None] = {}
+    before, after = ("paper", "experiment", "profile"), ("device", "started", "cell", "key")
     rows = []
     for record in records:
+        shared = {name: record[name] for name in (*before, *after)}
         # The parameters of a run that can tell its results apart.
-        given = {
+        shared |= {
             name: value
             for name, value in record["parameters"].items()
-            if name not in ("profile", "dataset") and isinstance(value, str | int | float)
+            if name not in ("profile", "dataset", "method")
+            and isinstance(value, str | int | float)
         }
-        for result in record["results"]:
-            names |= dict.fromkeys([*given, *result["parameters"]])
-            rows += [
-                {name: record[name] for name in (*shared, *run)} | given | row
-                for row in result_rows(result)
-            ]
-    measured = measure_columns(r for record in records for r in record["results"])
-    columns = [
-        *shared, "method", "dataset", "seed", *names, "rule", *METRICS, "seconds", *run,
-        *measured,
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+        rows += [shared | row for result in record["results"] for row in result_rows(result)]
+    return rows_frame(rows, before, after)
 
 
 def save_record(record: Record, root: Path | None = None) -> None:
@@ -186,10 +168,12 @@ def _read(path: Path) -> list[Record]:
     records, lines = [], content.splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(parse_record(line.rstrip(b"\r\n")))
+            line = line.rstrip(b"\r\n")
+            _check(line)
+            records.append(json.loads(line))
         except ValueError as error:
             # A whole last line that is no record is somebody's: it must not be lost.
-            cut = isinstance(error, NotJSON) or not line.endswith(b"\n")
+            cut = isinstance(error, NotJSON) or not content.endswith(b"\n")
             if number < len(lines) or not cut:
                 raise ValueError(
                     f"{path.name} line {number} is no record ({error}): restore the file, or "
@@ -200,12 +184,6 @@ def _read(path: Path) -> list[Record]:
                 stacklevel=2,
             )
     return records
-
-
-def parse_record(line: bytes) -> dict[str, Any]:
-    """Return the record that a line of a record file holds."""
-    _check(line)
-    return json.loads(line)
 
 
 # A runner reads the same lines again before each run; only good ones are kept here.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +91,23 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     frame = results_frame(paper, "full", "method", root)
     records, keys = load_records(paper, "full", root), set(frame["key"])
     versions = {each["key"]: staleness(each, root) for each in records if each["key"] in keys}
-    rows = [_beside(row, frame, versions) for row in published]
+    frame = frame.assign(version=frame["key"].map(versions))
+    rows = []
+    for row in published:
+        found, ours = compare(row, frame)
+        rows.append(row | row["setting"] | {"published": row["value"], **_told(found, ours)})
     shown = {(_setting(row), row["method"], row["rule"], row["metric"]) for row in published}
-    for setting in dict.fromkeys(_setting(row) for row in published):
+    for setting in dict.fromkeys(map(_setting, published)):
         metrics = dict.fromkeys(row["metric"] for row in published if _setting(row) == setting)
-        rows += _ours_alone(dict(setting), list(metrics), frame, versions, shown)
+        groups = select(frame, dict(setting)).groupby(["method", "rule"], sort=False)
+        for ((method, rule), ours), metric in product(groups, metrics):
+            if (setting, method, rule, metric) not in shown:
+                values = 100 * ours[metric].astype(float)
+                found = Verdict("", len(values), float(values.mean()), values.std(ddof=1))
+                alone = {"method": method, "rule": rule, "metric": metric, "caveat": ""}
+                rows.append(
+                    {"id": "", "where": "", **dict(setting), **alone, **_told(found, ours)}
+                )
     settings = dict.fromkeys(name for row in published for name in row["setting"])
     columns = [
         "id", "dataset", *settings, "method", "rule", "metric", "published", "source", "ours",
@@ -101,11 +115,20 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
         "where", "caveat",
     ]  # fmt: skip
     known = load_plan(paper, root)["method"]
-    commands = [
-        _command(paper, row, settings) if row["method"] == known or not row["id"] else ""
-        for row in rows
-    ]
-    return pd.DataFrame(rows).assign(command=commands).reindex(columns=columns)
+    for row in rows:
+        made_here = row["method"] == known or not row["id"]
+        row["command"] = _command(paper, row, settings) if made_here else ""
+    return pd.DataFrame(rows).reindex(columns=columns)
+
+
+def _told(found: Verdict, ours: pd.DataFrame) -> dict[str, Any]:
+    """Return the columns of a comparison, and of which versions our results are."""
+    words = list(ours["version"])
+    return {
+        "ours": found.mean, "sd": found.sd, "n": found.n, "difference": found.difference,
+        "ci_low": found.low, "ci_high": found.high, "verdict": found.word,
+        "detail": found.detail, "version": EARLIER if EARLIER in words else "".join(words[:1]),
+    }  # fmt: skip
 
 
 def _command(paper: str, row: Mapping[str, Any], settings: Iterable[str]) -> str:
@@ -119,7 +142,8 @@ def compare(row: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Verdict, pd.Da
     """Return the verdict on one published number, and the results that it rests on."""
     if not row["comparable"]:
         return Verdict("cannot", detail=row["reason"]), frame.iloc[:0]
-    ours = select(frame, row["dataset"], row["setting"], row["method"], row["rule"])
+    fixed = {name: row[name] for name in ("dataset", "method", "rule")}
+    ours = select(frame, fixed | row["setting"])
     values = 100 * ours[row["metric"]].astype(float)
     by_hand = no_public_link(row["dataset"])
     if row["needs"] and ours.empty:
@@ -130,76 +154,15 @@ def compare(row: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Verdict, pd.Da
     return found, ours
 
 
-def select(
-    frame: pd.DataFrame, dataset: str, setting: Mapping[str, Any], method: str, rule: str
-) -> pd.DataFrame:
-    """Return the rows of a results frame of one data set, setting, method and rule."""
-    return _where(frame, {"dataset": dataset, **setting, "method": method, "rule": rule})
-
-
-def _where(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+def select(frame: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the rows of a results frame that have all the wanted values."""
     for name, value in wanted.items():
         frame = frame[frame[name] == value] if name in frame else frame.iloc[:0]
     return frame
 
 
-def _beside(
-    row: Mapping[str, Any], frame: pd.DataFrame, versions: Mapping[str, str]
-) -> dict[str, Any]:
-    found, ours = compare(row, frame)
-    return {
-        **{name: row[name] for name in ("id", "dataset", "method", "rule", "metric")},
-        **row["setting"],
-        "published": row["value"],
-        "source": row["source"],
-        "ours": found.mean,
-        "sd": found.sd,
-        "n": found.n,
-        "difference": found.difference,
-        "ci_low": found.low,
-        "ci_high": found.high,
-        "verdict": found.word,
-        "detail": found.detail,
-        "version": _version(ours, versions),
-        "where": row["where"],
-        "caveat": row["caveat"],
-    }
-
-
-def _ours_alone(
-    setting: dict[str, Any],
-    metrics: list[str],
-    frame: pd.DataFrame,
-    versions: Mapping[str, str],
-    shown: set[Any],
-) -> Iterable[dict[str, Any]]:
-    """Yield our results of one data set and setting that no published number stands beside."""
-    for (method, rule), ours in _where(frame, setting).groupby(["method", "rule"], sort=False):
-        for metric in metrics:
-            if (tuple(setting.items()), method, rule, metric) in shown:
-                continue
-            values = 100 * ours[metric].astype(float)
-            sd = float(values.std(ddof=1)) if len(values) > 1 else None
-            yield {
-                **dict.fromkeys(("id", "verdict", "detail", "where", "caveat"), ""),
-                **setting,
-                "method": method,
-                "rule": rule,
-                "metric": metric,
-                "ours": float(values.mean()),
-                "sd": sd,
-                "n": len(values),
-                "version": _version(ours, versions),
-            }
-
-
 def _setting(row: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return (("dataset", row["dataset"]), *row["setting"].items())
-
-
-def _version(ours: pd.DataFrame, versions: Mapping[str, str]) -> str:
-    words = {versions[key] for key in ours["key"]}
-    return EARLIER if EARLIER in words else next(iter(words), "")
 
 
 def no_public_link(dataset: str) -> str | None:
@@ -264,7 +227,13 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
     """Return a table as pipe-separated markdown, its numbers aligned to the right."""
     if df.empty:
         return "*Nothing is recorded yet.*"
-    numeric = [df[name].map(_is_number_or_missing).all() for name in df.columns]
+    numeric = [
+        all(
+            isinstance(value, Number) and not isinstance(value, bool)
+            for value in df[name].dropna()
+        )
+        for name in df.columns
+    ]
     rows = [
         [_text(value, decimals) for value in row] for row in (df.columns, *df.to_numpy(object))
     ]
@@ -272,19 +241,10 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _is_missing(value: Any) -> bool:
-    # pandas' NA does not compare, and is no float.
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
-
-
-def _is_number_or_missing(value: Any) -> bool:
-    return _is_missing(value) or (
-        hasattr(value, "__float__") and not isinstance(value, str | bool)
-    )
-
-
 def _text(value: Any, decimals: int) -> str:
-    if _is_missing(value):
+    import pandas as pd
+
+    if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.{decimals}f}"

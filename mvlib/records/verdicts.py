@@ -58,13 +58,10 @@ def verdict(
 ) -> Verdict:
     r"""Compare our values over seeds, in points, with a published one, by `VERDICT_RULES`.
 
-    With mean :math:`m`, sample standard deviation :math:`s`, :math:`n` seeds, published value
-    :math:`p` and :math:`u` half a unit of the last of its `digits`, the interval is :math:`m -
-    p \pm (t_{0.95, n-1} s / \sqrt{n} + u)`. Inside :math:`[-\delta, \delta]` it shows
-    equivalence by two one-sided tests, for :math:`\delta` of 1 and 2 (Schuirmann, 1987, Journal
-    of Pharmacokinetics and Biopharmaceutics 15, 657-680). The published value's own spread is
-    not known: it counts as exact. Nothing is corrected for the number of cells. `cannot` says
-    why no comparison is possible, and only counts where there are no values.
+    The interval is :math:`m - p \pm (t_{0.95, n-1} s / \sqrt{n} + u)`, with :math:`u` half a
+    unit of the last of the published value's `digits`; two one-sided tests are by Schuirmann
+    (1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657-680). `cannot` says why no
+    comparison is possible, and only counts where there are no values.
     """
     check_number("published", published)
     check_number("digits", digits, low=0, integer=True)

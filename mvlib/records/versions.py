@@ -7,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mvlib.files import check_list, check_table, read_json
+from mvlib.check import check_schema
+from mvlib.files import read_json
 from mvlib.methods.catalogue import CATALOGUE
 
 # Names as records have them, or their beginnings: "k-means" is also "k-means, view 1". Of
@@ -18,6 +19,7 @@ VERSIONS = {
     for name in method.recorded or (method.title,)
 }
 LEDGER = "data/results/versions.json"
+_SCHEMA = Path(__file__).with_name("versions.schema.json")
 
 
 def method_of(recorded: str, own: str) -> str:
@@ -61,10 +63,6 @@ def _ledger(root: Path) -> Mapping[str, int]:
 
 @lru_cache
 def _read_ledger(path: Path, changed: int) -> Mapping[str, int]:
-    found: dict[str, int] = {}
-    for version, keys in check_table(path.name, read_json(path)).items():
-        if not version.isdecimal():
-            raise ValueError(f"{path.name}: {version!r}: expected the number of a version")
-        where = f"{path.name}: {version}"
-        found |= dict.fromkeys(check_list(where, keys, str), int(version))
-    return found
+    content = read_json(path)
+    check_schema(path.name, content, _SCHEMA)
+    return {key: int(version) for version, keys in content.items() for key in keys}

@@ -12,7 +12,7 @@ _EXPORTS = {
     "choose_n_clusters": "mvlib.report.groups",
     "find_images": "mvlib.report.image_folder",
     "group_confidence": "mvlib.report.groups",
-    "open_image": "mvlib.report.image_folder",
+    "open_images": "mvlib.report.image_folder",
     "report_html": "mvlib.report.html",
 }
 

@@ -18,7 +18,7 @@ from mvlib.report.groups import (
     name_groups,
 )
 from mvlib.report.image_folder import MAX_PIXELS, ImageFolder, encode_folder, find_images
-from mvlib.report.output import FolderClustering, ReportFiles
+from mvlib.report.output import FolderClustering, report_paths, write_report
 from mvlib.report.word_lists import N_COMMON, given_texts, text_banks
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def cluster_folder(
     max_pixels: int = MAX_PIXELS,
 ) -> FolderClustering:
     """Cluster the images of a folder, name the groups, and write a report."""
+    from mvlib import encoders
+
     check_choice("method", method, METHODS)
     check_number("max_pixels", max_pixels, low=1, integer=True)
     if random_state is not None:
@@ -47,30 +49,31 @@ def cluster_folder(
     if n_clusters != "auto":
         check_number("n_clusters", n_clusters, low=2, integer=True)
     nouns, sentences = given_texts(words, "words"), given_texts(captions, "captions")
-    output = ReportFiles.checked(out) if out is not None else None
-    folder = find_images(directory, ignore=output.paths if output else ())
+    paths = report_paths(out) if out is not None else ()
+    folder = find_images(directory, ignore=paths)
     _check_enough(folder, n_clusters)
-    encoder = _load(encoder, device, pretrained)
+    if isinstance(encoder, str):
+        encoder = encoders.load(encoder, device=device, pretrained=pretrained)
     features, folder = encode_folder(folder, encoder, max_pixels=max_pixels)
     _check_enough(folder, n_clusters)
     banks = text_banks(encoder, nouns, sentences, method=method)
     suggestion = None
     if n_clusters == "auto":
         most = highest_candidate(len(features))
-        fused = fit_groups(method, most, features, banks, random_state, device).embedding
+        _, fused, _ = fit_groups(method, most, features, banks, random_state, device)
         suggestion = choose_n_clusters(fused, random_state=random_state)
         n_clusters = suggestion.n_clusters
     n_common = 0 if nouns else N_COMMON
     given = features, banks, random_state, device
-    fitted = fit_groups(method, n_clusters, *given, n_common=n_common)
-    labels, order = _largest_first(fitted.labels)
-    embedding = np.asarray(fitted.embedding, dtype=np.float32)
+    labels, embedding, names = fit_groups(method, n_clusters, *given, n_common=n_common)
+    labels, order = _largest_first(labels)
+    embedding = np.asarray(embedding, dtype=np.float32)
     confidence, next_group = group_confidence(embedding, labels)
     result = FolderClustering(
         directory=folder.directory,
         files=folder.files,
         labels=labels,
-        groups=name_groups([fitted.names[group] for group in order]),
+        groups=name_groups([names[group] for group in order]),
         confidence=confidence,
         next_group=next_group,
         embedding=embedding,
@@ -84,7 +87,7 @@ def cluster_folder(
         random_state=random_state,
         max_pixels=max_pixels,
     )
-    return output.write(result) if output else result
+    return write_report(result, *paths) if paths else result
 
 
 def _check_enough(folder: ImageFolder, n_clusters: int | str) -> None:
@@ -102,14 +105,6 @@ def _check_enough(folder: ImageFolder, n_clusters: int | str) -> None:
             f"n_clusters={n_clusters} is more than the {found} usable images{besides} of "
             f"directory={str(folder.directory)!r}: expected at most one group an image"
         )
-
-
-def _load(encoder: str | Encoder, device: str, pretrained: str | Path | None) -> Encoder:
-    if not isinstance(encoder, str):
-        return encoder
-    from mvlib import encoders
-
-    return encoders.load(encoder, device=device, pretrained=pretrained)
 
 
 def _largest_first(labels: np.ndarray) -> tuple[np.ndarray, list[int]]:

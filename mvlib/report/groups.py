@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
+from sklearn.metrics.pairwise import cosine_distances
 from threadpoolctl import threadpool_limits
 
 from mvlib.check import check_labels, check_number, check_views
@@ -27,15 +28,6 @@ _NEAREST = 6
 _WORDS_A_CENTRE = 10
 
 
-@dataclass(frozen=True)
-class FittedGroups:
-    """What a method found: `labels`, `embedding`, and `names` as its `cluster_names_`."""
-
-    labels: np.ndarray
-    embedding: np.ndarray
-    names: list[Names]
-
-
 def fit_groups(
     method: str,
     n_clusters: int,
@@ -45,8 +37,8 @@ def fit_groups(
     device: str,
     *,
     n_common: int = 0,
-) -> FittedGroups:
-    """Cluster features by one of the methods and name the groups."""
+) -> tuple[np.ndarray, np.ndarray, list[Names]]:
+    """Return the labels, the embedding and the groups' names that a method finds."""
     from mvlib import methods
 
     settings = {"random_state": random_state, "device": device}
@@ -62,7 +54,7 @@ def fit_groups(
     cosines = noun_cosines(features, labels, n_clusters, nouns)
     names = getattr(fitted, "cluster_names_", None) or nearest_nouns(cosines, nouns.texts)
     names = titles_first(names, cosines, nouns.texts, n_common=n_common)
-    return FittedGroups(labels, fitted.embedding_, names)
+    return labels, fitted.embedding_, names
 
 
 def noun_cosines(
@@ -88,9 +80,8 @@ def titles_first(
 ) -> list[Names]:
     """Return names with the noun that suits a title first, the others by their nearness.
 
-    A method's own order rewards a noun that few groups share, which may be far from most of
-    a group's images, and among many nouns the nearest is often needlessly special: "adobe
-    house" or "herpetologist" where people say "house" and "animal".
+    A method's own order rewards a noun that few groups share, and among many nouns the nearest
+    is often needlessly special: "adobe house" or "herpetologist" for "house" and "animal".
     """
     columns = {text: column for column, text in reversed(list(enumerate(texts)))}
     common = [column for column, text in enumerate(texts[:n_common]) if " " not in text]
@@ -136,19 +127,15 @@ def choose_n_clusters(
 ) -> NumberOfClusters:
     """Return the number of clusters with the largest mean silhouette.
 
-    For each k from 2 to min(20, n_samples / 3): spherical k-means, the best of four starts,
-    and the mean of (b - a) / max(a, b) over the points, where a is the mean cosine distance
-    to the others of the own cluster and b that to the nearest other cluster (Rousseeuw,
-    1987). It favours few, well separated clusters, and is a suggestion.
+    By spherical k-means and the cosine distance (Rousseeuw, 1987), for each k from 2 to
+    min(20, n_samples / 3). It favours few, well separated clusters, and is a suggestion.
     """
     (X,) = check_views([X], argument="X")
     check_number("subsample", subsample, low=6, integer=True)
     if len(X) > subsample:
         generator = np.random.default_rng(random_state)
         X = X[np.sort(generator.choice(len(X), subsample, replace=False))]
-    unit = unit_rows(X)
-    distances = np.clip(1 - unit @ unit.T, 0, 2)
-    np.fill_diagonal(distances, 0)
+    distances = cosine_distances(X)
     candidates = range(2, highest_candidate(len(X)) + 1)
     silhouettes = []
     for k in candidates:

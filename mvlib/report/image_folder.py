@@ -18,8 +18,6 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
-from mvlib.check import check_number
-
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder
 
@@ -55,11 +53,17 @@ class ImageFolder:
 def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageFolder:
     """Return the images in a folder and the folders below it.
 
-    An image is a file with one of the `IMAGE_SUFFIXES`; its bytes are looked at when it is
-    opened. Names that begin with a dot are passed over. Links to folders are listed and not
-    followed, so that a loop of links ends; links to files are.
+    Names that begin with a dot are passed over. Links to folders are listed and not followed,
+    so that a loop of links ends; links to files are.
     """
-    directory = _existing_folder(directory)
+    directory = Path(directory)
+    try:
+        os.scandir(directory).close()
+    except OSError as error:
+        raise ValueError(
+            f"directory={str(directory)!r} cannot be read ({error.strerror}): expected a "
+            "folder of images"
+        ) from error
     ignored = {Path(path).absolute() for path in ignore}
     files: list[str] = []
     skipped: list[SkippedFile] = []
@@ -84,20 +88,6 @@ def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageF
 def printable(name: str) -> str:
     """Return a file's name as text that can be written as UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _existing_folder(directory: str | Path) -> Path:
-    directory, problem = Path(directory), None
-    try:
-        if not stat.S_ISDIR(directory.stat().st_mode):
-            problem = "is a file"
-        elif not os.access(directory, os.R_OK | os.X_OK):
-            problem = "cannot be read (Permission denied)"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    if problem:
-        raise ValueError(f"directory={str(directory)!r} {problem}: expected a folder of images")
-    return directory
 
 
 def _walk(directory: Path) -> Iterator[tuple[Path, str | None]]:
@@ -138,22 +128,10 @@ class UnreadableImage(ValueError):
     """An image that cannot be used; its message is the reason."""
 
 
-def open_image(
-    path: str | Path, *, max_pixels: int = MAX_PIXELS, short_side: int = 512
-) -> Image.Image:
-    """Return an image in RGB as a person would see it, its first frame if it has several."""
-    check_number("max_pixels", max_pixels, low=1, integer=True)
-    check_number("short_side", short_side, low=1, integer=True)
-    (image,) = open_images([path], max_pixels=max_pixels, short_side=short_side)
-    if isinstance(image, UnreadableImage):
-        raise image
-    return image
-
-
 def open_images(
     paths: Sequence[str | Path], *, max_pixels: int = MAX_PIXELS, short_side: int = 512
 ) -> list[Image.Image | UnreadableImage]:
-    """Return each image as `open_image` does, or why it cannot be used."""
+    """Return each image in RGB, upright, its first frame; or why it cannot be used."""
     _readable_formats()
     # Pillow warns of odd metadata and of size; the size is checked here. The filter is the
     # process's own, so it is set once, around all threads.

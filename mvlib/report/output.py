@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,65 +54,48 @@ GENERATOR = "mvlib cluster"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-@dataclass(frozen=True)
-class ReportFiles:
-    """Where the files of a report go."""
+def report_paths(out: str | Path) -> tuple[Path, Path]:
+    """Return the table's and the report's place, if nothing else is lost by writing them."""
+    folder = nearest = Path(out)
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise ValueError(f"out={str(out)!r}: {str(nearest)!r} is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"out={str(out)!r}: {str(nearest)!r} cannot be written to")
+    for name, mark in ((TABLE_NAME, ",".join(COLUMNS)), (REPORT_NAME, GENERATOR)):
+        if os.path.lexists(folder / name) and not _starts_with(folder / name, mark):
+            raise ValueError(
+                f"out={str(out)!r} holds a {name} that this command did not write: "
+                "expected another folder, or move that file"
+            )
+    return folder / TABLE_NAME, folder / REPORT_NAME
 
-    folder: Path
 
-    @classmethod
-    def checked(cls, out: str | Path) -> ReportFiles:
-        """Return the files in `out`, if they can be written and nothing else is lost by it."""
-        files = cls(Path(out))
-        nearest = files.folder
-        while not os.path.lexists(nearest) and nearest != nearest.parent:
-            nearest = nearest.parent
-        if not nearest.is_dir():
-            raise ValueError(f"out={str(out)!r}: {str(nearest)!r} is not a folder")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise ValueError(f"out={str(out)!r}: {str(nearest)!r} cannot be written to")
-        for path, mark in zip(files.paths, (",".join(COLUMNS), GENERATOR), strict=True):
-            if os.path.lexists(path) and not _starts_with(path, mark):
-                raise ValueError(
-                    f"out={str(out)!r} holds a {path.name} that this command did not write: "
-                    "expected another folder, or move that file"
-                )
-        return files
+def write_report(result: FolderClustering, table: Path, report: Path) -> FolderClustering:
+    """Write both files, or neither, and return the result with their paths."""
+    from mvlib.report.html import report_html
 
-    @property
-    def paths(self) -> tuple[Path, Path]:
-        """Return the paths of the table and of the report."""
-        return self.folder / TABLE_NAME, self.folder / REPORT_NAME
-
-    def write(self, result: FolderClustering) -> FolderClustering:
-        """Write both files, or neither, and return the result with their paths."""
-        from mvlib.report.html import report_html
-
-        page = report_html(result)
-        table, report = self.paths
-        # From the inside out.
-        made = [part for part in (self.folder, *self.folder.parents) if not part.exists()]
-        try:
-            # Both are whole under temporary names before the first takes its own.
-            with ExitStack() as files:
-                temporary_report = files.enter_context(replacing(report))
-                temporary_table = files.enter_context(replacing(table))
-                temporary_report.write_text(page, encoding="utf-8")
-                write_table(temporary_table, result)
-        except BaseException:
-            for folder in made:
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
-            raise
-        return replace(result, table=table, report=report)
+    page, folder = report_html(result), report.parent
+    # From the inside out.
+    made = [part for part in (folder, *folder.parents) if not part.exists()]
+    try:
+        # Both are whole under temporary names before the first takes its own.
+        with replacing(report) as temporary_report, replacing(table) as temporary_table:
+            temporary_report.write_text(page, encoding="utf-8")
+            write_table(temporary_table, result)
+    except BaseException:
+        for each in made:
+            if each.is_dir() and not any(each.iterdir()):
+                each.rmdir()
+        raise
+    return replace(result, table=table, report=report)
 
 
 def write_table(path: str | Path, result: FolderClustering) -> None:
     """Write the group of each image as comma-separated values in UTF-8.
 
-    A spreadsheet takes a cell that begins with =, +, -, @ or a control character for a
-    formula: such a file name gets "./" before it, which names the same file, and such a
-    group name an apostrophe.
+    No cell is a formula: such a file name gets "./" before it, such a group name an apostrophe.
     """
     with open(path, "w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator="\n").writerow(COLUMNS)

@@ -26,36 +26,27 @@ _VERDICTS = frozenset(
 )
 
 
-def read_lines(path: str | Path, argument: str = "words") -> tuple[str, ...]:
-    """Return the texts of a file, one a line, without blank lines and repetitions."""
-    try:
-        with open_regular(path) as stream:
-            text = stream.read().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"cannot be read ({getattr(error, 'strerror', '')})"
-        if isinstance(error, UnicodeDecodeError):
-            problem = f"is not UTF-8 (byte {error.start})"
-        raise ValueError(
-            f"{argument}={str(path)!r} {problem}: expected UTF-8 text, one entry a line"
-        ) from error
-    return clean_texts(text.splitlines(), argument, str(path))
-
-
-def clean_texts(texts: Sequence[str], argument: str, source: str = "list") -> tuple[str, ...]:
-    """Return texts with single spaces, without empty ones and repetitions."""
+def given_texts(given: str | Path | Sequence[str] | None, argument: str) -> tuple[str, ...]:
+    """Return the texts of a list, or of a file, one a line: each once, with single spaces."""
+    if given is None:
+        return ()
+    source, texts = "list", given
+    if isinstance(given, str | Path):
+        source = str(given)
+        try:
+            with open_regular(given) as stream:
+                texts = stream.read().decode("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"cannot be read ({getattr(error, 'strerror', '')})"
+            if isinstance(error, UnicodeDecodeError):
+                problem = f"is not UTF-8 (byte {error.start})"
+            raise ValueError(
+                f"{argument}={source!r} {problem}: expected UTF-8 text, one entry a line"
+            ) from error
     cleaned = tuple(dict.fromkeys(filter(None, (" ".join(text.split()) for text in texts))))
     if not cleaned:
         raise ValueError(f"{argument}={source!r} holds no text: expected one entry a line")
     return cleaned
-
-
-def given_texts(given: str | Path | Sequence[str] | None, argument: str) -> tuple[str, ...]:
-    """Return the texts a caller gave, as a file or as a list; none if there are none."""
-    if given is None:
-        return ()
-    if isinstance(given, (str, Path)):
-        return read_lines(given, argument)
-    return clean_texts(given, argument)
 
 
 def text_banks(

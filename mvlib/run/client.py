@@ -13,12 +13,15 @@ import ctypes
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 import sys
 import threading
 import warnings
 from collections import deque
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +47,14 @@ _CHARACTERS_AN_OUTPUT = 100
 # Jupyter waits that long for outputs after a cell's end. Its own 4 s are too short for many.
 _SECONDS_FOR_OUTPUTS = 600
 # ZeroMQ drops what waits in a longer queue, and a notebook's results are among its outputs.
-_KEEP_ALL_MESSAGES = (
-    "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
-    "(get_ipython().kernel.iopub_thread)"
-)
 # Half a character, as in the text of an error, is no reason to lose the message.
-_SEND_HALF_CHARACTERS = """
-def replace_half_characters(session):
-    import json
+# A system without memory then kills the kernel, not the runner.
+_FIRST = """
+def prepare(kernel):
+    import contextlib, json
     from jupyter_client.jsonutil import json_default
+    thread, session = kernel.iopub_thread, kernel.session
+    thread.schedule(lambda: setattr(thread.socket, "sndhwm", 0))
     def pack(message, whole=session.pack):
         try:
             return whole(message)
@@ -60,14 +62,18 @@ def replace_half_characters(session):
             text = json.dumps(message, default=json_default, ensure_ascii=False)
             return text.encode("utf-8", "replace")
     session.pack = pack
-replace_half_characters(get_ipython().kernel.session)
-del replace_half_characters
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write("800")
+prepare(get_ipython().kernel)
+del prepare
 """
 _FILES = (
     "[module.__file__ for name, module in list(__import__('sys').modules.items())"
     " if name.split('.')[0] == 'mvlib' and getattr(module, '__file__', None)]"
 )
 _PR_SET_CHILD_SUBREAPER = 36
+# On Linux the most memory is told in KiB.
+_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class PrintedText:
@@ -75,43 +81,32 @@ class PrintedText:
 
     def __init__(self, most: int = MOST_CHARACTERS) -> None:
         self.half = most // 2
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything, as a cell that clears its output asks for."""
         self.begun = self.ended = self.left_out = 0
-        self.full = False
         self.end: deque[tuple[str, str]] = deque()
 
     def take(self, stream: str, text: str) -> str:
         """Take a piece of text; return what of it belongs to the beginning."""
-        beginning = "" if self.full else text[: max(0, self.half - self.begun)]
+        beginning = "" if self.end else text[: max(0, self.half - self.begun)]
         self.begun += len(beginning) + _CHARACTERS_AN_OUTPUT
         if rest := text[len(beginning) :]:
-            self.full = True
-            self.left_out += max(0, len(rest) - self.half)
-            self._append(stream, rest[-self.half :])
+            kept = rest[-self.half :]
+            self.end.append((stream, kept))
+            self.ended += len(kept) + _CHARACTERS_AN_OUTPUT
+            self.left_out += len(rest) - len(kept)
+            while len(self.end) > 1 and self.ended - _CHARACTERS_AN_OUTPUT > self.half:
+                oldest = len(self.end.popleft()[1])
+                self.ended -= oldest + _CHARACTERS_AN_OUTPUT
+                self.left_out += oldest
         return beginning
-
-    def _append(self, stream: str, text: str) -> None:
-        self.end.append((stream, text))
-        self.ended += len(text) + _CHARACTERS_AN_OUTPUT
-        while self.ended - _CHARACTERS_AN_OUTPUT > self.half and len(self.end) > 1:
-            _, oldest = self.end.popleft()
-            self.ended -= len(oldest) + _CHARACTERS_AN_OUTPUT
-            self.left_out += len(oldest)
 
     def outputs(self) -> list[Any]:
         """Return the end, as outputs to append to those of the beginning."""
-        found: list[Any] = []
-        for stream, text in self.end:
-            if not found or found[-1]["name"] != stream:
-                found.append(new_output("stream", name=stream, text=[]))
-            found[-1]["text"].append(text)
-        for output in found:
-            output["text"] = "".join(output["text"])
-        if found and self.left_out:
-            found[0]["text"] = f"{_note(self.left_out)}{found[0]['text']}"
+        found = [
+            new_output("stream", name=stream, text="".join(text for _, text in pieces))
+            for stream, pieces in groupby(self.end, key=itemgetter(0))
+        ]
+        if self.left_out:
+            found[0]["text"] = _note(self.left_out) + found[0]["text"]
         return found
 
 
@@ -130,37 +125,27 @@ class RunClient(NotebookClient):
     """Jupyter's client, with `PrintedText` for each cell and a reason for a kernel's death."""
 
     def __init__(self, notebook: Any, sockets: Path) -> None:
-        arguments = [
-            # A kernel that is told to end while busy with nothing logs an error.
-            "--Application.log_level=50",
-            f"--IPKernelApp.exec_lines={_KEEP_ALL_MESSAGES}{_SEND_HALF_CHARACTERS}",
-        ]
-        config = {
-            "KernelManager": {"transport": "ipc", "ip": str(sockets)},
-            # Its cells are done and their outputs are here: nothing has to end in good order.
-            "NotebookClient": {"extra_arguments": arguments, "shutdown_kernel": "immediate"},
-        }
         super().__init__(
             notebook,
             kernel_name="python3",
             iopub_timeout=_SECONDS_FOR_OUTPUTS,
             record_timing=False,
-            config=Config(config),
+            # Its cells are done and their outputs are here: nothing has to end in good order.
+            shutdown_kernel="immediate",
+            # A kernel that is told to end while busy with nothing logs an error.
+            extra_arguments=[
+                "--Application.log_level=50",
+                f"--IPKernelApp.exec_lines={_FIRST}",
+            ],
+            on_cell_executed=self._note_sources,
+            config=Config({"KernelManager": {"transport": "ipc", "ip": str(sockets)}}),
         )
         self.sources: dict[str, tuple[Stamp | None, str | None]] = {}
 
     async def run(self) -> str | None:
         """Execute the cells; return None, or why that failed."""
-        self.reset_execution_trackers()
         try:
-            async with self.async_setup_kernel():
-                reply = await self.async_wait_for_reply(self.kc.kernel_info())
-                self.nb.metadata["language_info"] = reply["content"]["language_info"]
-                for index, cell in enumerate(self.nb.cells):
-                    count = self.code_cells_executed + 1
-                    await self.async_execute_cell(cell, index, execution_count=count)
-                    await self._note_sources()
-                self.set_widgets_metadata()
+            await self.async_execute()
         except CellExecutionError as error:
             message = f"{error.ename}: {error.evalue}"
             trace = error.traceback
@@ -180,8 +165,8 @@ class RunClient(NotebookClient):
         except DeadKernelError as error:
             raise DeadKernelError(_how_it_ended(self.km)) from error
         finally:
-            if rest := self.printed.outputs():
-                cell.outputs += rest
+            if cell.get("outputs"):
+                cell.outputs += self.printed.outputs()
 
     def process_message(self, msg: dict[str, Any], *place: Any) -> Any:
         """Process what the kernel says, cut where it is too long."""
@@ -192,23 +177,17 @@ class RunClient(NotebookClient):
         self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int
     ) -> Any:
         """Keep an output, or of very much printed text the beginning and the end."""
-        hooked = self.output_hook_stack[msg["parent_header"].get("msg_id")]
-        if msg["msg_type"] == "stream" and not hooked:
-            if self.clear_before_next_output:
-                self.printed.clear()
-            content = msg["content"]
+        if self.clear_before_next_output or not outs:
+            # What it printed before is cleared.
+            self.printed = PrintedText()
+        content, hooked = msg["content"], msg["parent_header"].get("msg_id")
+        if msg["msg_type"] == "stream" and not self.output_hook_stack[hooked]:
             content["text"] = self.printed.take(content["name"], content["text"])
             if not content["text"]:
                 return None
         return super().output(outs, msg, display_id, cell_index)
 
-    def clear_output(self, outs: list[Any], msg: dict[str, Any], cell_index: int) -> None:
-        """Clear a cell's outputs."""
-        super().clear_output(outs, msg, cell_index)
-        if not msg["content"].get("wait"):
-            self.printed.clear()
-
-    async def _note_sources(self) -> None:
+    async def _note_sources(self, **_: Any) -> None:
         asked = self.kc.execute("", silent=True, user_expressions={"files": _FILES})
         reply = await self.async_wait_for_reply(asked)
         files = reply["content"]["user_expressions"]["files"]["data"]["text/plain"]
@@ -231,7 +210,14 @@ def main() -> None:
     failure = asyncio.run(client.run())
     nbformat.write(client.nb, folder / EXECUTED)
     kill_children()
-    said = {"failure": failure, "sources": client.sources, **_children_usage()}
+    # That of the kernel, which has ended.
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = {
+        "failure": failure,
+        "sources": client.sources,
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
+        "peak_memory_bytes": usage.ru_maxrss * _UNIT,
+    }
     (folder / OUTCOME).write_text(json.dumps(said), encoding="utf-8")
 
 
@@ -249,20 +235,6 @@ def _end_with_runner(folder: Path) -> None:
     kill_children()
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
-
-
-def _children_usage() -> dict[str, Any]:
-    """Return what the kernel, which has ended, used."""
-    try:
-        import resource
-    except ImportError:
-        # Windows does not tell.
-        return {"cpu_seconds": 0.0, "peak_memory_bytes": 0}
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
-        "peak_memory_bytes": int(usage.ru_maxrss) * (1 if sys.platform == "darwin" else 1024),
-    }
 
 
 def _how_it_ended(manager: Any) -> str:

@@ -22,14 +22,14 @@ from urllib.parse import urlsplit
 from distributed import Client, KilledWorker, Reschedule, Security, Worker, get_worker
 from distributed import Future as DaskFuture
 from distributed.client import FutureCancelledError
-from distributed.comm import connect as reach
-from distributed.core import Status
+from distributed.core import Status, rpc
 
 from mvlib.check import check_number
 from mvlib.files import project_root
 from mvlib.records import provenance
 from mvlib.records.keys import run_key
 from mvlib.records.plan import PlannedRun
+from mvlib.records.store import locked
 from mvlib.run.process import EngineLost, RunLostError, execute
 from mvlib.run.saving import lost
 
@@ -39,6 +39,8 @@ _CLOSED = ("tls", "wss", "inproc")
 _SECONDS_TO_ANSWER = 10
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_KEEP = 1.0
+# As filelock has it.
+_NO_END = -1
 _WANTED = ("executing", "long-running")
 # Of an executed notebook, unpacked.
 _MOST_BYTES = 1 << 28
@@ -59,10 +61,13 @@ def connect(address: str) -> Iterator[DaskEngine]:
         raise ValueError(
             f"scheduler={address!r} is no address: expected tcp://HOST:PORT or tls://HOST:PORT"
         )
-    with _quiet():
+    with contextlib.ExitStack() as stack:
+        # What Dask's own log says of the runs is in their records.
+        stack.callback(logging.disable, logging.root.manager.disable)
+        logging.disable()
         _check_answers(address)
-        with Client(address, timeout=_SECONDS_TO_ANSWER, set_as_default=False) as client:
-            yield DaskEngine(client)
+        client = Client(address, timeout=_SECONDS_TO_ANSWER, set_as_default=False)
+        yield DaskEngine(stack.enter_context(client))
 
 
 class DaskEngine:
@@ -250,7 +255,7 @@ def run_task(function: str, task: dict[str, Any]) -> dict[str, Any]:
         return {**lost(run, f"{named} {reason}"), "versions": versions}
     own, host = worker.state.nthreads, worker.address.rpartition("://")[2].rpartition(":")[0]
     threads = share_of_cores(own, task["slots"].get(host, own))
-    with _card(worker, task["gpu"]) as card:
+    with taking(_cards(worker) if task["gpu"] else {"": 0}) as card:
         environment = {"CUDA_VISIBLE_DEVICES": card}
         sent = {**task, "root": str(root), "stamps": stamps, "threads": threads}
         try:
@@ -302,33 +307,23 @@ def taking(cards: dict[str, int]) -> Iterator[str]:
             cards[card] -= 1
 
 
-def _card(worker: Worker, wanted: bool) -> contextlib.AbstractContextManager[str]:
-    """Return the card of a run, to enter, or "" for one that wants none."""
-    if not wanted:
-        return contextlib.nullcontext("")
+def _cards(worker: Worker) -> dict[str, int]:
     with _LOCK:
         if worker.id not in _CARDS:
             count = int(worker.state.total_resources["GPU"])
             _CARDS[worker.id] = cards_of_worker(count, os.environ)
-    return taking(_CARDS[worker.id])
+        return _CARDS[worker.id]
 
 
 def _why_cannot(datasets: tuple[str, ...]) -> str | None:
     """Get the data, once a machine; return why they cannot be had, or None."""
-    if not datasets:
-        return None
-    from filelock import FileLock
-
     from mvlib import data
 
     for name in datasets:
         try:
-            if data.is_at_hand(name):
-                continue
-            folder = data.data_folder()
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / f".{name}.lock"):
-                data.fetch(name)
+            if not data.is_at_hand(name):
+                with locked(data.data_folder() / f".{name}.lock", _NO_END):
+                    data.fetch(name)
         except (OSError, ValueError) as error:
             return f"data not at hand: {error}"
     return None
@@ -373,13 +368,9 @@ def _check_answers(address: str) -> None:
 
     async def look() -> None:
         given = Security().get_connection_args("client")
-        comm = await reach(address, timeout=_SECONDS_TO_ANSWER, **given)
-        try:
-            await comm.write({"op": "identity", "n_workers": 0, "reply": True})
-            if (await comm.read())["type"] != "Scheduler":
+        async with rpc(address, timeout=_SECONDS_TO_ANSWER, connection_args=given) as there:
+            if (await there.identity(n_workers=0))["type"] != "Scheduler":
                 raise ConnectionError("it is no scheduler")
-        finally:
-            comm.abort()
 
     try:
         asyncio.run(asyncio.wait_for(look(), _SECONDS_TO_ANSWER))
@@ -390,14 +381,3 @@ def _check_answers(address: str) -> None:
             f"{_SECONDS_TO_ANSWER} seconds at most): expected one, with the same protocol (tcp "
             "or tls) and keys that fit, from Dask's own configuration"
         ) from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Dask's own log from the terminal; what concerns the runs is in their records."""
-    before = logging.root.manager.disable
-    logging.disable()
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +19,8 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import psutil
-from filelock import FileLock, Timeout
 
-from mvlib.files import python_path, quick_jsonschema
+from mvlib.files import python_path, quick_jsonschema, scratch_folder
 from mvlib.records import provenance
 from mvlib.records.keys import code_digest, code_in
 from mvlib.run.saving import plain_error, results_in
@@ -34,17 +32,14 @@ _GONE = (psutil.Error, OSError)
 _GIVEN, _EXECUTED, _OUTCOME = "given.ipynb", "executed.ipynb", "outcome.json"
 _MARK = "MVLIB_RUN"
 _COMMAND = [sys.executable, "-P", "-m", "mvlib.run.client"]
+_USAGE = ("cpu_seconds", "peak_memory_bytes")
 _SECONDS_BETWEEN_LOOKS = 0.5
 # A look goes through all processes of the machine: it may cost 2 % of the time at most.
 _PAUSES_A_LOOK = 50
 _SECONDS_TO_END = 20
 _SHARE_OF_MEMORY = 0.9
-# Of 1000: a system without memory then kills the kernel, not the runner.
-_KILL_ME_FIRST = "800"
 # A socket's path has at most 107 characters, and Jupyter adds some ten to the folder's.
 _LONGEST_FOLDER = 60
-_FOLDERS = "mvlib-run-"
-_SECONDS_UNTIL_OLD = 60
 # In a container the machine's memory is not all ours: version 2 of cgroups, and version 1.
 _CGROUP_FILES = (
     "/sys/fs/cgroup/memory.max",
@@ -91,15 +86,13 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
     started, begun = datetime.now(UTC), time.monotonic()
     with run_folder() as folder:
         _give(task, root, folder)
-        said, reason = _run(task, root, folder, wanted)
-        failure = reason or said["failure"]
+        said = _run(task, root, folder, wanted)
         written = folder / _EXECUTED
-        content, payload = written.read_bytes() if written.exists() else None, None
-        if content is None:
-            failure = failure or "the notebook ended before it was written"
+        content = written.read_bytes() if written.exists() else None
+    failure, payload = said["failure"], None
     if failure is None:
         try:
-            failure = _what_changed(said["sources"], before)
+            _check_unchanged(said["sources"], before)
             payload = results_in(json.loads(content), task)
         except ValueError as error:
             failure = str(error)
@@ -107,14 +100,13 @@ def execute(task: dict[str, Any], wanted: Callable[[], bool] = lambda: True) -> 
     return {
         "status": "ok" if failure is None else "failed",
         "error": None if failure is None else plain_error(failure, root),
-        "payload": payload if failure is None else None,
+        "payload": payload,
         "executed": task["notebook"] if content is None else kept,
         "executed_content": content,
         "sources": {name: checksum for name, (_, checksum) in said["sources"].items()},
         "started": started.isoformat(timespec="seconds"),
         "wall_seconds": round(time.monotonic() - begun, 3),
-        "cpu_seconds": said["cpu_seconds"],
-        "peak_memory_bytes": said["peak_memory_bytes"],
+        **{name: said[name] for name in _USAGE},
     }
 
 
@@ -177,8 +169,8 @@ def _give(task: dict[str, Any], root: Path, folder: Path) -> None:
 
 def _run(
     task: dict[str, Any], root: Path, folder: Path, wanted: Callable[[], bool]
-) -> tuple[dict[str, Any], str | None]:
-    """Return what the run's process says, and why it was stopped, if it was."""
+) -> dict[str, Any]:
+    """Return what the run's process says, or why it was stopped."""
     mark = uuid4().hex
     given = task.get("limit_memory_gb")
     most = _SHARE_OF_MEMORY * memory_bytes() if given is None else given * GIGABYTE
@@ -203,12 +195,12 @@ def _run(
     if not wanted():
         raise RunLostError("stopped")
     try:
-        return json.loads((folder / _OUTCOME).read_bytes()), reason
+        said = json.loads((folder / _OUTCOME).read_bytes())
     except (FileNotFoundError, ValueError):
         if reason is None:
             raise RunLostError(_how_it_ended(child.returncode, folder)) from None
-        usage = {"cpu_seconds": 0.0, "peak_memory_bytes": 0}
-        return {"failure": None, "sources": {}, **usage}, reason
+        said = {"sources": {}, **dict.fromkeys(_USAGE, 0)}
+    return said if reason is None else said | {"failure": reason}
 
 
 class Group:
@@ -220,25 +212,19 @@ class Group:
 
     def members(self) -> list[psutil.Process]:
         """Return the processes that live, without the run's own one; none without /proc."""
-        live, seen = [], set()
-        with contextlib.suppress(*_GONE, IndexError):
-            for process in psutil.process_iter():
-                if process.pid == self.child.pid:
-                    continue
-                seen.add(process)
-                if process not in self._known:
-                    self._known[process] = self._is_mine(process)
-                    if self._known[process]:
-                        # Only Linux has it, and a kernel may have ended.
-                        with contextlib.suppress(OSError):
-                            score = Path(f"/proc/{process.pid}/oom_score_adj")
-                            score.write_text(_KILL_ME_FIRST, encoding="ascii")
-                if self._known[process]:
-                    live.append(process)
-        self._known = {each: mine for each, mine in self._known.items() if each in seen}
-        return live
+        try:
+            living = list(psutil.process_iter())
+        except (*_GONE, IndexError):
+            return []
+        for process in living:
+            if process not in self._known:
+                self._known[process] = self._is_mine(process)
+        self._known = {process: self._known[process] for process in living}
+        return [process for process, mine in self._known.items() if mine]
 
     def _is_mine(self, process: psutil.Process) -> bool:
+        if process.pid == self.child.pid:
+            return False
         with contextlib.suppress(*_GONE):
             if process.environ().get(_MARK) == self.mark:
                 return True
@@ -251,35 +237,30 @@ class Group:
 
     def watch(self, seconds: float, most: float, wanted: Callable[[], bool]) -> str | None:
         """Wait for the process's end; return why it was stopped, or None."""
-        end = time.monotonic() + seconds
-        pause, reason = _SECONDS_BETWEEN_LOOKS, None
-        while True:
-            left = end - time.monotonic()
+        end, pause, reason = time.monotonic() + seconds, _SECONDS_BETWEEN_LOOKS, None
+        while reason is None and wanted():
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.wait(min(pause, max(0.0, left)))
-                return reason
-            if not wanted():
+                self.child.wait(min(pause, max(0.0, end - time.monotonic())))
                 return None
             begun = time.thread_time()
             if time.monotonic() >= end:
                 reason = f"stopped after its limit of {seconds / 60:.3g} minutes"
             elif memory_of(self.members(), most) > most:
                 reason = f"its kernel took more than {most / GIGABYTE:.3g} GB of memory"
-            if reason is not None:
-                # Its own process still writes down how far the notebook came.
-                self._kill_members()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.child.wait(_SECONDS_TO_END)
-                return reason
             cost = time.thread_time() - begun
             pause = max(_SECONDS_BETWEEN_LOOKS, _PAUSES_A_LOOK * cost)
+        if reason is not None:
+            # Its own process still writes down how far the notebook came.
+            self._kill_members()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.wait(_SECONDS_TO_END)
+        return reason
 
     def kill(self) -> None:
         """Kill everything."""
         self._kill_members()
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            # Windows has no groups.
-            getattr(os, "killpg", lambda *_: self.child.kill())(self.child.pid, signal.SIGKILL)
+            os.killpg(self.child.pid, signal.SIGKILL)
         self._kill_members()
 
     def _kill_members(self) -> None:
@@ -314,30 +295,11 @@ def memory_of(processes: list[psutil.Process], at_most: float) -> int:
     return sum(_held(process, "memory_full_info", "pss") for process in processes) or held
 
 
-@contextlib.contextmanager
-def run_folder() -> Iterator[Path]:
-    """Give a folder for a run, short enough for sockets; remove it, and those of the dead."""
+def run_folder() -> contextlib.AbstractContextManager[Path]:
+    """Give a folder for a run, short enough for sockets, and remove those of killed runners."""
     place = tempfile.gettempdir()
-    if len(place) > _LONGEST_FOLDER and Path("/tmp").is_dir():
-        place = "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix=_FOLDERS, dir=place))
-    with FileLock(folder / "lock"):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep_folders() -> None:
-    """Remove the folders of runs whose runner was killed."""
-    for place in {tempfile.gettempdir(), "/tmp"}:
-        for folder in Path(place).glob(f"{_FOLDERS}*"):
-            with contextlib.suppress(OSError, Timeout):
-                # A new one may not be locked yet.
-                if time.time() - folder.stat().st_mtime < _SECONDS_UNTIL_OLD:
-                    continue
-                with FileLock(folder / "lock", blocking=False):
-                    shutil.rmtree(folder, ignore_errors=True)
+    long = len(place) > _LONGEST_FOLDER and Path("/tmp").is_dir()
+    return scratch_folder("/tmp" if long else place)
 
 
 def _environment(task: dict[str, Any], root: Path, folder: Path, mark: str) -> dict[str, str]:
@@ -354,17 +316,16 @@ def _environment(task: dict[str, Any], root: Path, folder: Path, mark: str) -> d
     }
 
 
-def _what_changed(
+def _check_unchanged(
     used: dict[str, tuple[list[int] | None, str]], before: dict[str, provenance.Stamp | None]
-) -> str | None:
-    """Return that a file was touched between the start and its loading, or None."""
+) -> None:
+    """Refuse a file that was touched between the start and its loading."""
     for name, (stamp, _) in used.items():
         if list(before.get(name) or ()) != stamp:
-            return (
+            raise ValueError(
                 f"mvlib/{name} was changed before the notebook had loaded it, so that nobody "
                 "knows of which sources its numbers are: run it again"
             )
-    return None
 
 
 def _how_it_ended(code: int, folder: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from tqdm import tqdm
 
 from mvlib.check import check_number
@@ -24,15 +24,14 @@ from mvlib.files import project_root
 from mvlib.records import provenance
 from mvlib.records.keys import code_cells, code_digest
 from mvlib.records.plan import PlannedRun
-from mvlib.records.store import records_file
-from mvlib.run.process import Engine, EngineLost, LocalEngine, RunLostError, sweep_folders
+from mvlib.records.store import locked, records_path
+from mvlib.run.process import Engine, EngineLost, LocalEngine, RunLostError
 from mvlib.run.saving import (
     check_folders,
     failed_path,
     lost,
     nothing_can_be_saved,
     plain_error,
-    refresh_prose,
     save_outcome,
 )
 from mvlib.run.state import (
@@ -41,13 +40,13 @@ from mvlib.run.state import (
     TO_RUN,
     Outcome,
     Standing,
-    State,
     Summary,
     check_parameters,
     git_state,
 )
 
-_MOST_JOBS = 4
+_DEFAULT_JOBS = 4
+_MOST_JOBS = 10_000
 _SECONDS_BETWEEN_LOOKS = 1.0
 _LOCKS = ".running"
 
@@ -64,8 +63,8 @@ def run_all(
 ) -> Summary:
     """Run what has no record yet, and record each run as soon as it ends."""
     if jobs is None:
-        jobs = min(provenance.available_cores(), _MOST_JOBS)
-    check_number("jobs", jobs, low=1, integer=True)
+        jobs = min(provenance.available_cores(), _DEFAULT_JOBS)
+    check_number("jobs", jobs, low=1, high=_MOST_JOBS, integer=True)
     if limit_minutes is not None:
         check_number("limit_minutes", limit_minutes, low=0, open_low=True)
     root = (root or project_root()).resolve()
@@ -74,7 +73,6 @@ def run_all(
     if batch.waiting:
         known = check_parameters(batch.waiting, root)
         check_folders(batch.waiting, root)
-        sweep_folders()
         batch.work(known, limit_minutes)
     word = "interrupted" if batch.interrupted else "not started"
     ended = [
@@ -116,14 +114,14 @@ class _Batch:
 
     def settle_recorded(self, runs: Sequence[PlannedRun]) -> None:
         """Settle the runs that need not start; the others wait."""
-        states = self.standing.at_start(runs, list(map(self._is_remote, runs)))
+        states = [self.standing.at_start(run, self._is_remote(run)) for run in runs]
         some = any(state.word == TO_RUN for state in states)
         for run, state in zip(runs, states, strict=True):
             # What reads records may have to run again once others have run.
             if state.word == TO_RUN or (some and run.after and state.word == RECORDED):
                 self.waiting.append(run)
             else:
-                self._settle(run, state)
+                self.outcomes[run.cell] = state
 
     def work(self, known: dict[str, set[str]], limit_minutes: float | None) -> None:
         """Run what waits; `known` are each notebook's parameters."""
@@ -132,7 +130,7 @@ class _Batch:
         with ExitStack() as stack:
             bar = tqdm(total=len(self.waiting), unit="run", disable=None)
             self.bar = stack.enter_context(bar)
-            stack.callback(self.locks.drop_all)
+            stack.callback(self.locks.drop)
             stack.callback(self._shut_down)
             self.interrupt = stack.enter_context(finishing_first(lambda: len(self.flying)))
             try:
@@ -174,23 +172,20 @@ class _Batch:
     def _is_remote(self, run: PlannedRun) -> bool:
         return self.elsewhere and not run.after
 
-    def _settle(self, run: PlannedRun, state: State) -> None:
-        if state.word == RECORDED and run.profile == "quick":
-            # A project that is read-only keeps its old prose.
-            with contextlib.suppress(OSError):
-                refresh_prose(run, self.root)
-        self.outcomes[run.cell] = Outcome(run, state.word, reason=state.reason)
-
     def _fetch(self) -> None:
         """Fetch the data of what runs here, each set once."""
-        problems: dict[str, tuple[str, str] | None] = {}
-        for run in [run for run in self.waiting if not self._is_remote(run)]:
-            for name in run.datasets:
-                if name not in problems:
-                    problems[name] = _fetching_problem(name)
-                if (problem := problems[name]) is not None:
-                    self._end(run, problem[0], reason=problem[1])
-                    break
+        from mvlib import data
+
+        here = [run for run in self.waiting if not self._is_remote(run)]
+        for name in dict.fromkeys(name for run in here for name in run.datasets):
+            wanting = [run for run in here if name in run.datasets and run in self.waiting]
+            try:
+                if wanting:
+                    data.fetch(name)
+            except (OSError, ValueError) as error:
+                word = CANNOT if isinstance(error, FileNotFoundError) else "failed"
+                for run in wanting:
+                    self._end(Outcome(run, word, reason=str(error)))
 
     def _start(self) -> bool:
         """Put runs in flight while there is room; return whether one needed no start."""
@@ -214,19 +209,16 @@ class _Batch:
                     continue
                 # Only now: another runner may have recorded it, or what it reads.
                 state = self.standing.now(run, remote)
-                task = self._task(run, state, stamps) if state.word == TO_RUN else None
+                task = self._task(run, state.key, stamps) if state.word == TO_RUN else None
             except (OSError, ValueError) as error:
-                self._end(run, "failed", reason=str(error))
+                self._end(Outcome(run, "failed", reason=str(error)))
                 settled = True
                 continue
-            self.waiting.remove(run)
             if task is not None:
                 self._submit(run, state.key, task)
                 room[remote] -= 1
                 continue
-            self._settle(run, state)
-            self.locks.drop(run)
-            self.bar.update()
+            self._end(state, told=False)
             settled = True
         return settled
 
@@ -236,7 +228,7 @@ class _Batch:
         return any(run.reads(other.paper, other.experiment) for other in others)
 
     def _task(
-        self, run: PlannedRun, state: State, stamps: dict[str, provenance.Stamp | None]
+        self, run: PlannedRun, key: str, stamps: dict[str, provenance.Stamp | None]
     ) -> dict[str, Any]:
         """Return what `Engine.submit` takes: plain values, no paths but text."""
         parameters = dict(run.parameters)
@@ -249,7 +241,7 @@ class _Batch:
             "executed": run.executed,
             "failed": failed_path(run),
             "parameters": parameters,
-            "key": state.key,
+            "key": key,
             "code": code_digest(*code_cells(self.root / run.notebook)),
             "stamps": stamps,
             "run": asdict(run),
@@ -259,6 +251,7 @@ class _Batch:
         }
 
     def _submit(self, run: PlannedRun, key: str, task: dict[str, Any]) -> None:
+        self.waiting.remove(run)
         try:
             engine = self.given if self._is_remote(run) else self.here
             future = engine.submit(task)
@@ -276,7 +269,7 @@ class _Batch:
         except EngineLost as error:
             self.halted = str(error)
             del self.flying[future]
-            self._end(run, "interrupted", reason=self.halted)
+            self._end(Outcome(run, "interrupted", reason=self.halted))
             return
         except Exception as error:
             self._halt_if_full(error)
@@ -293,42 +286,27 @@ class _Batch:
                 word = "ran" if record["status"] == "ok" else "failed"
                 seconds, reason = record["wall_seconds"], record["error"]
         del self.flying[future]
-        self._end(run, word, seconds, reason)
+        self._end(Outcome(run, word, seconds, reason))
 
     def _halt_if_full(self, error: Exception) -> None:
         if nothing_can_be_saved(error):
             self.halted = f"nothing more could be saved: {error}"
 
-    def _end(
-        self,
-        run: PlannedRun,
-        word: str,
-        seconds: float | None = None,
-        reason: str | None = None,
-    ) -> None:
+    def _end(self, outcome: Outcome, told: bool = True) -> None:
+        run, took = outcome.run, ""
         if run in self.waiting:
             self.waiting.remove(run)
-        self.locks.drop(run)
-        self.outcomes[run.cell] = Outcome(run, word, seconds, reason)
+        self.locks.drop(run.cell)
+        self.outcomes[run.cell] = outcome
         self.bar.update()
-        took = "" if seconds is None else f"  {seconds:.1f} s"
-        say(f"{word:6} {run.name}{took}")
+        if outcome.seconds is not None:
+            took = f"  {outcome.seconds:.1f} s"
+        if told:
+            say(f"{outcome.word:6} {run.name}{took}")
 
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
-
-
-def _fetching_problem(name: str) -> tuple[str, str] | None:
-    from mvlib import data
-
-    try:
-        data.fetch(name)
-    except FileNotFoundError as error:
-        return CANNOT, str(error)
-    except (OSError, ValueError) as error:
-        return "failed", str(error)
-    return None
 
 
 def _reason(error: Exception) -> str:
@@ -342,34 +320,23 @@ class Locks:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._held: dict[str, FileLock] = {}
+        self._held: dict[str, ExitStack] = {}
 
     def take(self, run: PlannedRun) -> bool:
         """Lock a run; return False, at once, if another runner has it."""
-        folder = records_file(run.paper, run.profile, self._root).parent / _LOCKS
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{run.cell}.lock")
+        folder = records_path(run.paper, run.profile, self._root).parent / _LOCKS
+        lock = ExitStack()
         try:
-            lock.acquire(blocking=False)
+            lock.enter_context(locked(folder / f"{run.cell}.lock", 0))
         except Timeout:
             return False
         self._held[run.cell] = lock
         return True
 
-    def drop(self, run: PlannedRun) -> None:
-        """Give a run back, if it was locked: it is recorded, or was not started."""
-        self._release([run.cell] if run.cell in self._held else [])
-
-    def drop_all(self) -> None:
-        """Give all of them back."""
-        self._release(list(self._held))
-
-    def _release(self, cells: list[str]) -> None:
-        for cell in cells:
-            lock = self._held.pop(cell)
-            # Who waits for it sees that the file is gone, and makes a new one.
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
+    def drop(self, *cells: str) -> None:
+        """Give runs back, all if none is named: they are recorded, or were not started."""
+        for cell in cells or list(self._held):
+            self._held.pop(cell, ExitStack()).close()
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import sys
 import tempfile
@@ -12,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mvlib.files import read_json, replacing, shorten, write_text
+from mvlib.files import replacing, shorten
 from mvlib.records import provenance
-from mvlib.records.keys import code_in, data_checksums, merged_cells, record_key, run_key
+from mvlib.records.keys import data_checksums, record_key, run_key
 from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import RESULTS_MIME
@@ -43,23 +42,24 @@ _LONGEST_LINE = 1000
 
 def check_folders(runs: Iterable[PlannedRun], root: Path) -> None:
     """Check that what the runs leave can be written."""
-    files = dict.fromkeys((run.paper, run.profile) for run in runs)
-    for folder in dict.fromkeys(
-        [root / "runs", *(records_path(*f, root).parent for f in files)]
-    ):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as probe:
-                probe.write(_PROBE)
-            for paper, profile in files:
-                if records_path(paper, profile, root).parent == folder:
-                    with writing_records(paper, profile, root):
-                        pass
-        except OSError as error:
-            raise OSError(
-                f"the results folder {folder} cannot be written to "
-                f"({error.strerror or error}): nothing was started"
-            ) from error
+    folder = root / "runs"
+    try:
+        _probe(folder)
+        for paper, profile in dict.fromkeys((run.paper, run.profile) for run in runs):
+            folder = records_path(paper, profile, root).parent
+            with writing_records(paper, profile, root):
+                _probe(folder)
+    except OSError as error:
+        raise OSError(
+            f"the results folder {folder} cannot be written to "
+            f"({error.strerror or error}): nothing was started"
+        ) from error
+
+
+def _probe(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(_PROBE)
 
 
 def nothing_can_be_saved(error: BaseException) -> bool:
@@ -196,24 +196,3 @@ def plain_error(text: str, root: Path) -> str:
             text = text.replace(place, places[place])
     lines = text.strip().splitlines()[-_TAIL_LINES:]
     return "\n".join(line[:_LONGEST_LINE] for line in lines) or "no message"
-
-
-def refresh_prose(run: PlannedRun, root: Path) -> None:
-    """Give an executed notebook the prose that its source has now."""
-    executed = root / run.executed
-    try:
-        done, source = read_json(executed), read_json(root / run.notebook)
-        for notebook in (done, source):
-            code_in(notebook, run.notebook)
-    except (OSError, ValueError):
-        # Those who show it say so.
-        return
-    cells = merged_cells(source, done)
-    before, after = (
-        [(cell["cell_type"], "".join(cell["source"])) for cell in some or ()]
-        for some in (done["cells"], cells)
-    )
-    if cells is None or after == before:
-        return
-    done["cells"] = cells
-    write_text(executed, json.dumps(done, indent=1, ensure_ascii=False) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.recorder import COMMITTED_PROFILES
 from mvlib.records.store import Record, latest_records, load_records
+from mvlib.records.tables import no_public_link
 from mvlib.records.versions import is_earlier
 
 RECORDED = "recorded"
@@ -31,10 +32,12 @@ _MISSING = "not at hand"
 
 
 @dataclass(frozen=True)
-class State:
-    """Where a planned run stands."""
+class Outcome:
+    """Where a planned run stands, or how it ended."""
 
+    run: PlannedRun
     word: str
+    seconds: float | None = None
     reason: str | None = None
     key: str | None = None
 
@@ -46,18 +49,18 @@ def state_of(
     rerun_earlier: bool = False,
     again: bool = False,
     data_elsewhere: bool = False,
-) -> State:
+) -> Outcome:
     """Return where a run stands."""
     mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
     committed = run.profile in COMMITTED_PROFILES
     if committed and mine:
         if any(staleness(record, root) == CURRENT for record in mine):
-            return State(RECORDED)
+            return Outcome(run, RECORDED)
         if not rerun_earlier:
-            return State(EARLIER)
+            return Outcome(run, EARLIER)
     missing = None if data_elsewhere else why_not_at_hand(run.datasets)
     if reason := run.cannot or missing:
-        return State(CANNOT, reason)
+        return Outcome(run, CANNOT, reason=reason)
     key = run_key(run, root)
     if (
         not committed
@@ -65,8 +68,8 @@ def state_of(
         and (root / run.executed).is_file()
         and sources_are_those_of(run.executed, root)
     ):
-        return State(RECORDED)
-    return State(TO_RUN, key=key)
+        return Outcome(run, RECORDED)
+    return Outcome(run, TO_RUN, key=key)
 
 
 class Standing:
@@ -74,20 +77,14 @@ class Standing:
 
     def __init__(self, root: Path, rerun_earlier: bool, again: bool) -> None:
         self._root, self._choices = root, (rerun_earlier, again)
-        self._seen: set[str] = set()
+        self._first = load_records(root=root)
+        self._seen = set(map(_identity, self._first))
 
-    def at_start(
-        self, runs: Sequence[PlannedRun], data_elsewhere: Sequence[bool]
-    ) -> list[State]:
-        """Return where each run stands before any starts."""
-        records = load_records(root=self._root)
-        self._seen = set(map(_identity, records))
-        return [
-            state_of(run, records, self._root, *self._choices, elsewhere)
-            for run, elsewhere in zip(runs, data_elsewhere, strict=True)
-        ]
+    def at_start(self, run: PlannedRun, data_elsewhere: bool) -> Outcome:
+        """Return where a run stands before any starts."""
+        return state_of(run, self._first, self._root, *self._choices, data_elsewhere)
 
-    def now(self, run: PlannedRun, data_elsewhere: bool) -> State:
+    def now(self, run: PlannedRun, data_elsewhere: bool) -> Outcome:
         """Return where a run stands that this runner has locked."""
         records = load_records(run.paper, root=self._root)
         state = state_of(run, records, self._root, *self._choices, data_elsewhere)
@@ -98,7 +95,8 @@ class Standing:
         if not news:
             return state
         (newest,) = latest_records(news)
-        return State(RECORDED if newest["status"] == "ok" else "failed", newest.get("error"))
+        word = RECORDED if newest["status"] == "ok" else "failed"
+        return Outcome(run, word, reason=newest["error"])
 
 
 def _is_of(record: Record, key: str) -> bool:
@@ -137,8 +135,7 @@ def _data_word(name: str, folder: str) -> str:
 
     if data.is_at_hand(name):
         return "at hand"
-    linked = all(file.url and file.sha256 for file in data.describe(name).files)
-    return "to be fetched" if linked else _MISSING
+    return "to be fetched" if no_public_link(name) is None else _MISSING
 
 
 def check_parameters(runs: Iterable[PlannedRun], root: Path) -> dict[str, set[str]]:
@@ -166,23 +163,12 @@ def git_state(root: Path) -> Mapping[str, str | bool | None]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    top = git("rev-parse", "--show-toplevel")
-    commit = git("rev-parse", "HEAD") if top and Path(top).resolve() == root else None
-    if commit is None:
+    top, _, commit = (git("rev-parse", "--show-toplevel", "HEAD") or "").partition("\n")
+    if not commit or Path(top).resolve() != root:
         return {"git_commit": None, "git_dirty": None}
     # The records that the run before left are no change of what this one runs.
     changes = git("status", "--porcelain", "--", ".", ":(exclude)data/results")
     return {"git_commit": commit, "git_dirty": None if changes is None else bool(changes)}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one planned run ended."""
-
-    run: PlannedRun
-    word: str
-    seconds: float | None = None
-    reason: str | None = None
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.data import PartialAlignment
+from mvlib.data import ViewsProblem
 from mvlib.methods import (
     SMART,
     AutoencoderKMeans,
@@ -23,6 +23,7 @@ from mvlib.methods.smart.training import replaces
 from mvlib.metrics import accuracy, central_labeling, clustering_scores
 from mvlib.ops import cosine_kmeans
 from mvlib.records.recorder import COMMITTED_PROFILES, Recorder
+from mvlib.tasks import protocols
 from mvlib.tasks.runs import catalogued, recorder_of
 from mvlib.tasks.runs import sized as sized
 
@@ -34,7 +35,7 @@ smart_recorder = partial(recorder_of, "smart")
 
 def run(
     methods: Sequence[str],
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     seeds: Sequence[int],
     recorder: Recorder,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
@@ -44,6 +45,8 @@ def run(
 ) -> dict[tuple[str, int | None], Any]:
     """Fit methods of the catalogue once a seed, and record each; `settings` by method.
 
+    Measured beside: the accuracy of each training under every protocol of `protocols`.
+
     The labels of view 1 score. ValueError, before anything is fitted, if a method is not of
     this task or `settings` name one that does not run.
     """
@@ -51,11 +54,13 @@ def run(
     fitted = {}
     for name, seed, model in catalogued(VIEWS, methods, n_clusters, seeds, settings):
         begin = perf_counter()
-        labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+        masks = {"aligned": problem.aligned, "present": problem.present}
+        labels = model.fit_predict(problem.Xs, **masks)
         scores = {"last": clustering_scores(problem.y, labels)}
         seconds = perf_counter() - begin
         about = find(name).title, dataset, seed
-        _record(recorder, about, problem, scores, parameters, seconds=seconds)
+        more = {"seconds": seconds, "measures": protocols.accuracies(model, problem)}
+        _record(recorder, about, problem, scores, parameters, **more)
         fitted[name, seed] = model
     return fitted
 
@@ -63,13 +68,14 @@ def run(
 def _record(
     recorder: Recorder,
     about: tuple[str, str, int | None],
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     metrics: Mapping[str, Mapping[str, float]],
     parameters: Mapping[str, Any] | None,
     **more: Any,
 ) -> None:
-    """Record scores of a method, data set and seed, and what share of the rows is aligned."""
-    given = {"aligned_ratio": problem.ratio, **(parameters or {})}
+    """Record scores of a method, data set and seed, and by what shares rows are disturbed."""
+    rates = {f"{kind}_rate": rate for kind, rate in problem.rates.items()}
+    given = {"aligned_ratio": problem.ratio, **rates, **(parameters or {})}
     recorder.add(*about, parameters=given, metrics=metrics, **more)
 
 
@@ -78,7 +84,7 @@ def record_final(
     method: str,
     dataset: str,
     model: SMART,
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """Record the kept epoch under the authors' k-means, one start, the best of twenty."""
@@ -94,7 +100,7 @@ def record_selection(
     recorder: Recorder,
     dataset: str,
     model: SMART,
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     parameters: Mapping[str, Any] | None = None,
 ) -> None:
     """Record every rule for choosing the epoch, by features and starts of k-means.
@@ -118,7 +124,7 @@ def run_floors(
     recorder: Recorder,
     dataset: str,
     truth: Sequence[np.ndarray],
-    problem: PartialAlignment,
+    problem: ViewsProblem,
     seed: int,
     settings: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,

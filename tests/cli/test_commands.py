@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from projects import GIT, HEADER, make_project, notebook_of
+from projects import GIT, HEADER, experiment, make_project, notebook_of
 
 from mvlib.cli import main
 from mvlib.records import plan_runs, save_record
@@ -16,18 +16,8 @@ from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import PROFILES
 from mvlib.run.saving import lost, make_record
 
-PLAN = f"""{HEADER}
-[[experiment]]
-name = "method"
-title = "Method"
-notebook = "notebooks/toy/method.ipynb"
-
-[experiment.quick]
-grid = {{ dataset = ["handwritten", "deep-animal"] }}
-seeds = [5]
-minutes = 2
-disk_mb = 3
-"""
+SETS = 'grid = { dataset = ["handwritten", "deep-animal"] }'
+PLAN = HEADER + experiment("method", f"{SETS}, seeds = [5], minutes = 2, disk_mb = 3")
 SOURCE = "profile = 'quick'\ndatasett = 'handwritten'\nseeds = [5]"
 
 

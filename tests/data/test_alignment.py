@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from refusals import refuses
 from sklearn.utils import shuffle
 
-from mvlib.data import min_max_scale, partially_align
+from mvlib.data import min_max_scale, misalign, partially_align
 from mvlib.data.alignment import PROTOCOLS
 
 sizes = {"n_samples": st.integers(2, 40), "n_views": st.integers(2, 4)}
 seeded = {**sizes, "ratio": st.floats(0, 1), "seed": st.integers(0, 1000)}
+# Those that shuffle the unaligned rows alone.
+SHUFFLING = ("smart", "mvcln", "eagcp", "classwise")
 problems = given(**seeded, protocol=st.sampled_from(PROTOCOLS))
 
 
@@ -45,14 +47,14 @@ def test_rows_are_permuted_pairs_are_partners_and_a_seed_repeats_all(
     np.testing.assert_array_equal(problem.permutations, again.permutations)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", set(PROTOCOLS) - {"eagcp"})
 def test_other_seed_gives_other_problem(protocol):
     Xs, y = numbered_views(50, 2)
     first, second = (partially_align(Xs, y, 0.5, seed, protocol) for seed in (1, 2))
     assert not np.array_equal(first.permutations, second.permutations)
 
 
-@given(**sizes, ratio=st.floats(0, 1), protocol=st.sampled_from(["smart", "mvcln"]))
+@given(**sizes, ratio=st.floats(0, 1), protocol=st.sampled_from(SHUFFLING))
 @settings(max_examples=60, deadline=None)
 def test_unaligned_rows_are_shuffled_among_themselves_only(n_samples, n_views, ratio, protocol):
     problem = partially_align(*numbered_views(n_samples, n_views), ratio, protocol=protocol)
@@ -61,7 +63,7 @@ def test_unaligned_rows_are_shuffled_among_themselves_only(n_samples, n_views, r
         assert set(permutation[~problem.aligned].tolist()) == unaligned
 
 
-@pytest.mark.parametrize("protocol", ["smart", "mvcln"])
+@pytest.mark.parametrize("protocol", SHUFFLING)
 def test_ratio_1_keeps_every_partner_and_ratio_0_none(protocol):
     Xs, y = numbered_views(30, 3)
     whole = partially_align(Xs, y, 1, protocol=protocol)
@@ -177,6 +179,41 @@ def test_mvcln_puts_the_aligned_rows_first_and_rounds_their_number_up():
     np.testing.assert_array_equal(problem.aligned, [True] * 4 + [False] * 3)
     np.testing.assert_array_equal(problem.permutations[0], order)
     np.testing.assert_array_equal(problem.permutations[1], np.concatenate([order[:4], rest]))
+
+
+def test_eagcp_is_mvcln_with_a_seed_that_never_changes():
+    Xs, y = numbered_views(31, 3)
+    expected = partially_align(Xs, y, 0.3, 10, "mvcln").permutations
+    for seed in (10, 20):
+        found = misalign(Xs, y, 0.3, seed, "eagcp").permutations
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_classwise_aligns_the_first_rows_of_each_class_and_rounds_halves_up():
+    Xs, _ = numbered_views(16, 3)
+    y = np.array(list("abcabcabcabcaccc"))
+    problem = misalign(Xs, y, 0.5, 3, "classwise")
+    # Five rows of a, four of b, seven of c: 2.5 become three, 2 stay, 3.5 become four.
+    for letter, n_known in (("a", 3), ("b", 2), ("c", 4)):
+        flags = problem.aligned[y == letter]
+        assert flags.tolist() == [True] * n_known + [False] * (len(flags) - n_known)
+    rng = np.random.RandomState(3)  # noqa: NPY002
+    others = np.flatnonzero(~problem.aligned)
+    for permutation in problem.permutations[1:]:
+        expected = np.arange(16)
+        expected[others] = rng.permutation(others)
+        np.testing.assert_array_equal(permutation, expected)
+    np.testing.assert_array_equal(problem.permutations[0], np.arange(16))
+
+
+def test_the_earlier_name_makes_the_same_problem_in_which_all_is_there():
+    problem = partially_align(*numbered_views(20, 3), 0.5)
+    assert partially_align is misalign
+    assert problem.present.shape == (20, 3)
+    assert problem.present.all()
+    assert problem.rates == {}
+    for X, clean in zip(problem.Xs, problem.clean, strict=True):
+        np.testing.assert_array_equal(X, clean)
 
 
 def test_inputs_are_left_as_they_are_and_outputs_are_their_own():

@@ -17,9 +17,9 @@ from projects import (
     PLAN,
     REPOSITORY,
     Stub,
-    make_stub_project,
     mvlib,
     processes_in,
+    run_beside,
     save_many,
     start,
     toy_project,
@@ -29,8 +29,8 @@ from projects import (
 
 from mvlib.records import load_records, plan_runs, save_record
 from mvlib.records.published import load_published
-from mvlib.report.word_lists import read_lines
-from mvlib.run import process, run_all
+from mvlib.report.word_lists import given_texts
+from mvlib.run import process
 from mvlib.run.saving import lost, make_record
 
 ONE = PLAN.replace("x = [1, 2]", "x = [1]")
@@ -59,20 +59,19 @@ recorder.finish()
 """
 
 
-@pytest.fixture
-def checkouts(tmp_path):
-    """Give two checkouts whose results are those of a third place, by links."""
-    shared = tmp_path / "shared"
+def checkouts(folder, plan):
+    """Return two checkouts and the third place whose results are theirs, by links."""
+    shared = folder / "shared"
     shared.mkdir()
-    roots = [toy_project(tmp_path / name, FULL) for name in ("first", "second")]
+    roots = [toy_project(folder / name, plan) for name in ("first", "second")]
     for root in roots:
         (root / "data" / "results").symlink_to(shared)
     return roots, shared
 
 
 @pytest.mark.fault("two checkouts that share their results by a link, and save at once")
-def test_two_checkouts_that_share_their_results_lose_no_record(checkouts, fault):
-    roots, shared = checkouts
+def test_two_checkouts_that_share_their_results_lose_no_record(tmp_path, fault):
+    roots, shared = checkouts(tmp_path, FULL)
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", SAVE, str(root), str(first)],
@@ -89,19 +88,10 @@ def test_two_checkouts_that_share_their_results_lose_no_record(checkouts, fault)
 
 @pytest.mark.fault("two checkouts that share their results, and run the same at once")
 def test_two_checkouts_that_share_their_results_share_the_work(tmp_path, fault):
-    plan = FULL.replace("x = [1]", "x = [1, 2, 3, 4]")
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    stubs, threads = [Stub(seconds=0.3), Stub(seconds=0.3)], []
-    for name, stub in zip(("first", "second"), stubs, strict=True):
-        root = toy_project(tmp_path / name, plan)
-        (root / "data" / "results").symlink_to(shared)
-        runs = plan_runs("full", root=root)
-        options = {"jobs": 1, "root": root, "engine": stub}
-        threads.append(threading.Thread(target=run_all, args=[runs], kwargs=options))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    roots, _ = checkouts(tmp_path, FULL.replace("x = [1]", "x = [1, 2, 3, 4]"))
+    stubs = [Stub(seconds=0.3), Stub(seconds=0.3)]
+    pairs = zip(roots, stubs, strict=True)
+    for thread in [run_beside(root, stub, []) for root, stub in pairs]:
         thread.join(90)
     ran = sorted(task["parameters"]["x"] for stub in stubs for task in stub.tasks)
     assert ran == [1, 2, 3, 4]
@@ -278,7 +268,7 @@ def refused(root, place, kind):
             load_published("toy", root)
     elif place == "words":
         with pytest.raises(ValueError, match="no regular file"):
-            read_lines(path)
+            given_texts(path, "words")
     else:
         code, _, err = mvlib(root, "status")
         assert (code, err.count("\n")) == (2, 1)
@@ -317,28 +307,32 @@ def without_lock(root, name):
     assert "Traceback" not in err
 
 
+@pytest.fixture
+def temporary(tmp_path_factory):
+    """Give a folder for temporary files whose name is short enough to be used."""
+    return tmp_path_factory.mktemp("t")
+
+
 @pytest.mark.fault("folders for temporary files that a killed runner has left")
 def test_the_folders_of_a_killed_runner_are_removed_at_the_next_start(
-    tmp_path, monkeypatch, fault
+    temporary, monkeypatch, fault
 ):
-    monkeypatch.setattr(process.tempfile, "tempdir", str(tmp_path))
-    old, young, held = (tmp_path / f"mvlib-run-{name}" for name in ("old", "young", "held"))
-    for folder in (old, young, held):
-        folder.mkdir()
-        (folder / "given.ipynb").touch()
-    hour_ago = time.time() - 3600
-    with process.FileLock(held / "lock"):
-        for folder in (old, held):
-            os.utime(folder, (hour_ago, hour_ago))
-        process.sweep_folders()
-    assert not old.exists()
-    assert young.exists()
-    assert held.exists()
+    monkeypatch.setattr(process.tempfile, "tempdir", str(temporary))
+    left = temporary / ".mvlib-left"
+    left.mkdir()
+    for name in ("given.ipynb", "lock"):
+        (left / name).touch()
+    with process.run_folder() as held, process.run_folder() as other:
+        assert not left.exists()
+        assert {held, other} == set(temporary.iterdir())
+    assert not list(temporary.iterdir())
     fault("They go when the next runner starts; those in use stay.")
 
 
-def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(
+    tmp_path, temporary, monkeypatch
+):
+    monkeypatch.setenv("TMPDIR", str(temporary))
     root = toy_project(tmp_path / "project", ONE)
     write_notebook(
         root / "notebooks" / "toy" / "good.ipynb",
@@ -347,10 +341,11 @@ def test_a_killed_run_leaves_no_folder_though_its_runner_is_killed_too(tmp_path,
     )
     runner = start(root, "run", "--jobs", "1")
     wait_for((root / "began").exists, "the notebook to begin")
+    assert list(temporary.glob(".mvlib-*"))
     runner.kill()
     runner.communicate()
     wait_for(lambda: processes_in(root) == [], "what ran to end")
-    wait_for(lambda: not list(tmp_path.glob("mvlib-run-*")), "its folder to go")
+    wait_for(lambda: not list(temporary.glob(".mvlib-*")), "its folder to go")
 
 
 @pytest.mark.fault("a machine without /proc, or without /dev/shm")
@@ -453,18 +448,3 @@ def test_a_worker_without_mvlib_is_the_runs_failure_in_one_line(tmp_path, fault)
     assert "mvlib" in out.strip().splitlines()[-1]
     assert len(record["error"].splitlines()) == 1
     fault(f"The run is recorded as failed: {record['error']}.")
-
-
-def test_a_profile_that_is_not_the_runs_own_is_a_failure(tmp_path):
-    root = toy_project(tmp_path / "project", FULL)
-    code = RECORDING.replace("profile=profile", 'profile="quick"')
-    write_notebook(root / "notebooks" / "toy" / "good.ipynb", code, PARAMETERS)
-    assert mvlib(root, "run", "--profile", "full", "--jobs", "1")[0] == 1
-    (record,) = load_records(root=root)
-    assert "the notebook's results are of profile 'quick': expected 'full'" in record["error"]
-
-
-def test_a_stub_projects_records_carry_versions(tmp_path):
-    root = make_stub_project(tmp_path)
-    run_all(plan_runs("full", root=root), jobs=1, root=root, engine=Stub())
-    assert [r["method_versions"] for r in load_records(root=root)] == [{"Toy": 1}] * 2

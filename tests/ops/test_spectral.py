@@ -99,6 +99,13 @@ def test_a_subspace_that_keeps_pieces_apart_only_nearly_is_solved_as_it_is():
     assert alike(found, expected) > 1 - 1e-5
 
 
+def test_one_cluster_of_an_operator_whose_pieces_are_unknown_is_a_column(graph):
+    low = diffuse_in_subspace([normalize_graph(graph)], 5, random_state=0).affinity
+    embedding, values = spectral_embedding(low, 1)
+    assert embedding.tolist() == [[1.0]] * graph.shape[0]
+    assert values.tolist() == [1.0]
+
+
 def test_degrees_of_a_subspace_are_no_less_than_the_identity_gives(graph):
     S = normalize_graph(graph)
     low = diffuse_in_subspace([S], 5, random_state=0).affinity

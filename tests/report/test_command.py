@@ -72,7 +72,7 @@ def test_files_of_others_are_not_overwritten(folder, tmp_path, name, capsys):
 
 BAD = {
     "missing": (["{}/nothing", "-k", "2"], "cannot be read"),
-    "file": (["{}/words.txt", "-k", "2"], "is a file"),
+    "file": (["{}/words.txt", "-k", "2"], "Not a directory"),
     "no image": (["{}/none", "-k", "2"], "no usable image"),
     "too few": (["{}/images", "-k", "20"], "more than the 19 usable images"),
     "zero": (["{}/images", "-k", "0"], "-k 0: expected"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from report_stand_ins import ColourEncoder, write_patches
 
-from mvlib.report import find_images, open_image
+from mvlib.report import find_images, open_images
 from mvlib.report.image_folder import UnreadableImage, encode_folder, printable, square_enough
 
 
@@ -27,9 +27,14 @@ def png_of_claimed_size(width, height):
 
 
 def reason(path, **settings):
-    with pytest.raises(UnreadableImage) as error:
-        open_image(path, **settings)
-    return str(error.value)
+    (found,) = open_images([path], **settings)
+    assert isinstance(found, UnreadableImage)
+    return str(found)
+
+
+def opened(path, **settings):
+    (image,) = open_images([path], **settings)
+    return image
 
 
 def test_images_are_found_in_the_order_of_their_paths_and_hidden_ones_passed_over(tmp_path):
@@ -123,16 +128,16 @@ def test_damaged_and_false_images_have_reasons(tmp_path):
 
 def test_transparency_is_white_and_the_first_frame_counts(tmp_path):
     Image.new("RGBA", (4, 4), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert open_image(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
+    assert opened(tmp_path / "clear.png").getpixel((0, 0)) == (255, 255, 255)
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    assert open_image(tmp_path / "moving.gif").getpixel((0, 0)) == (255, 0, 0)
+    assert opened(tmp_path / "moving.gif").getpixel((0, 0)) == (255, 0, 0)
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     Image.fromarray(ramp).save(tmp_path / "deep.png")
-    shown = np.asarray(open_image(tmp_path / "deep.png"))[..., 0]
+    shown = np.asarray(opened(tmp_path / "deep.png"))[..., 0]
     np.testing.assert_allclose(shown, ramp / 257, atol=1)
 
 
@@ -141,15 +146,15 @@ def test_an_image_stands_as_its_exif_data_say(tmp_path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(tmp_path / "turned.jpg", exif=exif)
-    assert open_image(tmp_path / "turned.jpg").size == (20, 40)
+    assert opened(tmp_path / "turned.jpg").size == (20, 40)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 def test_large_images_come_smaller_but_not_too_small(tmp_path, suffix):
     Image.new("RGB", (900, 500), "green").save(tmp_path / f"large.{suffix}")
-    opened = open_image(tmp_path / f"large.{suffix}", short_side=100)
-    assert 100 <= min(opened.size) < 200
-    assert opened.size[0] / opened.size[1] == pytest.approx(1.8, abs=0.05)
+    width, height = opened(tmp_path / f"large.{suffix}", short_side=100).size
+    assert 100 <= min(width, height) < 200
+    assert width / height == pytest.approx(1.8, abs=0.05)
 
 
 def test_the_middle_of_a_strip_is_kept():

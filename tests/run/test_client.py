@@ -58,6 +58,12 @@ def test_a_kernel_listens_at_one_port_of_this_machine_and_at_no_other(tmp_path):
     assert printed(executed(tmp_path, code)[0]) == ["['127.0.0.1']\n"]
 
 
+@pytest.mark.skipif(platform.system() != "Linux", reason="only Linux can be told whom to kill")
+def test_a_system_without_memory_kills_the_kernel_first(tmp_path):
+    client, _ = executed(tmp_path, "print(open('/proc/self/oom_score_adj').read())")
+    assert printed(client)[0].strip() == "800"
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library has no such rule")
 def test_a_kernel_takes_again_the_memory_that_it_freed(tmp_path, monkeypatch):
     for name, value in _ENVIRONMENT.items():
@@ -110,16 +116,20 @@ def test_of_much_text_the_beginning_and_the_end_are_kept_and_the_rest_is_counted
     assert last
 
 
-def test_both_streams_are_kept_in_their_order_and_clearing_forgets_both():
+def test_both_streams_are_kept_in_their_order():
     printed = PrintedText(most=1000)
-    printed.take("stdout", "x" * 600)
-    printed.take("stderr", "y")
-    printed.take("stdout", "z")
+    for stream, text in (("stdout", "x" * 600), ("stderr", "y"), ("stdout", "z")):
+        printed.take(stream, text)
     found = [(output["name"], output["text"][-1]) for output in printed.outputs()]
     assert found == [("stdout", "x"), ("stderr", "y"), ("stdout", "z")]
-    printed.clear()
-    assert printed.outputs() == []
-    assert printed.take("stdout", "new") == "new"
+
+
+def test_what_is_cleared_is_forgotten_however_much_it_was(tmp_path):
+    much = "from IPython.display import clear_output\nprint('x' * 2_000_000)\nclear_output("
+    codes = (f"{much})", f"{much})\nprint('new')", f"{much}wait=True)\nprint('later')")
+    client, failure = executed(tmp_path, *codes)
+    assert failure is None
+    assert printed(client) == ["", "new\n", "later\n"]
 
 
 def test_long_texts_of_a_message_are_cut_and_its_other_data_are_not():

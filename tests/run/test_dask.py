@@ -9,7 +9,6 @@ from concurrent.futures import wait
 from contextlib import ExitStack
 
 import engine_functions
-import psutil
 import pytest
 import yaml
 from distributed import Client, LocalCluster, Security
@@ -17,11 +16,12 @@ from projects import (
     MODULES,
     PLAN,
     REPOSITORY,
+    kernels_in,
     mvlib,
-    processes_in,
     toy_project,
     wait_for,
     without_times,
+    workers_in,
 )
 
 from mvlib.records import load_records, plan_runs, provenance
@@ -39,7 +39,7 @@ from mvlib.run.dask import (
 from mvlib.run.process import execute
 from mvlib.run.runner import _Batch
 from mvlib.run.saving import lost
-from mvlib.run.state import TO_RUN, Standing, State, run_key
+from mvlib.run.state import Standing, run_key
 
 SECONDS = 90
 
@@ -65,7 +65,7 @@ def disturbed(tmp_path_factory):
 
     def kill_a_worker():
         wait_for((copy / "began").exists, "the first notebook to begin")
-        run = run_processes(copy)[0]
+        run = workers_in(copy)[0]
         killed.extend([run, *run.children(recursive=True)])
         run.parent().kill()
 
@@ -86,26 +86,11 @@ def disturbed(tmp_path_factory):
         yield root, copy, engine, summary, killed
 
 
-def kernels(root):
-    return run_processes(root, "ipykernel_launcher")
-
-
-def run_processes(root, program="mvlib.run.client"):
-    found = []
-    for process in processes_in(root):
-        try:
-            if program in process.cmdline():
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
 def task_of(root, device="cpu", **changes):
     run = dataclasses.replace(plan_runs(root=root)[0], **changes)
     batch = _Batch(1, device, root, Standing(root, False, False), None)
     batch.known, batch.limit_minutes = {run.notebook: {"device"}}, None
-    return batch._task(run, State(TO_RUN, key=run_key(run, root)), provenance.stamps())
+    return batch._task(run, run_key(run, root), provenance.stamps())
 
 
 def submit(engine, function, task):
@@ -189,14 +174,14 @@ def test_data_that_the_worker_cannot_have_are_no_failure(disturbed):
 
 def test_a_cancelled_run_ends_on_its_worker(disturbed):
     root, copy, engine, *_ = disturbed
-    wait_for(lambda: not run_processes(copy), "other runs to end")
+    wait_for(lambda: not workers_in(copy), "other runs to end")
     (copy / "began").unlink(missing_ok=True)
     slow = dataclasses.replace(plan_runs(root=root)[0], notebook="notebooks/toy/slow.ipynb")
     future = submit(engine, None, task_of(root, notebook=slow.notebook))
-    wait_for(lambda: kernels(copy), "the run's kernel to start")
+    wait_for(lambda: kernels_in(copy), "the run's kernel to start")
     future.cancel()
-    wait_for(lambda: not run_processes(copy), "the run to end")
-    wait_for(lambda: not kernels(copy), "its kernel to end")
+    wait_for(lambda: not workers_in(copy), "the run to end")
+    wait_for(lambda: not kernels_in(copy), "its kernel to end")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def nothing_left(cluster, ran):
     return (
         not any(process.is_running() for process in ran)
         and not kernels_in(cluster.root)
-        and not list(cluster.scratch.glob("mvlib-*"))
+        and not list(cluster.scratch.glob(".mvlib-*"))
     )
 
 

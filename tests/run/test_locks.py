@@ -5,14 +5,12 @@ import threading
 import pytest
 from projects import (
     PATIENCE,
-    PLAN,
-    STUB_PLAN,
     Stub,
     make_stub_project,
-    processes_in,
-    start,
+    run_beside,
+    run_with,
     start_python,
-    toy_project,
+    stub_plan,
     wait_for,
     words,
 )
@@ -21,24 +19,12 @@ from mvlib.records import load_records, plan_runs
 from mvlib.run import run_all
 from mvlib.run.runner import Locks
 
-SEEDS = STUB_PLAN.replace("seeds = [5, 15]\nexpand", "seeds = [1, 2, 3, 4]\nexpand")
+SEEDS = stub_plan("seeds = [1, 2, 3, 4], expand_seeds = true")
 
 
 @pytest.fixture
 def project(tmp_path):
     return make_stub_project(tmp_path, SEEDS)
-
-
-def run_beside(root, stub, summaries, **options):
-    """Run the full profile in a thread, as another runner would."""
-
-    def work():
-        runs = plan_runs("full", root=root)
-        summaries.append(run_all(runs, jobs=1, root=root, engine=stub, **options))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread
 
 
 def seeds(*stubs):
@@ -48,7 +34,7 @@ def seeds(*stubs):
 @pytest.mark.parametrize("again", [False, True])
 def test_two_runners_at_once_run_everything_once(project, capsys, again):
     if again:
-        run_all(plan_runs("full", root=project), jobs=1, root=project, engine=Stub())
+        run_with(project, Stub())
     meeting = threading.Barrier(2)
 
     class Meeting(Stub):
@@ -80,8 +66,7 @@ def test_a_run_that_fails_for_one_runner_is_not_repeated_by_the_other(project):
     first = run_beside(project, failing, summaries)
     wait_for(lambda: failing.tasks, "the first runner's first run")
     second = Stub()
-    runs = plan_runs("full", root=project)
-    summary = run_all(runs, jobs=1, root=project, engine=second)
+    summary = run_with(project, second)
     first.join(PATIENCE)
     assert summary.outcomes[0].word == "failed"
     assert summary.outcomes[0].reason == "no such view"
@@ -93,7 +78,7 @@ def test_a_run_whose_runner_gave_up_is_taken_over(project):
     other = Locks(project)
     assert other.take(run)
     assert not Locks(project).take(run)
-    threading.Timer(0.5, other.drop_all).start()
+    threading.Timer(0.5, other.drop).start()
     stub = Stub()
     assert words(run_all([run], jobs=1, root=project, engine=stub)) == ["ran"]
     assert len(stub.tasks) == 1
@@ -117,18 +102,3 @@ def test_a_lock_ends_with_its_process_however_it_ends(project):
     holder.kill()
     holder.communicate()
     assert mine.take(run)
-
-
-def test_two_commands_at_once(tmp_path):
-    root = toy_project(tmp_path / "shared", PLAN)
-    notebook = root / "notebooks" / "toy" / "good.ipynb"
-    counted = 'open(\\"count\\", \\"a\\").write(f\\"{x}\\\\n\\")\\n'
-    notebook.write_text(notebook.read_text().replace("time.sleep", counted + "time.sleep"))
-    both = [start(root, "run", "--jobs", "1") for _ in range(2)]
-    outs = [process.communicate(timeout=PATIENCE) for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sorted((root / "count").read_text().split()) == ["1", "2"]
-    assert sorted(r["parameters"]["x"] for r in load_records(root=root)) == [1, 2]
-    assert outs[0][0].count("ran ") + outs[1][0].count("ran ") == 4
-    assert list((root / "runs").rglob("*.lock")) == []
-    assert processes_in(root) == []

@@ -1,7 +1,6 @@
 """Runs: what they record, what survives a crash, and what is not repeated."""
 
 import json
-import shutil
 import signal
 import time
 
@@ -18,7 +17,6 @@ from projects import (
     without_times,
 )
 
-from mvlib.records.plan import plan_runs
 from mvlib.records.store import check_record, load_records
 
 
@@ -88,20 +86,6 @@ def test_a_second_call_repeats_nothing(project):
     assert (root / "runs" / "records" / "toy.jsonl").read_bytes() == records
     assert before == {p: p.stat().st_mtime_ns for p in (root / "runs").rglob("*.ipynb")}
     assert seconds < 10
-
-
-def test_new_prose_reaches_the_executed_notebook_without_a_run(project, tmp_path):
-    root = tmp_path / "copy"
-    shutil.copytree(project[0], root)
-    source = root / "notebooks" / "toy" / "good.ipynb"
-    source.write_text(source.read_text().replace("# A page", "# A better page"))
-    code, out, _ = mvlib(root, "run", "good")
-    assert code == 0
-    assert out.count("recorded") == 2
-    for run in plan_runs("quick", ["good"], root=root):
-        executed = json.loads((root / run.executed).read_text())
-        assert executed["cells"][0]["source"] == "# A better page"
-        assert any(cell.get("outputs") for cell in executed["cells"])
 
 
 def test_killing_and_interrupting_lose_only_the_runs_in_flight(project, tmp_path):

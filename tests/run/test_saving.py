@@ -4,7 +4,7 @@ import errno
 from types import SimpleNamespace
 
 import pytest
-from projects import STUB_PLAN, Stub, make_stub_project, words
+from projects import HEADER, STUB, Stub, experiment, make_stub_project, stub_plan, words, write
 from projects import run_with as run
 
 from mvlib.cli import main
@@ -14,7 +14,8 @@ from mvlib.records.provenance import versions
 from mvlib.run import RunLostError
 from mvlib.run.saving import check_folders
 
-MANY = STUB_PLAN.replace("seeds = [5, 15]\nexpand", "seeds = [1, 2, 3, 4]\nminutes = 3\nexpand")
+SIZE = "seeds = [1, 2, 3, 4], expand_seeds = true"
+MANY = stub_plan(f"{SIZE}, minutes = 3")
 
 
 @pytest.fixture
@@ -116,8 +117,7 @@ def test_an_odd_executed_notebook_is_not_saved(project, executed):
 
 
 def test_data_are_looked_for_where_the_run_executes(tmp_path, monkeypatch):
-    plan = MANY.replace("seeds = [1", 'datasets = ["deep-animal"]\nseeds = [1')
-    project = make_stub_project(tmp_path, plan)
+    project = make_stub_project(tmp_path, stub_plan(f'{SIZE}, datasets = ["deep-animal"]'))
     monkeypatch.setattr("mvlib.data.fetch", lambda name: pytest.fail("fetched here"))
     assert set(words(run(project, Stub()))) == {"cannot"}
     assert set(words(run(project, Stub(remote=True, cannot="none on worker 1")))) == {"cannot"}
@@ -158,23 +158,13 @@ def test_what_an_engine_raises_at_once_is_the_reason_and_others_go_on(project):
 
 
 def test_the_longest_runs_start_first_and_ties_keep_the_plans_order(tmp_path):
-    plan = MANY.replace("minutes = 3", "")
-    plan += """
-[experiment.full]
-grid = { dataset = ["wiki", "handwritten"] }
-minutes = { default = 2, handwritten = 9 }
-
-[[experiment]]
-name = "long"
-title = "Long"
-notebook = "notebooks/toy.ipynb"
-
-[experiment.full]
-minutes = 5
-"""
-    project = make_stub_project(tmp_path, plan.replace('after = ["method"]', ""))
-    toy = project / "notebooks" / "toy.ipynb"
-    toy.write_text(toy.read_text().replace("seeds = [1]", "seeds = [1]\\ndataset = ''"))
+    sets = 'grid = { dataset = ["wiki", "handwritten"] }'
+    sizes = {"method": SIZE, "table": f"{sets}, minutes = {{ default = 2, handwritten = 9 }}"}
+    plan = HEADER
+    for name, size in (sizes | {"long": "minutes = 5"}).items():
+        plan += experiment(name, size, "full", STUB)
+    project = make_stub_project(tmp_path, plan)
+    write(project, "x = 1", "profile = ''\ndevice = ''\nseeds = [1]\ndataset = ''")
     stub = Stub(remote=True)
     run(project, stub)
     assert [(task["experiment"], task["minutes"]) for task in stub.tasks] == [

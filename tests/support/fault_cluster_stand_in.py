@@ -11,17 +11,7 @@ from projects import REPOSITORY, processes_in, wait_for
 
 
 class KillableCluster:
-    """A scheduler and workers of one thread each that work in a project; a context manager.
-
-    Parameters
-    ----------
-    root : Path
-        The project.
-    scratch : Path
-        Where they keep what is theirs.
-    workers : int
-        How many.
-    """
+    """A scheduler and workers of one thread each, which work in a project."""
 
     def __init__(self, root, scratch, workers):
         scratch.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from projects import notebook_of
 
 from mvlib.records.recorder import RESULTS_MIME
 
@@ -151,37 +152,21 @@ def assert_clear(error, *names):
     assert any(name in message for name in names), (names, message[:300])
 
 
+def read_or_told(read, *names):
+    """Return what `read` gives, or None after a clear error about one of these names."""
+    try:
+        return read()
+    except (ValueError, OSError) as error:
+        return assert_clear(error, *names)
+
+
 PAYLOAD = {"paper": "toy", "experiment": "method", "profile": "quick", "results": []}
-NOTEBOOK = {
-    "nbformat": 4,
-    "nbformat_minor": 5,
-    "metadata": {"kernelspec": {"name": "python3"}},
-    "cells": [
-        {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Toy"},
-        {
-            "cell_type": "code",
-            "id": "b",
-            "metadata": {"tags": ["parameters"]},
-            "source": ["profile = 'quick'\n", "x = [1, 2]"],
-            "outputs": [],
-            "execution_count": None,
-        },
-        {
-            "cell_type": "code",
-            "id": "c",
-            "metadata": {},
-            "source": "import json\nprint(x)",
-            "outputs": [
-                {
-                    "output_type": "display_data",
-                    "metadata": {},
-                    "data": {"text/plain": "toy", RESULTS_MIME: PAYLOAD},
-                }
-            ],
-            "execution_count": 1,
-        },
-    ],
-}
+NOTEBOOK = notebook_of("profile = 'quick'\nx = [1, 2]", "import json\nprint(x)")
+NOTEBOOK["cells"][1]["source"] = NOTEBOOK["cells"][1]["source"].splitlines(keepends=True)
+SHOWN = {"text/plain": "toy", RESULTS_MIME: PAYLOAD}
+NOTEBOOK["cells"][2]["outputs"] = [
+    {"output_type": "display_data", "metadata": {}, "data": SHOWN}
+]
 PLAN = """
 paper = "toy"
 title = "Toy"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mvlib.records import load_records, plan_runs, save_record
 from mvlib.run import run_all
@@ -61,89 +62,44 @@ with open("ran", "a") as stream:
 time.sleep(seconds)
 recorder.finish()
 """
-PLAN = f"""{HEADER}
-[[experiment]]
-name = "good"
-title = "Works"
-notebook = "notebooks/toy/good.ipynb"
-quick = {{ grid = {{ x = [1, 2] }}, seeds = [3], datasets = ["handwritten"], minutes = 0.1 }}
-"""
-TROUBLE = """
-[[experiment]]
-name = "bad"
-title = "Raises"
-notebook = "notebooks/toy/bad.ipynb"
-quick = {}
-
-[[experiment]]
-name = "slow"
-title = "Takes too long"
-notebook = "notebooks/toy/slow.ipynb"
-quick = { limit_minutes = 0.1 }
-
-[[experiment]]
-name = "table"
-title = "Reads the others"
-notebook = "notebooks/toy/table.ipynb"
-after = ["good", "bad"]
-quick = {}
-"""
-STUB_PLAN = f"""{HEADER}
-[[experiment]]
-name = "method"
-title = "Method"
-notebook = "notebooks/toy.ipynb"
-
-[experiment.quick]
-seeds = [5]
-
-[experiment.reduced]
-seeds = [5, 15]
-
-[experiment.full]
-seeds = [5, 15]
-expand_seeds = true
-
-[[experiment]]
-name = "table"
-title = "Tables"
-notebook = "notebooks/toy.ipynb"
-after = ["method"]
-
-[experiment.quick]
-"""
-PARAMETERS = "profile = 'quick'\nseeds = [1]\ndevice = 'auto'"
 
 
-def experiment(name, size, profile="quick"):
-    """Return an experiment of a plan, in TOML."""
-    return (
-        f'\n[[experiment]]\nname = "{name}"\ntitle = "{name}"\n'
-        f'notebook = "notebooks/toy/{name}.ipynb"\n{profile} = {{ {size} }}\n'
-    )
+def experiment(name, size="", profile="quick", notebook=None, more="", **sizes):
+    """Return an experiment of a plan, in TOML: of one profile, or of those that `sizes` has."""
+    notebook = notebook or f"notebooks/toy/{name}.ipynb"
+    lines = [f"{each} = {{ {words} }}" for each, words in (sizes or {profile: size}).items()]
+    head = f'name = "{name}"\ntitle = "{name}"\nnotebook = "{notebook}"\n{more}\n'
+    return "\n[[experiment]]\n" + head + "\n".join(lines) + "\n"
+
+
+PLAN = HEADER + experiment(
+    "good", 'grid = { x = [1, 2] }, seeds = [3], datasets = ["handwritten"], minutes = 0.1'
+)
+TROUBLE = (
+    experiment("bad")
+    + experiment("slow", "limit_minutes = 0.1")
+    + experiment("table", more='after = ["good", "bad"]')
+)
+STUB = "notebooks/toy.ipynb"
+
+
+def stub_plan(full="seeds = [5, 15], expand_seeds = true"):
+    """Return a plan of a method, of some size in full, and of a table that reads it."""
+    sizes = {"quick": "seeds = [5]", "reduced": "seeds = [5, 15]", "full": full}
+    table = experiment("table", notebook=STUB, more='after = ["method"]')
+    return HEADER + experiment("method", notebook=STUB, **sizes) + table
 
 
 def notebook_of(parameters, *codes, prose="# A page"):
     """Return a notebook of a page's head, a cell of parameters, and one for each code."""
-
-    def cell(number, source, **more):
-        return {"cell_type": "code", "id": f"cell-{number}", "source": source.strip(),
-                "metadata": {}, "outputs": [], "execution_count": None} | more  # fmt: skip
-
-    tags = {"metadata": {"tags": ["parameters"]}}
-    return {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "language_info": {"name": "python"},
-        },
-        "cells": [
-            {"cell_type": "markdown", "id": "prose", "metadata": {}, "source": prose},
-            cell(0, parameters, **tags),
-            *(cell(number, code) for number, code in enumerate(codes, start=1)),
-        ],
-    }
+    sources = enumerate((parameters, *codes))
+    # The ids are random otherwise.
+    code = [new_code_cell(each.strip(), id=f"cell-{number}") for number, each in sources]
+    code[0].metadata["tags"] = ["parameters"]
+    head = new_markdown_cell(prose, id="prose")
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return new_notebook(cells=[head, *code], metadata=metadata)
 
 
 def write_notebook(path, code, parameters='profile = "quick"'):
@@ -184,19 +140,16 @@ def good_project(root, count=2, profile="quick", seconds=0.5):
     )
 
 
-def make_stub_project(root, plan=STUB_PLAN, code="x = 1"):
+def make_stub_project(root, plan=None, code="x = 1"):
     """Make a project whose runs a `Stub` stands in for."""
-    for folder in ("data", "notebooks/toy"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    (root / "notebooks" / "toy" / "plan.toml").write_text(plan)
+    make_project(root, plan or stub_plan(), {})
     write(root, code)
     return root
 
 
-def write(root, code):
+def write(root, code, parameters="profile = 'quick'\nseeds = [1]\ndevice = 'auto'"):
     """Write the notebook of a stub's project."""
-    content = notebook_of("profile = 'quick'\nseeds = [1]\ndevice = 'auto'", code)
-    (root / "notebooks" / "toy.ipynb").write_text(json.dumps(content))
+    (root / STUB).write_text(json.dumps(notebook_of(parameters, code)))
 
 
 def start(root, *arguments, log=None, **options):
@@ -334,6 +287,14 @@ def run_with(root, stub, profile="full", **options):
     """Run what a stub's project plans, through the stub."""
     runs = plan_runs(profile, root=root)
     return run_all(runs, jobs=1, root=root, engine=stub, **options)
+
+
+def run_beside(root, stub, summaries, **options):
+    """Run the full profile in a thread, as another runner would."""
+    given = {"root": root, "stub": stub, **options}
+    thread = threading.Thread(target=lambda: summaries.append(run_with(**given)))
+    thread.start()
+    return thread
 
 
 def words(summary):

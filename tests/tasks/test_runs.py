@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from problem_stand_ins import modalities_problem, views_problem, words_problem
 
+from mvlib import data
 from mvlib.methods import TAC, KMeansView, MvCLN, Procrustes
+from mvlib.methods.sure import SURE
 from mvlib.metrics import clustering_scores
 from mvlib.records import Recorder
 from mvlib.tasks import images_with_words, modalities, views
@@ -39,6 +41,27 @@ def test_each_method_is_fitted_once_a_seed_and_recorded_with_what_tells_it_apart
     assert [result["seed"] for result in recorder.results] == [3, 4, 3, 4]
     assert all(result["parameters"]["x"] == 20 for result in recorder.results)
     assert all(result["seconds"] > 0 for result in recorder.results)
+
+
+def test_masks_reach_the_methods_and_rates_the_records(recorder):
+    problem = views_problem()
+    hidden = data.hide_views(problem, rate=0.5, protocol="sure")
+    settings = {"sure": SMALL | {"n_negatives": 3, "batch_size": 64}}
+    methods = ["sure", "kmeans_concatenation"]
+    fitted = views.run(methods, hidden, [4], recorder, settings, dataset="wiki")
+    masks = {"aligned": hidden.aligned, "present": hidden.present}
+    apart = SURE(3, **settings["sure"], random_state=4).fit_predict(hidden.Xs, **masks)
+    np.testing.assert_array_equal(fitted["sure", 4].labels_, apart)
+    assert np.isfinite(fitted["kmeans_concatenation", 4].embedding_).all()
+    for result in recorder.results:
+        found = result["parameters"]
+        assert (found["aligned_ratio"], found["missing_rate"]) == (0.5, 0.5)
+        assert "mismatch_rate" not in found
+    with pytest.raises(ValueError, match="MvCLN takes no sample that lacks a view"):
+        views.run(["mvcln"], hidden, [4], recorder, dataset="wiki")
+    mixed = data.mismatch(problem.Xs, problem.y, rate=0.25)
+    views.run(["kmeans_view"], mixed, [4], recorder, dataset="wiki")
+    assert recorder.results[-1]["parameters"] == {"aligned_ratio": 1.0, "mismatch_rate": 0.25}
 
 
 def test_scores_are_those_of_the_method_fitted_apart(recorder):

@@ -69,7 +69,7 @@ def read_cifar(card: Card, split: str, path: Path) -> tuple[Images, np.ndarray]:
     rows = np.frombuffer(records, dtype=np.uint8).reshape(-1, size)
     y = rows[:, layout["label"]]
     if part:
-        kept = first_of_each_class(y, card.n_samples[split] // card.n_clusters)
+        kept = first_of_each_class(y, card.splits[split] // len(card.class_names))
         rows, y = rows[kept], y[kept]
     planes = rows[:, layout["label_bytes"] :].reshape(-1, 3, _CIFAR_SIDE, _CIFAR_SIDE)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), y
@@ -228,7 +228,8 @@ class _Member(tarfile.TarInfo):
         # Python before 3.11.14, 3.12.12 and 3.13.6 goes back, for ever (CVE-2025-8194).
         if count < 0:
             raise tarfile.ReadError("a size is below zero")
-        return super()._block(count)
+        # A method of tarfile's own, which its types leave out.
+        return super()._block(count)  # type: ignore[misc]
 
 
 def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
@@ -236,8 +237,9 @@ def read_members(path: Path, names: Sequence[str]) -> list[bytes]:
     found: dict[str, bytes] = {}
     with reading(path, "tar archive"), tarfile.open(path, "r|*", tarinfo=_Member) as archive:
         for member in archive:
-            if member.name in names and member.isfile():
-                found[member.name] = archive.extractfile(member).read()
+            wanted = member.name in names and member.isfile()
+            if wanted and (file := archive.extractfile(member)):
+                found[member.name] = file.read()
             if len(found) == len(names):
                 break
     if missing := [name for name in names if name not in found]:

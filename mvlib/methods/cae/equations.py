@@ -422,7 +422,7 @@ def theorem_1_quantities(
         targets = check_features("targets", targets)
         if targets.shape != X.shape:
             raise ValueError(f"targets has shape {targets.shape}: expected {X.shape}, as X")
-    settings = {"epsilon": epsilon, "max_iter": max_iter, "device": device}
+    settings: dict[str, Any] = {"epsilon": epsilon, "max_iter": max_iter, "device": device}
     found = optimal_transport_plan(X, words, column_marginals=column_marginals, **settings)
     asked = np.ones(len(words)) if column_marginals is None else np.asarray(column_marginals)
     asked = asked.astype(np.float64) / asked.sum()

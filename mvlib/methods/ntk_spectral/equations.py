@@ -110,14 +110,14 @@ def ntk_affinity(
 
 
 class Side(NamedTuple):
-    """Images of unit length, and what they spread over the nouns, if that is read."""
+    """Images of unit length, and what they spread over the nouns, none if that is not read."""
 
     points: torch.Tensor
-    shares: torch.Tensor | None
+    shares: torch.Tensor
 
     def take(self, rows: torch.Tensor | slice) -> Side:
         """Return some of the images."""
-        return Side(self.points[rows], None if self.shares is None else self.shares[rows])
+        return Side(self.points[rows], self.shares[rows])
 
 
 class Kernel:
@@ -146,7 +146,7 @@ class Kernel:
         check_same_space(**{argument: Z}, **self.nouns)
         points = F.normalize(torch.as_tensor(Z, device=self.device), dim=1)
         if not self.nouns:
-            return Side(points, None)
+            return Side(points, points[:, :0])
         parts = [
             torch.softmax(points @ W.T / self.temperature, dim=1) for W in self.nouns.values()
         ]

@@ -273,7 +273,7 @@ class NTKSpectralClustering(WordClustering):
         nouns = None if banks is None else [bank.features for bank in banks]
         n_prompts = 1 if nouns is None else len(nouns)
         # What the affinity is computed with, whether all of it or for the neighbours.
-        settings = {
+        settings: dict[str, Any] = {
             "temperature": self.temperature,
             "affinity": self.affinity,
             "device": self.device,
@@ -297,7 +297,9 @@ class NTKSpectralClustering(WordClustering):
         self.affinity_, self.objective_ = found.affinity, found.objective
         self.prompt_weights_ = found.prompt_weights
         self.labels_ = discretize(self.embedding_, random_state=seed)
-        self.cluster_names_ = [{"nouns": [], "captions": []} for _ in range(self.n_clusters)]
+        self.cluster_names_: list[dict[str, list]] = [
+            {"nouns": [], "captions": []} for _ in range(self.n_clusters)
+        ]
         if banks is not None:
             self.cluster_names_ = self._noun_names(X, banks, self.temperature)
         self.history_ = {
@@ -374,20 +376,22 @@ def prompt_banks(
     texts: Any, prompts: int | Sequence[str], encoder: Encoder | None, precision: str
 ) -> list[TextBank]:
     """Return the nouns under each prompt, row j of each bank the same word."""
-    counted = isinstance(prompts, Integral)
-    if counted:
-        check_number("prompts", prompts, low=1, integer=True)
+    number = None
+    if isinstance(prompts, int | Integral):
+        number = int(check_number("prompts", prompts, low=1, integer=True))
+        templates = list(PROMPTS[:number])
     elif isinstance(prompts, str) or not len(prompts):
         raise ValueError(f"prompts={prompts!r}: expected a number or a list of templates")
+    else:
+        templates = list(prompts)
     given = _listed(texts)
     if given is None:
-        if counted:
-            check_number("prompts", prompts, high=len(PROMPTS), integer=True)
-        templates = list(PROMPTS[:prompts] if counted else prompts)
+        if number is not None:
+            check_number("prompts", number, high=len(PROMPTS), integer=True)
         return [text_bank("texts", texts, encoder, (p,), precision) for p in templates]
     banks = [
         text_bank(f"texts[{b}]", bank, encoder, None, precision)
-        for b, bank in enumerate(given[: prompts if counted else None])
+        for b, bank in enumerate(given[:number])
     ]
     for b, bank in enumerate(banks):
         if bank.texts != banks[0].texts:
@@ -420,7 +424,8 @@ def keep_nouns(
         return np.arange(len(banks[0].texts)), None
     if n_centers is None:
         n_centers = number_of_centres(len(train), n_clusters)
-    elif n_centers == THREE_A_CLASS:
+    elif isinstance(n_centers, str):
+        check_choice("n_centers", n_centers, [THREE_A_CLASS])
         n_centers = min(3 * n_clusters, len(train))
     centres = semantic_centres(train, n_centers, device=device, random_state=random_state)
     features = [bank.features for bank in banks]

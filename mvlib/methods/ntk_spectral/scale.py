@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,7 @@ def nearest_neighbors(
         if cells is None:
             banks = None if W is None else [W]
             cells = partition(Z, banks, temperature, affinity, device, random_state)
+        blocks: Sequence[tuple[torch.Tensor, torch.Tensor | slice]]
         blocks = _blocks_of_cells(side, kernel, cells, n_neighbors)
     else:
         step = max(1, SEARCH_BYTES // (4 * n))
@@ -119,9 +120,11 @@ def partition(
     """Return cells of some 256 images each, near by affinity: k-means of Nystrom features."""
     # Their lengths stay as they are: the kernel is not a cosine, and images of large norm are
     # near to many, so they get cells of their own.
-    common = {"device": device, "random_state": random_state}
-    settings = {"temperature": temperature, "affinity": affinity}
-    features = explicit_features(Z, banks, min(LANDMARKS, len(Z)), **settings, **common)
+    common: dict[str, Any] = {"device": device, "random_state": random_state}
+    count = min(LANDMARKS, len(Z))
+    features = explicit_features(
+        Z, banks, count, temperature=temperature, affinity=affinity, **common
+    )
     n_cells = max(1, len(Z) // CELL_ROWS)
     return blocked_kmeans(features, n_cells, max_iter=10, **common).labels
 
@@ -138,7 +141,7 @@ def _blocks_of_cells(
         sums = X.new_zeros(len(sizes), X.shape[1]).index_add_(0, numbers, X)
         return sums / sizes.clamp_min(1).unsqueeze(1)
 
-    means = Side(*(None if X is None else mean(X) for X in side))
+    means = Side(*map(mean, side))
     between = kernel(means, means)
     between.fill_diagonal_(torch.inf)
     order = between.argsort(dim=1, descending=True).cpu()
@@ -291,7 +294,9 @@ def _tensor_sketch(
     hashes = []
     for width in (Z.shape[1], sum(map(len, kernel.nouns.values()))):
         column = torch.as_tensor(rng.integers(0, n_features, width), device=kernel.device)
-        sign = torch.as_tensor(rng.choice(np.float32([-1, 1]), width), device=kernel.device)
+        sign = torch.as_tensor(
+            rng.choice(np.array([-1, 1], np.float32), width), device=kernel.device
+        )
         hashes.append((column, sign))
 
     def spectrum(X: torch.Tensor, column: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:

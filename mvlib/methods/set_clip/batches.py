@@ -62,9 +62,8 @@ class Batches:
                 _slice(pool, n, step)
                 for pool, n in zip((first, second), self.n_unpaired, strict=True)
             )
-            batches.append(
-                tuple(torch.cat([known[:, v], rows]) for v, rows in enumerate(others))
-            )
+            one, two = (torch.cat([known[:, v], rows]) for v, rows in enumerate(others))
+            batches.append((one, two))
         return batches
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +30,7 @@ _GAIN, _SHARE = 3.0, 16.0
 ONE_BANDWIDTH = (1.0,)
 # Their other version, never called, has exp(-d^2 / (2 sigma)) with these sigmas.
 _SIGMAS = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 5, 10, 15, 20, 25, 30, 35, 100)
-_SIGMAS += (1e3, 1e4, 1e5, 1e6)
-NINETEEN_BANDWIDTHS = tuple(2 * sigma for sigma in _SIGMAS)
+NINETEEN_BANDWIDTHS = tuple(2 * sigma for sigma in (*_SIGMAS, 1e3, 1e4, 1e5, 1e6))
 # As in S-CLIP's code.
 TRANSPORT_ITERATIONS = 10
 
@@ -65,10 +65,11 @@ class Objective:
         Without a pair there is no "clip" and no "pseudo_label", which needs rows of I without
         one, too.
         """
-        w, tau, found = self.weights, self.temperature, {}
-        if w["contrast_1"]:
+        w, tau = self.weights, self.temperature
+        found: dict[str, torch.Tensor] = {}
+        if w["contrast_1"] and others[0] is not None:
             found["contrast_1"] = self_supervised_contrastive_loss(first, others[0], tau)
-        if w["contrast_2"]:
+        if w["contrast_2"] and others[1] is not None:
             found["contrast_2"] = self_supervised_contrastive_loss(second, others[1], tau)
         if w["sdd"]:
             found["sdd"] = semantic_density_distribution_loss(
@@ -90,7 +91,8 @@ class Objective:
                 f"weights={dict(w)} count no loss of a batch with {n_paired} pairs among "
                 f"{len(first)} rows: expected one, such as sdd, or pairs and rows without"
             )
-        return found | {"loss": sum(w[name] * loss for name, loss in found.items())}
+        weighted = (w[name] * loss for name, loss in found.items())
+        return found | {"loss": reduce(torch.add, weighted)}
 
 
 def density(

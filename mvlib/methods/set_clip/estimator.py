@@ -332,6 +332,7 @@ class SetCLIP(ModalityAlignment):
     ) -> dict[str, torch.Tensor]:
         embedded, others = [], []
         augmentations = by_modality("augmentation", self.augmentation)
+        branch: Any
         for v, (branch, rows) in enumerate(zip(branches, batch, strict=True)):
             X = views[v][rows.to(views[v].device)].to(branch.center.device)
             if objective.weights[PARTS[v]]:
@@ -347,7 +348,7 @@ class SetCLIP(ModalityAlignment):
                 f"heads give {embedded[0].shape[1]} and {embedded[1].shape[1]} dimensions: "
                 "expected one width"
             )
-        return objective(*embedded, (others[0], others[1]), n_paired)
+        return objective(embedded[0], embedded[1], (others[0], others[1]), n_paired)
 
     def _branches(self, views: list[torch.Tensor]) -> nn.ModuleList:
         encoders, heads = (
@@ -359,7 +360,7 @@ class SetCLIP(ModalityAlignment):
             for encoder, view, head in zip(encoders, views, heads, strict=True)
         )
 
-    def _groups(self, branches: nn.ModuleList) -> list[dict]:
+    def _groups(self, branches: Any) -> list[dict]:
         encoders = [
             p for b in branches if b.encoder is not None for p in b.encoder.parameters()
         ]

@@ -42,6 +42,9 @@ class Branch(nn.Module):
     paper's, "linear" (dropout and a linear map), or a module. Modules are copied, not changed.
     """
 
+    center: torch.Tensor
+    size: torch.Tensor
+
     def __init__(
         self,
         encoder: nn.Module | None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +35,8 @@ def reconstruction_loss(
 
     L_rec = sum_v MSE(X^_v, X_v)  (SMART, as coded)
     """
-    return sum(F.mse_loss(X_hat, X) for X_hat, X in zip(reconstructions, views, strict=True))
+    errors = (F.mse_loss(X_hat, X) for X_hat, X in zip(reconstructions, views, strict=True))
+    return reduce(torch.add, errors)
 
 
 def standardize_rows(Z: torch.Tensor) -> torch.Tensor:
@@ -165,10 +167,10 @@ def threshold_rule(threshold: str | float) -> ThresholdRule:
         return ThresholdRule("fixed", check_number("threshold", threshold, low=-1, high=1))
     if threshold in _STDS:
         return ThresholdRule("spread", _STDS[threshold])
-    numbered = _NUMBERED.fullmatch(threshold)
-    if numbered is None:
+    if not _NUMBERED.fullmatch(threshold):
         check_choice("threshold", threshold, (*_STDS, "percentile-16", "nearest-10"))
-    kind, value = numbered[1], float(numbered[2])
+    kind, _, number = threshold.partition("-")
+    value = float(number)
     if kind == "nearest":
         if not value.is_integer() or value < 1:
             raise ValueError(f"threshold={threshold!r}: expected a whole number K from 1")
@@ -268,11 +270,11 @@ def objective_step(
     n_pairs = len(Xs) - 1
     if objective.lambda1:
         Z_1 = Zs[0][aligned]
-        vda = sum(
+        pairs = (
             view_distribution_alignment_loss(Z_1, Z[aligned], objective.vda_terms)
             for Z in Zs[1:]
         )
-        vda = vda / n_pairs
+        vda = reduce(torch.add, pairs) / n_pairs
         parts["distribution_alignment"] = vda.detach()
         loss = loss + objective.lambda1 * vda
     features = [Hs[0].detach()]

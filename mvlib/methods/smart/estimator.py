@@ -38,8 +38,10 @@ FULL_GRAPH_ROWS = 20_000
 SELECTIONS = ("last", "loss", "oracle")
 MODES = ("eval", "train")
 
-_COLUMNS = ("batch_size", "epochs", "learning_rate", "temperature")
-_COLUMNS += ("lambda1", "lambda2", "embedding_dim")
+_COLUMNS = (
+    *("batch_size", "epochs", "learning_rate", "temperature"),
+    *("lambda1", "lambda2", "embedding_dim"),
+)
 _ROWS = {
     "bdgp": (3000, 500, 5e-5, 1.0, 1.0, 1.0, 30),
     "handwritten": (2000, 500, 1e-4, 1.0, 1.0, 1.0, 100),
@@ -265,9 +267,9 @@ class SMART(ViewClustering):
         tensors = [torch.from_numpy(view).to(device) for view in views]
         flags = torch.from_numpy(aligned).to(device)
         training = Training(self, tensors, flags, targets, seed)
-        self.history_ = training.run()
+        self.history_, features, self.labels_ = training.run()
         self.network_, self.epoch_ = training.network, training.epoch
-        self.embedding_, self.labels_ = training.features.cpu().numpy(), training.labels
+        self.embedding_ = features.cpu().numpy()
         self._rows_ = tensors, flags
 
     def encode(self, Xs: Sequence[Any]) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,6 +62,9 @@ class AutoEncoder(nn.Module):
 
 class SMARTNetwork(nn.Module):
     """The auto-encoders of all views and the linear projector they share."""
+
+    # A list of `AutoEncoder`, as torch's types cannot say.
+    autoencoders: Any
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ def replaces(scores: Mapping[str, float], best: Mapping[str, float]) -> bool:
 class Training:
     """One training of a SMART estimator, whose parameters it reads and never writes.
 
-    After `run` it holds what the selection rule keeps: network, features, labels, epoch.
+    After `run` it holds what the selection rule keeps: network and epoch.
     """
 
     def __init__(
@@ -57,17 +57,24 @@ class Training:
         self.threshold: float = FLOOR
         self.thresholds = 0.0
         self.best: dict[str, float] | None = None
-        self.epoch, self.state = -1, None
-        self.passed, self.features, self.labels = None, None, None
+        self.epoch = -1
+        self.state: dict[str, Any] | None = None
+        self.passed: torch.Tensor | None = None
+        self.features: torch.Tensor | None = None
+        self.labels: np.ndarray | None = None
         if "train" in model.track or model.features == "train":
             width = model.embedding_dim * len(Xs)
             self.passed = torch.empty(len(aligned), width, device=aligned.device)
 
-    def run(self) -> dict[str, np.ndarray]:
-        """Train for all epochs and return the history."""
+    def run(self) -> tuple[dict[str, np.ndarray], torch.Tensor, np.ndarray]:
+        """Train for all epochs; return the history, and features and labels of the best."""
         model, n = self.model, len(self.aligned)
-        settings = {"lr": model.learning_rate, "weight_decay": model.weight_decay}
-        optimizer = torch.optim.Adam(self.network.parameters(), **settings, fused=True)
+        optimizer = torch.optim.Adam(
+            self.network.parameters(),
+            lr=model.learning_rate,
+            weight_decay=model.weight_decay,
+            fused=True,
+        )
         history = run(
             model.epochs,
             lambda: batches(n, model.batch_size, self.generator),
@@ -82,11 +89,12 @@ class Training:
         if self.state is not None:
             self.network.load_state_dict(self.state)
         self.network.eval()
-        if self.features is None:
-            self.features = self._eval_features()
-        if self.labels is None:
-            self.labels = self._cluster(self.features, self.epoch, model.init, model.n_init)
-        return history
+        features, labels = self.features, self.labels
+        if features is None:
+            features = self._eval_features()
+        if labels is None:
+            labels = self._cluster(features, self.epoch, model.init, model.n_init)
+        return history, features, labels
 
     def _step(self, rows: torch.Tensor | slice) -> dict[str, torch.Tensor]:
         flags = self.aligned[rows]
@@ -101,7 +109,7 @@ class Training:
         )
         self.threshold = step.threshold
         self.thresholds += len(flags) / len(self.aligned) * step.threshold
-        if self.passed is not None:
+        if self.passed is not None and step.features is not None:
             self.passed[rows] = step.features
         return {"loss": step.loss, **step.parts}
 
@@ -110,9 +118,10 @@ class Training:
         recorded: dict[str, Any] = {"threshold": self.thresholds}
         self.thresholds = 0.0
         wanted = set(model.track) | ({model.features} if model.selection == "oracle" else set())
-        found = {}
+        found: dict[str, tuple[torch.Tensor, np.ndarray]] = {}
         for mode in sorted(wanted):
-            X = self.passed if mode == "train" else self._eval_features()
+            passed = self.passed if mode == "train" else None
+            X = self._eval_features() if passed is None else passed
             found[mode] = X, self._cluster(X, epoch, model.init, model.n_init)
         for mode in model.track:
             X, labels = found[mode]
@@ -125,6 +134,7 @@ class Training:
         if self.best is None or replaces(score, self.best):
             self.best, self.epoch = score, epoch
             passed = self.passed if model.features == "train" else None
+            features: torch.Tensor | None
             features, self.labels = found.get(model.features, (passed, None))
             # The buffer of training mode is overwritten by the next epoch.
             self.features = None if features is None else features.clone()
@@ -139,6 +149,8 @@ class Training:
         if self.model.selection == "loss":
             return {"acc": -loss}
         labels = found[self.model.features][1]
+        # Without labels the estimator has refused this selection.
+        assert self.targets is not None
         return {
             "acc": matched_accuracy(contingency_table(self.targets, labels)),
             "nmi": normalized_mutual_info_score(self.targets, labels),

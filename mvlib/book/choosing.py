@@ -1,0 +1,195 @@
+"""Which method for which data: the catalogue as a tree, five lines each, what records say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from inspect import signature
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvlib.data import describe
+from mvlib.methods.catalogue import CATALOGUE, MODALITIES, TASKS, VIEWS, WORDS, Method, load
+from mvlib.records import differences_by_set, results_frame, to_markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Results of one task, and which methods to subtract from which: none where recall is told.
+_Recorded = tuple["pd.DataFrame", list[tuple[str, str]]]
+_HAVE = {
+    VIEWS: "Several descriptions of the same things",
+    MODALITIES: "Two kinds of data, to be matched",
+    WORDS: "Images, with words to help",
+}
+# The file of an estimator, where a chapter's page tells more than the reference.
+_CHAPTERS = {
+    "smart": "notebooks/smart/index",
+    "set_clip": "notebooks/set_clip/index",
+    "classics": "notebooks/set_clip/against_classics",
+    "cae": "notebooks/cae/index",
+    "tac": "notebooks/cae/tac",
+    "sic": "notebooks/cae/tac",
+    "ntk_spectral": "notebooks/ntk_spectral/index",
+}
+_LINES = {
+    VIEWS: """from mvlib import data, methods
+digits = data.load("handwritten")
+problem = data.partially_align(data.min_max_scale(digits.Xs), digits.y, ratio=0.5)
+model = methods.load("{0}")({1})
+labels = model.fit_predict(problem.Xs, aligned=problem.aligned)""",
+    MODALITIES: """from mvlib import methods
+from mvlib.tasks.modalities import alignment_problem
+problem = alignment_problem("openclipart-pairs", n_train=400, n_test=200)
+Xs, pairs, _ = problem.rows(0.1)
+model = methods.load("{0}")().fit(Xs, pairs=pairs)
+images, texts = model.transform(problem.test)""",
+    WORDS: """from mvlib import methods
+from mvlib.tasks.images_with_words import texts_of, vision_problem
+problem = vision_problem("openclipart", "offline", n_nouns=8000)
+model = methods.load("{0}")({1})
+labels = model.fit_predict(problem.images, texts_of("{0}", problem))""",
+}
+_WIDTH, _ROW, _INDENT, _LETTER = 640, 25, 36, 7.8
+
+
+def choices() -> list[tuple[str, list[tuple[str, list[Method]]]]]:
+    """Return the catalogue as a tree: task, what is needed, methods."""
+    tree = []
+    for task in TASKS:
+        methods = sorted((m for m in CATALOGUE if m.task == task), key=lambda m: m.needs)
+        needs = groupby(methods, key=lambda m: m.needs)
+        tree.append((task, [(_sentence(needed), list(some)) for needed, some in needs]))
+    return tree
+
+
+def choice_tree() -> str:
+    """Return the tree as a drawing, each method a link to its page."""
+    drawn, y = [], 20
+    for task, needs in choices():
+        drawn.append(f'<text x="4" y="{y}" font-weight="bold">{_HAVE[task]}</text>')
+        top = y
+        for needed, methods in needs:
+            y += _ROW
+            elbow = f"M10 {top + 8}V{y - 5}H26"
+            drawn.append(f'<path d="{elbow}"/><text x="32" y="{y}">{escape(needed)}</text>')
+            x, y = _INDENT, y + _ROW
+            for method in methods:
+                width = round(_LETTER * len(method.title)) + 20
+                if x + width > _WIDTH and x > _INDENT:
+                    x, y = _INDENT, y + _ROW + 4
+                drawn.append(
+                    f'<a href="{_page(method, ".html")}"><rect x="{x}" y="{y - 17}" rx="11" '
+                    f'width="{width}" height="23"/><text x="{x + width / 2:g}" y="{y}" '
+                    f'text-anchor="middle">{escape(method.title)}</text></a>'
+                )
+                x += width + 8
+        y += round(1.5 * _ROW)
+    size = f'viewBox="0 0 {_WIDTH} {y - _ROW}" width="{_WIDTH}"'
+    return (
+        f'<svg class="tree" {size} role="group" aria-label="{escape(_words())}">'
+        f"{''.join(drawn)}</svg>"
+    )
+
+
+def _words() -> str:
+    """Return what the drawing shows."""
+    branches = [
+        f"{_HAVE[task]}: "
+        + "; ".join(f"{needed}: {', '.join(m.title for m in some)}" for needed, some in needs)
+        for task, needs in choices()
+    ]
+    return f"A tree of choices. {'. '.join(branches)}."
+
+
+def choice_list() -> str:
+    """Return the tree as a list, each method with its page and a few lines of Python."""
+    parts = []
+    for task, needs in choices():
+        parts.append(f"### {_HAVE[task]}")
+        for needed, methods in needs:
+            parts.append(f"**{needed}**")
+            parts += [
+                f":::{{dropdown}} {method.title}\n{_link(method)}\n\n"
+                f"```python\n{lines_of(method)}\n```\n:::"
+                for method in methods
+            ]
+    return "\n\n".join(parts)
+
+
+def lines_of(method: Method) -> str:
+    """Return a few lines of Python that fit a method of the catalogue to data that ship."""
+    takes = "n_clusters" in signature(load(method.name)).parameters
+    held = "digits" if method.task == VIEWS else "problem"
+    return _LINES[method.task].format(method.name, f"{held}.n_clusters" * takes)
+
+
+def choice_records(root: Path, task: str) -> str:
+    """Return what the committed records of a task say of its methods beside simple ones."""
+    frame, pairs = _RECORDED[task](root)
+    if frame.empty:
+        return to_markdown(frame)
+    frame = frame.assign(dataset=[describe(name).title for name in frame["dataset"]])
+    if not pairs:
+        recall = 100 * frame["measure_r10"]
+        means = recall.groupby([frame["dataset"], frame["method"]], sort=False).mean()
+        return to_markdown(means.unstack().rename_axis("data set").reset_index(), 1)
+    found = differences_by_set(frame, pairs, ("dataset", "seed"))
+    names = [f"{a} minus {b}" for a, b in pairs]
+    if len({b for _, b in pairs}) == 1:
+        names = [a for a, _ in pairs]
+    by_set = found.drop(columns=["A", "B"]).set_axis(names).T
+    return to_markdown(by_set.rename_axis("data set").reset_index())
+
+
+def _of_views(root: Path) -> _Recorded:
+    from mvlib.papers.smart import beside_floors
+
+    rivals = ("k-means, view 1", "spectral, view 1, unit rows")
+    return beside_floors(root=root), [("SMART, 1 start", rival) for rival in rivals]
+
+
+def _of_words(root: Path) -> _Recorded:
+    import pandas as pd
+
+    floor = "k-means of images"
+    found = [
+        results_frame(paper, "reduced", "method", root) for paper in ("cae", "ntk_spectral")
+    ]
+    frame = pd.concat(found).query("rule == 'last'").drop_duplicates(_CELL)
+    methods = ("TAC, no training", "TAC, trained", "SIC", "CAE", "NTK")
+    return frame, [(method, floor) for method in methods]
+
+
+def _of_modalities(root: Path) -> _Recorded:
+    frame = results_frame("set_clip", "reduced", "against_classics", root)
+    return frame if frame.empty else frame[frame["ratio"] != 0], []
+
+
+_CELL = ["dataset", "method", "seed"]
+_RECORDED: dict[str, Callable[[Path], _Recorded]] = {
+    "views": _of_views,
+    "modalities": _of_modalities,
+    "words": _of_words,
+}
+
+
+def _page(method: Method, suffix: str = "") -> str:
+    """Return the address of a method's page, from the folder of the book."""
+    file, _, name = method.estimator.rpartition(".")
+    if file in _CHAPTERS:
+        return f"../{_CHAPTERS[file]}{suffix}"
+    return f"api/rooms/mvlib-methods{suffix}#mvlib.methods.{name}"
+
+
+def _link(method: Method) -> str:
+    file, _, name = method.estimator.rpartition(".")
+    if file not in _CHAPTERS:
+        return f"{{py:obj}}`mvlib.methods.{name}`"
+    suffix = ".md" if _CHAPTERS[file].endswith("index") else ".ipynb"
+    return f"[Its page]({_page(method, suffix)})"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

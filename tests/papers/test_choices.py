@@ -1,0 +1,57 @@
+"""How much the choices around the methods move, computed from the line-up's records."""
+
+import pandas as pd
+import pytest
+
+from mvlib.papers.choices import choice_effects, named_protocols
+from mvlib.tasks.protocols import CHOICES, MATCHING
+
+NAMES = [f"as_{name}" for name in MATCHING] + list(CHOICES)
+
+
+def runs(points):
+    """Return results, by method, set and seed, of which all protocols but some agree."""
+    rows = []
+    for (method, dataset, seed), (base, changed) in points.items():
+        about = {"method": method, "dataset": dataset, "seed": seed, "aligned_ratio": 0.5}
+        scores = dict.fromkeys(NAMES, base) | changed
+        rows.append(about | {f"measure_{name}": value for name, value in scores.items()})
+    rows.append({"method": "a floor", "dataset": "one", "seed": 1, "aligned_ratio": 0.5})
+    return pd.DataFrame(rows)
+
+
+FOUND = runs(
+    {
+        ("A", "one", 1): (0.5, {"pairs_kept": 0.6, "as_smile": 0.7}),
+        ("A", "one", 2): (0.7, {"pairs_kept": 1.0, "as_smile": 0.9}),
+        ("B", "one", 1): (0.5, {}),
+        ("A", "two", 1): (0.3, {}),
+        ("B", "two", 1): (0.4, {"as_smile": 0.2}),
+    }
+)
+
+
+def test_a_choice_counts_from_mvclns_protocol_as_the_mean_over_seeds():
+    effects = choice_effects(FOUND).set_index(["choice", "method", "dataset"])["points"]
+    assert effects["pairs kept", "A", "one"] == pytest.approx(20)
+    assert effects["one start"].abs().max() == pytest.approx(0)
+    assert len(effects) == 4 * len(CHOICES)
+
+
+def test_the_sentence_says_what_moves_more_and_over_what():
+    table, sentence = named_protocols(FOUND)
+    assert table["method"].tolist() == ["A", "B"]
+    assert table.set_index("method")["mvcln"].tolist() == pytest.approx([45, 45])
+    # Protocols: 20, 0, 0 and 20 points. Methods: 10 on each set, but 30 and 10 as SMILE does.
+    assert "by 10 points in the median (0 to 20) over 4 pairs" in sentence
+    assert "2 methods on a set, scored alike, are 10 points apart in the median" in sentence
+    assert "over 2 sets and 7 protocols" in sentence
+    assert "a score less than the methods" in sentence
+
+
+def test_what_has_not_been_run_has_no_sentence_and_no_rows():
+    for empty in (FOUND[FOUND["method"] == "a floor"], FOUND.drop(columns="measure_as_smile")):
+        table, sentence = named_protocols(empty)
+        assert table.empty
+        assert sentence == "*Not run.*"
+        assert choice_effects(empty).empty
