@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,9 +90,10 @@ def total_loss(
 
     With two views D = 1, and this is COMPLETER's loss. `weights` has w_3 = 0 at first.
     """
-    con = sum(pair_weight(pair) * contrast for pair, contrast in contrasts.items()) / divisor
-    rec = sum(reconstructions) / max(len(reconstructions) - 2, 1)
-    pre = sum(predictions) / divisor
+    weighed = [pair_weight(pair) * contrast for pair, contrast in contrasts.items()]
+    con = torch.stack(weighed).sum() / divisor
+    rec = torch.stack(list(reconstructions)).sum() / max(len(reconstructions) - 2, 1)
+    pre = torch.stack(list(predictions)).sum() / divisor
     w_1, w_2, w_3 = weights
     loss = w_1 * con + w_2 * rec
     # A weight of 0 would still give Adam zeros to average.
@@ -173,9 +174,10 @@ def recovered(
 class COMPLETER(ViewClustering):
     """Contrastive prediction for clustering of two views, of which samples may lack one.
 
-    Rows must be partners; pass `present` to say what is there. The networks learn from the
-    samples that have both views; a code that is missing is predicted from the other view's, and
-    k-means clusters [z_1, z_2]. Not made for wrong partners, nor where few samples are whole.
+    Rows must be partners, and `aligned` is not read; pass `present` to say what is there. The
+    networks learn from the samples that have both views; a code that is missing is predicted
+    from the other view's, and k-means clusters [z_1, z_2]. Not made for wrong partners, nor
+    where few samples are whole.
     Features should not be negative and of one order of size: the decoder ends in ReLU, and what
     is rebuilt counts as it is. `data.min_max_scale` gives such. The defaults are the authors'
     settings for Scene-15, which they do not scale.
@@ -257,7 +259,6 @@ class COMPLETER(ViewClustering):
             ("alpha", "contrast_weight", "reconstruction_weight", "prediction_weight"), real(0)
         ),
     }
-    pairs: ClassVar[str] = "core"
 
     def _fit(
         self,
@@ -282,7 +283,7 @@ class COMPLETER(ViewClustering):
         parts = []
         for block in torch.arange(len(there), device=there.device).split(8192):
             Zs = self.network_.encode([X[block] for X in Xs])
-            Zs = recovered(self.network_, Zs, there[block], self.pairs == "core")
+            Zs = recovered(self.network_, Zs, there[block], self._core())
             parts.append(torch.cat(Zs, dim=1))
         return torch.cat(parts).cpu().numpy()
 
@@ -292,10 +293,13 @@ class COMPLETER(ViewClustering):
         there = torch.ones(len(views[0]), len(views), dtype=torch.bool, device=device)
         return self._codes(Xs, there)
 
+    def _core(self) -> bool:
+        """Return whether views are compared with the first alone."""
+        return True
+
     def _pairs(self) -> list[tuple[int, int]]:
-        """Return the pairs of views that are compared."""
-        pairs = list(combinations(range(len(self.n_features_in_)), 2))
-        return [pair for pair in pairs if self.pairs == "all" or pair[0] == 0]
+        pairs = combinations(range(len(self.n_features_in_)), 2)
+        return [pair for pair in pairs if pair[0] == 0 or not self._core()]
 
     def _network(self) -> DualPrediction:
         settings = self.hidden_dims, self.embedding_dim, self._pairs()
@@ -306,7 +310,7 @@ class COMPLETER(ViewClustering):
 
     def _train(self, Xs: Sequence[torch.Tensor], generator: torch.Generator) -> None:
         device, n_views, pairs = Xs[0].device, len(Xs), self._pairs()
-        divisor = 1 if n_views == 2 else n_views - 1 if self.pairs == "core" else n_views
+        divisor = 1 if n_views == 2 else n_views - 1 if self._core() else n_views
         network = self._network().to(device)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
         epoch = -1
@@ -339,9 +343,10 @@ class COMPLETER(ViewClustering):
                 ),
             )
 
-        parts = ("contrast", "reconstruction", "prediction")
-        more = {"parts": parts, "name": type(self).__name__}
-        self.history_ = run(self.epochs, epoch_batches, step, network, optimizer, **more)
+        parts, name = ("contrast", "reconstruction", "prediction"), type(self).__name__
+        self.history_ = run(
+            self.epochs, epoch_batches, step, network, optimizer, parts=parts, name=name
+        )
         self.network_ = network
 
     def _check_rows(self, n_views: int, n_whole: int) -> None:
@@ -397,6 +402,9 @@ reconstruction_weight, prediction_weight, prediction_epoch
     pairs: str = "core"
 
     _bounds = {"pairs": choice(PAIRS)}
+
+    def _core(self) -> bool:
+        return self.pairs == "core"
 
     def _batches(self, n: int, generator: torch.Generator) -> Sequence[Any]:
         return torch.randperm(n, generator=generator).split(self.batch_size)[:-1]
