@@ -67,6 +67,7 @@ CATALOGUE = (
     Method("candy", "CANDY", "candy.CANDY", VIEWS, f"two views, {_PAIRED}", "guo2024candy"),
     Method("corregen", "CorreGen", "corregen.CorreGen", VIEWS, f"two views, {_PAIRED}", "zhou2026corregen"),
     Method("completer", "COMPLETER", "completer.COMPLETER", VIEWS, "two views, rows paired rightly; a sample may lack one", "lin2021completer"),
+    Method("camera", "CAMERA", "camera.CAMERA", VIEWS, "two views, rows shuffled or missing, pairs or none", "li2025camera"),
     Method("dcp", "DCP", "completer.DCP", VIEWS, "two or more views, rows paired rightly; by default 257 samples with all", "lin2023dcp"),
     Method("smile", "SMILE", "smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),
     Method("vital", "VITAL", "vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),

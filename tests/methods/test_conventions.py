@@ -43,6 +43,7 @@ SETTINGS = {
     "pvc": NET | {"alignment_epochs": 1, "tuning_epochs": 2},
     "sure": NET | {"n_negatives": 3},
     "divide": NET,
+    "camera": NET,
     "completer": NET,
     "dcp": NET,
     "candy": NET,

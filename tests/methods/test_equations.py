@@ -25,6 +25,20 @@ SYMBOLS = {
         "DIVIDE, as coded": {"G_ij", "L(q, k, T)", "L", "lr", "theta_bar"},
     },
     "divide": {"DIVIDE, as coded": {"T"}},
+    "camera": {
+        "CAMERA, as coded": {
+            "L_com",
+            "L_con",
+            "L_ver",
+            "L",
+            "u",
+            "pi",
+            "A",
+            "z",
+            "u_v",
+            "z_2",
+        },
+    },
     "completer": {
         "COMPLETER, as coded": {"P", "L_cl"},
         "DCP, as coded": {"beta_vu", "L_con", "L_rec", "L_pre", "L"},
