@@ -299,9 +299,13 @@ class CAMERA(ViewClustering):
 
     Examples
     --------
+    >>> from sklearn.preprocessing import StandardScaler
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
-    >>> labels = methods.CAMERA(10, random_state=0).fit_predict(digits.Xs)
+    >>> scaled = [StandardScaler().fit_transform(X) for X in digits.Xs]
+    >>> problem = data.misalign(scaled, digits.y, ratio=0.5, protocol="mvcln")
+    >>> model = methods.CAMERA(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)  # doctest: +SKIP
     """
 
     embedding_dim: int = 256

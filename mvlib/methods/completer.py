@@ -230,7 +230,9 @@ class COMPLETER(ViewClustering):
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
     >>> Xs = data.min_max_scale(digits.Xs)
-    >>> labels = methods.COMPLETER(10, random_state=0).fit_predict(Xs)
+    >>> problem = data.hide_views(Xs, digits.y, rate=0.5, protocol="completer")
+    >>> model = methods.COMPLETER(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, present=problem.present)  # doctest: +SKIP
     """
 
     embedding_dim: int = 128
@@ -396,7 +398,9 @@ reconstruction_weight, prediction_weight, prediction_epoch
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
     >>> Xs = data.min_max_scale(digits.Xs)
-    >>> labels = methods.DCP(10, random_state=0).fit_predict(Xs)
+    >>> problem = data.hide_views(Xs, digits.y, rate=0.5, protocol="half")
+    >>> model = methods.DCP(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, present=problem.present)  # doctest: +SKIP
     """
 
     pairs: str = "core"
