@@ -140,7 +140,7 @@ def _half(widths: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n_inputs, width in zip(widths[:-2], widths[1:-1], strict=True):
         layers += [nn.Linear(n_inputs, width), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 
 
 class AutoEncoder(nn.Module):
@@ -180,6 +180,9 @@ class PVC(ViewClustering):
         Of the matching's error in the second stage.
     reading : {"paper", "code"}, default="paper"
         Whether the matching is made anew for the clustering, or that of the third stage kept.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -197,6 +200,11 @@ class PVC(ViewClustering):
 
     Notes
     -----
+    *Use it* where two views have at least two aligned rows, and not very many rows: the
+    matching is a matrix of n x n. *Cost*: by default 4,000 passes over the aligned rows, in
+    batches of `batch_size`, and 200 steps with all rows, each of n squared. *Beside it*:
+    `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
+
     Source: Huang et al., NeurIPS 2020, and the authors' code. *Readings* and *Deviations* stand
     at the head of the file, `mvlib/methods/pvc.py`. The authors' NMI has the geometric mean of
     the entropies below it: theirs is scikit-learn 0.21.
@@ -207,7 +215,7 @@ class PVC(ViewClustering):
     >>> digits = data.load("handwritten")
     >>> problem = data.misalign(data.min_max_scale(digits.Xs), digits.y, ratio=0.5)
     >>> model = methods.load("pvc")(10, random_state=0)
-    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)  # doctest: +SKIP
     """
 
     embedding_dim: int = 20
@@ -220,6 +228,7 @@ class PVC(ViewClustering):
     weight_decay: float = 1e-5
     permutation_weight: float = 10.0
     reading: str = "paper"
+    verbose: bool | None = None
     device: str = "auto"
 
     _min_views = 2
@@ -255,7 +264,7 @@ class PVC(ViewClustering):
         found = KMeans(self.n_clusters, n_init=20, random_state=seed).fit(self.embedding_)
         self.labels_ = found.labels_.astype(np.int64)
 
-    def _network(self) -> nn.ModuleList:
+    def _network(self) -> Any:
         settings = self.hidden_dims, self.embedding_dim
         return nn.ModuleList(AutoEncoder(width, *settings) for width in self.n_features_in_)
 
@@ -280,7 +289,7 @@ class PVC(ViewClustering):
         def losses(inputs: list[torch.Tensor], P: torch.Tensor) -> tuple[dict, list]:
             H = [model.encode(X) for model, X in zip(network, inputs, strict=True)]
             rebuilt = [model.decode(Z) for model, Z in zip(network, H, strict=True)]
-            rec, match = reconstruction_loss(inputs, rebuilt), matching_loss(*H, P)
+            rec, match = reconstruction_loss(inputs, rebuilt), matching_loss(H[0], H[1], P)
             # L = L_rec + L_match  (PVC, as coded)
             return {"loss": rec + match, "reconstruction": rec, "matching": match}, H
 
@@ -304,10 +313,12 @@ class PVC(ViewClustering):
             return parts | {"loss": total, "permutation": wrong}
 
         def adam() -> torch.optim.Optimizer:
-            rates = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+            rates: dict[str, Any] = {"lr": self.learning_rate}
+            rates["weight_decay"] = self.weight_decay
             return torch.optim.Adam(network.parameters(), **rates)
 
-        optimizer, more = adam(), {"parts": PARTS, "name": "PVC"}
+        optimizer = adam()
+        more: dict[str, Any] = {"parts": PARTS, "name": "PVC", "verbose": self.verbose}
         for epochs, one_step in ((self.epochs, step), (self.alignment_epochs, align)):
             histories.append(run(epochs, drawn, one_step, network, optimizer, **more))
         with torch.no_grad():

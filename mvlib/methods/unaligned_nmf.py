@@ -28,6 +28,7 @@ from sklearn.cluster import KMeans
 
 from mvlib.check import real, whole
 from mvlib.methods.base import ViewClustering
+from mvlib.methods.training import progress
 
 LEAST = 1e-12
 START_ROUNDS, START_SWEEPS = 50, 3
@@ -135,6 +136,9 @@ class UnalignedNMF(ViewClustering):
         How often the mean is taken after each matching.
     update_rounds : int, default=200
         Steps of each view after each mean.
+    verbose : bool, optional
+        Whether a bar shows the matching rounds, in notebooks and logs too. By default it is
+        shown on a terminal alone.
 
     Attributes
     ----------
@@ -149,6 +153,11 @@ class UnalignedNMF(ViewClustering):
 
     Notes
     -----
+    *Use it* where views have no negative value, and some rows or none are aligned. The scale of
+    a view changes nothing. *Cost*: matching_rounds * consensus_rounds * update_rounds steps a
+    view, by default 30,000, each n * n_features * n_clusters. *Beside it*: `KMeansView`,
+    `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
+
     *Source* and *Deviations* stand at the head of the file, `mvlib/methods/unaligned_nmf.py`.
     The authors pose their problem as `data.misalign(..., protocol="classwise")` does.
     """
@@ -159,6 +168,7 @@ class UnalignedNMF(ViewClustering):
     matching_rounds: int = 5
     consensus_rounds: int = 30
     update_rounds: int = 200
+    verbose: bool | None = None
 
     _min_views = 2
     _bounds = {
@@ -183,7 +193,7 @@ class UnalignedNMF(ViewClustering):
         Us, Vs = self._started(Xs, rng)
         loose, losses = np.flatnonzero(~aligned), []
         self.matching_ = np.tile(np.arange(len(aligned))[:, None], len(Xs))
-        for _ in range(self.matching_rounds):
+        for _ in progress(self.matching_rounds, "unaligned NMF", self.verbose):
             for v in range(1, len(Xs)):
                 rows = rematched(Vs[0], Vs[v], loose, self.bandwidth)
                 Vs[v], Xs[v] = Vs[v][rows], Xs[v][:, rows]
