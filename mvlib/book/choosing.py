@@ -135,7 +135,10 @@ def choice_records(root: Path, task: str) -> str:
     frame, pairs = _RECORDED[task](root)
     if frame.empty:
         return to_markdown(frame)
-    frame = frame.assign(dataset=[describe(name).title for name in frame["dataset"]])
+    titles = {
+        name: describe(name).title.partition(" (")[0] for name in frame["dataset"].unique()
+    }
+    frame = frame.assign(dataset=frame["dataset"].map(titles))
     if not pairs:
         recall = 100 * frame["measure_r10"]
         means = recall.groupby([frame["dataset"], frame["method"]], sort=False).mean()
@@ -145,6 +148,9 @@ def choice_records(root: Path, task: str) -> str:
     if len({b for _, b in pairs}) == 1:
         names = [a for a, _ in pairs]
     by_set = found.drop(columns=["A", "B"]).set_axis(names).T
+    # The largest gain first.
+    first = by_set[names[0]].str.split().str[0].astype(float)
+    by_set = by_set.loc[first.sort_values(ascending=False).index]
     return to_markdown(by_set.rename_axis("data set").reset_index())
 
 

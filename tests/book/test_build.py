@@ -62,4 +62,8 @@ def test_citations_are_author_and_year_and_search_knows_the_pages(book):
     smart = page(book, "notebooks/smart/index")
     assert "[Peng et al., 2025]" in smart.select_one("article").get_text()
     assert "Huang et al., 2020" in page(book, "book/bibliography").get_text()
-    assert '"book/protocols"' in (book / "searchindex.js").read_text(encoding="utf-8")
+    index = (book / "searchindex.js").read_text(encoding="utf-8")
+    assert '"book/protocols"' in index
+    # What the search puts first, whatever other pages are called.
+    for words in ("which method", "which file", "glossary", "sinkhorn"):
+        assert f'"{words}": [[' in index

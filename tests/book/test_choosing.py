@@ -74,6 +74,8 @@ def test_what_the_page_says_of_signs_is_what_the_records_hold():
     gains = [re.fullmatch(r"([+-])[\d.]+ \((\d) of 3\)", row[1]).groups() for row in rows]
     assert len(gains) >= 7
     assert {("+", "3"), ("-", "0")} == set(gains)
+    points = [float(row[1].split()[0]) for row in rows]
+    assert points == sorted(points, reverse=True)
 
 
 def test_without_records_the_page_says_so(tmp_path):
