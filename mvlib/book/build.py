@@ -187,16 +187,13 @@ def contents(root: Path) -> str:
     """Return what `_toc.yml` is to hold: the parts of `book/contents.toml`, the chapters."""
     declared = read_toml(root / "book" / "contents.toml", "book/contents.toml")
     pages = papers_with("index.md", root)
-    captions = {name: text for name, text in declared["chapters"].items() if name in pages}
-    plans = {name: load_plan(name, root) for name in plan_papers(root) if name in pages}
-    captions = captions | {
-        name: f"{plan['title']}, run" for name, plan in plans.items() if name not in captions
-    }
+    # Those that are named, in their order, then the others.
+    names = dict.fromkeys([*(n for n in declared["chapters"] if n in pages), *pages])
+    plans = {name: load_plan(name, root) for name in plan_papers(root)}
+    chapters = [_chapter(name, plans[name], root) for name in names if name in plans]
     parts = [
         *declared.get("first", []),
-        _part("The papers", [f"notebooks/{name}/index" for name in captions]),
-        *declared["before"],
-        *(_part(text, _pages(name, plans[name], root)) for name, text in captions.items()),
+        {"caption": declared["caption"], "chapters": chapters},
         *declared["after"],
     ]
     toc = {"format": "jb-book", "root": declared["root"], "parts": parts}
@@ -212,8 +209,10 @@ def write_contents(root: Path) -> bool:
     return True
 
 
-def _part(caption: str, names: list[str]) -> dict[str, Any]:
-    return {"caption": caption, "chapters": [{"file": name} for name in names]}
+def _chapter(name: str, plan: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Return a paper's page, and below it the notebooks in the order of its plan, folded."""
+    sections = [{"file": page} for page in _pages(name, plan, root)]
+    return {"file": f"notebooks/{name}/index"} | ({"sections": sections} if sections else {})
 
 
 def _pages(chapter: str, plan: dict[str, Any], root: Path) -> list[str]:

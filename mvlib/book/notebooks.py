@@ -8,6 +8,7 @@ from typing import Any
 import nbformat
 
 from mvlib.book.pages import code, describe_parameters
+from mvlib.book.placeholders import fill
 from mvlib.files import project_root, write_text
 from mvlib.records import load_records, plan_runs, staleness
 from mvlib.records.keys import is_injected, merged_cells
@@ -63,6 +64,8 @@ def stage_notebook(
         executed.cells = merged_cells(page, executed) or executed.cells
         page = executed
     for cell in page.cells:
+        if cell.cell_type == "markdown":
+            cell.source = fill(cell.source, root)
         for output in cell.get("outputs", []):
             # For the runner, not for the reader.
             output.get("data", {}).pop(RESULTS_MIME, None)

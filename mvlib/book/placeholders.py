@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mvlib.book.answers import answer_box
 from mvlib.book.cards import default_views, files_table, sets_table
 from mvlib.book.choosing import choice_list, choice_records, choice_tree
+from mvlib.book.front import cards_grid, citation
+from mvlib.book.leaderboard import leaderboard
 from mvlib.book.pages import table
 from mvlib.book.widgets import widget
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
+from mvlib.papers.claims import judge_claims
 from mvlib.records import (
     VERDICT_RULES,
     comparison_table,
     differences_by_set,
     load_benchmarks,
-    load_claims,
     load_faults,
     load_published,
     paired_comparisons,
@@ -28,6 +32,7 @@ from mvlib.records import (
     score_table,
     to_markdown,
 )
+from mvlib.records.plan import papers_with
 from mvlib.records.tables import inert
 
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
@@ -37,11 +42,15 @@ def fill(text: str, root: str | Path) -> str:
     """Return a page's text with its placeholders replaced.
 
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
+    `answer PAPER EXPERIMENT`, what records answer to a page's question, and the figure;
+    `cards`, the findings of the front page; `citation`, how to cite it; `leaderboard`, all
+    methods on all sets;
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
     one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set;
-    `claims PAPER`, those that no table can hold; `compared PAPER TABLE`, accuracies of a
-    published table beside ours, with verdicts; `recorded PAPER PROFILE EXPERIMENT`, mean
-    scores of an experiment's records; `unpaired PAPER PROFILE EXPERIMENT`, what alignment
+    `claims PAPER`, sentences with verdicts, and `claims_counted`; `compared PAPER TABLE`,
+    accuracies of a published table beside ours, with verdicts;
+    `recorded PAPER PROFILE EXPERIMENT`, mean scores of an experiment's records;
+    `unpaired PAPER PROFILE EXPERIMENT`, what alignment
     without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
     words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
@@ -83,10 +92,24 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
 
 def _claims(root: Path, paper: str) -> str:
     rows = []
-    for claim in load_claims(paper, root):
-        value = f"{claim['value']:g} {claim['unit']}"
-        rows.append([claim["text"], value, claim["source"], "; ".join(claim["unknown"])])
-    return table(["claim", "value", "source class", "what is unknown"], rows)
+    for claim, verdict, said, command in judge_claims(paper, root):
+        value = f": {claim['value']:g} {claim['unit']}" if "value" in claim else ""
+        rests = f"{said}; `{command}`" if command else said
+        rows.append([f"{claim['text']}{value}", claim["source"], f"**{verdict}**", rests])
+    return table(["claim", "source class", "verdict", "what it rests on"], rows)
+
+
+def _claims_counted(root: Path) -> str:
+    found = Counter(
+        judged.verdict
+        for paper in papers_with("published.toml", root)
+        for judged in judge_claims(paper, root)
+    )
+    return (
+        f"Of {found.total()} sentences of the papers' abstracts: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in sorted(found.items()))
+        + "."
+    )
 
 
 def _compared(root: Path, paper: str, name: str) -> str:
@@ -303,14 +326,19 @@ def _smart_settings(root: Path) -> str:
 
 
 _FILLERS: dict[str, Callable[..., str]] = {
+    "answer": answer_box,
     "benchmarks": _benchmarks,
+    "cards": cards_grid,
+    "citation": citation,
     "choice_list": lambda root: choice_list(),
     "choice_records": choice_records,
     "choice_tree": lambda root: choice_tree(),
     "claims": _claims,
+    "claims_counted": _claims_counted,
     "compared": _compared,
     "datasets": lambda root, *place: sets_table(*place),
     "faults": _faults,
+    "leaderboard": leaderboard,
     "files": lambda root: files_table(),
     "methods": _methods,
     "published": _published,

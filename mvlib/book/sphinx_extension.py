@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -31,6 +33,7 @@ def setup(app: Any) -> dict[str, Any]:
     # Before numpydoc (500) makes sections of the text.
     app.connect("autodoc-process-docstring", _prepare_docstring, priority=400)
     app.connect("doctree-resolved", lambda app, doctree, name: keep_spreads_whole(doctree))
+    app.connect("html-page-context", _say_what_a_page_is_about)
     access.setup(app)
     glossary.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -61,6 +64,29 @@ def keep_spreads_whole(doctree: Any) -> None:
             if _SPREAD in text:
                 whole = text.replace(_SPREAD, _SPREAD.replace(" ", "\N{NO-BREAK SPACE}"))
                 text.parent.replace(text, nodes.Text(whole))
+
+
+def about_page(doctree: Any) -> str:
+    """Return what a page asks or says first, as plain text of a search result's length."""
+    from docutils import nodes
+
+    for paragraph in doctree.findall(nodes.paragraph):
+        if isinstance(paragraph.parent, nodes.section):
+            return textwrap.shorten(paragraph.astext(), 200, placeholder=" …")
+    return ""
+
+
+def _say_what_a_page_is_about(
+    app: Any, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    if doctree is not None and (text := about_page(doctree)):
+        title = html.unescape(re.sub(r"<[^>]+>", "", context.get("title", "")))
+        said = {"og:title": title, "og:description": text, "og:type": "article"}
+        tags = [f'<meta name="description" content="{html.escape(text)}">'] + [
+            f'<meta property="{name}" content="{html.escape(value)}">'
+            for name, value in said.items()
+        ]
+        context["metatags"] = context.get("metatags", "") + "\n".join(tags)
 
 
 def author_year(entry: Any) -> str:

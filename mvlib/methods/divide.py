@@ -54,9 +54,9 @@ class DIVIDE(MomentumTwins):
 
     Two views, of which a sample may lack one: pass `present`. The encoders learn from the
     samples that have both. A code that is missing is predicted from the other view's. Use it
-    where rows are partners; it has no defence against wrong ones, for which CANDY and CorreGen
-    are made. k-means clusters [g_1(zbar_1), g_2(zbar_2)], the predictions from both views.
-    The defaults are the authors' settings for Scene-15.
+    where rows are partners; `aligned` is not read, and it has no defence against wrong ones,
+    for which CANDY and CorreGen are made. k-means clusters [g_1(zbar_1), g_2(zbar_2)], the
+    predictions from both views. The defaults are the authors' settings for Scene-15.
 
     Parameters
     ----------

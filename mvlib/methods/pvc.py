@@ -24,9 +24,8 @@ be said with it: give another protocol's problem. k-means is scikit-learn's of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -91,22 +90,20 @@ def soft_matching(
     P <- P - 0.1 D, then cycles of P_s = Pi_s(P + c_s), c_s <- P + c_s - P_s  (PVC, as coded)
 
     A cycle goes through rows, columns and P >= 0 (Dykstra's algorithm), whose corrections c_s
-    stay over all steps. Cycles end once one leaves P as it was. No entry is negative. Where
-    costs are large, ten cycles do not bring the sums down to one. Memory grows with the square
-    of the rows: 0.4 GB a matrix for 10,000, several at a time.
+    stay over all steps. Those of rows and columns are left out here: they are constant along
+    what is summed, so that the projection takes them off again. Cycles end once one leaves P as
+    it was. No entry is negative. Where costs are large, ten cycles do not bring the sums down
+    to one. Memory grows with the square of the rows: 0.4 GB a matrix for 10,000, several at a
+    time.
     """
-    P = first_matching(D)
-    projections: tuple[Callable[[Any], Any], ...]
-    projections = project_rows, project_columns, F.relu
-    corrections = [torch.zeros_like(D) for _ in projections]
+    P, correction = first_matching(D), torch.zeros_like(D)
     for _ in range(n_steps):
         P = P - step_size * D
         for _ in range(n_cycles):
             before = P
-            for s, project in enumerate(projections):
-                corrected = P + corrections[s]
-                P = project(corrected)
-                corrections[s] = corrected - P
+            corrected = project_columns(project_rows(P)) + correction
+            P = F.relu(corrected)
+            correction = corrected - P
             if torch.equal(P, before):
                 break
     return P
@@ -119,8 +116,8 @@ def reconstruction_loss(
 
     L_rec = MSE(X1, X1') + MSE(X2, X2')  (PVC, as coded)
     """
-    errors = (F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True))
-    return reduce(torch.add, errors)
+    errors = [F.mse_loss(new, X) for X, new in zip(inputs, rebuilt, strict=True)]
+    return torch.stack(errors).sum()
 
 
 def matching_loss(H_1: torch.Tensor, H_2: torch.Tensor, P: torch.Tensor) -> torch.Tensor:
@@ -286,7 +283,8 @@ class PVC(ViewClustering):
         """Learn in three stages; return the matching of all rows that the third one had."""
         known = [X[aligned] for X in Xs]
         self.network_ = network = self._network().to(Xs[0].device)
-        histories, n = [], len(known[0])
+        histories: list[dict[str, np.ndarray]] = []
+        n = len(known[0])
 
         def losses(inputs: list[torch.Tensor], P: torch.Tensor) -> tuple[dict, list]:
             H = [model.encode(X) for model, X in zip(network, inputs, strict=True)]

@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -73,9 +72,10 @@ def balance_loss(p: torch.Tensor) -> torch.Tensor:
 def invariance_loss(ps: Sequence[torch.Tensor]) -> torch.Tensor:
     """Compute the mutual information of cluster and view, from the rows of each view.
 
-    I(C;G) = sum_kg P(k,g) log[P(k,g) / (P(k) P(g))], P(k,g) = sum_{i of g} p_ik / n  (SMILE)
+    I(C;G) = sum_kg P(k,g) log[P(k,g) / (P(k) P(g))]  (SMILE, as coded)
 
-    It is 0 where the clusters have the same shares in all views.
+    P(k,g) is the sum of p_ik over the rows i of view g, by the number of all rows. The loss is
+    0 where the clusters have the same shares in all views.
     """
     joint = torch.stack([p.sum(dim=0) for p in ps], dim=1) / sum(len(p) for p in ps)
     product = joint.sum(dim=1, keepdim=True) * joint.sum(dim=0)
@@ -348,7 +348,8 @@ class SMILE(ViewClustering):
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         there = torch.from_numpy(present).to(device)
         known = torch.from_numpy(aligned & present.all(axis=1)).to(device)
-        centers, epoch = None, 0
+        centers: torch.Tensor | None = None
+        epoch = 0
 
         def batches() -> Sequence[torch.Tensor]:
             nonlocal centers, epoch
@@ -368,10 +369,8 @@ class SMILE(ViewClustering):
             X = {v: Xs[v][batch[there[batch, v]]] for v in seen}
             H = {v: network.embed(X[v], v, input_noise(X[v])) for v in seen}
             errors = [F.mse_loss(network.decoders[v](H[v]), X[v]) for v in seen]
-            parts = {
-                "reconstruction": reduce(torch.add, errors) / 2,
-                "pairs": Xs[0].new_zeros(()),
-            }
+            parts = {"reconstruction": torch.stack(errors).sum() / 2}
+            parts["pairs"] = Xs[0].new_zeros(())
             if len(seen) == 2:
                 places = (there[batch].cumsum(dim=0) - 1)[known[batch]]
                 parts["pairs"] = pair_contrast(H[0], H[1], places, self.pair_temperature)
@@ -381,8 +380,8 @@ class SMILE(ViewClustering):
                 parts["balance"], parts["confidence"] = balance_loss(p), confidence_loss(p)
                 parts["invariance"] = invariance_loss(ps)
             # L = L_rec + 0.02 L_pair + 0.04 L_bal + 0.2 I(C;G) + 0.04 L_con  (SMILE, as coded)
-            weighted = (weights[part] * loss for part, loss in parts.items())
-            return {"loss": reduce(torch.add, weighted), **parts}
+            weighted = [weights[part] * loss for part, loss in parts.items()]
+            return {"loss": torch.stack(weighted).sum(), **parts}
 
         weights = {
             "reconstruction": 1.0,

@@ -68,11 +68,12 @@ def imputed(
 ) -> torch.Tensor:
     """Return embeddings of one view whose missing rows are means of their nearest others.
 
-    h2_i = 1/3 sum of h2_j over the 3 rows j that view 2 has, |h1_i - h2_j| smallest  (SURE)
+    h2_i = 1/3 sum of h2_j over the 3 rows j of smallest |h1_i - h2_j|  (SURE, as coded)
 
-    `C` holds the distances of the rows' embeddings in the other view, which they have, to all
-    of `H`. Of equally near rows the first is taken. With `divide_by_all` the sum is divided by
-    three even if fewer are there; without any, a row stays as it is.
+    Only rows that the view has are taken. `C` holds the distances of the rows' embeddings in
+    the other view, which they have, to all of `H`. Of equally near rows the first is taken.
+    With `divide_by_all` the sum is divided by three even if fewer are there; without any, a row
+    stays as it is.
     """
     there = np.flatnonzero(~missing)
     if len(there) == 0:

@@ -43,7 +43,7 @@ def total_loss(
 ) -> float:
     """Compute what is lowered.
 
-    L = sum_v |X_v - U_v V_v^T|^2 + alpha |V_v - V*|^2  (unaligned NMF, as coded)
+    L = sum_v |X_v - U_v V_v^T|^2 + alpha |V_v - V*|^2  (NMF, as coded)
     """
     return sum(
         np.square(X - U @ V.T).sum() + alpha * np.square(V - consensus).sum()
@@ -61,8 +61,8 @@ def updated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take multiplicative steps for one view, of features by rows; columns of U sum to one.
 
-    V <- V (X^T U + alpha V*) / (V U^T U + alpha V)  (unaligned NMF, as coded)
-    U <- U (X V + alpha 1 sum(V V*)) / (U V^T V + alpha diag(V^T V) colsum(U))  (unaligned NMF)
+    V' = V (X^T U + alpha V*) / (V U^T U + alpha V)  (NMF, as coded)
+    U' = U (X V + alpha sum(V V*)) / (U V^T V + alpha diag(V^T V) colsum(U))  (NMF, as coded)
 
     Products and quotients are by entry. After each step the columns of U are brought to sum
     one, and those of V multiplied by what they summed to.
@@ -88,15 +88,13 @@ def factorised(
 
     All start from `V` where it is given, and draw the rest.
     """
-    least, best = np.inf, (np.empty(0), np.empty(0))
+    starts = []
     for _ in range(n_init):
         U = rng.random((len(X), rank))
         start = rng.random((X.shape[1], rank)) if V is None else V
-        found = updated(X, U, start, start, 0.0, START_ROUNDS)
-        loss = total_loss([X], [found[0]], [found[1]], found[1], 0.0)
-        if loss < least:
-            least, best = loss, found
-    return updated(X, *best, best[1], 0.0, n_rounds)
+        starts.append(updated(X, U, start, start, 0.0, START_ROUNDS))
+    U, V = min(starts, key=lambda found: np.square(X - found[0] @ found[1].T).sum())
+    return updated(X, U, V, V, 0.0, n_rounds)
 
 
 def rematched(
@@ -104,7 +102,7 @@ def rematched(
 ) -> np.ndarray:
     """Return which row of a view belongs to each row of view 1; only `loose` rows are moved.
 
-    max sum_i G_ij(i), G_ij = exp(-|V1_i - V_j|^2 / (2 t^2)), t = 1  (unaligned NMF, as coded)
+    max sum_i G_ij(i), G_ij = exp(-|V1_i - V_j|^2 / (2 t^2)), t = 1  (NMF, as coded)
     """
     rows = np.arange(len(V))
     A, B = V_1[loose], V[loose]
@@ -215,12 +213,12 @@ class UnalignedNMF(ViewClustering):
         self, Xs: Sequence[np.ndarray], rng: np.random.Generator
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Factorise each view from the coefficients of the one before, in three sweeps."""
-        Us, Vs = ([np.empty(0)] * len(Xs) for _ in range(2))
-        V = None
+        V: np.ndarray | None = None
+        ways = self.n_clusters, self.n_init, self.update_rounds, rng
         for _ in range(START_SWEEPS):
-            for v, X in enumerate(Xs):
-                Us[v], V = factorised(
-                    X, V, self.n_clusters, self.n_init, self.update_rounds, rng
-                )
-                Vs[v] = V
+            Us, Vs = [], []
+            for X in Xs:
+                U, V = factorised(X, V, *ways)
+                Us.append(U)
+                Vs.append(V)
         return Us, Vs

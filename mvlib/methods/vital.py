@@ -24,9 +24,8 @@ than two views, which their tables are not from, is left out.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -121,6 +120,11 @@ def kept_pairs(
     r = posterior[keep]
     even = np.ptp(r) == 0
     return keep, np.full(len(r), alpha) if even else alpha * (r - r.min()) / np.ptp(r)
+
+
+def total(losses: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Return the sum of losses."""
+    return torch.stack(list(losses)).sum()
 
 
 def cosines(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
@@ -347,18 +351,17 @@ class VITAL(ViewClustering):
             outputs = [model(X) for model, X in zip(network, inputs, strict=True)]
             logits = cosines(outputs[0][0], outputs[1][0]) / self.temperature
             parts = {
-                "intra": [
+                "intra": total(
                     intra_loss(new, X, self.temperature)
                     for (_, _, new), X in zip(outputs, inputs, strict=True)
-                ],
-                "inter": [
+                ),
+                "inter": total(
                     self._inter(side, rectified, generator) for side in (logits, logits.T)
-                ],
-                "divergence": [divergence(mean, log_var) for mean, log_var, _ in outputs],
+                ),
+                "divergence": total(divergence(mean, log_var) for mean, log_var, _ in outputs),
             }
-            sums = {part: reduce(torch.add, losses) for part, losses in parts.items()}
             # L = sum_v L_intra + L_inter + sum_v L_KL  (VITAL, as coded)
-            return {"loss": reduce(torch.add, sums.values()), **sums}
+            return {"loss": total(parts.values()), **parts}
 
         def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, Any]:
             nonlocal rectified

@@ -39,7 +39,7 @@ def published_text(row: Mapping[str, Any]) -> str:
 
 
 def load_claims(paper: str, root: Path | None = None) -> list[dict[str, Any]]:
-    """Return a paper's numbers that no table can hold, since what they are of is unknown."""
+    """Return the sentences of a paper that no table can hold."""
     return list(read_of_paper(paper, "published", root)[1].get("claim", ()))
 
 

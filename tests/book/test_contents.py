@@ -12,9 +12,9 @@ PLAN = 'paper = "toy"\ntitle = "Toy"\nmethod = "toy"\n'
 EXPERIMENT = '[[experiment]]\nname = "{0}"\ntitle = "T"\nnotebook = "notebooks/toy/{0}.ipynb"\n'
 DECLARED = """
 root = "book/index"
-[chapters]
-first = "First, run"
-[[before]]
+caption = "Papers"
+chapters = ["first"]
+[[first]]
 caption = "Before"
 chapters = [{ file = "book/before" }]
 [[after]]
@@ -48,9 +48,9 @@ def test_an_experiment_or_a_chapter_gets_its_place_without_an_edit_by_hand(
     assert capsys.readouterr().out == "_toc.yml written\n_toc.yml was up to date\n"
     toc = yaml.safe_load((tmp_path / "_toc.yml").read_text())
     parts = {part["caption"]: part["chapters"] for part in toc["parts"]}
-    assert list(parts) == ["The papers", "Before", "First, run", "Toy, run", "After"]
-    assert parts["Toy, run"] == [
-        {"file": f"notebooks/toy/{name}"} for name in ("b", "a", "beliefs")
-    ]
-    assert parts["The papers"][-1] == {"file": "notebooks/toy/index"}
+    assert list(parts) == ["Before", "Papers", "After"]
+    first, last = parts["Papers"]
+    assert first == {"file": "notebooks/first/index"}
+    assert last["file"] == "notebooks/toy/index"
+    assert last["sections"] == [{"file": f"notebooks/toy/{n}"} for n in ("b", "a", "beliefs")]
     assert parts["After"][0]["sections"] == [{"glob": "book/more/*"}]

@@ -1,4 +1,4 @@
-"""The findings on the front page and in the README are what the records say."""
+"""The findings in the README are what the records say; those of the front page are computed."""
 
 from pathlib import Path
 
@@ -41,22 +41,14 @@ def words(method, corrupted):
     return by_set(found)
 
 
-@pytest.fixture(scope="module", params=["book/index.md", "README.md"])
-def page(request):
-    return " ".join((ROOT / request.param).read_text(encoding="utf-8").split())
+@pytest.fixture(scope="module")
+def page():
+    return " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_the_start_of_kmeans_is_worth_what_the_page_says(page):
     authors, ours = smart("authors")["bdgp"], smart()["bdgp"]
-    assert f"{authors:.0f} to {ours:.0f} points" in page or (
-        f"comes to {authors:.0f} points, from our start to {ours:.0f}" in page
-    )
-
-
-def test_the_best_epoch_is_as_far_from_the_last_as_the_front_page_says():
-    page = " ".join((ROOT / "book/index.md").read_text(encoding="utf-8").split())
-    gap = smart(starts=20, rule="oracle")["bdgp"] - smart("authors")["bdgp"]
-    assert f"To the epoch that the true labels like best it is {gap:.0f} points" in page
+    assert f"{authors:.0f} to {ours:.0f} points" in page
 
 
 def test_the_simple_rival_is_ahead_on_as_many_sets_as_the_page_says(page):
@@ -65,6 +57,8 @@ def test_the_simple_rival_is_ahead_on_as_many_sets_as_the_page_says(page):
 
 
 def test_choices_move_scores_as_much_as_a_simpler_method_does():
+    front = " ".join((ROOT / "book/index.md").read_text(encoding="utf-8").split())
+    assert "the choices around the equations moved the scores as much as exchanging" in front
     ours = smart()
     choices = [smart("authors"), smart(starts=20), smart(rule="oracle")]
     rivals = [floor("k-means, view 1"), floor("spectral, view 1, unit rows")]
@@ -74,8 +68,8 @@ def test_choices_move_scores_as_much_as_a_simpler_method_does():
 
 def test_batches_of_the_same_things_leak_as_the_page_says(page):
     same, apart = f"{recall('same instances'):.0f}", f"{recall('independent draws'):.0f}"
-    assert f"R@10 {same} on HandWritten" in page or f"for {same} of 100 digits" in page
-    assert f"{apart}, chance" in page or f"for {apart}, which is chance" in page
+    assert f"R@10 {same} on HandWritten" in page
+    assert f"{apart}, chance" in page
     leak = recorded("set_clip", "leakage", ratio=0, n_steps=800, dataset="handwritten")
     assert leak.groupby("draws").size().unique().tolist() == [15]
     # Chance is ten of the gallery.

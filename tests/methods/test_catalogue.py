@@ -115,7 +115,10 @@ def test_a_new_method_costs_a_file_a_line_and_a_word(tmp_path):
             "CATALOGUE = (\n"
             'Method("toy", "Toy method", "toy.Toy", VIEWS, "any view", "duin1998multiple"),\n',
         ),
-        "notebooks/lineup/plan.toml": ('method = ["mvcln"', 'method = ["toy", "mvcln"'),
+        "notebooks/lineup/plan.toml": (
+            'grid = { method = ["mvcln"',
+            'grid = { method = ["toy", "mvcln"',
+        ),
     }
     (tmp_path / "mvlib" / "methods" / "toy.py").write_text(TOY)
     for name, (before, after) in changed.items():

@@ -318,7 +318,10 @@ def test_a_claim_says_what_is_unknown_of_it_and_stands_in_no_table(tmp_path):
     write_text(path, CLAIM)
     assert load_published("toy", tmp_path) == []
     page = fill("<!-- mvlib: claims toy -->", tmp_path)
-    assert "| better than CLIP | 144.83 % relative | abstract | the data set |" in page
+    said = (
+        "| better than CLIP: 144.83 % relative | abstract | **open** | unknown: the data set |"
+    )
+    assert said in page
     write_text(path, CLAIM.replace('"the data set"', ""))
     with pytest.raises(ValueError, match=r"toy/published\.toml.*unknown"):
         load_claims("toy", tmp_path)

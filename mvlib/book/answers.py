@@ -1,0 +1,539 @@
+"""What recorded runs answer to a page's question: a sentence, and the figure behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mvlib.check import check_choice
+from mvlib.data import describe
+from mvlib.papers.cae import rank_agreement
+from mvlib.papers.set_clip import chance_of
+from mvlib.papers.smart import ABLATIONS
+from mvlib.plots import svg
+from mvlib.records import results_frame
+
+VIEW_1 = "k-means, view 1"
+ALONE = "view 1 alone"
+# Of one training, from what a user gets to what reading the labels gives.
+STEPS = {
+    "last epoch, our start": (1, "last"),
+    "20 starts": (20, "last"),
+    "central epoch": (20, "central"),
+    "reading labels": (20, "oracle"),
+}
+_NOT_RUN = (
+    ":::{admonition} Not run\n:class: answer\nNo run of a reduced or full size is recorded "
+    "for this question; the quick run below is all there is.\n:::"
+)
+
+
+class Answer(NamedTuple):
+    """A sentence with its n, and a figure of panels with how to read it."""
+
+    said: str
+    panels: Sequence[str]
+    caption: str
+
+
+def answer_box(root: Path, paper: str, experiment: str) -> str:
+    """Return the box that stands under a page's question, and its figure."""
+    name = f"{paper}/{experiment}"
+    answer = _ANSWERS[check_choice("answer", name, _ANSWERS)](root)
+    if answer is None:
+        return _NOT_RUN
+    box = f":::{{admonition}} What recorded runs say\n:class: answer\n{answer.said}\n:::"
+    return f"{box}\n\n{figure(answer.panels, answer.caption)}"
+
+
+def figure(panels: Sequence[str], caption: str) -> str:
+    """Return panels side by side, where there is room, above their caption."""
+    shown = f'<div class="panels">{"".join(panels)}</div>'
+    return (
+        f'<figure class="recorded">{shown}<figcaption>{escape(caption)}</figcaption></figure>'
+    )
+
+
+def recorded(
+    root: Path, paper: str, experiment: str, profile: str = "reduced", **where: Any
+) -> pd.DataFrame:
+    """Return an experiment's results, variants too, where columns have some values.
+
+    What older records leave out is what was the only way then: a start of our own.
+    """
+    frame = results_frame(paper, profile, experiment, root, variants=True)
+    frame["init"] = frame["init"].fillna("draws") if "init" in frame else "draws"
+    for name, value in where.items():
+        frame = frame[frame[name] == value] if name in frame else frame.iloc[:0]
+    return frame
+
+
+def values(frame: pd.DataFrame, column: str = "acc", unit: float = 100) -> pd.Series:
+    """Return values in points, each under what a reader may ask of its dot."""
+    known = frame[frame[column].notna()]
+    said = [
+        ", ".join(
+            f"{name} {row[name]:g}" for name in ("seed", "split") if pd.notna(row.get(name))
+        )
+        + f", record {row['key'][:8]}"
+        for row in known.to_dict("records")
+    ]
+    return pd.Series(unit * known[column].astype(float).to_numpy(), said)
+
+
+def title_of(dataset: str) -> str:
+    """Return a set's name as figures have room for it."""
+    return describe(dataset).title.split(" (")[0].split(",")[0]
+
+
+def by_method(
+    frame: pd.DataFrame,
+    order: Sequence[str] | None = None,
+    column: str = "acc",
+    unit: float = 100,
+) -> dict[str, pd.Series]:
+    """Return the values of each method, in an order or from the best mean down."""
+    found = {name: values(some, column, unit) for name, some in frame.groupby("method")}
+    if order is None:
+        order = sorted(found, key=lambda name: -found[name].mean())
+    return {name: found[name] for name in order if name in found}
+
+
+def _seeds(frame: pd.DataFrame) -> str:
+    return f"n = {frame['seed'].nunique()} seeds"
+
+
+def _listed(parts: Iterable[str]) -> str:
+    parts = list(parts)
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _view_1(root: Path, dataset: str) -> float:
+    floor = recorded(root, "smart", "floors", method=VIEW_1, dataset=dataset)
+    return 100 * floor["acc"].mean()
+
+
+def selection_steps(
+    root: Path, profile: str, dataset: str, ratio: float
+) -> tuple[dict[str, float], tuple[str, float] | None, int]:
+    """Return the steps from the last epoch to the oracle; what went before; the seeds.
+
+    All steps are of the same seeds. The authors' start is the first of them if each seed has
+    it, else it stands before them with the seeds that do.
+    """
+    where = {"dataset": dataset, "aligned_ratio": ratio, "features": "eval"}
+    frame = recorded(root, "smart", "method", profile, method="SMART", **where)
+    if frame.empty:
+        return {}, None, 0
+    table = frame.pivot_table("acc", "seed", ["init", "starts", "rule"]) * 100
+    ours = {name: ("draws", *place) for name, place in STEPS.items()}
+    if not set(ours.values()) <= set(table.columns):
+        return {}, None, 0
+    table = table[table[list(ours.values())].notna().all(axis="columns")]
+    steps = {name: table[place].mean() for name, place in ours.items()}
+    authors, n = ("authors", 1, "last"), len(table)
+    if authors not in table or table[authors].isna().all():
+        return steps, None, n
+    known = table[authors].dropna()
+    if len(known) == n:
+        return {"authors' start": known.mean()} | steps, None, n
+    return (
+        steps,
+        (f"authors' n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{len(known)}", known.mean()),
+        n,
+    )
+
+
+def _selection(root: Path) -> Answer | None:
+    panels, gaps, counts = [], [], set()
+    gains: dict[str, list[tuple[float, ...]]] = {}
+    cells = [(name, r) for r in (1.0, 0.5) for name in ("handwritten", "bdgp", "wiki")]
+    for dataset, ratio in cells:
+        steps, before, n = selection_steps(root, "full", dataset, ratio)
+        if not steps:
+            continue
+        counts.add(n)
+        where = {"dataset": dataset, "aligned_ratio": ratio, "method": VIEW_1}
+        floor = 100 * recorded(root, "smart", "method", "full", **where)["acc"].mean()
+        title = f"{title_of(dataset)}, {ratio:.0%} aligned"
+        limits = (20.0, 105.0)
+        panels.append(svg.waterfall(title, steps, (ALONE, floor), limits, before))
+        last, starts, central, oracle = (steps[name] for name in STEPS)
+        gaps.append(oracle - last)
+        ways = (starts - last, central - starts, oracle - central)
+        gains.setdefault(title_of(dataset), []).append(ways)
+    if not panels:
+        return None
+    seeds = " or ".join(map(str, sorted(counts)))
+    names = ("twenty starts", "the central epoch", "reading labels")
+    steps = pd.DataFrame({name: pd.DataFrame(found).mean() for name, found in gains.items()})
+    largest = steps.set_axis(names).idxmax()
+    where = "; ".join(f"{kind} on {_listed(s.index)}" for kind, s in largest.groupby(largest))
+    text = (
+        f"**From the last epoch to the one that the labels like best it is {min(gaps):.0f} to "
+        f"{max(gaps):.0f} points; the largest step is {where}** (in the mean of both shares of "
+        f"aligned rows; the paper's settings, n = {seeds} seeds)."
+    )
+    caption = (
+        "From left to right: the last epoch, clustered from one start of k-means; the best of "
+        "twenty starts; the central epoch in place of the last; the epoch that the labels "
+        "choose. Where a step adds nothing its bar is flat. The dotted line is k-means of view "
+        "1, which uses no pair. An outlined bar is the authors' own start, for the seeds that "
+        "have it. Full profile, evaluation mode; the order of the steps is a choice. "
+        "Again: mvlib run smart/method --profile full."
+    )
+    return Answer(text, panels, caption)
+
+
+def _two_sets(
+    root: Path,
+    frame: pd.DataFrame,
+    order: Sequence[str] | None,
+    strong: str,
+    floors: bool = True,
+) -> list[str]:
+    """Return a panel of methods for each set, view 1 alone as a line."""
+    panels = []
+    for dataset, some in frame.groupby("dataset", sort=False):
+        lines = {ALONE: _view_1(root, dataset)} if floors else {}
+        rows = by_method(some, order)
+        panels.append(svg.strips(title_of(dataset), rows, strong=[strong], lines=lines))
+    return panels
+
+
+def _gaps(frame: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+    """Return by set the mean of A less B over shared seeds and splits, and where A is ahead."""
+    keys = [name for name in ("split", "seed") if name in frame]
+    wide = 100 * frame.pivot(index=["dataset", *keys], columns="method", values="acc")
+    gap = (wide[a] - wide[b]).dropna().groupby("dataset", sort=False)
+    return pd.DataFrame(
+        {"mean": gap.mean(), "ahead": gap.agg(lambda g: (g > 0).sum()), "n": gap.size()}
+    )
+
+
+def _gap_text(gaps: pd.DataFrame) -> str:
+    return _listed(
+        [
+            f"{row.mean_:+.1f} on {title_of(row.Index)} (ahead in {row.ahead} of {row.n})"
+            for row in gaps.rename(columns={"mean": "mean_"}).itertuples()
+        ]
+    )
+
+
+def _ablation_losses(root: Path) -> Answer | None:
+    frame = recorded(root, "smart", "ablation_losses", starts=20)
+    if frame.empty:
+        return None
+    pairs = {
+        "$L_\\text{smc}$ added to $L_\\text{rec}$": ("L_rec + L_smc", "L_rec"),
+        "$L_\\text{vda}$ added to $L_\\text{rec}$": ("L_rec + L_vda", "L_rec"),
+        "$L_\\text{smc}$ added to both": ("all", "L_rec + L_vda"),
+    }
+    gaps = {said: _gaps(frame, *pair) for said, pair in pairs.items()}
+    lines = [f"- {said}: {_gap_text(gap)}" for said, gap in gaps.items()]
+    alone, after = (list(gaps.values())[place]["mean"] for place in (0, 2))
+    text = (
+        f"**Without $L_\\text{{vda}}$, $L_\\text{{smc}}$ lowers the mean on "
+        f"{(alone < 0).sum()} of {len(alone)} sets; beside it, it raises the mean on "
+        f"{(after > 0).sum()}** (half aligned, "
+        f"{_seeds(frame)}, {frame['split'].nunique()} splits). In points:\n\n"
+        + "\n".join(lines)
+    )
+    caption = (
+        "A dot is a seed and split, the bar the mean, which stands at the right; best of "
+        "twenty starts, so that the luck of one start is out. Dotted: k-means of view 1, "
+        "which uses no pair. Reduced profile. "
+        "Again: mvlib run smart/ablation_losses --profile reduced."
+    )
+    return Answer(text, _two_sets(root, frame, list(ABLATIONS), "all"), caption)
+
+
+def _alignment_rate(root: Path) -> Answer | None:
+    frame = recorded(root, "smart", "alignment_rate")
+    if frame.empty:
+        return None
+    frame = frame[frame["starts"].isna() | (frame["starts"] == 1)]
+    names = {
+        "SMART": "SMART",
+        VIEW_1: ALONE,
+        "k-means, concatenation as given": "k-means of both",
+        "spectral, concatenation as given": "spectral of both",
+    }
+    kinds = {
+        shown: {
+            r: values(s) for r, s in frame[frame["method"] == name].groupby("aligned_ratio")
+        }
+        for name, shown in names.items()
+    }
+    means = 100 * frame.pivot_table("acc", "aligned_ratio", "method")
+    gain = means["SMART"] - means[VIEW_1]
+    ahead = [ratio for ratio in gain.index if (gain[gain.index >= ratio] > 0).all()]
+    best = means["SMART"].idxmax()
+    text = (
+        f"SMART's mean is above view 1 alone from {ahead[0]:.0%} of the rows aligned on; with "
+        f"{gain.index[0]:.0%} it is {-gain.iloc[0]:.1f} points below. It is highest at "
+        f"{best:.0%} ({means['SMART'][best]:.1f}), and {means['SMART'].iloc[-1]:.1f} with all "
+        f"rows aligned (HandWritten, last epoch, one start, {_seeds(frame)})."
+        if ahead
+        else f"SMART's mean is above view 1 alone at no share ({_seeds(frame)})."
+    )
+    caption = (
+        "Dots are seeds, lines their means. View 1 alone sees no alignment, so that its line "
+        "is flat. Reduced profile. Again: mvlib run smart/alignment_rate --profile reduced."
+    )
+    panel = svg.trend("HandWritten", kinds, "rows aligned", percent=True)
+    return Answer(text, [panel], caption)
+
+
+def _biased_alignment(root: Path) -> Answer | None:
+    frame = recorded(root, "smart", "biased_alignment", starts=20, init="draws")
+    frame = frame[frame["acc"].notna()]
+    if frame.empty:
+        return None
+    fair = "from all rows"
+    lines = [
+        f"- {name}: {_gap_text(_gaps(frame, name, fair))}"
+        for name in ("from half of the classes", "from one region")
+    ]
+    text = (
+        f"What a biased sample of as many pairs changes, in points, beside one {fair} "
+        f"({frame['aligned_ratio'].iloc[0]:.0%} aligned, {_seeds(frame)}):\n\n"
+        + "\n".join(lines)
+    )
+    caption = (
+        "The same number of known pairs, drawn in three ways; a dot is a seed, the bar the "
+        "mean; best of twenty starts. Dotted: k-means of view 1, which uses no pair at all. "
+        "Reduced profile. Again: mvlib run smart/biased_alignment --profile reduced."
+    )
+    return Answer(text, _two_sets(root, frame, None, fair), caption)
+
+
+def _threshold(root: Path) -> Answer | None:
+    scores = recorded(root, "smart", "threshold", init="draws", starts=20)
+    if scores.empty:
+        return None
+    paper = "mean-std"
+    others = [name for name in scores["method"].unique() if name != paper]
+    gaps = {name: _gaps(scores, name, paper) for name in others}
+    below = [name for name, gap in gaps.items() if (gap["ahead"] == 0).all()]
+    worst = min(gaps, key=lambda name: gaps[name]["mean"].mean())
+    best = max(gaps, key=lambda name: gaps[name]["mean"].mean())
+    text = (
+        f"Beside the paper's rule, mean - std: the best other rule, {best}, stands "
+        f"{_gap_text(gaps[best])}; the worst, {worst}, {_gap_text(gaps[worst])}. Behind the "
+        f"paper's rule in every seed of both sets: {_listed(below) if below else 'none'} "
+        f"(half aligned, {_seeds(scores)})."
+    )
+    graphs = recorded(root, "smart", "threshold")
+    graphs = graphs[graphs["measure_precision"].notna()]
+    panels = []
+    for dataset, some in scores.groupby("dataset", sort=False):
+        rows = by_method(some)
+        edges = (
+            100
+            * graphs[graphs["dataset"] == dataset]
+            .groupby("method")[["measure_precision", "measure_recall"]]
+            .mean()
+        )
+        told = {
+            f"{name}: {{:.0f}} % precise, {{:.0f}} % found".format(*edges.loc[name]): row
+            for name, row in rows.items()
+        }
+        strong = [name for name in told if name.startswith(f"{paper}:")]
+        panels.append(svg.strips(title_of(dataset), told, strong=strong))
+    caption = (
+        "ACC under each rule, best first; a dot is a seed, the bar the mean, best of twenty "
+        "starts. Beside a rule's name: how many of its graph's edges join one class, and how "
+        "many of the pairs of one class it finds. Reduced profile. Again: mvlib run "
+        "smart/threshold --profile reduced."
+    )
+    return Answer(text, panels, caption)
+
+
+def leak_lines(root: Path) -> pd.DataFrame:
+    """Return the runs of Set-CLIP without a pair, by how its batches are drawn."""
+    frame = recorded(root, "set_clip", "leakage", ratio=0)
+    return frame if frame.empty else frame[frame["draws"] != "disjoint things"]
+
+
+def leak_panel(frame: pd.DataFrame, dataset: str) -> str:
+    """Draw recall against steps for both ways to draw, and chance."""
+    some = frame[frame["dataset"] == dataset]
+    lines = {
+        draws: {n: values(s, "measure_r10") for n, s in one.groupby("n_steps")}
+        for draws, one in sorted(some.groupby("draws"), reverse=True)
+    }
+    chance = 100 * chance_of(some).mean()
+    title, limits = title_of(dataset), (-3.0, 103.0)
+    return svg.trend(title, lines, "training steps", "R@10 (%)", {"chance": chance}, limits)
+
+
+def _leakage(root: Path) -> Answer | None:
+    frame = leak_lines(root)
+    if frame.empty:
+        return None
+    longest = frame["n_steps"].max()
+    last = frame[frame["n_steps"] == longest]
+    means = 100 * last.astype({"measure_r10": float}).pivot_table(
+        "measure_r10", "dataset", "draws"
+    )
+    n = last.groupby(["dataset", "draws"]).size().min()
+    parts = [
+        f"{title_of(name)} {row['same instances']:.1f} against {row['independent draws']:.1f}"
+        for name, row in means.iterrows()
+    ]
+    text = (
+        f"With no pair known, R@10 after {longest:.0f} steps with batches of the same things "
+        f"against batches drawn apart: {_listed(parts)}; chance is "
+        f"{100 * chance_of(last).mean():.1f} (means of {n} runs)."
+    )
+    caption = (
+        "Recall at 10 among rows that were not trained on, both directions; a dot is a seed "
+        "and split. No pair is told in any run. Reduced profile. "
+        "Again: mvlib run set_clip/leakage --profile reduced."
+    )
+    sets = frame["dataset"].unique()
+    return Answer(text, [leak_panel(frame, name) for name in sets], caption)
+
+
+def _pair_ratio(root: Path) -> Answer | None:
+    frame = recorded(root, "set_clip", "pair_ratio")
+    if frame.empty:
+        return None
+    order = ["Set-CLIP", "CLIP on the pairs", "S-CLIP"]
+    lines = {
+        name: {r: values(s, "measure_r10") for r, s in some.groupby("ratio")}
+        for name, some in sorted(frame.groupby("method"), key=lambda g: order.index(g[0]))
+    }
+    means = 100 * frame.astype({"measure_r10": float}).pivot_table(
+        "measure_r10", "ratio", "method"
+    )
+    lead = (means["Set-CLIP"] - means["CLIP on the pairs"]).dropna()
+    chance = 100 * chance_of(frame).mean()
+    panel = svg.trend(
+        "Open Clip Art", lines, "known pairs", "R@10 (%)", {"chance": chance}, percent=True
+    )
+    above = (lead > 0).sum()
+    text = (
+        f"What distribution matching adds to CLIP's loss on the same pairs: between "
+        f"{lead.min():+.1f} and {lead.max():+.1f} points of R@10 at {len(lead)} shares of "
+        f"known pairs, above zero at {above} of them. With no pair Set-CLIP comes to "
+        f"{means['Set-CLIP'].iloc[0]:.1f}, chance is {chance:.1f} "
+        f"({_seeds(frame)} on {frame['split'].nunique()} splits)."
+    )
+    caption = (
+        "Recall at 10 on the full gallery, both directions; a dot is a seed and split. All "
+        "lines share their pairs. Reduced profile. "
+        "Again: mvlib run set_clip/pair_ratio --profile reduced."
+    )
+    return Answer(text, [panel], caption)
+
+
+def _block_structure(root: Path) -> Answer | None:
+    frame = recorded(root, "ntk_spectral", "block_structure")
+    if frame.empty:
+        return None
+    plain = frame[frame["method"] != "NTK, diffusion"]
+    names = {"acc": "ACC", "measure_gap": "gap", "measure_within": "within"}
+    means = plain.astype(dict.fromkeys(names, float)).groupby("method")[list(names)].mean()
+    ranks = means.corr("spearman")["acc"]
+    looks, both = means.loc["looks"], means.loc["NTK, one prompt"]
+    text = (
+        f"From looks alone to NTK of one prompt, `within` goes from "
+        f"{looks['measure_within']:.2f} to {both['measure_within']:.2f}, the gap from "
+        f"{looks['measure_gap']:.3f} to {both['measure_gap']:.3f}, ACC from "
+        f"{100 * looks['acc']:.1f} to {100 * both['acc']:.1f}. Over {len(means)} affinities "
+        f"the rank correlation with ACC is {ranks['measure_gap']:+.2f} for the gap and "
+        f"{ranks['measure_within']:+.2f} for `within` (drawings, {_seeds(frame)})."
+    )
+    order = list(by_method(plain))
+    panels = [
+        svg.strips(
+            title,
+            by_method(plain, order, column, unit),
+            label,
+            ["NTK, one prompt", "NTK, mean"],
+            digits=digits,
+        )
+        for title, column, label, unit, digits in (
+            ("Accuracy", "acc", "ACC (%)", 100, 1),
+            ("Gap: looks at no label", "measure_gap", "gap after k", 1, 3),
+            ("Steps that stay in their class", "measure_within", "within", 1, 2),
+        )
+    ]
+    caption = (
+        "The same affinities in the same order, best accuracy first, under three measures; a "
+        "dot is a random 90 % of the images. A measure that foretells accuracy falls from top "
+        "to bottom, too. The diffused graph has other units and is left out. Reduced profile. "
+        "Again: mvlib run ntk_spectral/block_structure --profile reduced."
+    )
+    return Answer(text, panels, caption)
+
+
+def words_panel(frame: pd.DataFrame, dataset: str) -> str:
+    """Draw CAE against the share of its words that are random, k-means of images as a level."""
+    some = frame[frame["dataset"] == dataset]
+    cae = some[some["method"] == "CAE"]
+    lines = {"CAE": {share: values(one) for share, one in cae.groupby("corrupted")}}
+    floor = 100 * some.loc[some["method"] == "k-means of images", "acc"].mean()
+    levels = {"k-means, no word": floor}
+    return svg.trend(title_of(dataset), lines, "random words", "ACC (%)", levels, percent=True)
+
+
+def _when_words_help(root: Path) -> Answer | None:
+    frame = recorded(root, "cae", "when_words_help")
+    gains = frame[frame["measure_gain"].notna()] if "measure_gain" in frame else frame.iloc[:0]
+    if gains.empty:
+        return None
+    table = rank_agreement(gains)
+    parts = [
+        f"{row['method']}, {row['encoder']} encoder: {row['rank correlation']:+.2f}, mean gain "
+        f"{row['mean gain']:+.1f}"
+        for row in table.to_dict("records")
+    ]
+    lines = "\n".join(f"- {part}" for part in parts)
+    text = (
+        f"Does the gap between zero-shot and k-means order the gain by words? Rank correlation "
+        f"over {table['problems'].max()} problems, and the mean gain over k-means in points "
+        f"({_seeds(gains)}):\n\n{lines}"
+    )
+    panels = []
+    for encoder, some in gains.groupby("encoder", sort=False):
+        kinds = {}
+        for method, one in some.groupby("method", sort=False):
+            means = one.groupby("subset")[["measure_gap", "measure_gain"]].mean()
+            means.columns = ["x", "y"]
+            means.index = [
+                "all classes" if number == 0 else f"half {number:g} of the classes"
+                for number in means.index
+            ]
+            kinds[method] = means
+        title = {"offline": "Contrastive heads", "ridge": "Ridge regression"}.get(
+            encoder, encoder
+        )
+        label = "zero-shot less k-means (points)"
+        panels.append(svg.scatter(title, kinds, label, "gain over k-means (points)"))
+    caption = (
+        "A dot is the drawings of all classes or of a random half of them, mean over seeds. "
+        "The gap foretells the gain where dots rise from left to right. Problems share images: "
+        "a description, no test. What random words do stands on the page of that name. Reduced "
+        "profile. Again: mvlib run cae/when_words_help --profile reduced."
+    )
+    return Answer(text, panels, caption)
+
+
+_ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
+    "smart/selection": _selection,
+    "smart/ablation_losses": _ablation_losses,
+    "smart/alignment_rate": _alignment_rate,
+    "smart/biased_alignment": _biased_alignment,
+    "smart/threshold": _threshold,
+    "set_clip/leakage": _leakage,
+    "set_clip/pair_ratio": _pair_ratio,
+    "ntk_spectral/block_structure": _block_structure,
+    "cae/when_words_help": _when_words_help,
+}

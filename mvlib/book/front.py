@@ -1,0 +1,191 @@
+"""The cards of the front page: a finding, its figure and a sentence, all from records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from mvlib.book.answers import (
+    ALONE,
+    leak_lines,
+    leak_panel,
+    recorded,
+    selection_steps,
+    title_of,
+    values,
+    words_panel,
+)
+from mvlib.book.leaderboard import results, small_map
+from mvlib.papers.set_clip import chance_of
+from mvlib.plots import svg
+
+_RIVAL = "spectral, view 1, unit rows"
+
+
+class Card(NamedTuple):
+    """A finding in a few words, the panel that shows it, a sentence, and its page."""
+
+    title: str
+    panel: str
+    said: str
+    page: str
+
+
+def cards(root: Path) -> list[Card]:
+    """Return the findings that the records hold, in the order of the front page."""
+    made = (_start(root), _early(root), _leak(root), _words(root), _rival(root), _all(root))
+    return [card for some in made for card in some]
+
+
+def cards_grid(root: Path) -> str:
+    """Return the cards as a grid that a page can show."""
+    shown = [
+        f":::{{grid-item-card}} {card.title}\n:link: {card.page}\n:link-type: doc\n\n"
+        f"{card.panel}\n\n{card.said}\n:::"
+        for card in cards(root)
+    ]
+    grid = "::::{grid} 1 1 2 2\n:gutter: 3\n:class-container: findings\n\n"
+    return grid + "\n\n".join(shown) + "\n::::"
+
+
+def _start(root: Path) -> Iterator[Card]:
+    steps, before, n = selection_steps(root, "reduced", "bdgp", 0.5)
+    if not steps or before or "authors' start" not in steps:
+        return
+    floor = recorded(root, "smart", "floors", dataset="bdgp", method="k-means, view 1")
+    level = (ALONE, 100 * floor["acc"].mean())
+    panel = svg.waterfall("SMART on BDGP, half aligned", steps, level, (30.0, 105.0))
+    theirs, ours = steps["authors' start"], steps["last epoch, our start"]
+    said = (
+        f"The same trained networks, the same last epoch: started as the authors' code does, "
+        f"k-means comes to {theirs:.0f} points, from our start to {ours:.0f}. The epoch that "
+        f"the true labels like best has {steps['reading labels']:.0f} (means of {n} seeds, "
+        "reduced)."
+    )
+    title = f"{ours - theirs:.0f} points from one line of k-means"
+    yield Card(title, panel, said, "../notebooks/smart/selection")
+
+
+def _early(root: Path) -> Iterator[Card]:
+    where = {"dataset": "wiki", "aligned_ratio": 1.0}
+    kept = {"features": "train", "starts": 1, "init": "draws", "rule": "oracle"}
+    every = recorded(root, "smart", "method", "full", method="SMART", **where, **kept)
+    early = recorded(root, "smart", "selection", "full", **where, epochs=20, **kept)
+    given = kept | {"rule": "last", "features": "eval"}
+    last = recorded(root, "smart", "method", "full", method="SMART", **where, **given)
+    alone = recorded(root, "smart", "method", "full", method="k-means, view 1", **where)
+    if every.empty or early.empty or last.empty:
+        return
+    rows = {
+        "best of all 500 epochs, by the labels": values(every),
+        "best of the first 20": values(early),
+        "last epoch": values(last),
+    }
+    level = {ALONE: values(alone).mean()}
+    panel = svg.strips("SMART on Wiki, all aligned", rows, strong=["last epoch"], lines=level)
+    best, first, end = (row.mean() for row in rows.values())
+    # To be told only while it is so.
+    if round(best - first, 9) > 0:
+        return
+    said = (
+        f"Wiki's best epoch of five hundred, {best:.0f} points, is among the first twenty. The "
+        f"last has {end:.0f}, "
+        f"view 1 alone, without any training, {level[ALONE]:.0f} "
+        f"(means of {len(rows['last epoch'])} seeds, the paper's settings)."
+    )
+    title = "The best epoch is a hardly trained one"
+    yield Card(title, panel, said, "../notebooks/smart/table_clustering")
+
+
+def _leak(root: Path) -> Iterator[Card]:
+    frame = leak_lines(root)
+    frame = frame[frame["dataset"] == "handwritten"]
+    if frame.empty:
+        return
+    last = frame[frame["n_steps"] == frame["n_steps"].max()]
+    means = 100 * last.astype({"measure_r10": float}).groupby("draws")["measure_r10"].mean()
+    n = last.groupby("draws").size().min()
+    same, apart = means["same instances"], means["independent draws"]
+    said = (
+        f"Set-CLIP, told no pair, has the partner among the ten nearest for "
+        f"{same:.0f} of 100 digits if both halves of a batch hold the same "
+        f"things, as in the authors' code, and for {apart:.0f} if they are drawn "
+        f"apart. Chance is {100 * chance_of(last).mean():.0f} ({n} runs each, reduced)."
+    )
+    panel = leak_panel(frame, "handwritten")
+    yield Card("“Unpaired” data that were paired", panel, said, "../notebooks/set_clip/leakage")
+
+
+def _words(root: Path) -> Iterator[Card]:
+    frame = recorded(root, "cae", "random_words")
+    some = frame[frame["dataset"] == "cifar-10"]
+    if some.empty:
+        return
+    means = 100 * some.groupby(["method", "corrupted"])["acc"].mean()
+    real, random = means["CAE", 0.0], means["CAE", 1.0]
+    better = frame[frame["method"] == "CAE"].pivot_table("acc", "dataset", "corrupted")
+    if (better[1.0] < better[0.0]).any():
+        return
+    said = (
+        f"CAE comes to {real:.0f} points on CIFAR-10 with real words and to {random:.0f} with "
+        f"random ones; k-means of the images alone to {means['k-means of images', 0.0]:.0f} "
+        f"({some['seed'].nunique()} seeds, a small encoder, not CLIP)."
+    )
+    panel = words_panel(frame, "cifar-10")
+    page = "../notebooks/cae/random_words"
+    yield Card("Random words do no worse than real ones", panel, said, page)
+
+
+def _rival(root: Path) -> Iterator[Card]:
+    where = {"aligned_ratio": 0.5}
+    kept = {"starts": 1, "features": "eval", "init": "draws", "rule": "last"}
+    ours = recorded(root, "smart", "method", **where, **kept, method="SMART")
+    theirs = recorded(root, "smart", "floors", **where, method=_RIVAL)
+    sides = [frame.set_index(["dataset", "seed"])["acc"] for frame in (ours, theirs)]
+    gap = (100 * (sides[0] - sides[1])).dropna()
+    if gap.empty:
+        return
+    by_set = gap.groupby("dataset").mean().sort_values(ascending=False)
+    rows = {}
+    for name in by_set.index:
+        one = gap[name]
+        rows[title_of(name)] = one.set_axis([f"seed {seed:g}" for seed in one.index])
+    ahead = [title_of(name) for name in by_set.index[by_set > 0]]
+    label = "SMART less spectral of view 1 (points)"
+    panel = svg.strips("Half aligned, last epoch", rows, label, strong=ahead, signed=True)
+    said = (
+        f"Spectral clustering of view 1 alone, which sees no pair and trains nothing, is ahead "
+        f"of SMART on {(by_set < 0).sum()} of {len(by_set)} sets (means of "
+        f"{gap.groupby('dataset').size().min()} seeds, reduced)."
+    )
+    title = "A rival without training, ahead on most sets"
+    if (by_set < 0).sum() > len(by_set) / 2:
+        yield Card(title, panel, said, "../notebooks/smart/floors")
+
+
+def _all(root: Path) -> Iterator[Card]:
+    found = results(root)
+    if found.empty:
+        return
+    said = (
+        f"{found['row'].nunique()} methods and rules on {found['dataset'].nunique()} sets, as "
+        "far as they have been run; grey where not; the published value small beside ours."
+    )
+    yield Card("All methods, all sets", small_map(root), said, "leaderboard")
+
+
+def citation(root: Path) -> str:
+    """Return what `CITATION.cff` says, for a bibliography."""
+    known = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
+    authors = " and ".join(f"{{{author['name']}}}" for author in known["authors"])
+    lines = {
+        "author": f"{{{authors}}}",
+        "title": f"{{{known['title']}}}",
+        "year": f"{{{known['date-released'].year}}}",
+        "version": f"{{{known['version']}}}",
+    }
+    entry = "".join(f"  {name} = {value},\n" for name, value in lines.items())
+    return f"```bibtex\n@software{{mvlib,\n{entry}}}\n```"
