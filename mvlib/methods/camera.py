@@ -275,6 +275,9 @@ class CAMERA(ViewClustering):
         Before this epoch, counted from 0, prototypes are matched; from it on L_ver counts.
     match_batch_size : int, default=1024
         Among how many rows, aligned ones first, a row looks for its match.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -294,6 +297,11 @@ class CAMERA(ViewClustering):
 
     Notes
     -----
+    *Use it* where the rows of two views are shuffled or missing and few samples are whole or
+    aligned. *Cost*: n // batch_size steps an epoch, by default 1,050 in all for 2,000 rows.
+    *Beside it*: `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and, where some
+    rows are aligned, `AutoencoderHungarian`.
+
     Source: Li et al., TPAMI 2025, and the authors' code. *Deviations* stand at the head of the
     file, `mvlib/methods/camera.py`.
 
@@ -301,7 +309,7 @@ class CAMERA(ViewClustering):
     --------
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
-    >>> labels = methods.CAMERA(10, random_state=0).fit_predict(digits.Xs)
+    >>> labels = methods.CAMERA(10, random_state=0).fit_predict(digits.Xs)  # doctest: +SKIP
     """
 
     embedding_dim: int = 256
@@ -314,6 +322,7 @@ class CAMERA(ViewClustering):
     temperature: float = 0.5
     matching_epoch: int = 49
     match_batch_size: int = 1024
+    verbose: bool | None = None
     device: str = "auto"
 
     _min_views = 2
@@ -460,7 +469,14 @@ class CAMERA(ViewClustering):
 
         names = ("reconstruction", "commonality", "consistency", "versatility")
         self.history_ = run(
-            self.epochs, batches, step, network, optimizer, parts=names, name="CAMERA"
+            self.epochs,
+            batches,
+            step,
+            network,
+            optimizer,
+            parts=names,
+            name="CAMERA",
+            verbose=self.verbose,
         )
         if self.epochs <= self.matching_epoch:
             self._match_prototypes(Xs, there, known)

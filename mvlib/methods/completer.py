@@ -202,6 +202,9 @@ class COMPLETER(ViewClustering):
         w_1, w_2 and w_3 of `total_loss`.
     prediction_epoch : int, default=100
         From this epoch on, counted from 0, predictions count.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -217,6 +220,10 @@ class COMPLETER(ViewClustering):
 
     Notes
     -----
+    *Use it* where rows are partners and some samples lack a view, but enough are whole to learn
+    from. *Cost*: n / batch_size steps an epoch for n whole samples, by default 4,000 in all for
+    2,000. *Beside it*: `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation`.
+
     Source: Lin et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of the
     file, `mvlib/methods/completer.py`.
 
@@ -230,7 +237,7 @@ class COMPLETER(ViewClustering):
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
     >>> Xs = data.min_max_scale(digits.Xs)
-    >>> labels = methods.COMPLETER(10, random_state=0).fit_predict(Xs)
+    >>> labels = methods.COMPLETER(10, random_state=0).fit_predict(Xs)  # doctest: +SKIP
     """
 
     embedding_dim: int = 128
@@ -243,6 +250,7 @@ class COMPLETER(ViewClustering):
     reconstruction_weight: float = 0.1
     prediction_weight: float = 0.1
     prediction_epoch: int = 100
+    verbose: bool | None = None
     device: str = "auto"
 
     _min_views = 2
@@ -345,7 +353,14 @@ class COMPLETER(ViewClustering):
 
         parts, name = ("contrast", "reconstruction", "prediction"), type(self).__name__
         self.history_ = run(
-            self.epochs, epoch_batches, step, network, optimizer, parts=parts, name=name
+            self.epochs,
+            epoch_batches,
+            step,
+            network,
+            optimizer,
+            parts=parts,
+            name=name,
+            verbose=self.verbose,
         )
         self.network_ = network
 
@@ -380,6 +395,8 @@ reconstruction_weight, prediction_weight, prediction_epoch
         Which views are compared and predicted, if there are more than two: the first with each
         other, or all. The first is then recovered as the mean of predictions from those that
         are there, and the others from it; else each from all that are there.
+    verbose : bool, optional
+        As in `SMART`.
 
     Attributes
     ----------
@@ -388,6 +405,10 @@ reconstruction_weight, prediction_weight, prediction_epoch
 
     Notes
     -----
+    *Use it* as `COMPLETER`, with more than two views, too, and more whole samples than a batch.
+    *Cost*: its steps but for the last of each epoch, by default 3,500 in all for 2,000 whole
+    samples. *Beside it*: `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation`.
+
     Source: Lin et al., TPAMI 2023, and the authors' code. *Deviations* stand at the head of the
     file, `mvlib/methods/completer.py`. On HSACC see `COMPLETER`.
 
@@ -396,7 +417,7 @@ reconstruction_weight, prediction_weight, prediction_epoch
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
     >>> Xs = data.min_max_scale(digits.Xs)
-    >>> labels = methods.DCP(10, random_state=0).fit_predict(Xs)
+    >>> labels = methods.DCP(10, random_state=0).fit_predict(Xs)  # doctest: +SKIP
     """
 
     pairs: str = "core"
