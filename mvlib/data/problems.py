@@ -243,9 +243,11 @@ def hide_views(
         share = 0.5 if protocol == "half" else 1 - m / n_views
         mask[:n_part] = filled(n_part, n_views, share, generator)
         mask = mask[generator.choice(n, n, replace=False)]
-    views = [np.where(mask[:, [v]], X, np.nan) for v, X in enumerate(problem.Xs)]
-    made = {"present": mask, "Xs": views, "clean": views}
-    return _next(problem, protocol, "missing", rate, **made)
+    made = {
+        name: [np.where(mask[:, [v]], X, np.nan) for v, X in enumerate(views)]
+        for name, views in (("Xs", problem.Xs), ("clean", problem.clean))
+    }
+    return _next(problem, protocol, "missing", rate, present=mask, **made)
 
 
 def corrupt(

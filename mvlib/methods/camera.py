@@ -23,7 +23,7 @@ is not full is left out; the authors keep it for CUB alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -276,8 +276,7 @@ class CAMERA(ViewClustering):
     match_batch_size : int, default=1024
         Among how many rows, aligned ones first, a row looks for its match.
     verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
+        As in `SMART`.
 
     Attributes
     ----------
@@ -297,19 +296,23 @@ class CAMERA(ViewClustering):
 
     Notes
     -----
-    *Use it* where the rows of two views are shuffled or missing and few samples are whole or
-    aligned. *Cost*: n // batch_size steps an epoch, by default 1,050 in all for 2,000 rows.
-    *Beside it*: `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and, where some
-    rows are aligned, `AutoencoderHungarian`.
+    *Use it* where rows of two views are shuffled, missing, or both, and some pairs are known.
+    *Cost*: n // batch_size steps an epoch, by default 1,050 in all for 2,000 rows. *Beside it*:
+    `SMILE` and `SURE`; `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and
+    `AutoencoderHungarian`.
 
     Source: Li et al., TPAMI 2025, and the authors' code. *Deviations* stand at the head of the
     file, `mvlib/methods/camera.py`.
 
     Examples
     --------
+    >>> from sklearn.preprocessing import StandardScaler
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
-    >>> labels = methods.CAMERA(10, random_state=0).fit_predict(digits.Xs)  # doctest: +SKIP
+    >>> scaled = [StandardScaler().fit_transform(X) for X in digits.Xs]
+    >>> problem = data.misalign(scaled, digits.y, ratio=0.5, protocol="mvcln")
+    >>> model = methods.CAMERA(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)  # doctest: +SKIP
     """
 
     embedding_dim: int = 256
@@ -430,29 +433,32 @@ class CAMERA(ViewClustering):
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
         epoch = -1
 
-        def batches() -> Sequence[torch.Tensor]:
+        def batches() -> Iterator[list[list[torch.Tensor]]]:
+            """Yield the rows of the pairs and of the single cells, a tensor a view."""
             nonlocal epoch
             epoch += 1
             if epoch == self.matching_epoch:
                 self._match_prototypes(Xs, there, known)
             order = torch.randperm(n, generator=generator).to(device)
-            return order[: n // size * size].split(size)
+            for batch in order[: n // size * size].split(size):
+                parts = known[batch], ~known[batch]
+                yield [[batch[part & there[batch, v]] for v in (0, 1)] for part in parts]
 
-        def step(batch: torch.Tensor) -> Mapping[str, torch.Tensor]:
-            paired = known[batch]
+        def step(parts: list[list[torch.Tensor]]) -> Mapping[str, torch.Tensor]:
             As: list[list[torch.Tensor]] = [[], []]
             errors: list[list[torch.Tensor]] = [[], []]
             found: list[list[Attended | None]] = [[None, None], [None, None]]
-            for single, part in enumerate((paired, ~paired)):
-                for v, X in enumerate(Xs):
-                    rows = batch[part & there[batch, v]]
+            for single, cells in enumerate(parts):
+                for v, (X, rows) in enumerate(zip(Xs, cells, strict=True)):
                     if len(rows) > 1:
                         seen = found[single][v] = network.attend(X[rows], v)
                         As[v].append(seen.A)
                         errors[v].append((network.rebuilt(seen.z, v) - X[rows]).square())
             zero = torch.zeros((), device=device, requires_grad=True)
-            rec = [torch.cat(parts).mean() for parts in errors if parts]
-            com = commonality([torch.cat(parts) for parts in As if parts]) if rec else zero
+            rec = [torch.cat(of_view).mean() for of_view in errors if of_view]
+            com = (
+                commonality([torch.cat(of_view) for of_view in As if of_view]) if rec else zero
+            )
             losses = {
                 "reconstruction": torch.stack(rec).mean() if rec else zero,
                 "commonality": com,

@@ -157,7 +157,9 @@ temperature
     --------
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
-    >>> labels = methods.CANDY(10, random_state=0).fit_predict(digits.Xs)  # doctest: +SKIP
+    >>> problem = data.mismatch(digits.Xs, digits.y, rate=0.5)
+    >>> model = methods.CANDY(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs)  # doctest: +SKIP
     """
 
     threshold: float = 0.2

@@ -220,9 +220,10 @@ class COMPLETER(ViewClustering):
 
     Notes
     -----
-    *Use it* where rows are partners and some samples lack a view, but enough are whole to learn
-    from. *Cost*: n / batch_size steps an epoch for n whole samples, by default 4,000 in all for
-    2,000. *Beside it*: `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation`.
+    *Use it* where rows are partners, of which some lack a view and most do not. *Cost*: n /
+    batch_size steps an epoch, of the n samples that have both views, by default 4,000 in all
+    for 2,000. *Beside it*: `DIVIDE`; `KMeansView`, `KMeansConcatenation` and
+    `SpectralConcatenation`.
 
     Source: Lin et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of the
     file, `mvlib/methods/completer.py`.
@@ -237,7 +238,9 @@ class COMPLETER(ViewClustering):
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
     >>> Xs = data.min_max_scale(digits.Xs)
-    >>> labels = methods.COMPLETER(10, random_state=0).fit_predict(Xs)  # doctest: +SKIP
+    >>> problem = data.hide_views(Xs, digits.y, rate=0.5, protocol="completer")
+    >>> model = methods.COMPLETER(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, present=problem.present)  # doctest: +SKIP
     """
 
     embedding_dim: int = 128
@@ -396,7 +399,7 @@ reconstruction_weight, prediction_weight, prediction_epoch
         other, or all. The first is then recovered as the mean of predictions from those that
         are there, and the others from it; else each from all that are there.
     verbose : bool, optional
-        As in `SMART`.
+        As in `COMPLETER`.
 
     Attributes
     ----------
@@ -405,9 +408,10 @@ reconstruction_weight, prediction_weight, prediction_epoch
 
     Notes
     -----
-    *Use it* as `COMPLETER`, with more than two views, too, and more whole samples than a batch.
-    *Cost*: its steps but for the last of each epoch, by default 3,500 in all for 2,000 whole
-    samples. *Beside it*: `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation`.
+    *Use it* where rows of two or more views are partners, and some lack views. *Cost*: (n - 1)
+    // batch_size steps an epoch, of the n samples that have all views, by default 3,500 in all
+    for 2,000. *Beside it*: `COMPLETER` and `DIVIDE` for two views; `KMeansView`,
+    `KMeansConcatenation` and `SpectralConcatenation`.
 
     Source: Lin et al., TPAMI 2023, and the authors' code. *Deviations* stand at the head of the
     file, `mvlib/methods/completer.py`. On HSACC see `COMPLETER`.
@@ -417,7 +421,9 @@ reconstruction_weight, prediction_weight, prediction_epoch
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
     >>> Xs = data.min_max_scale(digits.Xs)
-    >>> labels = methods.DCP(10, random_state=0).fit_predict(Xs)  # doctest: +SKIP
+    >>> problem = data.hide_views(Xs, digits.y, rate=0.5, protocol="half")
+    >>> model = methods.DCP(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, present=problem.present)  # doctest: +SKIP
     """
 
     pairs: str = "core"

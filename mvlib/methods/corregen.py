@@ -194,8 +194,9 @@ temperature
     --------
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
+    >>> problem = data.mismatch(digits.Xs, digits.y, rate=0.5)
     >>> model = methods.CorreGen(10, random_state=0)
-    >>> labels = model.fit_predict(digits.Xs)  # doctest: +SKIP
+    >>> labels = model.fit_predict(problem.Xs)  # doctest: +SKIP
     """
 
     batch_size: int = 512

@@ -100,7 +100,9 @@ temperature
     --------
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
-    >>> labels = methods.DIVIDE(10, random_state=0).fit_predict(digits.Xs)  # doctest: +SKIP
+    >>> problem = data.hide_views(digits.Xs, digits.y, rate=0.5, protocol="half")
+    >>> model = methods.DIVIDE(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, present=problem.present)  # doctest: +SKIP
     """
 
     identity_epochs: int = 100

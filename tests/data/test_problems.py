@@ -239,6 +239,11 @@ def test_noise_hits_its_rows_after_the_mismatched_ones_and_leaves_a_clean_copy()
     for a, b, clean in zip(noisy.Xs, other.Xs, mixed.Xs, strict=True):
         np.testing.assert_array_equal((a != clean).any(axis=1), (b != clean).any(axis=1))
         assert not np.array_equal(a, b)
+    hidden = data.hide_views(noisy, rate=0.5)
+    for v, (X, clean) in enumerate(zip(hidden.clean, mixed.Xs, strict=True)):
+        there = hidden.present[:, v]
+        np.testing.assert_array_equal(X[there], clean[there])
+        assert np.isnan(X[~there]).all()
     alone = data.corrupt(Xs, y, rate=0.25)
     assert not np.array_equal(
         (alone.Xs[0] != Xs[0]).any(axis=1), (noisy.Xs[0] != Xs[0]).any(axis=1)

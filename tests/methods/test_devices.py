@@ -143,9 +143,9 @@ class Enough(Exception):
 
 
 # SMART: which rows are aligned, and the threshold, which the next batch and the history need.
-# SMILE and CAMERA: which rows have each view, or a known partner, and whether there are some.
+# SMILE: which rows have each view and a known partner, and whether more than one has.
 ALLOWED = {"smart": 2, "autoencoder_kmeans": 1, "autoencoder_hungarian": 1}
-ALLOWED |= {"smile": 5, "camera": 4}
+ALLOWED |= {"smile": 5}
 # The factorisation computes with NumPy.
 TRAINING = [name for name in NAMES if "verbose" in make(name).get_params()]
 TRAINING.remove("unaligned_nmf")
