@@ -220,7 +220,7 @@ class COMPLETER(ViewClustering):
 
     Notes
     -----
-    *Use it* where rows are partners, of which some lack a view and most do not. *Cost*: n //
+    *Use it* where rows are partners, of which some lack a view and most do not. *Cost*: n /
     batch_size steps an epoch, of the n samples that have both views, by default 4,000 in all
     for 2,000. *Beside it*: `DIVIDE`; `KMeansView`, `KMeansConcatenation` and
     `SpectralConcatenation`.

@@ -240,7 +240,7 @@ class MvCLN(ViewClustering):
     >>> digits = data.load("handwritten")
     >>> scaled = data.min_max_scale(digits.Xs)
     >>> problem = data.partially_align(scaled, digits.y, ratio=0.5, protocol="mvcln")
-    >>> model = MvCLN(10, random_state=0, epochs=1)  # of 80, to be quick
+    >>> model = MvCLN(10, random_state=0, epochs=1, hidden_dims=(64,))  # small, to be quick
     >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
     >>> labels.shape
     (2000,)

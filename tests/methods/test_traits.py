@@ -42,6 +42,7 @@ TRAITS = {
 # What keeps the widest and the largest set quick; the widths of these follow the features.
 QUICK = {"tac_trained": {"hidden_dim": 8}, "chance": {"embedding_dim": 8}}
 QUICK["ntk_spectral"] = {"solver": "subspace", "n_rounds": 1, "graph": "union"}
+QUICK["pvc"] = {"reading": "code", "tuning_epochs": 1}
 QUICK |= dict.fromkeys(("tac", "cae", "clip_kmeans"), {"n_init": 2})
 # These centre rows in float64; the others say that float32 loses what tells rows apart.
 ANY_OFFSET = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}

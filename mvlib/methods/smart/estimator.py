@@ -190,7 +190,7 @@ class SMART(ViewClustering):
     >>> digits = data.load("handwritten")
     >>> problem = data.partially_align(data.min_max_scale(digits.Xs), digits.y, ratio=0.5)
     >>> model = SMART(10, **SMART.paper_settings("handwritten"), random_state=5)
-    >>> model = model.set_params(epochs=2)  # of 500, to be quick
+    >>> model = model.set_params(epochs=2, hidden_dims=(64,))  # small, to be quick
     >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
     >>> labels.shape
     (2000,)
