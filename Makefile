@@ -4,11 +4,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 # Two runs at a time, unless told otherwise: make reproduce JOBS=4
 JOBS ?= 2
+# The rooms whose docstrings have examples, which are run.
+PUBLIC := $(addprefix mvlib/,data encoders methods metrics ops check.py files.py)
 # Without bytecode, each of the many processes would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reduced full book test lint golden bench notebooks clean
+.PHONY: help setup reproduce reduced full book test lint gpu golden bench notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,7 +51,12 @@ lint: $(READY) ## check format, style, types and the direction of imports
 
 test: $(READY) lint ## check everything
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules $(PUBLIC)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-cell-timeout 300 notebooks
+
+gpu: $(READY) ## check what needs a GPU, and run the quick profile on it
+	@$(BIN)/python -m pytest -m gpu tests
+	@$(BIN)/mvlib run --profile quick --device cuda --jobs 1
 
 golden: $(READY) ## write a method's golden numbers anew: make golden METHOD=set_clip
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m golden $(METHOD)

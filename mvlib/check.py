@@ -147,7 +147,8 @@ def _refuse_lost(array: np.ndarray, cast: np.ndarray, argument: str) -> None:
 def lost_column(array: np.ndarray, dtype: Any = np.float32) -> int | None:
     """Return a column whose spread is less than some 1,000 roundings of `dtype`, or None.
 
-    One that only rounding errors of its own make vary is not meant.
+    One that only rounding errors of its own make vary is not meant. Of two rows, which are near
+    each other by chance in some column of many, a spread of a few roundings counts.
     """
     if array.ndim != 2 or 0 in array.shape:
         return None
@@ -155,7 +156,8 @@ def lost_column(array: np.ndarray, dtype: Any = np.float32) -> int | None:
     size = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         spread = (high - low).astype(np.float64)
-        lost = (spread < 500 * np.finfo(dtype).eps * size) & (spread > 1e-13 * size)
+        least = 500 if len(array) > 2 else 2
+        lost = (spread < least * np.finfo(dtype).eps * size) & (spread > 1e-13 * size)
     return int(lost.argmax()) if lost.any() else None
 
 

@@ -7,6 +7,7 @@ from html import escape
 from inspect import signature
 from itertools import groupby
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mvlib.data import describe
@@ -51,7 +52,7 @@ problem = vision_problem("openclipart", "offline", n_nouns=8000)
 model = methods.load("{0}")({1})
 labels = model.fit_predict(problem.images, texts_of("{0}", problem))""",
 }
-_WIDTH, _ROW, _INDENT, _LETTER = 640, 25, 36, 7.8
+_WIDTH, _ROW, _INDENT, _LETTER, _LONGEST = 640, 25, 36, 8.8, 68
 
 
 def choices() -> list[tuple[str, list[tuple[str, list[Method]]]]]:
@@ -73,8 +74,11 @@ def choice_tree() -> str:
         for needed, methods in needs:
             y += _ROW
             elbow = f"M10 {top + 8}V{y - 5}H26"
-            drawn.append(f'<path d="{elbow}"/><text x="32" y="{y}">{escape(needed)}</text>')
-            x, y = _INDENT, y + _ROW
+            drawn.append(f'<path d="{elbow}"/>')
+            for line in wrap(needed, _LONGEST):
+                drawn.append(f'<text x="32" y="{y}">{escape(line)}</text>')
+                y += _ROW
+            x = _INDENT
             for method in methods:
                 width = round(_LETTER * len(method.title)) + 20
                 if x + width > _WIDTH and x > _INDENT:
@@ -87,9 +91,10 @@ def choice_tree() -> str:
                 x += width + 8
         y += round(1.5 * _ROW)
     size = f'viewBox="0 0 {_WIDTH} {y - _ROW}" width="{_WIDTH}"'
+    # In a block of its own, so that nothing in it is read as prose.
     return (
-        f'<svg class="tree" {size} role="group" aria-label="{escape(_words())}">'
-        f"{''.join(drawn)}</svg>"
+        f'<div class="tree"><svg {size} role="group" aria-label="{escape(_words())}">'
+        f"{''.join(drawn)}</svg></div>"
     )
 
 

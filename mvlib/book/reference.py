@@ -42,19 +42,15 @@ def public_names() -> dict[str, dict[str, str]]:
     linter = read_toml(PACKAGE.parent / "pyproject.toml")["tool"]["importlinter"]
     layers = reversed(linter["contracts"][0]["layers"])
     order = [room.strip() for layer in layers for room in layer.split("|")]
-    found = sorted(
+    found = [
         path.parent.relative_to(PACKAGE).parts for path in PACKAGE.glob("*/**/__init__.py")
-    )
+    ]
     rooms = {}
-    for parts in sorted(
-        found, key=lambda parts: order.index(parts[0]) if parts[0] in order else len(order)
-    ):
+    for parts in sorted(found, key=lambda parts: (order.index(parts[0]), parts)):
         room = ".".join(("mvlib", *parts))
         package = import_module(room)
-        exports = getattr(package, "_EXPORTS", None)
-        if exports is None:
-            exports = dict.fromkeys(getattr(package, "__all__", ()), room)
-        if exports:
+        names = dict.fromkeys(getattr(package, "__all__", ()), room)
+        if exports := getattr(package, "_EXPORTS", names):
             rooms[room] = exports
     return rooms
 

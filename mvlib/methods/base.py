@@ -88,7 +88,11 @@ class Clustering(ClusterMixin, BaseEstimator):
         default each fit has another.
     """
 
-    _bounds: ClassVar[Mapping[str, Bound]] = {"device": _device, "random_state": _random_state}
+    _bounds: ClassVar[Mapping[str, Bound]] = {
+        "device": _device,
+        "random_state": _random_state,
+        "verbose": optional(flag),
+    }
     # Of new rows: the nearest centre, the nearest direction, or the largest of the embedding.
     _labels_from: ClassVar[str] = "directions"
     # The attribute that holds a network, which `_network` makes with other weights.
@@ -138,7 +142,11 @@ class Clustering(ClusterMixin, BaseEstimator):
             np.unique(np.stack([groups, self.labels_]), axis=1).T
         ) > len(np.unique(groups)):
             self.labels_ = groups
-            warn_fewer(len(np.unique(groups)), self.n_clusters)
+        if (found := len(np.unique(self.labels_))) < self.n_clusters:
+            warn_fewer(found, self.n_clusters)
+        # One cluster has one eigenvector, which is constant.
+        if self.n_clusters > 1:
+            warn_collapse(self.embedding_)
         if self._labels_from != "largest" and hasattr(self, "_embed"):
             Z = self.embedding_
             if self._labels_from == "directions":
@@ -426,6 +434,18 @@ def cluster_means(Z: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndar
         return sums / counts
 
 
+def warn_collapse(Z: np.ndarray, stacklevel: int = 4) -> None:
+    """Warn where all rows of an embedding are one and the same, but for rounding."""
+    rounding = 8 * np.finfo(Z.dtype).eps * np.abs(Z).max()
+    if len(Z) > 1 and np.ptp(Z, axis=0).max() <= rounding:
+        warnings.warn(
+            f"the {len(Z)} rows of the embedding are all equal: what was learnt tells none of "
+            "them apart, and the clusters mean nothing",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
 def _refuse_flags(y: Any, name: str) -> None:
     """Refuse flags where labels are expected: they once were the second argument of `fit`."""
     if y is not None and np.asarray(y).dtype == bool:
@@ -520,6 +540,8 @@ class ModalityAlignment(Clustering):
             self._fit(views, known, seed)
             self.embeddings_ = [self._embed(view, v) for v, view in enumerate(views)]
             self.embedding_ = self.embeddings_[0]
+            for Z in self.embeddings_:
+                warn_collapse(Z, stacklevel=3)
             if self.n_clusters is not None:
                 self._cluster(self.n_clusters, seed)
         return self

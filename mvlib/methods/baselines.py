@@ -60,6 +60,12 @@ class KMeansView(ViewClustering):
         Cluster of each row, by the best of ten k-means++ starts of scikit-learn's `KMeans`.
     embedding_ : ndarray of shape (n_samples, n_features_v)
         The view that was clustered.
+
+    Notes
+    -----
+    *Use it* as the floor of every method that pairs views: it needs no partner. An offset or
+    the scale of the view changes nothing. *Cost*: ten starts, each iteration n * n_features *
+    n_clusters.
     """
 
     view: int = 0
@@ -105,6 +111,13 @@ class KMeansConcatenation(ViewClustering):
         Cluster of each row, by the best of ten k-means++ starts of scikit-learn's `KMeans`.
     embedding_ : ndarray of shape (n_samples, sum of n_features_v)
         The concatenation.
+
+    Notes
+    -----
+    *Use it* as the floor where rows are partners; not where one view has much larger numbers,
+    which then decides alone: `mvlib.data.ViewScaler` scales them. An offset, or one scale for
+    all views, changes nothing. *Cost*: ten starts, each iteration n * (sum of n_features_v) *
+    n_clusters.
     """
 
     rows: str = "as given"
@@ -155,6 +168,10 @@ class SpectralConcatenation(ViewClustering):
 
     Notes
     -----
+    *Use it* as the floor where clusters are not round; it has no labels for new rows. An offset
+    or the scale of a column changes nothing. *Cost*: neighbours from all pairs of rows where
+    there are more than 15 columns, then eigenvectors of n * n_neighbors edges.
+
     A graph of as many components as clusters is its own clustering: the components are the
     labels then, since Lanczos solvers return a wrong subspace there without a warning. The
     solver is LOBPCG, a block method.
@@ -214,6 +231,8 @@ class AutoencoderKMeans(ViewClustering):
     settings : dict, optional
         Keyword arguments of `SMART` for networks and training, such as `epochs`. Its loss
         weights are set to 0.
+    verbose : bool, optional
+        As in `SMART`.
 
     Attributes
     ----------
@@ -225,16 +244,23 @@ class AutoencoderKMeans(ViewClustering):
         The same, a matrix a view.
     history_, network_ : dict of str to ndarray, SMARTNetwork
         As SMART's.
+
+    Notes
+    -----
+    *Use it* to see what SMART's losses add to its networks. *Cost*: SMART's steps without its
+    graph, and ten starts of k-means.
     """
 
     settings: dict[str, Any] | None = None
+    verbose: bool | None = None
 
     _min_views = 2
     _labels_from = "centers"
     _network_name = "network_"
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
-        settings = dict(self.settings or {}) | {"lambda1": 0.0, "lambda2": 0.0}
+        settings = {"verbose": self.verbose} | dict(self.settings or {})
+        settings |= {"lambda1": 0.0, "lambda2": 0.0}
         model = SMART(self.n_clusters, **settings, random_state=seed).fit(views)
         self.history_, self.network_ = model.history_, model.network_
         self.embeddings_ = self._match(model.encode(views), aligned)
@@ -263,6 +289,11 @@ class AutoencoderHungarian(AutoencoderKMeans):
     ----------
     n_clusters, settings, random_state
         As in `AutoencoderKMeans`, and so are the attributes; the embeddings are matched.
+
+    Notes
+    -----
+    *Use it* where some rows are aligned, as the floor of methods that match the others. *Cost*:
+    that of `AutoencoderKMeans`, and n_unaligned cubed.
     """
 
     def _match(self, Zs: list[np.ndarray], aligned: np.ndarray) -> list[np.ndarray]:
@@ -330,6 +361,11 @@ class CLIPKMeans(ImageClustering):
         L2-normalised image features.
     history_ : dict
         "inertia" and "n_iter" of the clustering.
+
+    Notes
+    -----
+    *Use it* as the floor of every method that reads words. The length of an image's features
+    changes nothing. *Cost*: `n_init` starts, each iteration n * n_features * n_clusters.
     """
 
     n_clusters: int = 8
@@ -372,6 +408,10 @@ class ZeroShot(ImageClustering):
 
     Notes
     -----
+    *Use it* where the names of the classes are known, as what a clustering without them is held
+    against; it is no floor. The length of an image's features changes nothing. *Cost*: one
+    product of n * n_features * n_classes.
+
     A class name's embedding is the plain mean over the templates, not normalised before, as
     TAC does for nouns; CLIP's own recipe normalises each first.
     """

@@ -134,6 +134,8 @@ temperature
         be taken by several.
     match_batch_size : int, default=1024
         Rows of such a batch.
+    verbose : bool, optional
+        As in `SMART`.
 
     Attributes
     ----------
@@ -143,6 +145,11 @@ temperature
 
     Notes
     -----
+    *Use it* where rows have partners, many of them wrong. The scale or an offset of a column
+    changes nothing. *Cost*: n // batch_size steps an epoch, by default 200 in all for 2,000
+    rows, each of batch_size cubed. *Beside it*: `KMeansView`, `KMeansConcatenation`,
+    `SpectralConcatenation`.
+
     Source: Guo et al., NeurIPS 2024, and the authors' code. *Deviations* stand at the head of
     the file, `mvlib/methods/candy.py`.
 
@@ -150,7 +157,7 @@ temperature
     --------
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
-    >>> labels = methods.CANDY(10, random_state=0).fit_predict(digits.Xs)
+    >>> labels = methods.CANDY(10, random_state=0).fit_predict(digits.Xs)  # doctest: +SKIP
     """
 
     threshold: float = 0.2

@@ -66,6 +66,9 @@ CATALOGUE = (
     Method("divide", "DIVIDE", "divide.DIVIDE", VIEWS, "two views, rows paired rightly; a sample may lack one", "lu2024divide"),
     Method("candy", "CANDY", "candy.CANDY", VIEWS, f"two views, {_PAIRED}", "guo2024candy"),
     Method("corregen", "CorreGen", "corregen.CorreGen", VIEWS, f"two views, {_PAIRED}", "zhou2026corregen"),
+    Method("completer", "COMPLETER", "completer.COMPLETER", VIEWS, "two views, rows paired rightly; a sample may lack one", "lin2021completer"),
+    Method("camera", "CAMERA", "camera.CAMERA", VIEWS, "two views, rows shuffled or missing, pairs or none", "li2025camera"),
+    Method("dcp", "DCP", "completer.DCP", VIEWS, "two or more views, rows paired rightly; by default 257 samples with all", "lin2023dcp"),
     Method("smile", "SMILE", "smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),
     Method("vital", "VITAL", "vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),
     Method("unaligned_nmf", "unaligned NMF", "unaligned_nmf.UnalignedNMF", VIEWS, "two or more views without negative values", "unaligned2022nmf"),
@@ -125,7 +128,8 @@ def load(name: str) -> type[Any]:
     Examples
     --------
     >>> from mvlib import methods
-    >>> model = methods.load("mvcln")(n_clusters=10)
+    >>> methods.load("mvcln")(n_clusters=10)
+    MvCLN(n_clusters=10)
     """
     file, _, estimator = find(name).estimator.rpartition(".")
     return getattr(import_module(f"mvlib.methods.{file}"), estimator)

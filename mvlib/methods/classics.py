@@ -56,6 +56,10 @@ class CCA(LinearAlignment):
 
     Notes
     -----
+    *Use it* as the floor where there are at least two pairs; the scale or an offset of a
+    modality changes nothing. *Cost*: eigenvectors of the columns, width cubed, or of the pairs
+    where they are fewer, pairs squared * width.
+
     Source: Hotelling 1936; ridge: Vinod 1976; the weights: Gong et al., "A multi-view
     embedding space" (IJCV 2014), section 3.3, with power 1. Rows without a partner are not
     read.
@@ -103,6 +107,10 @@ class Procrustes(LinearAlignment):
 
     Notes
     -----
+    *Use it* as the floor where there are pairs and the distances inside the modalities agree: a
+    rotation keeps them. The scale or an offset of a modality changes nothing. *Cost*: axes of
+    the columns, width cubed, or of the rows where they are fewer, n squared * width.
+
     Source: Schoenemann, "A generalized solution of the orthogonal Procrustes problem" (1966).
     """
 
@@ -150,6 +158,10 @@ class GromovWasserstein(LinearAlignment):
 
     Notes
     -----
+    *Use it* as the floor where no pair is known; not for a last word, since a mirror image fits
+    as well. The scale or an offset of a modality changes nothing. *Cost*: `max_rows` cubed an
+    iteration, whatever n is, and the axes of `Procrustes`.
+
     Source: Memoli 2011, solved by POT's conditional gradient from the uniform plan, on
     cosine distances divided by their mean. The problem is not convex, and a mirror image fits
     as well as the truth. Pairs are not read. *Deviations*: rotating by the plan is ours.
@@ -193,6 +205,10 @@ class Chance(ModalityAlignment):
         As in every alignment of two modalities.
     embedding_dim : int, default=256
         Width of the embeddings.
+
+    Notes
+    -----
+    *Use it* to see what a score is worth that no row was read for. *Cost*: n * embedding_dim.
     """
 
     embedding_dim: int = 256
@@ -224,9 +240,13 @@ def _components(asked: int | None, *limits: int) -> int:
 def _whitening(centred: np.ndarray, regularization: float) -> np.ndarray:
     """Return W with W' (C + ridge) W = I, over the directions that the rows span."""
     n, d = centred.shape
-    covariance = centred.T @ centred / n
-    ridge = regularization * (np.trace(covariance) / d or 1)
-    values, vectors = eigh(covariance)
+    if d > n:
+        # The same from the rows: a covariance of many columns would be too large.
+        _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+        values, vectors = lengths[::-1] ** 2 / n, axes[::-1].T
+    else:
+        values, vectors = eigh(centred.T @ centred / n)
+    ridge = regularization * (values.sum() / d or 1)
     # Directions without variance carry no correlation.
     kept = values > values[-1] * max(n, d) * np.finfo(np.float64).eps
     kept[-1] = True
@@ -245,7 +265,10 @@ def principal_axes(
     axes = []
     for view, center in zip(views, centers, strict=True):
         centred = view - center
-        axes.append(np.linalg.svd(centred.T @ centred)[0][:, :n])
+        if centred.shape[1] > len(centred):
+            axes.append(np.linalg.svd(centred, full_matrices=False)[2][:n].T)
+        else:
+            axes.append(np.linalg.svd(centred.T @ centred)[0][:, :n])
     return centers, axes
 
 

@@ -54,9 +54,9 @@ class DIVIDE(MomentumTwins):
 
     Two views, of which a sample may lack one: pass `present`. The encoders learn from the
     samples that have both. A code that is missing is predicted from the other view's. Use it
-    where rows are partners; it has no defence against wrong ones, for which CANDY and CorreGen
-    are made. k-means clusters [g_1(zbar_1), g_2(zbar_2)], the predictions from both views.
-    The defaults are the authors' settings for Scene-15.
+    where rows are partners; `aligned` is not read, and it has no defence against wrong ones,
+    for which CANDY and CorreGen are made. k-means clusters [g_1(zbar_1), g_2(zbar_2)], the
+    predictions from both views. The defaults are the authors' settings for Scene-15.
 
     Parameters
     ----------
@@ -77,6 +77,8 @@ temperature
         that have both views are matched anew.
     match_batch_size : int, default=1024
         Rows of such a batch.
+    verbose : bool, optional
+        As in `SMART`.
 
     Attributes
     ----------
@@ -85,6 +87,11 @@ temperature
 
     Notes
     -----
+    *Use it* where rows are partners, of which some lack a view. The scale or an offset of a
+    column changes nothing. *Cost*: n // batch_size steps an epoch, by default 200 in all for
+    2,000 rows, each of batch_size squared. *Beside it*: `KMeansView`, `KMeansConcatenation`,
+    `SpectralConcatenation`; `CANDY` and `CorreGen` where partners are wrong.
+
     Source: Lu et al., AAAI 2024, and the authors' code. *Deviations* stand at the head of the
     file, `mvlib/methods/divide.py`. What a missing view is filled with passes two heads: that
     of the view that is there gives the code, that of the view that lacks the prediction.
@@ -93,7 +100,7 @@ temperature
     --------
     >>> from mvlib import data, methods
     >>> digits = data.load("handwritten")
-    >>> labels = methods.DIVIDE(10, random_state=0).fit_predict(digits.Xs)
+    >>> labels = methods.DIVIDE(10, random_state=0).fit_predict(digits.Xs)  # doctest: +SKIP
     """
 
     identity_epochs: int = 100

@@ -230,6 +230,9 @@ class MomentumTwins(ViewClustering):
         the one whose predicted code is nearest among a random batch, or among all.
     match_batch_size : int
         Rows of such a batch.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -259,6 +262,7 @@ class MomentumTwins(ViewClustering):
     identity_epochs: int = 20
     rematch: str = "batch"
     match_batch_size: int = 1024
+    verbose: bool | None = None
     device: str = "auto"
 
     _min_views = 2
@@ -386,6 +390,7 @@ class MomentumTwins(ViewClustering):
             parts=self._parts,
             after_epoch=after_epoch,
             name=type(self).__name__,
+            verbose=self.verbose,
         )
 
     def _losses(

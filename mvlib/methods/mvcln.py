@@ -201,6 +201,9 @@ class MvCLN(ViewClustering):
         fewer wrong rows to choose from. From the number of rows on, all are matched at once.
     keep_pairs : bool, default=False
         Whether aligned rows keep their partner, and only the others are matched.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -221,6 +224,12 @@ class MvCLN(ViewClustering):
 
     Notes
     -----
+    *Use it* where two views have aligned rows enough for a batch of pairs, by default 34; not
+    for more views, nor without aligned rows. *Cost*: an epoch has n_aligned * (1 + n_negatives)
+    / batch_size steps, by default 60 for 2,000 aligned rows, and one pass more than `epochs` is
+    made. Matching compares n * match_batch_size rows at the end. *Beside it*: `KMeansView`,
+    `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
+
     Source: Yang et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of
     the file, `mvlib/methods/mvcln.py`. The authors leave views unscaled, but scale each
     feature of Reuters_dim10 to [0, 1].
@@ -231,7 +240,10 @@ class MvCLN(ViewClustering):
     >>> digits = data.load("handwritten")
     >>> scaled = data.min_max_scale(digits.Xs)
     >>> problem = data.partially_align(scaled, digits.y, ratio=0.5, protocol="mvcln")
-    >>> labels = MvCLN(10, random_state=0).fit_predict(problem.Xs, aligned=problem.aligned)
+    >>> model = MvCLN(10, random_state=0, epochs=1)  # of 80, to be quick
+    >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+    >>> labels.shape
+    (2000,)
     """
 
     embedding_dim: int = 10
@@ -246,6 +258,7 @@ class MvCLN(ViewClustering):
     matching: str = "greedy"
     match_batch_size: int = 1024
     keep_pairs: bool = False
+    verbose: bool | None = None
     device: str = "auto"
 
     _min_views = 2
@@ -353,6 +366,7 @@ class MvCLN(ViewClustering):
             after_epoch=after_epoch,
             name=type(self).__name__,
             parts=self._parts,
+            verbose=self.verbose,
         )
         self.network_ = network
 

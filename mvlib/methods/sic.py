@@ -148,6 +148,9 @@ class SIC(WordClustering, PaperSettings):
         Templates for words given as strings; by default SIC's, "a photo of a {}".
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -166,6 +169,12 @@ class SIC(WordClustering, PaperSettings):
 
     Notes
     -----
+    *Use it* where one encoder gives images and nouns in one space, and columns of one scale:
+    the loss of others can grow beyond all numbers, which is an error. *Cost*: the neighbours of
+    all images among all, once; an epoch has n / batch_size steps, by default 7,900 in all for
+    10,000 images, and compares all images with the nouns' centres. *Beside it*: `CLIPKMeans`
+    and `TAC`; `ZeroShot` where the classes' names are known.
+
     The head lowers `mvlib.methods.sic.total_loss`, of each image and one of the 21 nearest,
     itself among them, by Euclidean distance. Features are used as they come, not normalised.
 
@@ -191,6 +200,7 @@ class SIC(WordClustering, PaperSettings):
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     prompts: Sequence[str] | None = None
+    verbose: bool | None = None
 
     _labels_from = "largest"
     _network_name = "heads_"

@@ -68,11 +68,12 @@ def imputed(
 ) -> torch.Tensor:
     """Return embeddings of one view whose missing rows are means of their nearest others.
 
-    h2_i = 1/3 sum of h2_j over the 3 rows j that view 2 has, |h1_i - h2_j| smallest  (SURE)
+    h2_i = 1/3 sum of h2_j over the 3 rows j of smallest |h1_i - h2_j|  (SURE, as coded)
 
-    `C` holds the distances of the rows' embeddings in the other view, which they have, to all
-    of `H`. Of equally near rows the first is taken. With `divide_by_all` the sum is divided by
-    three even if fewer are there; without any, a row stays as it is.
+    Only rows that the view has are taken. `C` holds the distances of the rows' embeddings in
+    the other view, which they have, to all of `H`. Of equally near rows the first is taken.
+    With `divide_by_all` the sum is divided by three even if fewer are there; without any, a row
+    stays as it is.
     """
     there = np.flatnonzero(~missing)
     if len(there) == 0:
@@ -123,6 +124,8 @@ class SURE(MvCLN):
         authors' setting for Deep Caltech-101 and Deep Animal.
     reading : {"paper", "code"}, default="paper"
         By what the sum over fewer than three neighbours is divided: their number, or three.
+    verbose : bool, optional
+        As in `SMART`.
 
     Attributes
     ----------
@@ -141,6 +144,11 @@ class SURE(MvCLN):
 
     Notes
     -----
+    *Use it* where two views have aligned and complete rows enough for a batch of pairs, by
+    default 34, and other rows are shuffled or lack a view. *Cost*: the steps of `MvCLN`, each
+    with decoders, too. *Beside it*: `MvCLN` where no view is missing; `KMeansView`,
+    `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
+
     Source: Yang et al., TPAMI 2023, and the authors' code. *Readings* and *Deviations* stand at
     the head of the file, `mvlib/methods/sure.py`. The authors leave views unscaled, but scale
     each feature of Reuters_dim10 and of the second view of MNIST-USPS to [0, 1]. A constant
@@ -154,7 +162,8 @@ class SURE(MvCLN):
     >>> problem = data.misalign(scaled, digits.y, ratio=0.5, protocol="mvcln")
     >>> problem = data.hide_views(problem, rate=0.5, protocol="sure")
     >>> masks = {"aligned": problem.aligned, "present": problem.present}
-    >>> labels = methods.load("sure")(10, random_state=0).fit_predict(problem.Xs, **masks)
+    >>> model = methods.load("sure")(10, random_state=0)
+    >>> labels = model.fit_predict(problem.Xs, **masks)  # doctest: +SKIP
     """
 
     reconstruction_weight: float = 0.5

@@ -335,6 +335,11 @@ class TAC(_NounClustering):
 
     Notes
     -----
+    *Use it* where one encoder gives images and nouns in one space; nothing is trained. The
+    length of an image's features changes nothing. *Cost*: one softmax of n images over at most
+    top * n_centers nouns, which beyond 300 images a class grows with n squared, and `n_init`
+    starts of k-means. *Beside it*: `CLIPKMeans`; `ZeroShot` where the classes' names are known.
+
     Source: the authors' code (arXiv 2310.11989, ICML 2024). Features are stored as the encoder
     gives them, so the mean over the templates is one of unnormalised embeddings; images and
     nouns are L2-normalised before every product, centres and counterparts are of unit length.
@@ -390,6 +395,9 @@ class TrainedTAC(_NounClustering, PaperSettings):
         others in each epoch.
     learning_rate : float, default=1e-3
         Of Adam, whose betas are (0.9, 0.99).
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -406,6 +414,12 @@ class TrainedTAC(_NounClustering, PaperSettings):
 
     Notes
     -----
+    *Use it* as `TAC`, with at least `batch_size` images to train on. The length of an image's
+    features changes nothing. *Cost*: that of `TAC` without its k-means, the neighbours of all
+    images among all, twice, and n // batch_size steps an epoch, by default 380 in all for
+    10,000 images. The heads have n_features squared weights unless `hidden_dim` is given.
+    *Beside it*: `TAC` and `CLIPKMeans`; `ZeroShot` where the classes' names are known.
+
     The heads lower `mvlib.methods.tac.total_loss`: of a batch, and of a random one of each
     image's neighbours, among the images and among the counterparts. They read features of unit
     length; their weights start from a normal distribution of standard deviation 0.02.
@@ -424,6 +438,7 @@ class TrainedTAC(_NounClustering, PaperSettings):
     epochs: int = 20
     batch_size: int = 512
     learning_rate: float = 1e-3
+    verbose: bool | None = None
 
     _labels_from = "largest"
     _network_name = "heads_"

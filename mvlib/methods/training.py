@@ -27,6 +27,7 @@ def run(
     share: Callable[[Any], float] = lambda batch: 1,
     after_epoch: Callable[[int, dict[str, float]], Mapping[str, Any]] | None = None,
     name: str = "",
+    verbose: bool | None = None,
 ) -> dict[str, np.ndarray]:
     """Lower a loss batch by batch; return for each epoch the mean of "loss" and of `parts`.
 
@@ -34,11 +35,12 @@ def run(
     shape (): "loss", which is minimised, and `parts` beside it. A part that a batch does not
     have makes the epoch's mean NaN. `share` says what a batch counts in the means; by default
     each the same. `after_epoch` takes the epoch's number, from 0, and its means, and gives what
-    else to record. The network is in training mode at the start of each epoch.
+    else to record. The network is in training mode at the start of each epoch. `verbose` is
+    that of `progress`.
     """
     names = ("loss", *parts)
     history: dict[str, list] = {}
-    for epoch in tqdm(range(epochs), desc=name, disable=None, leave=False):
+    for epoch in progress(epochs, name, verbose):
         network.train()
         totals, weight = torch.zeros(()), 0.0
         for batch in batches():
@@ -59,6 +61,18 @@ def run(
         for part, value in (means | dict(more)).items():
             history.setdefault(part, []).append(value)
     return {part: np.asarray(values) for part, values in history.items()}
+
+
+def progress(epochs: int, name: str, verbose: bool | None = None) -> Iterable[int]:
+    """Yield the epochs beside a bar: on a terminal alone, or by `verbose` always or never."""
+    if verbose:
+        # A bar of a notebook's own, where it has widgets.
+        from tqdm.auto import tqdm as bar
+
+        return bar(range(epochs), desc=name, leave=False)
+    return tqdm(
+        range(epochs), desc=name, leave=False, disable=None if verbose is None else True
+    )
 
 
 # First weights and dropout come from torch's global generator, which threads share.

@@ -28,6 +28,7 @@ from sklearn.cluster import KMeans
 
 from mvlib.check import real, whole
 from mvlib.methods.base import ViewClustering
+from mvlib.methods.training import progress
 
 LEAST = 1e-12
 START_ROUNDS, START_SWEEPS = 50, 3
@@ -42,7 +43,7 @@ def total_loss(
 ) -> float:
     """Compute what is lowered.
 
-    L = sum_v |X_v - U_v V_v^T|^2 + alpha |V_v - V*|^2  (unaligned NMF, as coded)
+    L = sum_v |X_v - U_v V_v^T|^2 + alpha |V_v - V*|^2  (NMF, as coded)
     """
     return sum(
         np.square(X - U @ V.T).sum() + alpha * np.square(V - consensus).sum()
@@ -60,8 +61,8 @@ def updated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take multiplicative steps for one view, of features by rows; columns of U sum to one.
 
-    V <- V (X^T U + alpha V*) / (V U^T U + alpha V)  (unaligned NMF, as coded)
-    U <- U (X V + alpha 1 sum(V V*)) / (U V^T V + alpha diag(V^T V) colsum(U))  (unaligned NMF)
+    V' = V (X^T U + alpha V*) / (V U^T U + alpha V)  (NMF, as coded)
+    U' = U (X V + alpha sum(V V*)) / (U V^T V + alpha diag(V^T V) colsum(U))  (NMF, as coded)
 
     Products and quotients are by entry. After each step the columns of U are brought to sum
     one, and those of V multiplied by what they summed to.
@@ -87,15 +88,12 @@ def factorised(
 
     All start from `V` where it is given, and draw the rest.
     """
-    best: tuple[float, tuple[np.ndarray, np.ndarray]] | None = None
+    starts = []
     for _ in range(n_init):
         U = rng.random((len(X), rank))
         start = rng.random((X.shape[1], rank)) if V is None else V
-        found = updated(X, U, start, start, 0.0, START_ROUNDS)
-        loss = total_loss([X], [found[0]], [found[1]], found[1], 0.0)
-        if best is None or loss < best[0]:
-            best = loss, found
-    U, V = best[1]
+        starts.append(updated(X, U, start, start, 0.0, START_ROUNDS))
+    U, V = min(starts, key=lambda found: np.square(X - found[0] @ found[1].T).sum())
     return updated(X, U, V, V, 0.0, n_rounds)
 
 
@@ -104,7 +102,7 @@ def rematched(
 ) -> np.ndarray:
     """Return which row of a view belongs to each row of view 1; only `loose` rows are moved.
 
-    max sum_i G_ij(i), G_ij = exp(-|V1_i - V_j|^2 / (2 t^2)), t = 1  (unaligned NMF, as coded)
+    max sum_i G_ij(i), G_ij = exp(-|V1_i - V_j|^2 / (2 t^2)), t = 1  (NMF, as coded)
     """
     rows = np.arange(len(V))
     A, B = V_1[loose], V[loose]
@@ -138,6 +136,9 @@ class UnalignedNMF(ViewClustering):
         How often the mean is taken after each matching.
     update_rounds : int, default=200
         Steps of each view after each mean.
+    verbose : bool, optional
+        Whether a bar shows the matching rounds, in notebooks and logs too. By default it is
+        shown on a terminal alone.
 
     Attributes
     ----------
@@ -152,6 +153,11 @@ class UnalignedNMF(ViewClustering):
 
     Notes
     -----
+    *Use it* where views have no negative value, and some rows or none are aligned. The scale of
+    a view changes nothing. *Cost*: matching_rounds * consensus_rounds * update_rounds steps a
+    view, by default 30,000, each n * n_features * n_clusters. *Beside it*: `KMeansView`,
+    `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
+
     *Source* and *Deviations* stand at the head of the file, `mvlib/methods/unaligned_nmf.py`.
     The authors pose their problem as `data.misalign(..., protocol="classwise")` does.
     """
@@ -162,6 +168,7 @@ class UnalignedNMF(ViewClustering):
     matching_rounds: int = 5
     consensus_rounds: int = 30
     update_rounds: int = 200
+    verbose: bool | None = None
 
     _min_views = 2
     _bounds = {
@@ -186,7 +193,7 @@ class UnalignedNMF(ViewClustering):
         Us, Vs = self._started(Xs, rng)
         loose, losses = np.flatnonzero(~aligned), []
         self.matching_ = np.tile(np.arange(len(aligned))[:, None], len(Xs))
-        for _ in range(self.matching_rounds):
+        for _ in progress(self.matching_rounds, "unaligned NMF", self.verbose):
             for v in range(1, len(Xs)):
                 rows = rematched(Vs[0], Vs[v], loose, self.bandwidth)
                 Vs[v], Xs[v] = Vs[v][rows], Xs[v][:, rows]
@@ -206,11 +213,12 @@ class UnalignedNMF(ViewClustering):
         self, Xs: Sequence[np.ndarray], rng: np.random.Generator
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Factorise each view from the coefficients of the one before, in three sweeps."""
-        Us, Vs, V = [None] * len(Xs), [None] * len(Xs), None
+        V: np.ndarray | None = None
+        ways = self.n_clusters, self.n_init, self.update_rounds, rng
         for _ in range(START_SWEEPS):
-            for v, X in enumerate(Xs):
-                Us[v], V = factorised(
-                    X, V, self.n_clusters, self.n_init, self.update_rounds, rng
-                )
-                Vs[v] = V
+            Us, Vs = [], []
+            for X in Xs:
+                U, V = factorised(X, V, *ways)
+                Us.append(U)
+                Vs.append(V)
         return Us, Vs

@@ -575,6 +575,7 @@ def train_heads(
         share=len,
         after_epoch=after_epoch,
         name=type(model).__name__,
+        verbose=model.verbose,
     )
     return assignments(heads[0], images), history
 

@@ -61,14 +61,27 @@ def clip_loss(
             "image_features or text_features is empty: expected at least one row and one "
             "feature"
         )
-    check_number("temperature", torch.as_tensor(temperature).item(), low=0, open_low=True)
-    logits = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T / temperature
+    number = temperature.item() if isinstance(temperature, torch.Tensor) else temperature
+    check_number("temperature", number, low=0, open_low=True)
     if pairs is None:
+        logits = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T / temperature
         of_image = of_text = torch.arange(len(images), device=images.device)
         return (F.cross_entropy(logits, of_text) + F.cross_entropy(logits.T, of_image)) / 2
     of_image, of_text = _ends(pairs, len(images), len(texts))
     if not len(of_image):
         return images.new_zeros(())
+    return contrast_of_pairs(images, texts, temperature, of_image, of_text)
+
+
+def contrast_of_pairs(
+    images: torch.Tensor,
+    texts: torch.Tensor,
+    temperature: float | torch.Tensor,
+    of_image: torch.Tensor,
+    of_text: torch.Tensor,
+) -> torch.Tensor:
+    """Return `clip_loss` of pairs that are known to be rows: no number is waited for."""
+    logits = F.normalize(images, dim=1) @ F.normalize(texts, dim=1).T / temperature
     to_texts = F.cross_entropy(logits[of_image], of_text)
     return (to_texts + F.cross_entropy(logits.T[of_text], of_image)) / 2
 

@@ -341,17 +341,16 @@ def _why_other(
     ]
     if others:
         return f"has other versions than the runner: {', '.join(others)}"
+    told = "has other sources than the runner: {}; bring its checkout to the runner's commit"
     theirs, mine = task["all_sources"], provenance.checksums(provenance.stamps())
-    differing = [
-        f"mvlib/{name}" for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)
-    ]
+    for name in {**theirs, **mine}:
+        if theirs.get(name) != mine.get(name):
+            return told.format(f"mvlib/{name}")
     try:
-        if not differing and run_key(run, root) != task["key"]:
-            differing = [f"{run.notebook}, or the data's checksums"]
+        same = run_key(run, root) == task["key"]
     except ValueError as error:
         return f"has other sources than the runner: {error}"
-    told = "has other sources than the runner: {}; bring its checkout to the runner's commit"
-    return told.format(differing[0]) if differing else None
+    return None if same else told.format(f"{run.notebook}, or the data's checksums")
 
 
 def _minor(name: str, versions: dict[str, str]) -> str | None:

@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
 from mvlib.check import check_choice
-from mvlib.data import PartialAlignment
+from mvlib.data import ViewsProblem
 from mvlib.methods.mvcln import greedy_matching
 from mvlib.metrics import clustering_scores
 from mvlib.ops import unit_rows
@@ -80,12 +80,15 @@ CHOICES: Mapping[str, Protocol] = {
 }
 
 
-def embeddings_by_view(model: Any, problem: PartialAlignment) -> list[np.ndarray] | None:
-    """Return a fitted method's embedding of each of two views, or None if it has none."""
-    if len(problem.Xs) != 2 or not hasattr(model, "embedding_dim"):
+def embeddings_by_view(model: Any, problem: ViewsProblem) -> list[np.ndarray] | None:
+    """Return a fitted method's embedding of each of two views, or None if it has none.
+
+    Nor does it have one of views that lack rows.
+    """
+    if len(problem.Xs) != 2 or not hasattr(model, "embedding_dim") or not problem.present.all():
         return None
-    Z = np.asarray(model.transform(problem.Xs))
-    return np.split(Z, 2, axis=1) if Z.shape[1] == 2 * model.embedding_dim else None
+    Z, width = np.asarray(model.transform(problem.Xs)), model.embedding_dim or model.n_clusters
+    return np.split(Z, 2, axis=1) if Z.shape[1] == 2 * width else None
 
 
 def matching(
@@ -113,7 +116,7 @@ def matching(
 
 
 def rescore(
-    Zs: Sequence[np.ndarray], problem: PartialAlignment, protocol: Protocol, seed: int
+    Zs: Sequence[np.ndarray], problem: ViewsProblem, protocol: Protocol, seed: int
 ) -> dict[str, float]:
     """Return the scores of two views' embeddings under a protocol."""
     first, second = map(unit_rows, Zs) if protocol.features == "unit" else Zs
@@ -127,7 +130,7 @@ def rescore(
     return clustering_scores(y, k_means.fit_predict(features))
 
 
-def accuracies(model: Any, problem: PartialAlignment) -> dict[str, float]:
+def accuracies(model: Any, problem: ViewsProblem) -> dict[str, float]:
     """Return the accuracy of one training under each protocol of `MATCHING` and `CHOICES`."""
     Zs = embeddings_by_view(model, problem)
     if Zs is None:

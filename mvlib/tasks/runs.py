@@ -16,14 +16,21 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
     (VIEWS, "quick"): {
         "hidden_dims": (128, 128, 128),
         "epochs": 10,
+        "warmup_epochs": 3,
         "rectification_epochs": 1,
         "alignment_epochs": 10,
         "tuning_epochs": 20,
+        "matching_rounds": 2,
         "consensus_rounds": 5,
         "update_rounds": 20,
         "n_init": 3,
     },
-    (VIEWS, "reduced"): {"hidden_dims": (512, 512, 512), "epochs": 40},
+    (VIEWS, "reduced"): {
+        "hidden_dims": (512, 512, 512),
+        "epochs": 40,
+        "warmup_epochs": 13,
+        "alignment_epochs": 40,
+    },
     (MODALITIES, "quick"): {"embedding_dim": 64, "n_epochs": 10, "max_rows": 300},
 }
 

@@ -1,13 +1,18 @@
 """What those are told who do not see a page, or see it on a phone."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from browser import find_browser, open_browser
 from bs4 import BeautifulSoup
 
-from mvlib.book import build_book
+from mvlib.book import book_problems, build_book
 from mvlib.book.access import name_tables
+from mvlib.files import python_path
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD, ROW = "<thead><tr><th>a</th></tr></thead>", "<tr><th>b</th><td>1</td></tr>"
@@ -73,6 +78,26 @@ def test_a_built_page_explains_a_word_and_names_its_table(book):
     assert tree.select_one('[role="region"]')["aria-label"] == "Scores"
 
 
+def test_plain_sphinx_builds_the_same_pages_from_the_exported_configuration(book, tmp_path):
+    stage = tmp_path / "stage"
+    shutil.copytree(book.parent / "stage", stage)
+    export = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+    options = {"env": {**os.environ, "PYTHONPATH": python_path()}, "check": True}
+    subprocess.run([sys.executable, "-c", export, "config", "sphinx", str(stage)], **options)
+    command = [sys.executable, "-m", "sphinx", "-n", "-W", "-q", "-b", "html"]
+    subprocess.run([*command, str(stage), str(tmp_path / "html")], **options)
+    article = "article.bd-article"
+    for name in ("book/index", "book/glossary"):
+        texts = [
+            BeautifulSoup((folder / f"{name}.html").read_text(), "html.parser").select_one(
+                article
+            )
+            for folder in (book, tmp_path / "html")
+        ]
+        assert texts[0].get_text() == texts[1].get_text()
+    assert book_problems(tmp_path / "html") == []
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     if find_browser() is None:
@@ -103,6 +128,8 @@ def test_an_equation_speaks_and_is_neither_covered_by_its_number_nor_wider_than_
     )
     assert beside, (equation, number)
     assert 0 <= equation[0] <= equation[1] <= width
+    # On a phone the number takes nothing of its width.
+    assert equation[1] - equation[0] > (0.9 * width if width < 600 else 400)
     assert 0 <= number[0] <= number[1] <= width
     assert page.run("document.documentElement.scrollWidth") <= width
     # What does not fit scrolls in its own box.

@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_tree_and_list_hold_each_method_once_under_what_it_needs():
-    tree = ElementTree.fromstring(choice_tree())
+    block = ElementTree.fromstring(choice_tree())
+    # Markdown takes a div, and no svg, for a block that it leaves alone.
+    assert block.tag == "div"
+    (tree,) = block
     pills = ["".join(link.itertext()) for link in tree.iter("a")]
     titles = sorted(method.title for method in CATALOGUE)
     assert sorted(pills) == sorted(re.findall(r"dropdown\} (.*)", choice_list())) == titles
@@ -23,6 +26,8 @@ def test_tree_and_list_hold_each_method_once_under_what_it_needs():
         right = float(box.get("x")) + float(box.get("width"))
         assert right <= width
         assert float(box.get("y")) + float(box.get("height")) <= height
+    # So many letters fit.
+    assert max(len("".join(words.itertext())) for words in tree.iter("text")) <= 68
     needed = ""
     for line in choice_list().splitlines():
         needed = line.strip("*") if line.startswith("**") else needed

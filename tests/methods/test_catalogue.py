@@ -55,6 +55,17 @@ def test_every_line_loads_an_estimator_of_its_tasks_interface(method):
         assert "aligned" in inspect.signature(estimator.fit_predict).parameters
 
 
+@pytest.mark.parametrize("method", CATALOGUE, ids=lambda method: method.name)
+def test_every_method_says_when_to_use_it_what_it_costs_and_what_to_run_beside_it(method):
+    notes = inspect.getdoc(load(method.name)).partition("\nNotes\n-----\n")[2]
+    said = " ".join(notes.partition("\n\n")[0].split())
+    assert re.match(r"\*Use it\* .{20,} \*Cost\*: .{10,}", said)
+    is_floor = method.estimator.split(".")[0] in ("baselines", "classics")
+    assert ("*Beside it*: " in said) != is_floor
+    for name in re.findall(r"`([A-Z]\w+)(?:\.\w+)?`", said.partition("*Beside it*")[2]):
+        assert name in {each.estimator.split(".")[1] for each in CATALOGUE}
+
+
 def test_names_and_titles_stand_once():
     for told in ("name", "title", "estimator"):
         values = [getattr(method, told) for method in CATALOGUE]
@@ -104,7 +115,10 @@ def test_a_new_method_costs_a_file_a_line_and_a_word(tmp_path):
             "CATALOGUE = (\n"
             'Method("toy", "Toy method", "toy.Toy", VIEWS, "any view", "duin1998multiple"),\n',
         ),
-        "notebooks/lineup/plan.toml": ('method = ["mvcln"', 'method = ["toy", "mvcln"'),
+        "notebooks/lineup/plan.toml": (
+            'grid = { method = ["mvcln"',
+            'grid = { method = ["toy", "mvcln"',
+        ),
     }
     (tmp_path / "mvlib" / "methods" / "toy.py").write_text(TOY)
     for name, (before, after) in changed.items():

@@ -10,6 +10,7 @@ from scipy.stats import ortho_group
 from sklearn.cross_decomposition import CCA as IterativeCCA
 
 from mvlib.methods import CCA, Chance, GromovWasserstein, Procrustes
+from mvlib.methods.classics import _whitening
 from mvlib.metrics import retrieval_scores
 from mvlib.ops.kmeans import cosine_kmeans
 
@@ -39,6 +40,27 @@ def test_procrustes_finds_the_rotation_from_some_pairs_and_applies_it_to_the_res
     A, B = model.embeddings_
     residual = orthogonal_procrustes(B[:10], A[:10])[0]
     assert np.allclose(residual, np.eye(4), atol=1e-5)
+
+
+def test_more_columns_than_rows_are_mapped_as_the_covariance_says():
+    rng = np.random.default_rng(0)
+    X, Y = (rng.normal(size=(12, d)) for d in (30, 40))
+    pairs = np.stack([np.arange(12)] * 2, 1)
+    # The covariance, which is made up to as many columns as rows, of columns without variance.
+    tall = [np.vstack([A, np.tile(A.mean(axis=0), (30, 1))]) for A in (X, Y)]
+    for method in (CCA, Procrustes):
+        wide = method(n_components=6).fit([X, Y], pairs=pairs)
+        assert [M.shape for M in wide.maps_] == [(30, 6), (40, 6)]
+        if method is Procrustes:
+            same = method(n_components=6).fit(tall, pairs=pairs)
+            for Z, other in zip(wide.embeddings_, same.embeddings_, strict=True):
+                assert np.allclose(Z @ Z.T, (other @ other.T)[:12, :12], atol=1e-5)
+    values, vectors = np.linalg.eigh(np.cov(X.T, bias=True))
+    kept = values > 1e-9
+    ridge = 0.1 * values.mean()
+    W = vectors[:, kept] / np.sqrt(values[kept] + ridge)
+    found = _whitening(X - X.mean(axis=0), 0.1)
+    assert np.allclose(found @ found.T, W @ W.T)
 
 
 def test_cca_has_the_correlations_of_scikit_learns():

@@ -20,57 +20,27 @@ from sklearn.utils.estimator_checks import (
     check_parameters_default_constructible,
     check_set_params,
 )
+from support.every_method import (
+    MATCHING,
+    NAMES,
+    NET,
+    SETTINGS,
+    TASKS,
+    WITHOUT_CLUSTERS,
+    WITHOUT_MAP,
+    fitted,
+    make,
+)
 
 import mvlib
 from mvlib import data, metrics, ops
-from mvlib.methods.catalogue import CATALOGUE, MODALITIES, VIEWS, WORDS, load
+from mvlib.methods.catalogue import MODALITIES, VIEWS, WORDS, load
 from mvlib.methods.saving import FORMAT
 
 RNG = np.random.default_rng(0)
 Y = np.repeat([0, 1, 2], 20)
 X, Z = (np.eye(3)[Y] @ RNG.normal(size=(3, d)) * 3 + RNG.normal(size=(60, d)) for d in (6, 5))
 NOUNS = RNG.normal(size=(40, 6))
-NET = {"hidden_dims": (8,), "embedding_dim": 3, "epochs": 2, "batch_size": 32}
-SETTINGS = {
-    "smart": NET,
-    "mvcln": NET | {"n_negatives": 3},
-    "unaligned_nmf": {
-        "n_init": 2,
-        "matching_rounds": 2,
-        "consensus_rounds": 2,
-        "update_rounds": 5,
-    },
-    "pvc": NET | {"alignment_epochs": 1, "tuning_epochs": 2},
-    "sure": NET | {"n_negatives": 3},
-    "divide": NET,
-    "candy": NET,
-    "corregen": NET | {"identity_epochs": 1},
-    "smile": NET | {"warmup_epochs": 1},
-    "vital": NET | {"rectification_epochs": 1},
-    "autoencoder_kmeans": {"settings": NET},
-    "autoencoder_hungarian": {"settings": NET},
-    "set_clip": {"n_epochs": 2, "embedding_dim": 4, "batch_size": 16},
-    "gromov_wasserstein": {"max_rows": 30},
-    "tac_trained": {"epochs": 2, "batch_size": 30, "n_neighbors": 5},
-    "sic": {"epochs": 2, "n_nearest": 30, "n_texts": 3, "max_cosine": 2.0},
-    "ntk_spectral": {"n_neighbors": 10},
-}
-NAMES = [method.name for method in CATALOGUE]
-TASKS = {method.name: method.task for method in CATALOGUE}
-# These have labels only for the rows that were fitted.
-WITHOUT_MAP = {"spectral_concatenation", "unaligned_nmf"}
-WITHOUT_CLUSTERS = {"zero_shot"}
-# These look for partners among the rows that were fitted.
-MATCHING = {"smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
-
-
-def make(name, **more):
-    parameters = {"n_clusters": 3, "random_state": 0} | SETTINGS.get(name, {}) | more
-    if name in WITHOUT_CLUSTERS:
-        parameters = {
-            k: v for k, v in parameters.items() if k not in ("n_clusters", "random_state")
-        }
-    return load(name)(**parameters)
 
 
 def rows(name, x=X, z=Z):
@@ -79,13 +49,7 @@ def rows(name, x=X, z=Z):
 
 def fit(name, model=None, x=X, z=Z, **more):
     model = make(name, **more) if model is None else model
-    if name == "unaligned_nmf":
-        x, z = np.abs(x), np.abs(z)
-    if TASKS[name] == WORDS:
-        return model.fit(x, {"nouns": NOUNS} if name == "cae" else NOUNS)
-    return model.fit(
-        [x, z], **({"paired": np.ones(60, bool)} if TASKS[name] == MODALITIES else {})
-    )
+    return fitted(name, model, [x, z], NOUNS)
 
 
 def same(a, b):
@@ -285,19 +249,6 @@ def test_what_is_no_list_of_views_is_named(name, Xs, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["kmeans_view", "kmeans_concatenation", "spectral_concatenation"]
-)
-def test_a_common_offset_costs_floors_nothing(name):
-    plain = make(name).fit([X, Z]).labels_
-    assert metrics.accuracy(plain, make(name).fit([X + 1.7e9, Z - 4e8]).labels_) == 1
-
-
-def test_linear_maps_hold_an_offset_too():
-    for name in ("cca", "procrustes"):
-        assert metrics.accuracy(fit(name).labels_, fit(name, x=X + 1.7e9).labels_) > 0.95
-
-
-@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"hidden_dims": 8}, r"hidden_dims=8: expected a sequence, such as \(8,\)"),
@@ -447,3 +398,37 @@ def test_modalities_that_part_are_told_and_the_gap_can_be_removed():
 def test_equal_rows_warn_as_scikit_learn_does():
     with pytest.warns(ConvergenceWarning, match=r"\(3\) found smaller than n_clusters \(6\)"):
         make("clip_kmeans", n_clusters=6).fit(np.eye(3).repeat(9, axis=0))
+
+
+@every
+def test_a_collapse_and_empty_clusters_are_told_and_no_healthy_fit_is(name):
+    def told(**more):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fit(name, **more)
+        return " ".join(str(each.message) for each in caught)
+
+    collapsed, fewer = "rows of the embedding are all equal", "found smaller than n_clusters"
+    said = told(x=np.ones_like(X), z=np.ones_like(Z))
+    # The eigenvectors of a graph without structure still differ.
+    assert (collapsed in said) == (name not in {"chance", "zero_shot", "ntk_spectral"})
+    assert (fewer in said) == (name not in {"chance", "zero_shot"})
+    assert collapsed not in told()
+
+
+def test_a_head_that_leaves_clusters_empty_is_told():
+    with pytest.warns(ConvergenceWarning, match=r"smaller than n_clusters \(12\)"):
+        make("sic", n_clusters=12, n_neighbors=5).fit(X, NOUNS)
+
+
+@every
+def test_what_trains_shows_a_bar_where_it_is_asked_to(name, capsys):
+    model = fit(name)
+    assert capsys.readouterr().err == ""
+    trains = "loss" in getattr(model, "history_", {})
+    assert ("verbose" in model.get_params()) == trains
+    if trains:
+        fit(name, verbose=True)
+        assert "%|" in capsys.readouterr().err
+        with pytest.raises(ValueError, match="verbose=2 is unknown: expected True or False"):
+            fit(name, verbose=2)

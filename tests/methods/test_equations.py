@@ -21,6 +21,30 @@ SYMBOLS = {
     "words": {"TAC, as coded": {"n", "c_l"}},
     "tac": {"TAC, as coded": {"p_jl", "x_i^u", "L", "L_dis", "L_con", "H"}},
     "sic": {"SIC, as coded": {"S", "h_k", "y_i", "L"}},
+    "momentum_twins": {
+        "DIVIDE, as coded": {"G_ij", "L(q, k, T)", "L", "lr", "theta_bar"},
+    },
+    "divide": {"DIVIDE, as coded": {"T"}},
+    "camera": {
+        "CAMERA, as coded": {
+            "L_com",
+            "L_con",
+            "L_ver",
+            "L",
+            "u",
+            "pi",
+            "A",
+            "z",
+            "u_v",
+            "z_2",
+        },
+    },
+    "completer": {
+        "COMPLETER, as coded": {"P", "L_cl"},
+        "DCP, as coded": {"beta_vu", "L_con", "L_rec", "L_pre", "L"},
+    },
+    "candy": {"CANDY, as coded": {"W_v", "W_vu", "T_vv", "A_vu", "T_vu"}},
+    "corregen": {"CorreGen, as coded": {"l(q, k, Q)", "u_i", "Q_vv", "Q_vu", "w_i"}},
     "cae": {
         "CAE, secondary": {"S", "x_i^u", "p_i", "w_im"},
         "CAE, our reading": {"C_ij", "T", "f_i", "e"},

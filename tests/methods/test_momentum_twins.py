@@ -9,13 +9,12 @@ from plain import unit
 from problem_stand_ins import groups
 from refusals import out_of_range, refused
 from torch import nn
-from twin_transcription import SMALL, slow_affinity, slow_cosines, tensors
+from twin_transcription import SMALL, XS, slow_affinity, slow_cosines, tensors
 
 from mvlib.methods import CANDY, DIVIDE, CorreGen
 from mvlib.methods import momentum_twins as twins
 from mvlib.metrics import accuracy
 
-XS, _ = groups(39, (6, 7), 3, spread=4)
 EVERY = pytest.mark.parametrize("method", [DIVIDE, CANDY, CorreGen])
 
 

@@ -51,6 +51,11 @@ def against_zero(differences):
     return paired_comparisons(pd.concat(frames), [("SMART", "floor")]).iloc[0]
 
 
+def a_and_b(*frames, **options):
+    """Return the one row of the comparison of A with B over some frames."""
+    return paired_comparisons(pd.concat(frames), [("A", "B")], **options).iloc[0]
+
+
 def slow_p(means):
     """Return the two-sided p of a mean over all flips of the signs."""
     flipped = [abs(np.dot(means, signs)) for signs in product((-1, 1), repeat=len(means))]
@@ -81,7 +86,7 @@ def test_seeds_of_a_set_count_as_one_however_many():
 def test_a_set_with_more_cells_weighs_no_more():
     frames = [results({"A": [60.0] * 9, "B": [50.0] * 9}, "large")]
     frames += [results({"A": [52.0], "B": [50.0]}, f"small {k}") for k in range(6)]
-    row = paired_comparisons(pd.concat(frames), [("A", "B")]).iloc[0]
+    row = a_and_b(*frames)
     assert row["difference"] == pytest.approx((10 + 6 * 2) / 7)
     assert (row["sets"], row["n"], row["sets_ahead"], row["ahead"]) == (7, 15, 7, 15)
 
@@ -153,11 +158,7 @@ def test_the_interval_is_students_over_sets_or_over_the_seeds_of_one(differences
         for k, row in enumerate(differences)
     ]
     of_sets = len(differences) >= 6
-    row = (
-        against_zero(differences)
-        if of_sets
-        else paired_comparisons(pd.concat(splits), [("A", "B")]).iloc[0]
-    )
+    row = against_zero(differences) if of_sets else a_and_b(*splits)
     expected = stats.ttest_1samp(differences.mean(axis=int(of_sets)), 0)
     assert (row["ci_low"], row["ci_high"]) == pytest.approx(
         tuple(expected.confidence_interval(0.95))
@@ -188,25 +189,18 @@ def test_differences_without_spread_or_without_seeds_have_their_verdict(
 
 def test_only_cells_that_both_have_are_paired_and_the_last_bit_of_a_float_is_no_difference():
     frame = results({"A": [51, 53, 55, 70], "B": [50, 50, 50]}).sample(frac=1, random_state=0)
-    row = paired_comparisons(frame, [("A", "B")]).iloc[0]
+    row = a_and_b(frame)
     assert (row["n"], row["difference"]) == (3, pytest.approx(3.0))
     a, b = [0.1 + 0.2, 0.7, 0.8], [0.3, 0.6, 0.7]
     frame = results({"A": np.multiply(100, a), "B": np.multiply(100, b)})
-    assert paired_comparisons(frame, [("A", "B")]).iloc[0]["ahead"] == 2
-    row = paired_comparisons(frame[frame["seed"] == 1].drop(columns="seed"), [("A", "B")]).iloc[
-        0
-    ]
+    assert a_and_b(frame)["ahead"] == 2
+    row = a_and_b(frame[frame["seed"] == 1].drop(columns="seed"))
     assert row["verdict"] == "cannot be decided with n = 1"
 
 
 def test_only_seeds_that_every_set_has_are_units():
-    both = pd.concat(
-        [
-            results({"A": [51.0, 52, 53], "B": [50.0] * 3}, "x"),
-            results({"A": [54.0], "B": [50.0]}, "y"),
-        ]
-    )
-    row = paired_comparisons(both, [("A", "B")]).iloc[0]
+    several = results({"A": [51.0, 52, 53], "B": [50.0] * 3}, "x")
+    row = a_and_b(several, results({"A": [54.0], "B": [50.0]}, "y"))
     assert row["difference"] == pytest.approx((2 + 4) / 2)
     assert row[["p", "p_holm", "ci_low", "ci_high"]].isna().all()
     assert row["verdict"] == "cannot be decided with n = 1"
@@ -217,7 +211,7 @@ def test_only_seeds_that_every_set_has_are_units():
 def test_swapping_the_names_turns_signs_and_winner_and_keeps_p():
     rng = np.random.default_rng(1)
     frame = on_sets({"A": rng.normal(60, 3, 8), "B": rng.normal(50, 3, 8)})
-    row = paired_comparisons(frame, [("A", "B")]).iloc[0]
+    row = a_and_b(frame)
     back = paired_comparisons(frame, [("B", "A")]).iloc[0]
     assert row["verdict"] == back["verdict"] == "A beats B"
     assert row["p"] == back["p"]
@@ -254,9 +248,9 @@ def test_what_no_outcome_could_decide_is_said_to_be_undecidable():
     assert set(table["detail"]) == {
         "the smallest p of 6 data sets among 2 comparisons is 0.0625"
     }
-    row = paired_comparisons(frame, [("A", "B")], alpha=0.03125).iloc[0]
+    row = a_and_b(frame, alpha=0.03125)
     assert row["verdict"] == "cannot be decided with n = 6"
-    looser = paired_comparisons(frame, [("A", "B")], alpha=0.0313).iloc[0]
+    looser = a_and_b(frame, alpha=0.0313)
     assert looser["verdict"] == "A beats B"
 
 

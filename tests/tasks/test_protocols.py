@@ -8,6 +8,7 @@ import pytest
 from problem_stand_ins import views_problem
 
 from mvlib import MvCLN
+from mvlib.data import hide_views
 from mvlib.metrics import accuracy
 from mvlib.tasks.protocols import (
     BASE,
@@ -149,6 +150,20 @@ def test_a_method_without_an_embedding_of_each_view_has_no_accuracies(problem):
     joint = SimpleNamespace(embedding_dim=4, transform=lambda Xs: np.zeros((120, 4)))
     assert embeddings_by_view(joint, problem) is None
     assert accuracies(joint, problem) == {}
+
+
+def test_a_width_that_is_left_open_is_the_number_of_clusters(problem):
+    Z = np.arange(720.0).reshape(120, 6)
+    model = SimpleNamespace(embedding_dim=None, n_clusters=3, transform=lambda Xs: Z)
+    first, second = embeddings_by_view(model, problem)
+    np.testing.assert_array_equal(np.hstack([first, second]), Z)
+    assert first.shape == second.shape
+
+
+def test_views_that_lack_rows_have_no_accuracies(problem):
+    model = SimpleNamespace(embedding_dim=3, transform=lambda Xs: np.zeros((120, 6)))
+    assert embeddings_by_view(model, problem) is not None
+    assert accuracies(model, hide_views(problem, rate=0.5, protocol="sure")) == {}
 
 
 @pytest.mark.parametrize("wrong", [{"rematch": "greedily"}, {"features": "raw"}])

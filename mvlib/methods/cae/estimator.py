@@ -127,6 +127,12 @@ class CAE(WordClustering):
 
     Notes
     -----
+    *Use it* where one encoder gives images and words, nouns or captions, in one space; nothing
+    is trained. The length of an image's features changes nothing. *Cost*: Sinkhorn's
+    iterations, at most `max_iter`, over n images and at most top_k * n_centers words of each
+    kind: beyond 300 images a class these words grow with n, and the whole with n squared.
+    *Beside it*: `CLIPKMeans` and `TAC`; `ZeroShot` where the classes' names are known.
+
     Source: arXiv 2512.00904 (AAAI 2026), as quoted elsewhere (secondary); no code was found.
     Known are the three steps, 300 images a centre, the counterpart's formula, the prototype
     and gamma.

@@ -163,6 +163,12 @@ class NTKSpectralClustering(WordClustering):
 
     Notes
     -----
+    *Use it* where one encoder gives images and nouns in one space; nothing is trained, and new
+    images are placed approximately. The length of an image's features changes nothing. *Cost*:
+    up to 2,000 images a matrix of n x n is diffused, beyond them a subspace. The neighbours
+    compare all images with all up to 15,000, and a number that does not grow beyond. *Beside
+    it*: `CLIPKMeans` and `TAC`; `ZeroShot` where the classes' names are known.
+
     Source: arXiv 2602.09586 (ICLR 2026) for the affinity, the mutual graph, the objective
     and all defaults; the schedule (`n_rounds`, `n_steps`, tolerance 1e-4) is that of the
     co-author's benchmark code (arXiv 2609.36648), which also tunes tau for each data set:

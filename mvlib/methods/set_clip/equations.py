@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from mvlib.check import check_number
-from mvlib.ops.contrastive import clip_loss
+from mvlib.ops.contrastive import contrast_of_pairs
 from mvlib.ops.discrepancy import check_clouds, joint_squared_distances, mmd
 
 PARTS = ("contrast_1", "contrast_2", "sdd", "mmd", "clip", "pseudo_label")
@@ -80,8 +80,8 @@ class Objective:
             found["mmd"] = mmd(first, second, self.mmd_bandwidths)
         if w["clip"] and n_paired:
             # L_clip = -mean_pairs log[p(t|i) p(i|t)]/2 over all rows  (Set-CLIP, as coded)
-            pairs = torch.arange(n_paired, device=first.device).repeat(2, 1).T
-            found["clip"] = clip_loss(first, second, tau, pairs)
+            rows = torch.arange(n_paired, device=first.device)
+            found["clip"] = contrast_of_pairs(first, second, tau, rows, rows)
         if w["pseudo_label"] and 0 < n_paired < len(first):
             found["pseudo_label"] = pseudo_label_loss(
                 first[n_paired:], first[:n_paired], second[:n_paired], tau

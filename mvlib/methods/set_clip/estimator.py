@@ -109,6 +109,9 @@ class SetCLIP(ModalityAlignment):
     plateau : {"epoch", "last_batch"}, default="epoch"
         Which loss that is: the mean of an epoch, or as in the authors' code that of its last
         batch alone.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -130,6 +133,13 @@ class SetCLIP(ModalityAlignment):
 
     Notes
     -----
+    *Use it* where the rows of two modalities have few known partners, or none; without a pair
+    only the shapes of the two sets say which parts belong together. The scale of a modality
+    changes nothing. *Cost*: an epoch has as many steps as the larger modality fills batches,
+    each of batch_size squared; by default 5,024 steps in all for 10,000 rows. *Beside it*:
+    `CCA` and `Procrustes` where there are pairs, `GromovWasserstein` where there is none,
+    `Chance`, and `SetCLIP.clip_only`, which learns from the pairs alone.
+
     Source: arXiv 2406.05766 and the authors' code, of which only the part for images and
     texts is public. The losses and their sum are those of `mvlib.methods.set_clip.Objective`.
 
@@ -159,8 +169,11 @@ class SetCLIP(ModalityAlignment):
     >>> from mvlib import SetCLIP, data
     >>> digits = data.load("handwritten")
     >>> problem = data.partially_align(data.min_max_scale(digits.Xs), digits.y, ratio=0.1)
-    >>> model = SetCLIP(10, random_state=0).fit(problem.Xs, paired=problem.aligned)
+    >>> model = SetCLIP(random_state=0, n_epochs=1)  # of 32, to be quick
+    >>> model = model.fit(problem.Xs, paired=problem.aligned)
     >>> rows, cosines = model.retrieve(problem.Xs[0][:5], problem.Xs[1], k=10)
+    >>> rows.shape
+    (5, 10)
     """
 
     weights: Mapping[str, float] | None = None
@@ -185,6 +198,7 @@ class SetCLIP(ModalityAlignment):
     patience: int = 5
     factor: float = 0.8
     plateau: str = "epoch"
+    verbose: bool | None = None
     device: str = "auto"
 
     _bounds = {
@@ -318,6 +332,7 @@ class SetCLIP(ModalityAlignment):
                 parts=PARTS,
                 after_epoch=after_epoch,
                 name="Set-CLIP",
+                verbose=self.verbose,
             )
         self.branches_ = branches.eval()
 

@@ -196,9 +196,10 @@ def semantic_graph(
     C = correlation.detach()
     W = torch.where(threshold <= C, C, 0.0)
     W.diagonal(offset).masked_fill_(aligned, 1.0)
-    empty = (W.sum(dim=1) == 0).nonzero().flatten()
-    W[empty, C[empty].argmax(dim=1)] = FLOOR
-    return W
+    # Over all rows, since to pick the empty ones a GPU would have to wait for the host.
+    largest = C.argmax(dim=1, keepdim=True)
+    empty = W.sum(dim=1, keepdim=True) == 0
+    return W.scatter_(1, largest, torch.where(empty, FLOOR, W.gather(1, largest)))
 
 
 def semantic_matching_loss(
@@ -262,6 +263,27 @@ def objective_step(
     *Deviations*: the paper has two views. With more, L_vda and L_smc are means over the pairs
     (view 1, view v), so that their weights keep their meaning.
     """
+    rows = aligned.nonzero().squeeze(1)
+    loss, parts, threshold, features = batch_losses(
+        network, Xs, aligned, rows, objective, last_threshold, with_features, precision
+    )
+    return Step(loss, parts, float(threshold), features)
+
+
+def batch_losses(
+    network: SMARTNetwork,
+    Xs: Sequence[torch.Tensor],
+    aligned: torch.Tensor,
+    rows: torch.Tensor,
+    objective: Objective,
+    last_threshold: float,
+    with_features: bool,
+    precision: str,
+) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor | float, torch.Tensor | None]:
+    """Return `loss`, `parts`, T and `features` of `Step`; `rows` are those of `aligned`.
+
+    Nothing here waits for a number of the device.
+    """
     with autocast(aligned.device, precision):
         Zs, X_hats, Hs = network(Xs)
     rec = reconstruction_loss(list(Xs), X_hats)
@@ -269,10 +291,9 @@ def objective_step(
     loss = rec
     n_pairs = len(Xs) - 1
     if objective.lambda1:
-        Z_1 = Zs[0][aligned]
+        Z_1 = Zs[0][rows]
         pairs = (
-            view_distribution_alignment_loss(Z_1, Z[aligned], objective.vda_terms)
-            for Z in Zs[1:]
+            view_distribution_alignment_loss(Z_1, Z[rows], objective.vda_terms) for Z in Zs[1:]
         )
         vda = reduce(torch.add, pairs) / n_pairs
         parts["distribution_alignment"] = vda.detach()
@@ -283,7 +304,7 @@ def objective_step(
         smc = rec.new_zeros(())
         for Z, H in zip(Zs[1:], Hs[1:], strict=True):
             with torch.no_grad():
-                threshold = objective.rule.of_batch(Zs[0][aligned], Z[aligned], last_threshold)
+                threshold = objective.rule.of_batch(Zs[0][rows], Z[rows], last_threshold)
                 C = correlation_matrix(Zs[0], Z)
                 W = semantic_graph(C, objective.rule.of_rows(C, threshold), aligned)
             if objective.lambda2:
@@ -293,9 +314,7 @@ def objective_step(
         if objective.lambda2:
             parts["semantic_matching"] = smc.detach() / n_pairs
             loss = loss + objective.lambda2 * smc / n_pairs
-    return Step(
-        loss, parts, float(threshold), torch.cat(features, dim=1) if with_features else None
-    )
+    return loss, parts, threshold, torch.cat(features, dim=1) if with_features else None
 
 
 def graph_blocks(

@@ -135,6 +135,9 @@ class SMART(ViewClustering):
         Xavier's uniform ones with biases of 0.
     precision : {"float32", "bfloat16"}, default="float32"
         Of the networks' matrix products in training.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
 
     Attributes
     ----------
@@ -155,6 +158,15 @@ class SMART(ViewClustering):
 
     Notes
     -----
+    *Use it* where some rows are known to be partners and those of the other rows are not known;
+    not for one view, and not without any aligned row, unless `threshold` is a number or
+    "nearest-K". *Cost*: up to `batch_size` rows an epoch is one step, so that by default 2,000
+    rows or fewer are trained in 500 steps; beyond, the steps grow with n, and each builds a
+    graph of batch_size squared. The clustered features compare all rows with all up to 20,000,
+    and n * batch_size beyond. *Beside it*: `KMeansView`, `KMeansConcatenation` and
+    `SpectralConcatenation`, which `mvlib.compare` runs under two scalings;
+    `AutoencoderHungarian`.
+
     Source: arXiv 2512.15396 and the authors' code. The settings of the paper's data sets
     come from `paper_settings`; the defaults here are those of any other data set. The paper
     scales each view to [0, 1] as one block (`mvlib.data.min_max_scale`).
@@ -178,7 +190,10 @@ class SMART(ViewClustering):
     >>> digits = data.load("handwritten")
     >>> problem = data.partially_align(data.min_max_scale(digits.Xs), digits.y, ratio=0.5)
     >>> model = SMART(10, **SMART.paper_settings("handwritten"), random_state=5)
+    >>> model = model.set_params(epochs=2)  # of 500, to be quick
     >>> labels = model.fit_predict(problem.Xs, aligned=problem.aligned)
+    >>> labels.shape
+    (2000,)
     """
 
     embedding_dim: int = 30
@@ -201,6 +216,7 @@ class SMART(ViewClustering):
     graph_batch_size: int | None = None
     weight_init: str = "torch"
     precision: str = "float32"
+    verbose: bool | None = None
     device: str = "auto"
 
     _min_views = 2

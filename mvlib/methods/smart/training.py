@@ -85,6 +85,7 @@ class Training:
             share=lambda rows: len(self.aligned[rows]) / n,
             after_epoch=self._after_epoch,
             name="SMART",
+            verbose=model.verbose,
         )
         if self.state is not None:
             self.network.load_state_dict(self.state)
