@@ -194,12 +194,11 @@ def _two_sets(
     frame: pd.DataFrame,
     order: Sequence[str] | None,
     strong: str,
-    floors: bool = True,
 ) -> list[str]:
     """Return a panel of methods for each set, view 1 alone as a line."""
     panels = []
     for dataset, some in frame.groupby("dataset", sort=False):
-        lines = {ALONE: _view_1(root, dataset)} if floors else {}
+        lines = {ALONE: _view_1(root, dataset)}
         rows = by_method(some, order)
         panels.append(svg.strips(title_of(dataset), rows, strong=[strong], lines=lines))
     return panels

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from mvlib.book.answers import title_of
+from mvlib.check import check_choice
 from mvlib.data import describe
 from mvlib.methods.catalogue import MODALITIES, VIEWS, WORDS
 from mvlib.plots import svg
@@ -19,6 +20,7 @@ from mvlib.records.plan import papers_with
 # Where a method stands beside its rivals; every experiment of the line-up does that.
 _BESIDE = ("method", "floors", "against_classics")
 _LINEUP = "lineup"
+_KINDS = {"views": VIEWS, "words": WORDS, "modalities": MODALITIES}
 _SETTING = {VIEWS: "aligned_ratio", MODALITIES: "ratio", WORDS: "encoder"}
 _SCORE = {VIEWS: "ACC", MODALITIES: "R@10", WORDS: "ACC"}
 _FEWEST = 2
@@ -77,24 +79,30 @@ def published(root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).drop_duplicates(columns[:4])
 
 
-def leaderboard(root: Path) -> str:
-    """Return the heat maps, a heading a task and a table a setting and profile."""
+def leaderboard(root: Path, kind: str | None = None, only: str | None = None) -> str:
+    """Return the heat maps, a heading a task and a table a setting and profile; or some."""
+    if kind is not None:
+        check_choice("kind", kind, _KINDS)
     ours, theirs = results(root), published(root)
     parts = []
-    for task in (VIEWS, WORDS, MODALITIES):
-        parts.append(f"## {task.capitalize()}")
-        runs = ours[ours["task"] == task]
-        claims = theirs[theirs["task"] == task]
-        keys = [
-            ("reduced", setting) for setting in _settings(runs[runs["profile"] == "reduced"])
-        ]
-        full = pd.concat([runs[runs["profile"] == "full"], claims])
-        keys += [("full", setting) for setting in _settings(full)]
-        for profile, setting in keys:
-            some = runs[(runs["profile"] == profile) & (runs["setting"] == setting)]
-            beside = claims[(claims["setting"] == setting) & (profile == "full")]
-            parts.append(_table(some, beside, f"{setting}, {profile} profile", _SCORE[task]))
+    for name, task in _KINDS.items():
+        if kind in (None, name):
+            runs, claims = ours[ours["task"] == task], theirs[theirs["task"] == task]
+            parts += [f"## {task.capitalize()}"] if kind is None else []
+            parts += _tables(runs, claims, _SCORE[task], only)
     return "\n\n".join(parts)
+
+
+def _tables(
+    runs: pd.DataFrame, claims: pd.DataFrame, score: str, only: str | None
+) -> Iterable[str]:
+    for profile in ("reduced", "full"):
+        known = runs[runs["profile"] == profile]
+        beside = claims if profile == "full" else claims.iloc[:0]
+        for setting in _settings(pd.concat([known, beside])):
+            some, those = (frame[frame["setting"] == setting] for frame in (known, beside))
+            if only in (None, profile):
+                yield _table(some, those, f"{setting}, {profile} profile", score)
 
 
 def small_map(root: Path) -> str:

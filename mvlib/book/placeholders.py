@@ -43,8 +43,8 @@ def fill(text: str, root: str | Path) -> str:
 
     A placeholder is a line of its own, `<!-- mvlib: name arguments -->`. The names:
     `answer PAPER EXPERIMENT`, what records answer to a page's question, and the figure;
-    `cards`, the findings of the front page; `citation`, how to cite it; `leaderboard`, all
-    methods on all sets;
+    `cards`, the findings of the front page; `citation`, how to cite it;
+    `leaderboard [KIND [PROFILE]]`, all methods on all sets;
     `verdict_rules`; `published PAPER [METHOD]`, the numbers that a paper's file claims, of
     one method or of all; `published_by_set PAPER METRIC [TABLE]`, a column a data set;
     `claims PAPER`, sentences with verdicts, and `claims_counted`; `compared PAPER TABLE`,
