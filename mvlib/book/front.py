@@ -44,7 +44,8 @@ def cards_grid(root: Path) -> str:
     """Return the cards as a grid that a page can show."""
     shown = [
         f":::{{grid-item-card}} {card.title}\n:link: {card.page}\n:link-type: doc\n\n"
-        f"{card.panel}\n\n{card.said}\n:::"
+        # In a block of its own: the words of an inline picture would be taken for prose.
+        f'<div class="panels">{card.panel}</div>\n\n{card.said}\n:::'
         for card in cards(root)
     ]
     grid = "::::{grid} 1 1 2 2\n:gutter: 3\n:class-container: findings\n\n"
