@@ -9,6 +9,7 @@ SETTINGS = {
     "embedding_dim": 8, "hidden_dims": (32, 32), "epochs": 4, "batch_size": 64,
     "learning_rate": 1e-3, "random_state": 3, "device": "cpu",
 }  # fmt: skip
+ORDER = "the processor chooses the order of sums, which standardising the rows enlarges"
 BFLOAT16 = "products in bfloat16 are rounded in an order that the processor chooses"
 
 
@@ -26,6 +27,10 @@ def fitted(n_aligned=80, n_views=2, **settings):
     return run
 
 
+def held(**settings):
+    return Case(fitted(**settings), 1e-3, ORDER, only=("embedding",))
+
+
 def clusterings():
     model = SMART(
         10, **SETTINGS, track=("eval", "train"), track_starts=[("authors", 1), ("draws", 5)]
@@ -37,24 +42,24 @@ def clusterings():
 
 CASES = {
     "smart": {
-        "half aligned": fitted(),
-        "all aligned": fitted(n_aligned=160),
-        "five aligned in all": fitted(n_aligned=5),
-        "three views": fitted(n_views=3),
+        "half aligned": held(),
+        "all aligned": held(n_aligned=160),
+        "five aligned in all": held(n_aligned=5),
+        "three views": held(n_views=3),
         "bfloat16": Case(fitted(precision="bfloat16"), 2e-2, BFLOAT16),
-        "features in training mode": fitted(features="train"),
-        "one batch": fitted(batch_size=160),
-        "graph in batches": fitted(graph_batch_size=50),
-        "threshold mean": fitted(threshold="mean"),
-        "threshold mean-2std": fitted(threshold="mean-2std"),
-        "threshold percentile-16": fitted(threshold="percentile-16"),
-        "threshold nearest-5": fitted(threshold="nearest-5"),
-        "threshold 0.9": fitted(threshold=0.9),
-        "diagonal only": fitted(vda_terms=("diagonal",)),
-        "structure only": fitted(vda_terms=("structure",)),
-        "weights of MNIST-USPS": fitted(lambda1=30.0, lambda2=10.0, temperature=0.8),
-        "without L_vda": fitted(lambda1=0.0),
-        "without L_smc": fitted(lambda2=0.0),
+        "features in training mode": held(features="train"),
+        "one batch": held(batch_size=160),
+        "graph in batches": held(graph_batch_size=50),
+        "threshold mean": held(threshold="mean"),
+        "threshold mean-2std": held(threshold="mean-2std"),
+        "threshold percentile-16": held(threshold="percentile-16"),
+        "threshold nearest-5": held(threshold="nearest-5"),
+        "threshold 0.9": held(threshold=0.9),
+        "diagonal only": held(vda_terms=("diagonal",)),
+        "structure only": held(vda_terms=("structure",)),
+        "weights of MNIST-USPS": held(lambda1=30.0, lambda2=10.0, temperature=0.8),
+        "without L_vda": held(lambda1=0.0),
+        "without L_smc": held(lambda2=0.0),
         "clusterings of the first epoch": clusterings,
     }
 }
