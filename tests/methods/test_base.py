@@ -47,6 +47,7 @@ class Moody(ViewClustering):
         if self.mood:
             raise self.mood
         self.labels_ = np.zeros(len(aligned), np.int64)
+        self.embedding_ = views[0]
 
 
 class Gappy(Moody):
@@ -231,7 +232,7 @@ def test_samples_that_are_told_apart_by_what_they_lack_are_not_equal():
 
     class Split(Gappy):
         def _fit(self, views, aligned, y, seed, present):
-            self.labels_ = np.array([0, 0, 1, 1])
+            self.labels_, self.embedding_ = np.array([0, 0, 1, 1]), np.eye(4)
 
     assert Split(2).fit(Xs, present=mask).labels_.tolist() == [0, 0, 1, 1]
     with pytest.warns(ConvergenceWarning, match=r"\(1\) found"):
