@@ -47,7 +47,7 @@ def test_rows_are_permuted_pairs_are_partners_and_a_seed_repeats_all(
     np.testing.assert_array_equal(problem.permutations, again.permutations)
 
 
-@pytest.mark.parametrize("protocol", set(PROTOCOLS) - {"eagcp"})
+@pytest.mark.parametrize("protocol", sorted({*PROTOCOLS} - {"eagcp"}))
 def test_other_seed_gives_other_problem(protocol):
     Xs, y = numbered_views(50, 2)
     first, second = (partially_align(Xs, y, 0.5, seed, protocol) for seed in (1, 2))
