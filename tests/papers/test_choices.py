@@ -22,7 +22,7 @@ def runs(points):
 
 FOUND = runs(
     {
-        ("A", "one", 1): (0.5, {"pairs_kept": 0.6, "as_smile": 0.7}),
+        ("A", "one", 1): (0.5, {"pairs_kept": 0.6, "as_smile": 0.7, "view_1_alone": 0.9}),
         ("A", "one", 2): (0.7, {"pairs_kept": 1.0, "as_smile": 0.9}),
         ("B", "one", 1): (0.5, {}),
         ("A", "two", 1): (0.3, {}),
@@ -47,6 +47,7 @@ def test_the_sentence_says_what_moves_more_and_over_what():
     assert "2 methods on a set, scored alike, are 10 points apart in the median" in sentence
     assert "over 2 sets and 7 protocols" in sentence
     assert "a score less than the methods" in sentence
+    assert "matched as MvCLN does in 1 of 4 pairs" in sentence
 
 
 def test_what_has_not_been_run_has_no_sentence_and_no_rows():
