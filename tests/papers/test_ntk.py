@@ -133,7 +133,7 @@ def test_block_measures_are_those_of_the_fitted_affinity(problem, recorder):
     found = block_measures(model, y)
     steps = class_transitions(model.affinity_.toarray(), y)
     assert found["within"] == pytest.approx(np.diag(steps).mean(), rel=1e-4)
-    assert 0 <= found["between"] < found["within"] <= 1 + 1e-6
+    assert 0 <= found["between"] < found["within"] <= 1 + 1e-5
     assert found["gap"] >= 0
     assert 0 <= found["tied"] <= 1
 
