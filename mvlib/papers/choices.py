@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mvlib.tasks.protocols import CHOICES, MATCHING
+from mvlib.tasks.protocols import CHOICES, MATCHING, ONE_SPACE
 
 REFERENCE = "as_mvcln"
 
@@ -13,7 +13,8 @@ def _accuracies(runs: pd.DataFrame, ratio: float) -> pd.DataFrame:
     """Return points by method and set, the mean over seeds, with a column a protocol."""
     names = [f"as_{name}" for name in MATCHING] + list(CHOICES)
     scores = runs.reindex(columns=[f"measure_{name}" for name in names]).set_axis(names, axis=1)
-    chosen = scores[(runs["aligned_ratio"] == ratio) & scores.notna().all(axis=1)]
+    used = (runs["aligned_ratio"] == ratio) & runs["method"].isin(ONE_SPACE)
+    chosen = scores[used & scores.notna().all(axis=1)]
     return 100 * chosen.groupby([runs["method"], runs["dataset"]], sort=False).mean()
 
 

@@ -79,16 +79,22 @@ CHOICES: Mapping[str, Protocol] = {
     "view_1_alone": replace(NONE, features="view 1"),
 }
 
+# Methods that train the embeddings of two views into one space, where rows can be matched by
+# distance. Those of DIVIDE, CANDY, CorreGen, COMPLETER and DCP compare across views only what
+# their own networks predict.
+ONE_SPACE = ("SMART", "PVC", "MvCLN", "SURE", "SMILE", "VITAL", "CAMERA")
+
 
 def embeddings_by_view(model: Any, problem: ViewsProblem) -> list[np.ndarray] | None:
-    """Return a fitted method's embedding of each of two views, or None if it has none.
+    """Return the embedding of each of two views, or None if they are not in one space.
 
-    Nor does it have one of views that lack rows.
+    Nor are there any of views that lack rows.
     """
-    if len(problem.Xs) != 2 or not hasattr(model, "embedding_dim") or not problem.present.all():
+    if len(problem.Xs) != 2 or not problem.present.all():
         return None
-    Z, width = np.asarray(model.transform(problem.Xs)), model.embedding_dim or model.n_clusters
-    return np.split(Z, 2, axis=1) if Z.shape[1] == 2 * width else None
+    if type(model).__name__ not in ONE_SPACE:
+        return None
+    return np.split(np.asarray(model.transform(problem.Xs)), 2, axis=1)
 
 
 def matching(

@@ -22,25 +22,27 @@ def runs(points):
 
 FOUND = runs(
     {
-        ("A", "one", 1): (0.5, {"pairs_kept": 0.6, "as_smile": 0.7, "view_1_alone": 0.9}),
-        ("A", "one", 2): (0.7, {"pairs_kept": 1.0, "as_smile": 0.9}),
-        ("B", "one", 1): (0.5, {}),
-        ("A", "two", 1): (0.3, {}),
-        ("B", "two", 1): (0.4, {"as_smile": 0.2}),
+        ("SMART", "one", 1): (0.5, {"pairs_kept": 0.6, "as_smile": 0.7, "view_1_alone": 0.9}),
+        ("SMART", "one", 2): (0.7, {"pairs_kept": 1.0, "as_smile": 0.9}),
+        ("VITAL", "one", 1): (0.5, {}),
+        ("SMART", "two", 1): (0.3, {}),
+        ("VITAL", "two", 1): (0.4, {"as_smile": 0.2}),
+        # Its embeddings of two views are not in one space.
+        ("CANDY", "two", 1): (0.1, {}),
     }
 )
 
 
 def test_a_choice_counts_from_mvclns_protocol_as_the_mean_over_seeds():
     effects = choice_effects(FOUND).set_index(["choice", "method", "dataset"])["points"]
-    assert effects["pairs kept", "A", "one"] == pytest.approx(20)
+    assert effects["pairs kept", "SMART", "one"] == pytest.approx(20)
     assert effects["one start"].abs().max() == pytest.approx(0)
     assert len(effects) == 4 * len(CHOICES)
 
 
 def test_the_sentence_says_what_moves_more_and_over_what():
     table, sentence = named_protocols(FOUND)
-    assert table["method"].tolist() == ["A", "B"]
+    assert table["method"].tolist() == ["SMART", "VITAL"]
     assert table.set_index("method")["mvcln"].tolist() == pytest.approx([45, 45])
     # Protocols: 20, 0, 0 and 20 points. Methods: 10 on each set, but 30 and 10 as SMILE does.
     assert "by 10 points in the median (0 to 20) over 4 pairs" in sentence

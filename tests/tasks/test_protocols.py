@@ -146,22 +146,28 @@ def test_a_choice_changes_one_thing():
         assert len(changed) == (2 if name == "view_1_alone" else 1), name
 
 
-def test_a_method_without_an_embedding_of_each_view_has_no_accuracies(problem):
-    joint = SimpleNamespace(embedding_dim=4, transform=lambda Xs: np.zeros((120, 4)))
+def test_a_method_whose_embeddings_are_not_in_one_space_has_no_accuracies(problem):
+    joint = SimpleNamespace(embedding_dim=2, transform=lambda Xs: np.zeros((120, 4)))
     assert embeddings_by_view(joint, problem) is None
     assert accuracies(joint, problem) == {}
 
 
-def test_a_width_that_is_left_open_is_the_number_of_clusters(problem):
+class VITAL:
+    """Stands for a method of that name, whose embeddings are in one space."""
+
+    def __init__(self, Z):
+        self.transform = lambda Xs: Z
+
+
+def test_views_are_the_halves_of_what_a_method_of_one_space_embeds(problem):
     Z = np.arange(720.0).reshape(120, 6)
-    model = SimpleNamespace(embedding_dim=None, n_clusters=3, transform=lambda Xs: Z)
-    first, second = embeddings_by_view(model, problem)
+    first, second = embeddings_by_view(VITAL(Z), problem)
     np.testing.assert_array_equal(np.hstack([first, second]), Z)
     assert first.shape == second.shape
 
 
 def test_views_that_lack_rows_have_no_accuracies(problem):
-    model = SimpleNamespace(embedding_dim=3, transform=lambda Xs: np.zeros((120, 6)))
+    model = VITAL(np.zeros((120, 6)))
     assert embeddings_by_view(model, problem) is not None
     assert accuracies(model, hide_views(problem, rate=0.5, protocol="sure")) == {}
 
