@@ -142,8 +142,9 @@ def trend(
     found = [value for line in lines.values() for s in line.values() for value in s]
     low, high = limits or _limits([*found, *levels.values()])
     names = [*lines, *levels]
-    room = 12 + 6.3 * max(map(len, names))
-    box = (30, _TITLE + _LINE, WIDTH - min(room, 130), 200)
+    # The bold name of the first line is the widest.
+    room = 12 + 7.4 * max(map(len, names))
+    box = (30, _TITLE + _LINE, WIDTH - min(room, 145), 200)
     plot = _Plot(title, box, (-0.2, len(settings) - 0.8), (low, high))
     plot.axis_left(label_y, _ticks(low, high))
     shown = [f"{value:.0%}" if percent else f"{value:g}" for value in settings]
