@@ -7,6 +7,7 @@ import gc
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
 
 from mvlib import data
 from mvlib.check import check_number
@@ -117,7 +119,10 @@ def run_rows(
             model = NTKSpectralClustering(part.n_clusters, **chosen)
             measured = measures and (lambda model, part=part: measures(model, part))
             try:
-                record_fit(recorder, name, part, model, part.banks, parameters, measured)
+                with warnings.catch_warnings():
+                    # A sweep goes where clusters stay empty: the score tells.
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                    record_fit(recorder, name, part, model, part.banks, parameters, measured)
                 fitted[name, seed] = model
             except ValueError as error:
                 print(f"{name}, seed {seed}, has no result: {error}")
