@@ -41,15 +41,16 @@ def named_protocols(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.DataFram
     on_all = named[named.index.get_level_values("dataset").isin(shared)]
     methods = on_all.groupby("dataset").agg(lambda x: x.max() - x.min()).stack()
     protocols = on_all.max(axis=1) - on_all.min(axis=1)
-    more = "more" if protocols.median() > methods.median() else "less"
     alone = (means["view_1_alone"] > means[REFERENCE]).sum()
     sets = f"{len(shared)} set{'s' if len(shared) > 1 else ''}"
     return table, (
-        f"**The protocols move a score {more} than the methods do**: by "
-        f"{protocols.median():.0f} points in the median ({protocols.min():.0f} to "
-        f"{protocols.max():.0f}) over {len(protocols)} pairs of method and set, where "
+        f"**Exchanging the protocol moves a score by {protocols.median():.0f} points in the "
+        f"median** ({protocols.min():.0f} to {protocols.max():.0f}) over "
+        f"{len(protocols)} pairs of method and set, where "
         f"{n_methods.max()} methods on a set, scored alike, are {methods.median():.0f} points "
         f"apart in the median ({methods.min():.0f} to {methods.max():.0f}) over {sets} and "
-        f"{len(MATCHING)} protocols. The embedding of view 1 alone scores higher than both "
+        f"{len(MATCHING)} protocols. A range grows with how many it spans, so that this does "
+        "not say which of the two is larger. The embedding of view 1 alone "
+        "scores higher than both "
         f"views matched as MvCLN does in {alone} of {len(means)} pairs of method and set."
     )
