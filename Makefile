@@ -6,11 +6,14 @@ READY := .venv/.ready
 JOBS ?= 2
 # The rooms whose docstrings have examples, which are run.
 PUBLIC := $(addprefix mvlib/,data encoders methods metrics ops check.py files.py)
+# What breaks something on purpose, for the page of faults.
+FAULTS := $(addprefix tests/,faults/test_*.py faults/fault_*.py data/test_download.py \
+  data/test_readers_a*.py methods/test_masks.py test_security.py)
 # Without bytecode, each of the many processes would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reduced full book test lint gpu golden bench notebooks clean
+.PHONY: help setup reproduce reduced full book test lint gpu golden bench mutants notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,11 +67,14 @@ golden: $(READY) ## write a method's golden numbers anew: make golden METHOD=set
 # In a name space of mounts of its own, where that is allowed: full disks are mounted there.
 faults: $(READY) ## break runs on purpose and keep what happened (about an hour)
 	@OMP_NUM_THREADS=1 $$(unshare -rm true 2>/dev/null && echo unshare -rm) \
-	  $(BIN)/python -m pytest tests/faults/test_*.py tests/faults/fault_*.py -p no:xdist --keep-results
+	  $(BIN)/python -m pytest $(FAULTS) -m fault -p no:xdist --keep-results
 	@OMP_NUM_THREADS=1 MVLIB_FUZZ=500 $(BIN)/python -m pytest tests/*/test_fuzz_*.py -n 2 --hypothesis-seed=7
 
 bench: $(READY) ## time the kernels, as ratios within one run
 	@$(BIN)/python -m pytest tests/bench/bench_*.py -p no:xdist --benchmark-only --benchmark-columns=min,median,rounds --keep-ratios
+
+mutants: $(READY) ## change the code in sixty places, and count how often a test notices
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/bench/mutants.py --keep
 
 notebooks: $(READY) ## store the outputs of the last quick runs in the committed notebooks
 	@$(BIN)/mvlib run --profile quick --jobs $(JOBS)

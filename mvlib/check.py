@@ -90,6 +90,28 @@ def resolve_seed(random_state: RandomState) -> int:
     return int(check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True))
 
 
+# What NumPy and torch raise at what has no array.
+_UNREADABLE = (TypeError, ValueError, RuntimeError)
+
+
+def _on_host(values: Any) -> Any:
+    """Return a tensor as NumPy can read it, and anything else as it is."""
+    if not hasattr(values, "detach"):
+        return values
+    values = values.detach().cpu()
+    return values.float() if str(values.dtype) == "torch.bfloat16" else values
+
+
+def as_array(values: Any, argument: str, expected: str) -> np.ndarray:
+    """Return flags, labels or row numbers as an array; masked entries are refused."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{argument} has masked entries: expected {expected}; leave those out")
+    try:
+        return np.asarray(_on_host(values))
+    except _UNREADABLE as error:
+        raise ValueError(f"{argument} is no array ({error}): expected {expected}") from error
+
+
 def as_numbers(X: Any, argument: str, dtype: Any = None) -> np.ndarray:
     """Return an array-like of numbers as an array, of `dtype` where one is given.
 
@@ -102,10 +124,8 @@ def as_numbers(X: Any, argument: str, dtype: Any = None) -> np.ndarray:
         raise ValueError(
             f"{argument} has masked entries: expected numbers alone; drop or impute such rows"
         )
-    if hasattr(X, "detach"):
-        X = X.detach().cpu()
     try:
-        array = np.asarray(X)
+        array = np.asarray(_on_host(X))
         if array.dtype.kind == "O" and not all(
             isinstance(value, Real) or value is None for value in array.flat
         ):
@@ -116,7 +136,7 @@ def as_numbers(X: Any, argument: str, dtype: Any = None) -> np.ndarray:
             raise TypeError(f"it holds {kinds.get(array.dtype.kind, 'text')}")
         if array.dtype.kind == "O":
             array = array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (*_UNREADABLE, OverflowError) as error:
         raise ValueError(f"{argument} is not numeric: {error}") from error
     if dtype is None:
         return array
@@ -221,13 +241,7 @@ def check_views(
 
 def as_labels(y: Any, argument: str = "y") -> np.ndarray:
     """Return a vector of labels, none of them missing."""
-    if np.ma.is_masked(y):
-        raise ValueError(
-            f"{argument} has masked entries: expected one label a sample; leave those out"
-        )
-    if hasattr(y, "detach"):
-        y = y.detach().cpu()
-    y = np.asarray(y)
+    y = as_array(y, argument, "one label a sample")
     if y.ndim != 1:
         raise ValueError(
             f"{argument} has shape {y.shape}: expected a vector, one label a sample"
@@ -235,10 +249,17 @@ def as_labels(y: Any, argument: str = "y") -> np.ndarray:
     numeric = y.dtype.kind in "fc"
     if numeric and not np.isfinite(y).all():
         raise ValueError(f"{argument} holds NaN or infinity: expected one label a sample")
-    # A missing value differs from itself, or is None.
-    if y.dtype.kind == "O" and any(value is None or value != value for value in y):
+    if y.dtype.kind in "OmM" and any(map(_missing, y)):
         raise ValueError(f"{argument} holds NaN or None: expected one label a sample")
     return y
+
+
+def _missing(value: Any) -> bool:
+    """Return whether a value is None, differs from itself, or cannot say, as pandas' NA."""
+    try:
+        return value is None or bool(value != value)
+    except (TypeError, ValueError):
+        return True
 
 
 def coded(y: np.ndarray, argument: str = "y") -> np.ndarray:
@@ -253,10 +274,10 @@ def coded(y: np.ndarray, argument: str = "y") -> np.ndarray:
 
 def check_labels(y: Any, n_samples: int, *, argument: str = "y") -> np.ndarray:
     """Return `n_samples` labels, int64, coded 0, 1, ... in sorted order of their values."""
-    shape = np.shape(y)
-    if shape != (n_samples,):
+    y = as_array(y, argument, "one label a sample")
+    if y.shape != (n_samples,):
         raise ValueError(
-            f"{argument} has shape {shape}: expected ({n_samples},), one label a sample"
+            f"{argument} has shape {y.shape}: expected ({n_samples},), one label a sample"
         )
     return coded(as_labels(y, argument), argument)
 
@@ -286,7 +307,7 @@ def warn_fewer(found: int, n_clusters: int) -> None:
 
 def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.ndarray:
     """Return a boolean vector of `n_samples` from booleans, or from 0 and 1."""
-    mask = np.asarray(mask)
+    mask = as_array(mask, argument, "one flag a sample")
     if mask.shape != (n_samples,):
         raise ValueError(
             f"{argument} has shape {mask.shape}: expected ({n_samples},), one flag a sample"
@@ -303,7 +324,7 @@ def check_mask(mask: Any, n_samples: int, *, argument: str = "aligned") -> np.nd
 
 def check_present(present: Any, n_samples: int, n_views: int) -> np.ndarray:
     """Return which views each sample has, bool; each sample and each view must keep one."""
-    present = np.asarray(present)
+    present = as_array(present, "present", "one flag a sample and view")
     if present.shape != (n_samples, n_views):
         raise ValueError(
             f"present has shape {present.shape}: expected ({n_samples}, {n_views}), one flag "
@@ -344,7 +365,7 @@ def check_pairs(
         return np.stack([rows, rows], axis=1)
     if pairs is None:
         return np.empty((0, 2), dtype=np.int64)
-    known = np.asarray(pairs)
+    known = as_array(pairs, "pairs", "row numbers, (n_pairs, 2)")
     if known.size == 0:
         return np.empty((0, 2), dtype=np.int64)
     if known.ndim != 2 or known.shape[1] != 2 or known.dtype.kind not in "iu":

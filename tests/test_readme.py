@@ -97,6 +97,18 @@ def test_requirements_pin_all_that_pyproject_asks_for_and_name_no_host():
     assert {name.replace("_", "-") for name in names} <= pinned
 
 
+def test_the_lock_has_checksums_of_the_same_versions_and_names_no_host():
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins = [line for line in lock.splitlines() if re.match(r"[A-Za-z0-9]", line)]
+    required = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [pin.removesuffix(" \\") for pin in pins] == [
+        line for line in required if line and not line.startswith("#")
+    ]
+    for entry in re.split(r"\n(?=[A-Za-z0-9])", lock)[1:]:
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry)
+    assert "://" not in lock
+
+
 def test_no_tracked_file_names_a_path_of_somebodys_machine():
     mine = re.compile(rb"(?<![\w.])/(?:home|root|Users|work)/\w+")
     found = {

@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 from mvlib.check import (
     Bound,
     RandomState,
+    as_array,
     as_numbers,
     check_choice,
     check_list_of_views,
@@ -440,7 +441,7 @@ def warn_collapse(Z: np.ndarray, stacklevel: int = 4) -> None:
 
 def refuse_flags(y: Any, name: str) -> None:
     """Refuse flags where labels are expected: they once were the second argument of `fit`."""
-    if y is not None and np.asarray(y).dtype == bool:
+    if y is not None and as_array(y, "y", "labels").dtype == bool:
         raise ValueError(f"y holds booleans: expected labels; give flags by name, {name}=")
 
 

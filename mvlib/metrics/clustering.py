@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from mvlib.check import check_labels
+from mvlib.check import as_labels, check_labels
 from mvlib.ops.contingency import contingency_table, matched_accuracy
 
 
@@ -170,7 +170,7 @@ def graph_precision_recall(
         same-class pairs) and `density` (edges over pairs).
     """
     edges = sparse.coo_array(graph)
-    y_rows, y_columns = np.asarray(y_rows), np.asarray(y_columns)
+    y_rows, y_columns = as_labels(y_rows, "y_rows"), as_labels(y_columns, "y_columns")
     if edges.shape != (len(y_rows), len(y_columns)):
         raise ValueError(
             f"graph has shape {edges.shape}: expected ({len(y_rows)}, {len(y_columns)}), "

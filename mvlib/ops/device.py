@@ -27,6 +27,8 @@ def resolve_device(device: str = "auto") -> torch.device:
         torch.empty(1, device=resolved).tolist()
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
+        if isinstance(error, TypeError):
+            reason = f"it is of type {type(device).__name__}"
         raise ValueError(
             f"device={device!r} cannot be used here ({reason}): expected 'auto', 'cpu', or a "
             "device that torch sees, such as 'cuda'"

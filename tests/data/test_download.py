@@ -117,6 +117,7 @@ def test_a_good_file_is_kept_under_its_name(url, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["set.mat"]
 
 
+@pytest.mark.fault("a download that is cut, dropped, missing, changed, without end or swollen")
 @pytest.mark.parametrize(
     ("page", "sha256", "said"),
     [
@@ -129,7 +130,7 @@ def test_a_good_file_is_kept_under_its_name(url, tmp_path):
     ],
 )
 def test_a_failed_download_says_so_leaves_nothing_and_can_be_tried_again(
-    page, sha256, said, url, server, tmp_path
+    page, sha256, said, url, server, tmp_path, fault
 ):
     with pytest.raises(DownloadError) as failure:
         fetched(f"{url}/{page}", tmp_path, sha256=sha256)
@@ -139,9 +140,11 @@ def test_a_failed_download_says_so_leaves_nothing_and_can_be_tried_again(
     # Nothing that grows is asked for or unpacked.
     assert set(server.encodings) == {"identity"}
     assert fetched(f"{url}/good", tmp_path).read_bytes() == BODY
+    fault("One line says which, no half file is left, and the next one succeeds.")
 
 
-def test_a_download_ends_in_time_however_slowly_bytes_come(url, tmp_path, monkeypatch):
+@pytest.mark.fault("a download of a byte at a time")
+def test_a_download_ends_in_time_however_slowly_bytes_come(url, tmp_path, monkeypatch, fault):
     monkeypatch.setattr(download, "_GRACE_SECONDS", 0.5)
     monkeypatch.setattr(download, "_SLOWEST_BYTES_A_SECOND", 1e9)
     start = time.monotonic()
@@ -149,9 +152,11 @@ def test_a_download_ends_in_time_however_slowly_bytes_come(url, tmp_path, monkey
         fetched(f"{url}/slow", tmp_path)
     assert time.monotonic() - start < 5
     assert list(tmp_path.iterdir()) == []
+    fault("It ends at its deadline, and no half file is left.")
 
 
-def test_what_a_killed_download_left_goes_at_the_next_one(url, server, tmp_path):
+@pytest.mark.fault("kill -9 during a download")
+def test_what_a_killed_download_left_goes_at_the_next_one(url, server, tmp_path, fault):
     code = (
         "import sys\n"
         "from mvlib.data import DataFile, describe\n"
@@ -173,16 +178,19 @@ def test_what_a_killed_download_left_goes_at_the_next_one(url, server, tmp_path)
             # A folder whose owner lives stays.
             assert sorted(tmp_path.iterdir()) == sorted([mine, tmp_path / "set.mat"])
     assert [path.name for path in tmp_path.iterdir()] == ["set.mat"]
+    fault("What it left is removed at the next one.")
 
 
+@pytest.mark.fault("a pipe or a folder in the place of a data file")
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_regular_file_is_refused_and_not_waited_for(make, tmp_path):
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(make, tmp_path, fault):
     make(tmp_path / "set.mat")
     with pytest.raises(ValueError, match=r"set\.mat is no regular file"):
         fetched("https://x/", tmp_path)
     make(tmp_path / "NUS-WIDE.mat")
     with pytest.raises(ValueError, match=r"NUS-WIDE\.mat is no regular file"):
         mvlib.data.load("nus-wide")
+    fault("One line says that it is no regular file; nothing waits.")
 
 
 def test_a_server_that_is_not_there_is_a_download_error(url, tmp_path):

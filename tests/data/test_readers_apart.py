@@ -37,7 +37,8 @@ def test_what_is_read_apart_is_what_is_read_here(reuters):
         np.testing.assert_array_equal(found[name], here[name], strict=True)
 
 
-def test_a_file_that_crashes_its_reader_is_an_error_and_no_crash(reuters):
+@pytest.mark.fault("a damaged file whose reading kills its process")
+def test_a_file_that_crashes_its_reader_is_an_error_and_no_crash(reuters, fault):
     path, _ = reuters
     content = bytearray(path.read_bytes())
     # The flags of the first variable: its numbers are complex, and half of them are missing.
@@ -45,14 +46,18 @@ def test_a_file_that_crashes_its_reader_is_an_error_and_no_crash(reuters):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"small\.mat is (damaged|not a readable)"):
         read(path)
+    fault("A ValueError says that the file is damaged.")
 
 
-def test_a_file_that_hangs_its_reader_is_an_error_in_time(reuters, monkeypatch):
+@pytest.mark.fault("a file whose reading does not end")
+def test_a_file_that_hangs_its_reader_is_an_error_in_time(reuters, monkeypatch, fault):
     monkeypatch.setattr(apart, "_LONGEST_SECONDS", 0.01)
     with pytest.raises(ValueError, match=r"small\.mat was not read within 0\.01 seconds"):
         read(reuters[0])
+    fault("A ValueError at the limit of time.")
 
 
+@pytest.mark.fault("a file whose reading takes all memory, or gives objects")
 @pytest.mark.parametrize(
     ("reader", "message"),
     [
@@ -61,11 +66,12 @@ def test_a_file_that_hangs_its_reader_is_an_error_in_time(reuters, monkeypatch):
     ],
 )
 def test_a_reader_that_asks_for_all_memory_or_gives_objects_is_an_error(
-    reader, message, tmp_path
+    reader, message, tmp_path, fault
 ):
     (tmp_path / "small.mat").write_bytes(b"x")
     with pytest.raises(ValueError, match=message):
         read_apart(f"bad_readers:{reader}", tmp_path / "small.mat")
+    fault("A ValueError that names the file and the reason.")
 
 
 def test_an_error_of_the_reader_says_the_same_as_here(reuters):
@@ -106,7 +112,8 @@ def test_sets_without_checksum_are_read_apart_and_others_here(name, tmp_path, mo
     assert len(asked) == 1
 
 
-def test_a_damaged_npz_is_always_a_value_error(tmp_path):
+@pytest.mark.fault("an npz file with one to three damaged bytes")
+def test_a_damaged_npz_is_always_a_value_error(tmp_path, fault):
     content = (embedded_data() / "handwritten.npz").read_bytes()
     rng = np.random.default_rng(0)
     path, failed = tmp_path / "small.npz", 0
@@ -128,6 +135,7 @@ def test_a_damaged_npz_is_always_a_value_error(tmp_path):
     os.unlink(path)
     with pytest.raises(FileNotFoundError):
         read_npz(path, {}, ["mor"])
+    fault("Where it cannot be read, it is always a ValueError.", times=120)
 
 
 def test_an_npz_of_other_arrays_is_a_value_error(tmp_path):

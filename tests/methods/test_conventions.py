@@ -252,7 +252,7 @@ def test_what_is_no_list_of_views_is_named(name, Xs, message):
     ("change", "message"),
     [
         ({"hidden_dims": 8}, r"hidden_dims=8: expected a sequence, such as \(8,\)"),
-        ({"device": None}, "device=None cannot be used"),
+        ({"device": None}, r"device=None cannot be used here \(it is of type NoneType\)"),
         ({"device": "meta"}, "device='meta' cannot be used"),
         ({"threshold": "nearest-2.5"}, "expected a whole number K"),
         ({"n_clusters": 10**400}, "n_clusters=1000"),
@@ -270,6 +270,10 @@ def test_parameters_of_the_wrong_kind_are_named(change, message):
         (lambda: metrics.accuracy(np.array([np.nan, 1], object), [0, 1]), "NaN or None"),
         (lambda: metrics.accuracy([None, 1], [0, 1]), "NaN or None"),
         (lambda: metrics.accuracy(np.array(["a", 1], object), [0, 1]), "do not sort"),
+        (lambda: metrics.accuracy(pd.Series(["a", None], dtype="string"), [0, 1]), "or None"),
+        (lambda: metrics.accuracy(np.array(["NaT", 1], "M8[s]"), [0, 1]), "NaN or None"),
+        (lambda: metrics.accuracy([[0], [1, 2]], [0, 1]), "y_true is no array"),
+        (lambda: metrics.graph_precision_recall(np.eye(1), [np.nan], [0]), "y_rows holds NaN"),
         (lambda: data.partially_align(FEW, [None, 1] * 15, 0.5), "y holds NaN or None"),
         (lambda: metrics.retrieval_scores(X, X, depths=5), "depths=5: expected a sequence"),
     ],
@@ -277,6 +281,36 @@ def test_parameters_of_the_wrong_kind_are_named(change, message):
 def test_labels_and_numbers_that_are_missing_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+HIDDEN = np.ma.masked_array(np.ones(60, int), mask=np.arange(60) == 7)
+RAGGED = [[0], [0, 1]]
+
+
+@pytest.mark.parametrize("given", [HIDDEN, RAGGED])
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("sure", "aligned"),
+        ("sure", "present"),
+        ("cca", "paired"),
+        ("cca", "pairs"),
+        ("sure", "y"),
+    ],
+)
+def test_flags_and_pairs_with_masked_entries_or_of_no_shape_are_refused(name, argument, given):
+    if argument in ("present", "pairs") and given is HIDDEN:
+        given = np.ma.stack([HIDDEN, HIDDEN], axis=1)
+    with pytest.raises(ValueError, match=f"{argument} (has masked entries|is no array)"):
+        make(name).fit([X, Z], **{argument: given})
+
+
+def test_tensors_are_read_wherever_they_are_and_however_short_their_numbers():
+    half = torch.tensor(X).bfloat16().requires_grad_()
+    plain = half.detach().float().numpy()
+    flags = torch.ones(60, requires_grad=True).detach().bool()
+    found = make("kmeans_view").fit([half, torch.tensor(Z)], torch.tensor(Y), aligned=flags)
+    assert same(found.labels_, make("kmeans_view").fit([plain, Z]).labels_)
 
 
 def test_ops_take_frames_numpy_seeds_and_generators():

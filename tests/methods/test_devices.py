@@ -6,18 +6,27 @@ of two devices fails. It cannot see what reads numbers: which rows of a batch ar
 nouns, and all that leaves torch for NumPy. Nor can it go back through a loss, for which torch
 asks the GPU's driver: `trains` makes up gradients. `make gpu` runs all of these where there is
 a GPU. How often a step makes a GPU wait for the host is counted on the CPU.
+
+The rivals are fitted whole, and numbers are made up wherever some are read: a mask takes every
+row, two tensors are equal, a number is 1, and NumPy is given random ones. So no branch is seen
+that other numbers would take, such as a batch without a known pair, and no result is compared.
+Their networks are made on "cuda"; that each is moved there is not seen. Nor are kernels that a
+GPU lacks, its memory, its seeds, and what autocast does.
 """
 
 import sys
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from support.every_method import NAMES, fitted, make
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mvlib.methods import training
+from mvlib.methods.catalogue import CATALOGUE, load
 from mvlib.methods.set_clip.equations import Objective as SetObjective
 from mvlib.methods.set_clip.network import Branch
 from mvlib.methods.sic import total_loss as sic_loss
@@ -115,6 +124,106 @@ def test_heads_train_on_one_device(fake, monkeypatch):
     targets = torch.zeros(9, dtype=torch.int64, device="cuda")
     linear = heads[0][0]
     trains(heads, sic_loss(linear(cuda(9, 6)), linear(cuda(9, 6)), targets)["loss"])
+
+
+RIVALS = [method.name for method in CATALOGUE if method.estimator.startswith("views.")]
+RIVALS.remove("unaligned_nmf")
+
+
+class MadeUp(TorchDispatchMode):
+    """Answers what depends on numbers, always the same."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name
+        if name in ("aten::_local_scalar_dense", "aten::equal"):
+            return True
+        if name == "aten::nonzero":
+            (mask,) = args
+            return mask.new_zeros(mask.numel(), mask.ndim, dtype=torch.int64)
+        if name == "aten::index" and any(
+            x is not None and x.dtype == torch.bool for x in args[1]
+        ):
+            X, (mask, *others) = args
+            assert not others
+            # torch takes a mask of the host, too.
+            assert mask.device in (X.device, torch.device("cpu"))
+            X = X.flatten(0, mask.ndim - 1)
+            args = X, [torch.arange(len(X), device=mask.device)]
+        return func(*args, **(kwargs or {}))
+
+
+def read(tensor):
+    """Return random numbers in place of those that a tensor without any would have."""
+    if not isinstance(tensor, FakeTensor):
+        return READ(tensor)
+    if not tensor.is_floating_point():
+        return np.full(tensor.shape, tensor.dtype == torch.bool, str(tensor.dtype)[6:])
+    return RNG.random(tensor.shape).astype(str(tensor.dtype)[6:])
+
+
+READ = torch.Tensor.numpy
+
+
+class Clusters(NamedTuple):
+    labels: np.ndarray
+
+
+def copied(tensor, memo):
+    if isinstance(tensor, torch.nn.Parameter):
+        return torch.nn.Parameter(tensor.detach().clone())
+    return tensor.clone()
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Let whole fits run on "cuda" without numbers; give the losses that were minimised."""
+    losses, made = [], []
+
+    def network(cls, build):
+        def on_device(self):
+            with torch.device("cuda"):
+                made.append(build(self))
+            return made[-1]
+
+        monkeypatch.setattr(cls, "_network", on_device)
+
+    def backward(loss):
+        losses.append(loss)
+        assert loss.shape == ()
+        assert loss.requires_grad
+        assert {value.device.type for value in (loss, *made[-1].parameters())} == {"cuda"}
+        for weight in made[-1].parameters():
+            weight.grad = torch.randn_like(weight) if weight.requires_grad else None
+
+    for name in RIVALS:
+        network(load(name), load(name)._network)
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith("mvlib."):
+            for part, stand_in in (
+                ("resolve_device", lambda device: torch.device("cuda")),
+                ("seeded", lambda seed, device: nullcontext(torch.Generator())),
+                ("cosine_kmeans", lambda Z, *more, **ways: Clusters(np.zeros(len(Z), int))),
+                # As many pairs are kept as a mask of this sort takes.
+                ("kept_pairs", lambda x, *more: (np.ones(x.shape, bool), np.ones(x.size))),
+            ):
+                if hasattr(module, part):
+                    monkeypatch.setattr(module, part, stand_in)
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    monkeypatch.setattr(torch.Tensor, "numpy", read)
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: read(tensor).tolist())
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *where: module)
+    monkeypatch.setattr(FakeTensor, "__deepcopy__", copied, raising=False)
+    with FakeTensorMode(), MadeUp():
+        yield losses
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_is_fitted_whole_on_one_device(name, made_up):
+    # A random order of rows is made up, too, and so no order.
+    more = {"rematch": "global"} if hasattr(load(name), "rematch") else {}
+    model = fitted(name, make(name, **more), VIEWS, NOUNS)
+    assert len(made_up) >= 2
+    model.transform(VIEWS)
 
 
 def test_a_tensor_left_on_the_host_fails_here(fake):

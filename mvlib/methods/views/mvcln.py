@@ -265,6 +265,8 @@ class MvCLN(ViewClustering):
     _labels_from = "centers"
     _network_name = "network_"
     _parts: ClassVar[tuple[str, ...]] = ()
+    # Of which aligned rows errors speak.
+    _among: ClassVar[str] = ""
     _bounds = {
         **dict.fromkeys(
             ("embedding_dim", "epochs", "n_negatives", "match_batch_size"), whole()
@@ -399,12 +401,13 @@ class MvCLN(ViewClustering):
             )
         if n_aligned < self.n_negatives:
             raise ValueError(
-                f"aligned has {n_aligned} True: expected at least n_negatives="
+                f"aligned has {n_aligned} True{self._among}: expected at least n_negatives="
                 f"{self.n_negatives}, since a row's negatives are distinct aligned rows"
             )
         n_pairs = n_aligned * (1 + self.n_negatives)
         if n_pairs < self.batch_size:
             raise ValueError(
-                f"aligned has {n_aligned} True, which make {n_pairs} pairs: expected at least "
-                f"batch_size={self.batch_size}, since a batch that is not full is left out"
+                f"aligned has {n_aligned} True{self._among}, which make {n_pairs} pairs: "
+                f"expected at least batch_size={self.batch_size}, since a batch that is not "
+                "full is left out"
             )

@@ -172,6 +172,7 @@ class SURE(MvCLN):
     reading: str = "paper"
 
     _takes_missing = True
+    _among = " in rows with both views"
     _parts = ("contrastive", "reconstruction")
     _bounds = {
         "reconstruction_weight": real(0),

@@ -295,6 +295,9 @@ test_views_and_flags_that_do_not_fit_are_refused = refused(
             "Xs has 3 views: expected two, which SURE",
             partial(fit_small, [*XS, XS[0]], present=None),
         ),
-        ("aligned has 30 True: expected at least", partial(fit_small, n_negatives=31)),
+        (
+            "aligned has 30 True in rows with both views: expected",
+            partial(fit_small, n_negatives=31),
+        ),
     ]
 )

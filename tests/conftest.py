@@ -50,12 +50,20 @@ def pytest_runtest_makereport(item, call):
         verdict, sentence = NOT_TRIED, str(call.excinfo.value)
     elif report.failed:
         verdict, sentence = FAILED, (str(call.excinfo.value) or "no message").splitlines()[0]
-    KEPT[item.name] = Fault(
+    times = 0 if verdict == NOT_TRIED else trial.times
+    seconds = call.duration if trial.seconds is None else trial.seconds
+    # The cases of one fault are told together, by the first that was not as it should be.
+    name = item.originalname if mark in item.function.pytestmark else item.name
+    if before := KEPT.get(name):
+        times, seconds = times + before.times, seconds + before.seconds
+        if before.verdict != PASSED:
+            verdict, sentence = before.verdict, before.happened
+    KEPT[name] = Fault(
         tried=mark.args[0],
         happened=sentence[:300],
         verdict=verdict,
-        times=0 if verdict == NOT_TRIED else trial.times,
-        seconds=round(call.duration if trial.seconds is None else trial.seconds, 1),
+        times=times,
+        seconds=round(seconds, 1),
         date=datetime.now(UTC).date().isoformat(),
         versions=versions(),
     )
@@ -69,4 +77,4 @@ def pytest_terminal_summary(terminalreporter, config):
     terminalreporter.section("faults")
     for name, kept in KEPT.items():
         terminalreporter.write_line(f"{kept.verdict:<18} {name}: {kept.happened}")
-    save_faults(KEPT, Path(__file__).resolve().parents[2])
+    save_faults(KEPT, Path(__file__).resolve().parents[1])
