@@ -72,6 +72,7 @@ CATALOGUE = (
     Method("smile", "SMILE", "views.smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),
     Method("vital", "VITAL", "views.vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),
     Method("unaligned_nmf", "unaligned NMF", "views.unaligned_nmf.UnalignedNMF", VIEWS, "two or more views without negative values", "unaligned2022nmf"),
+    Method("dstl", "DSTL", "views.dstl.DSTL", VIEWS, f"two or more views, {_PAIRED}", "xu2024dstl"),
     Method("kmeans_view", "k-means, view 1", "baselines.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
     Method("kmeans_concatenation", "k-means, concatenation as given", "baselines.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
     Method("spectral_concatenation", "spectral, concatenation as given", "baselines.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),

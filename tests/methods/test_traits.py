@@ -49,6 +49,8 @@ ANY_OFFSET = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
 ANY_OFFSET |= {"cca", "procrustes", "gromov_wasserstein"}
 # Chance draws rows, and these match equal rows to other partners.
 SPLITTING = {"chance", *MATCHING} - {"smart"}
+# The order of the rows is read.
+SPLITTING |= {"dstl"}
 DOCUMENTED = "Number of distinct clusters|the modalities part"
 
 
