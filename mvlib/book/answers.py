@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from mvlib.check import check_choice
-from mvlib.data import describe
 from mvlib.papers.cae import rank_agreement
+from mvlib.papers.findings import title_of
 from mvlib.papers.set_clip import chance_of
 from mvlib.papers.smart import ABLATIONS
 from mvlib.plots import svg
@@ -83,11 +83,6 @@ def values(frame: pd.DataFrame, column: str = "acc", unit: float = 100) -> pd.Se
         for row in known.to_dict("records")
     ]
     return pd.Series(unit * known[column].astype(float).to_numpy(), said)
-
-
-def title_of(dataset: str) -> str:
-    """Return a set's name as figures have room for it."""
-    return describe(dataset).title.split(" (")[0].split(",")[0]
 
 
 def by_method(

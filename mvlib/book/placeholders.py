@@ -19,14 +19,13 @@ from mvlib.book.widgets import widget
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.papers.claims import judge_claims
+from mvlib.papers.findings import comparisons, finding_table, intervals
 from mvlib.records import (
     VERDICT_RULES,
     comparison_table,
-    differences_by_set,
     load_benchmarks,
     load_faults,
     load_published,
-    paired_comparisons,
     published_text,
     results_frame,
     score_table,
@@ -54,7 +53,8 @@ def fill(text: str, root: str | Path) -> str:
     without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
     words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
-    `smart_parts EXPERIMENT`, what the chapter's records say; `datasets [KIND FOLDER]`, one line
+    `smart_parts EXPERIMENT`, what the chapter's records say; `finding PAPER NAME`, arms that
+    the chapter's `findings.toml` compares; `datasets [KIND FOLDER]`, one line
     a set, linked to the card in a folder; `files`, what identifies the file of each set;
     `widget NAME`, one of those in `book/widgets`;
     `methods`, the catalogue by task; `choice_tree` and `choice_list`, the catalogue by what
@@ -118,7 +118,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
     decided = found["verdict"] != "undecided"
     told = found.assign(
         dataset=[describe(dataset).title for dataset in found["dataset"]],
-        difference=_intervals(found),
+        difference=intervals(found),
         verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
     names = {"dataset": "data set", "published": "published", "source": "source class"}
@@ -139,13 +139,13 @@ def _smart_floors(root: Path) -> str:
     frame = beside_floors(root=root)
     if frame.empty:
         return to_markdown(frame)
-    pairs = [("SMART, 1 start", floor) for floor in FLOORS]
-    by_set = differences_by_set(frame, pairs).drop(columns="A").set_index("B").T
-    found = paired_comparisons(frame, pairs, ("dataset", "seed"))
-    by_set.loc["mean of the sets, 95 %"] = _intervals(found)
-    by_set.loc["sets ahead"] = [f"{row.sets_ahead} of {row.sets}" for row in found.itertuples()]
-    by_set.loc["verdict"] = found["verdict"].tolist()
-    return to_markdown(by_set.rename_axis("SMART minus").reset_index())
+    # Of the variants of a rival, the one that needs no scaling, or the better one.
+    pairs = [("SMART, 1 start", FLOORS[number]) for number in (0, 2, 3, 6)]
+    return to_markdown(comparisons(frame, pairs, ("dataset", "seed")))
+
+
+def _finding(root: Path, paper: str, name: str) -> str:
+    return to_markdown(finding_table(paper, name, root))
 
 
 def _smart_parts(root: Path, experiment: str) -> str:
@@ -156,14 +156,8 @@ def _smart_parts(root: Path, experiment: str) -> str:
         return to_markdown(found)
     hidden = ["sets", "sets_ahead", "ahead", "difference", "ci_low", "ci_high", "p", "p_holm"]
     shown = found.drop(columns=[*hidden, "detail", "told"])
-    shown.insert(3, "difference, 95 %", _intervals(found))
+    shown.insert(3, "difference, 95 %", intervals(found))
     return to_markdown(shown)
-
-
-def _intervals(found: Any) -> list[str]:
-    """Return "+4.1 [-11.5, 19.7]" of each row, empty where there is none."""
-    ends = zip(found["difference"], found["ci_low"], found["ci_high"], strict=True)
-    return ["" if d != d else f"{d:+.1f} [{low:.1f}, {high:.1f}]" for d, low, high in ends]
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
@@ -338,6 +332,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "compared": _compared,
     "datasets": lambda root, *place: sets_table(*place),
     "faults": _faults,
+    "finding": _finding,
     "leaderboard": leaderboard,
     "files": lambda root: files_table(),
     "methods": _methods,

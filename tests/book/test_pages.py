@@ -203,7 +203,7 @@ def test_defaults_on_smarts_page_are_those_of_the_code():
         assert value == (default if isinstance(default, str) else f"{default:g}")
 
 
-@pytest.mark.parametrize("name", ["smart", "set_clip"])
+@pytest.mark.parametrize("name", ["smart", "set_clip", "cae", "ntk_spectral"])
 def test_every_finding_that_we_believe_is_linked_to_a_page_that_is_there(name):
     page = ROOT / "notebooks" / name / "beliefs.md"
     head, *findings = re.split(r"(?m)^## ", page.read_text(encoding="utf-8"))
