@@ -92,7 +92,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
 
 def _claims(root: Path, paper: str) -> str:
     rows = []
-    for claim, verdict, said, command in judge_claims(paper, root):
+    for claim, verdict, said, command, _ in judge_claims(paper, root):
         value = f": {claim['value']:g} {claim['unit']}" if "value" in claim else ""
         rests = f"{said}; `{command}`" if command else said
         rows.append([f"{claim['text']}{value}", claim["source"], f"**{verdict}**", rests])
