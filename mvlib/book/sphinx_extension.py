@@ -56,9 +56,12 @@ def deviations_as_notes(lines: list[str]) -> list[str]:
 
 
 def keep_spreads_whole(doctree: Any) -> None:
-    """Let no cell of a table break "93.2 ± 0.4" over lines."""
+    """Let no cell of a table break "93.2 ± 0.4" over lines, and heads break after "_"."""
     from docutils import nodes
 
+    for head in doctree.findall(nodes.thead):
+        for text in list(head.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(text.replace("_", "_\N{ZERO WIDTH SPACE}")))
     for cell in doctree.findall(nodes.entry):
         for text in list(cell.findall(nodes.Text)):
             if _SPREAD in text:
