@@ -108,7 +108,8 @@ def _bold(
 
 def intervals(found: pd.DataFrame) -> list[str]:
     """Return "+4.1 [-11.5, 19.7]" of each row, empty where there is none."""
-    ends = zip(found["difference"], found["ci_low"], found["ci_high"], strict=True)
+    columns = ("difference", "ci_low", "ci_high")
+    ends = zip(*(found[name].astype(float) for name in columns), strict=True)
     return [
         "" if d != d else f"{d:+.1f}" + (f" [{low:.1f}, {high:.1f}]" if low == low else "")
         for d, low, high in ends

@@ -6,7 +6,7 @@ from problem_stand_ins import modalities_problem, views_problem, words_problem
 
 from mvlib import data
 from mvlib.methods import TAC, KMeansView, MvCLN, Procrustes
-from mvlib.methods.sure import SURE
+from mvlib.methods.views.sure import SURE
 from mvlib.metrics import clustering_scores
 from mvlib.records import Recorder
 from mvlib.tasks import images_with_words, modalities, views
