@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from mvlib.papers.cae import differences_from_default
 from mvlib.papers.claims import judge_claims
 from mvlib.papers.findings import finding_table
 from mvlib.papers.ntk import recorded_comparisons, recorded_losses
@@ -22,8 +23,13 @@ IMAGES = "k-means of images"
 
 
 def says(page, *sentences):
-    """Assert that a page of the book, without its links, holds these words."""
-    text = (ROOT / "notebooks" / f"{page}.md").read_text(encoding="utf-8")
+    """Assert that a page or a notebook's prose, without its links, holds these words."""
+    path = ROOT / "notebooks" / f"{page}.md"
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+    else:
+        cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+        text = " ".join(cell.source for cell in cells if cell.cell_type == "markdown")
     plain = " ".join(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).split())
     for sentence in sentences:
         assert sentence in plain, sentence
@@ -444,3 +450,68 @@ def test_smarts_known_pairs_splits_and_views():
     views = results(*views, variants=True, method="SMART", starts=20)
     wide = views.pivot(index="seed", columns="views", values="acc")
     assert (wide.drop(columns=2).max(axis="columns") < wide[2]).all()
+
+
+def test_what_solutions_say_of_recorded_runs_of_images_and_words():
+    says("cae/method", "In the recorded runs it is SIC, on both sets")
+    spreads = results("cae", "reduced", "method", rule="last").groupby(["dataset", "method"])
+    assert set(spreads["acc"].std().unstack().idxmax(axis="columns")) == {"SIC"}
+    says("cae/top_k", "from about 150 to some 700 kept nouns, yes", "lie within two points")
+    kept = results("cae", "reduced", "top_k").groupby(["n_centers", "top_k"])
+    kept = kept[["acc", "measure_nouns_kept"]].mean()
+    some = kept.loc[kept["measure_nouns_kept"].between(140, 700), "acc"]
+    assert len(some) > 6
+    assert 100 * (some.max() - some.min()) < 2
+    says(
+        "cae/ablation_space",
+        "On the drawings no difference leaves zero out, on the photographs of CIFAR-10 both "
+        "do, and Flickr30k is behind.",
+    )
+    told = differences_from_default(results("cae", "reduced", "unknowns"))
+    told = told[told["value"].str.startswith("Flickr30k")].groupby("data set")
+    assert told["ci_high"].max()["cifar-10"] < 0
+    assert told["ci_low"].max()["openclipart"] < 0 < told["ci_high"].min()["openclipart"]
+    says("cae/ablation_fusion", "In the run above the image has most of it")
+    says(
+        "ntk_spectral/ablation_affinity",
+        "one prompt with diffusion is above one prompt without, and above seven prompts with "
+        "it.",
+    )
+    swept = results("ntk_spectral", "reduced", "sensitivity", setting="prompts")
+    swept = swept.groupby("value")["acc"].mean()
+    ways = results("ntk_spectral", "reduced", "ablation_affinity", dataset="openclipart")
+    ways = ways.groupby("method")["acc"].mean()
+    assert swept[1] > max(ways["product, one prompt"], swept[7])
+    steps, prompts = swept[1] - ways["product, one prompt"], ways["product, mean"]
+    assert steps > prompts - ways["product, one prompt"] > 0
+    says("ntk_spectral/method", "The score hardly moves over four orders of $\\lambda$")
+    ranges = setting_ranges("ntk_spectral", "reduced").set_index("setting")
+    assert ranges.loc["regularization", "range"] < 1
+
+
+def test_what_solutions_say_of_recorded_runs_of_pairs():
+    says(
+        "set_clip/pair_ratio",
+        "From a tenth to a fifth, and from half to all: each brings about as many points",
+        "S-CLIP's mean is never above that of CLIP's loss on the same pairs.",
+    )
+    recall = 100 * aligned("pair_ratio").pivot_table("measure_r10", "ratio", "method")
+    for name in ("Set-CLIP", "CLIP on the pairs"):
+        line = recall[name]
+        gains = {r: line[2 * r] - line[r] for r in (0.01, 0.05, 0.1, 0.5)}
+        assert sorted(sorted(gains, key=gains.get)[2:]) == [0.1, 0.5]
+        assert abs(gains[0.1] - gains[0.5]) < 1.5
+        assert min(gains, key=gains.get) == 0.01
+    assert (recall["S-CLIP"] - recall["CLIP on the pairs"]).max() < 1e-9
+    says("set_clip/ablation_losses", "all rows lie within a fifth of a point")
+    losses = aligned("ablation_losses")
+    losses = (
+        losses[losses["ratio"] > 0].groupby("losses")[["measure_r10", "measure_gap"]].mean()
+    )
+    assert 100 * (losses["measure_r10"].max() - losses["measure_r10"].min()) < 0.2
+    apart = losses["measure_gap"]
+    assert apart["CLIP + SDD"] < 0.5 * min(apart["CLIP + MMD"], apart["CLIP + contrast"])
+    says("set_clip/table_ablations", "On the drawings the discrepancy leaks most.")
+    leaks = aligned("ablation_losses")
+    leaks = leaks[leaks["ratio"] == 0].groupby("losses")["measure_r10"].mean()
+    assert leaks.idxmax() == "MMD"
