@@ -49,9 +49,7 @@ def fill(text: str, root: str | Path) -> str:
     `claims PAPER`, sentences with verdicts, and `claims_counted`; `compared PAPER TABLE`,
     accuracies of a published table beside ours, with verdicts;
     `recorded PAPER PROFILE EXPERIMENT`, mean scores of an experiment's records;
-    `unpaired PAPER PROFILE EXPERIMENT`, what alignment
-    without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
-    words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
+    `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
     `smart_parts EXPERIMENT`, what the chapter's records say; `finding PAPER NAME`, arms that
     the chapter's `findings.toml` compares; `datasets [KIND FOLDER]`, one line
@@ -198,18 +196,6 @@ def _recorded(frame: Any) -> str:
     return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
 
 
-def _unpaired(frame: Any) -> str:
-    from mvlib.papers.set_clip import unpaired_table
-
-    return to_markdown(unpaired_table(frame))
-
-
-def _random_words(frame: Any) -> str:
-    from mvlib.papers.cae import random_words_sentences
-
-    return random_words_sentences(frame)
-
-
 def _unknown_settings(frame: Any) -> str:
     from mvlib.papers.cae import differences_from_default
 
@@ -347,8 +333,6 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "smart_parts": _smart_parts,
     "smart_settings": _smart_settings,
     "smart_steps": _smart_steps,
-    "unpaired": _of_results(_unpaired),
-    "random_words": _of_results(_random_words),
     "unknown_settings": _of_results(_unknown_settings),
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
