@@ -86,3 +86,13 @@ def test_cells_whose_output_is_not_compared_are_those_with_trained_numbers(noteb
                 r"|theorem_1_readings|random_words_differences",
                 cell.source,
             )
+
+
+def test_every_exercise_has_a_folded_solution(notebook):
+    for cell in notebook.cells:
+        _, heading, text = cell.source.partition("## Exercises\n")
+        if heading:
+            asked, _, solved = text.partition("\n:::{admonition} Solutions\n:class: dropdown\n")
+            numbers = [re.findall(r"(?m)^(\d)\. ", part) for part in (asked, solved)]
+            assert numbers[0] == numbers[1] != []
+            assert solved.rstrip().endswith("\n:::")

@@ -20,7 +20,13 @@ from tqdm import tqdm
 from mvlib.book.cards import card_pages
 from mvlib.book.checks import book_problems
 from mvlib.book.croissant import croissant_files
-from mvlib.book.notebooks import method_records, shown_records, stage_notebook
+from mvlib.book.notebooks import (
+    ALL_NOTEBOOKS,
+    method_records,
+    shown_records,
+    stage_notebook,
+    zip_notebooks,
+)
 from mvlib.book.pages import failures_page, status_page
 from mvlib.book.placeholders import fill
 from mvlib.book.reference import PACKAGE, api_pages, equations_page
@@ -131,6 +137,7 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
         path = stage / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    zip_notebooks(root, stage / ALL_NOTEBOOKS)
     shown = shown_records(root)
     for name in toc_files(root / "_toc.yml"):
         notebook = root / f"{name}.ipynb"

@@ -59,7 +59,7 @@ def _start(root: Path) -> Iterator[Card]:
     floor = recorded(root, "smart", "floors", dataset="bdgp", method="k-means, view 1")
     level = (ALONE, 100 * floor["acc"].mean())
     panel = svg.waterfall("SMART on BDGP, half aligned", steps, level, (30.0, 105.0))
-    theirs, ours = steps["authors' start"], steps["last epoch, our start"]
+    theirs, ours = steps["authors' start"], steps["our start"]
     said = (
         f"The same trained networks, the same last epoch: started as the authors' code does, "
         f"k-means comes to {theirs:.0f} points, from our start to {ours:.0f}. The epoch that "

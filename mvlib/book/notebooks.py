@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
 
@@ -15,6 +16,8 @@ from mvlib.records.keys import is_injected, merged_cells
 from mvlib.records.recorder import RESULTS_MIME
 from mvlib.records.tables import inert
 
+# What a reader may take with him: every notebook as it is committed.
+ALL_NOTEBOOKS = "book/notebooks.zip"
 _IMAGES = ("image/png", "image/svg+xml", "image/jpeg")
 
 
@@ -80,9 +83,21 @@ def stage_notebook(
         )
         _, _, rest = head.source.partition("\n")
         head.source = f"# {title}\n{rest}"
-    page.cells.append(_origin(records, target.name))
+    name = notebook.relative_to(root).as_posix()
+    planned = (run for run in plan_runs("quick", root=root) if run.notebook == name)
+    again = next((f"{run.paper}/{run.experiment}" for run in planned), None)
+    page.cells.append(_origin(records, target.name, again))
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(page, target)
+
+
+def zip_notebooks(root: Path, target: Path) -> None:
+    """Put all notebooks into one file, the same for the same notebooks."""
+    with ZipFile(target, "w") as packed:
+        for path in sorted((root / "notebooks").glob("*/*.ipynb")):
+            # Of the format's first day: a file's own day would change the book.
+            entry = ZipInfo(path.relative_to(root).as_posix())
+            packed.writestr(entry, path.read_bytes(), ZIP_DEFLATED)
 
 
 def _is_machinery(cell: Any) -> bool:
@@ -93,12 +108,11 @@ def _is_machinery(cell: Any) -> bool:
     return set_up or is_injected(cell) or "parameters" in cell.metadata.get("tags", [])
 
 
-def _origin(records: list[dict[str, Any]], page: str) -> Any:
+def _origin(records: list[dict[str, Any]], page: str, again: str | None) -> Any:
     if not records:
         text = (
             "This page shows the outputs committed with the notebook, those of its **quick** "
-            "profile. No run of the present sources is at hand here; `make reproduce` makes "
-            "one."
+            "profile. No run of the present sources is at hand here."
         )
     else:
         shown, *others = records
@@ -111,8 +125,11 @@ def _origin(records: list[dict[str, Any]], page: str) -> Any:
             f" It also ran with {describe_parameters(other)}: {code(other['executed'])}."
             for other in others
         )
-        text += f" Again: `mvlib run {shown['paper']}/{shown['experiment']}`."
-    text += f" To change it: {{download}}`download this notebook <{page}>`."
+    text += f" Again: `mvlib run {again}`." if again else ""
+    text += (
+        f" To change it: {{download}}`download this notebook "
+        f"<{page}>`, or {{download}}`all of them <../../{ALL_NOTEBOOKS}>`."
+    )
     cell = nbformat.v4.new_markdown_cell(f":::{{note}}\n:class: origin\n{text}\n:::")
     # The id is random otherwise, and an unchanged book would be built again.
     cell["id"] = "origin"

@@ -19,14 +19,13 @@ from mvlib.book.widgets import widget
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.papers.claims import judge_claims
+from mvlib.papers.findings import comparisons, finding_table, intervals
 from mvlib.records import (
     VERDICT_RULES,
     comparison_table,
-    differences_by_set,
     load_benchmarks,
     load_faults,
     load_published,
-    paired_comparisons,
     published_text,
     results_frame,
     score_table,
@@ -50,11 +49,10 @@ def fill(text: str, root: str | Path) -> str:
     `claims PAPER`, sentences with verdicts, and `claims_counted`; `compared PAPER TABLE`,
     accuracies of a published table beside ours, with verdicts;
     `recorded PAPER PROFILE EXPERIMENT`, mean scores of an experiment's records;
-    `unpaired PAPER PROFILE EXPERIMENT`, what alignment
-    without known pairs found; `random_words PAPER PROFILE EXPERIMENT`, what CAE does with
-    words that mean nothing; `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
+    `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
-    `smart_parts EXPERIMENT`, what the chapter's records say; `datasets [KIND FOLDER]`, one line
+    `smart_parts EXPERIMENT`, what the chapter's records say; `finding PAPER NAME`, arms that
+    the chapter's `findings.toml` compares; `datasets [KIND FOLDER]`, one line
     a set, linked to the card in a folder; `files`, what identifies the file of each set;
     `widget NAME`, one of those in `book/widgets`;
     `methods`, the catalogue by task; `choice_tree` and `choice_list`, the catalogue by what
@@ -92,7 +90,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
 
 def _claims(root: Path, paper: str) -> str:
     rows = []
-    for claim, verdict, said, command in judge_claims(paper, root):
+    for claim, verdict, said, command, _ in judge_claims(paper, root):
         value = f": {claim['value']:g} {claim['unit']}" if "value" in claim else ""
         rests = f"{said}; `{command}`" if command else said
         rows.append([f"{claim['text']}{value}", claim["source"], f"**{verdict}**", rests])
@@ -121,7 +119,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
     told = found.assign(
         dataset=[describe(dataset).title for dataset in found["dataset"]],
         setting=[_setting({"setting": dict(row)}) for row in found[known].to_dict("records")],
-        difference=_intervals(found),
+        difference=intervals(found),
         verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
     names = {"dataset": "data set"}
@@ -143,13 +141,13 @@ def _smart_floors(root: Path) -> str:
     frame = beside_floors(root=root)
     if frame.empty:
         return to_markdown(frame)
-    pairs = [("SMART, 1 start", floor) for floor in FLOORS]
-    by_set = differences_by_set(frame, pairs).drop(columns="A").set_index("B").T
-    found = paired_comparisons(frame, pairs, ("dataset", "seed"))
-    by_set.loc["mean of the sets, 95 %"] = _intervals(found)
-    by_set.loc["sets ahead"] = [f"{row.sets_ahead} of {row.sets}" for row in found.itertuples()]
-    by_set.loc["verdict"] = found["verdict"].tolist()
-    return to_markdown(by_set.rename_axis("SMART minus").reset_index())
+    # Of the variants of a rival, the one that needs no scaling, or the better one.
+    pairs = [("SMART, 1 start", FLOORS[number]) for number in (0, 2, 3, 6)]
+    return to_markdown(comparisons(frame, pairs, ("dataset", "seed")))
+
+
+def _finding(root: Path, paper: str, name: str) -> str:
+    return to_markdown(finding_table(paper, name, root))
 
 
 def _smart_parts(root: Path, experiment: str) -> str:
@@ -160,16 +158,8 @@ def _smart_parts(root: Path, experiment: str) -> str:
         return to_markdown(found)
     hidden = ["sets", "sets_ahead", "ahead", "difference", "ci_low", "ci_high", "p", "p_holm"]
     shown = found.drop(columns=[*hidden, "detail", "told"])
-    shown.insert(3, "difference, 95 %", _intervals(found))
+    shown.insert(3, "difference, 95 %", intervals(found))
     return to_markdown(shown)
-
-
-def _intervals(found: Any) -> list[str]:
-    """Return "+4.1 [-11.5, 19.7]" of each row, empty where there is none."""
-    ends = zip(
-        *(found[e].astype(float) for e in ("difference", "ci_low", "ci_high")), strict=True
-    )
-    return ["" if d != d else f"{d:+.1f} [{low:.1f}, {high:.1f}]" for d, low, high in ends]
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
@@ -204,18 +194,6 @@ def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
 def _recorded(frame: Any) -> str:
     names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
     return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
-
-
-def _unpaired(frame: Any) -> str:
-    from mvlib.papers.set_clip import unpaired_table
-
-    return to_markdown(unpaired_table(frame))
-
-
-def _random_words(frame: Any) -> str:
-    from mvlib.papers.cae import random_words_sentences
-
-    return random_words_sentences(frame)
 
 
 def _unknown_settings(frame: Any) -> str:
@@ -344,6 +322,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "compared": _compared,
     "datasets": lambda root, *place: sets_table(*place),
     "faults": _faults,
+    "finding": _finding,
     "leaderboard": leaderboard,
     "files": lambda root: files_table(),
     "methods": _methods,
@@ -354,8 +333,6 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "smart_parts": _smart_parts,
     "smart_settings": _smart_settings,
     "smart_steps": _smart_steps,
-    "unpaired": _of_results(_unpaired),
-    "random_words": _of_results(_random_words),
     "unknown_settings": _of_results(_unknown_settings),
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,

@@ -13,7 +13,8 @@ from typing import Any
 from mvlib.book import access, glossary
 from mvlib.records.provenance import available_cores
 
-_SPREAD = " ± "
+# A spread, the runs ahead, an interval: "1 ± 2", "(4 of 5)", "[-0.7, 0.4]".
+_WHOLE = re.compile(r" ± |\(\d+ of \d+\)|\[[-+.\d]+, [-+.\d]+\]")
 # Inside literals a bar is only a bar.
 _LITERAL = re.compile(r"(``[^`]+``|`[^`]+`)")
 
@@ -56,13 +57,16 @@ def deviations_as_notes(lines: list[str]) -> list[str]:
 
 
 def keep_spreads_whole(doctree: Any) -> None:
-    """Let no cell of a table break "93.2 ± 0.4" over lines."""
+    """Let no cell of a table break "93.2 ± 0.4" or "(4 of 5)", and heads break after "_"."""
     from docutils import nodes
 
+    for head in doctree.findall(nodes.thead):
+        for text in list(head.findall(nodes.Text)):
+            text.parent.replace(text, nodes.Text(text.replace("_", "_\N{ZERO WIDTH SPACE}")))
     for cell in doctree.findall(nodes.entry):
         for text in list(cell.findall(nodes.Text)):
-            if _SPREAD in text:
-                whole = text.replace(_SPREAD, _SPREAD.replace(" ", "\N{NO-BREAK SPACE}"))
+            whole = _WHOLE.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+            if whole != text:
                 text.parent.replace(text, nodes.Text(whole))
 
 

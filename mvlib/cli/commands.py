@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mvlib.check import check_choice
@@ -32,6 +33,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     status.add_argument("--profile", choices=PROFILES)
     table.add_argument("paper", nargs="?", help="a paper, or a task: views, words, modalities")
     table.add_argument("--profile", choices=PROFILES, help="full if not said; a task's: all")
+    table.add_argument("--json", action="store_true", help="claims with verdicts, for programs")
     table.add_argument("--readme", action="store_true", help="update the table in README.md")
     data.add_argument("action", choices=("list", "fetch", "card"))
     data.add_argument("name", nargs="*")
@@ -66,11 +68,15 @@ def _table(options: argparse.Namespace) -> int:
         changed = records.update_readme(root)
         print("README.md updated" if changed else "README.md was up to date")
         return 0
+    if options.json:
+        return _print_claims(options.paper, root)
     from mvlib.book.leaderboard import KINDS, text_tables
 
     papers = [*records.plan_papers(root), *KINDS]
     if options.paper is None:
-        raise ValueError(f"paper is missing: expected one of {', '.join(papers)}, or --readme")
+        raise ValueError(
+            f"paper is missing: expected one of {', '.join(papers)}, or --readme or --json"
+        )
     check_choice("paper", options.paper, papers)
     if options.paper in KINDS:
         print("\n\n".join(text_tables(root, options.paper, options.profile)))
@@ -89,6 +95,20 @@ def _table(options: argparse.Namespace) -> int:
             compared = records.comparison_table(options.paper, table, root)
             print(f"\nBeside the published table {table}\n")
             print(records.to_markdown(compared.drop(columns=["where", "caveat"])))
+    return 0
+
+
+def _print_claims(paper: str | None, root: Path) -> int:
+    import json
+
+    from mvlib.papers.claims import claims_as_data
+    from mvlib.records.plan import papers_with
+
+    papers = papers_with("published.toml", root)
+    if paper is not None:
+        papers = [check_choice("paper", paper, papers)]
+    told = [claim for name in papers for claim in claims_as_data(name, root)]
+    print(json.dumps(told, indent=2, ensure_ascii=False))
     return 0
 
 

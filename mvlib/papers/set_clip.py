@@ -63,26 +63,6 @@ def recall_table(
     return pd.DataFrame(table)
 
 
-def unpaired_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what methods find without a known pair, chance beside it."""
-    rows = []
-    without = frame[(frame["ratio"] == 0) | frame["ratio"].isna()]
-    keys = ["dataset", "method", "draws"]
-    for place, some in without.groupby(keys, sort=False, dropna=False):
-        row = dict(zip(("data set", "method", "draws"), place, strict=True)) | {"n": len(some)}
-        for title, measure in (("R@10", "r10"), ("same class", "class_r1")):
-            values = some.get(f"measure_{measure}", pd.Series(dtype=float)).dropna()
-            said = [None] * 3
-            if len(values):
-                chance = chance_of(some, measure).mean()
-                gain = round(values.mean() / chance - 1, 2) + 0
-                said = [_points(values), f"{100 * chance:.1f}", f"{gain:+.0%}"]
-            titles = title, f"chance of {title}", f"{title} over chance"
-            row |= dict(zip(titles, said, strict=True))
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
 def chance_of(frame: pd.DataFrame, measure: str = "r10") -> pd.Series:
     """Return what guessing gives in each row of a frame, from 0 to 1."""
     if measure == "class_r1":

@@ -26,6 +26,11 @@ _FIXED = {
     "paper", "experiment", "profile", "method", "dataset", "seed", "rule", *METRICS,
     "seconds", "device", "started", "cell", "key",
 }  # fmt: skip
+# Columns of what a run was given, not of what it came to: told as written, "0.005" or "10".
+_SETTINGS = {
+    "aligned_ratio", "aligned ratio", "ratio", "starts", "epsilon", "temperature", "gamma",
+    "knob", "lambda1", "lambda2", "embedding_dim", "mu", "value", "corrupted", "share", "rate",
+}  # fmt: skip
 # What Markdown would take for HTML, then for a link, a role or a template, if not escaped.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ACTIVE = re.compile(r"(?<!\\)((?:\\\\)*)(\](?=[(\[])|\}(?=`)|\{(?=\{))")
@@ -225,7 +230,10 @@ def spread(mean: float, sd: float | None) -> str:
 
 
 def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
-    """Return a table as pipe-separated markdown, its numbers aligned to the right."""
+    """Return a table as pipe-separated markdown, its numbers aligned to the right.
+
+    Settings keep all their digits; a p below the last one shown is "< 0.01", not 0.
+    """
     if df.empty:
         return "*Nothing is recorded yet.*"
     numeric = [
@@ -236,18 +244,23 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
         for name in df.columns
     ]
     rows = [
-        [_text(value, decimals) for value in row] for row in (df.columns, *df.to_numpy(object))
+        [_text(value, decimals, name) for name, value in zip(df.columns, row, strict=True)]
+        for row in (df.columns, *df.to_numpy(object))
     ]
     rows.insert(1, ["---:" if right else "---" for right in numeric])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _text(value: Any, decimals: int) -> str:
+def _text(value: Any, decimals: int, column: str) -> str:
     import pandas as pd
 
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):
+        if column in _SETTINGS:
+            return f"{value:g}"
+        if column in ("p", "p_holm") and value < 0.5 * 10**-decimals:
+            return f"< {10**-decimals:g}"
         return f"{value:.{decimals}f}"
     return inert(str(value)).replace("|", "\\|")
 

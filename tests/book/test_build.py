@@ -2,6 +2,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from browser import find_browser, open_browser
 from bs4 import BeautifulSoup
 
 from mvlib.book import book_problems, build_book
@@ -67,3 +68,36 @@ def test_citations_are_author_and_year_and_search_knows_the_pages(book):
     # What the search puts first, whatever other pages are called.
     for words in ("which method", "which file", "glossary", "sinkhorn"):
         assert f'"{words}": [[' in index
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if find_browser() is None:
+        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
+    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+# Tables and figures that stick out of the column of a page, or of a box that would scroll.
+STICK_OUT = """(() => {
+    const end = document.querySelector('article').getBoundingClientRect().right + 1
+    const shown = 'article :is(table, figure, img, svg)'
+    return [...document.querySelectorAll(shown)]
+        .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > end)
+        .map(e => e.tagName + ' ' + e.textContent.trim().slice(0, 40))
+})()"""
+
+
+def test_on_a_desk_tables_and_figures_fit_their_column_and_no_page_scrolls_on_a_phone(
+    book, browser
+):
+    wide = {}
+    for name in toc_files(ROOT / "_toc.yml"):
+        # Without scripts: equations, which MathJax would set, have a test of their own.
+        browser.open((book / f"{name}.html").as_uri(), width=1280, scripts=False)
+        if found := browser.run(STICK_OUT):
+            wide[name, 1280] = found
+        browser.resize(390)
+        if (reach := browser.run("document.documentElement.scrollWidth")) > 390:
+            wide[name, 390] = reach
+    assert wide == {}

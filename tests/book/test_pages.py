@@ -203,7 +203,7 @@ def test_defaults_on_smarts_page_are_those_of_the_code():
         assert value == (default if isinstance(default, str) else f"{default:g}")
 
 
-@pytest.mark.parametrize("name", ["smart", "set_clip"])
+@pytest.mark.parametrize("name", ["smart", "set_clip", "cae", "ntk_spectral"])
 def test_every_finding_that_we_believe_is_linked_to_a_page_that_is_there(name):
     page = ROOT / "notebooks" / name / "beliefs.md"
     head, *findings = re.split(r"(?m)^## ", page.read_text(encoding="utf-8"))
@@ -220,10 +220,15 @@ def test_every_finding_that_we_believe_is_linked_to_a_page_that_is_there(name):
 
 
 def test_a_mean_and_its_spread_stay_on_one_line_of_a_table_and_prose_is_left_alone():
-    text = "A line of 1 ± 2\n\n====  =========\nrow   93.2 ± 0.4\n====  =========\n"
+    rule = "====  =========="
+    rows = "row   93.2 ± 0.4\nb     1 (4 of 5)"
+    text = f"A line of 1 ± 2\n\n{rule}\na_b   the_spread\n{rule}\n{rows}\n{rule}\n"
     page = publish_doctree(text)
     keep_spreads_whole(page)
     assert "93.2\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.4" in page.astext()
+    assert "1 (4\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}5)" in page.astext()
+    # A long name in a head may break where its words end.
+    assert "the_\N{ZERO WIDTH SPACE}spread" in page.astext()
     assert "1 ± 2" in page.astext()
 
 

@@ -1,7 +1,9 @@
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import nbformat
 import pytest
@@ -106,6 +108,20 @@ def test_each_method_that_a_notebook_ran_for_has_a_page_under_its_title(project)
         assert f"of {name}" in pages[f"method_{name}"]
 
 
+def test_without_a_run_a_page_ends_with_its_command_and_all_notebooks_are_one_file(project):
+    (*_, last) = staged(project).cells
+    assert "`mvlib run toy/good`" in last.source
+    packed = project / "_build" / "stage" / "book" / "notebooks.zip"
+    with ZipFile(packed) as opened:
+        assert opened.namelist() == [NOTEBOOK]
+        assert opened.read(NOTEBOOK) == (project / NOTEBOOK).read_bytes()
+    # Staged again on another day, the book has not changed.
+    before = packed.read_bytes()
+    os.utime(project / NOTEBOOK, (0, 0))
+    staged(project)
+    assert packed.read_bytes() == before
+
+
 def test_of_several_current_runs_the_plans_first_is_shown_with_the_committed_prose(project):
     add_run(project, "of one")
     add_run(project, "of two", day=2)
@@ -122,6 +138,7 @@ def test_of_several_current_runs_the_plans_first_is_shown_with_the_committed_pro
     assert page.cells[-1] is origin
     assert "`mvlib run toy/good`" in origin.source
     assert "{download}`download this notebook <good.ipynb>`" in origin.source
+    assert "{download}`all of them <../../book/notebooks.zip>`" in origin.source
     (given,) = (cell for cell in page.cells if cell.source == "x = 1")
     assert "hide-input" in given.metadata["tags"]
     # The repository itself is left alone.

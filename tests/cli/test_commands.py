@@ -220,6 +220,17 @@ def test_table_and_data_show_what_there_is(project, capsys):
     out = capsys.readouterr().out
     assert "Results of the reduced profile" in out
     assert "No run is recorded." in out
+    plan = project / "notebooks" / "toy" / "published.toml"
+    plan.write_text(
+        'paper = "toy"\n[[claim]]\ntext = "more"\nsource = "abstract"\nwhere = "here"\n'
+        'unknown = ["of what"]\n'
+    )
+    for command in (["table", "--json"], ["table", "toy", "--json"]):
+        assert main(command) == 0
+        (claim,) = json.loads(capsys.readouterr().out)
+        assert (claim["paper"], claim["claim"], claim["verdict"]) == ("toy", "more", "open")
+    assert main(["table", "toi", "--json"]) == 2
+    assert "Did you mean 'toy'" in capsys.readouterr().err
     assert main(["data", "list"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["handwritten"].split()[1:] == ["2000", "10", "at", "hand"]

@@ -5,7 +5,7 @@ from toy_records import make_record
 
 from mvlib import records
 from mvlib.files import write_text
-from mvlib.papers.claims import judge_claims
+from mvlib.papers.claims import claims_as_data, judge_claims
 
 CLAIM = """paper = "smart"
 
@@ -48,7 +48,7 @@ def add(root, dataset, gains, profile="reduced", starts=20):
             experiment="parts",
             profile=profile,
             results=results,
-            datasets={},
+            datasets={dataset: "0" * 64},
             key=f"{number:064x}",
             cell=f"{number:016x}",
             parameters={"profile": profile},
@@ -96,6 +96,32 @@ def test_one_seed_decides_nothing_and_less_can_be_better(root):
     write_text(root / "notebooks" / "smart" / "published.toml", text)
     add(root, "wiki", [-0.1, -0.11, -0.12])
     assert verdict(root)[0] == "supported, at reduced scale only"
+
+
+def test_as_data_a_claim_carries_what_its_verdict_rests_on(root):
+    assert claims_as_data("smart", root)[0]["date"] is None
+    add(root, "bdgp", [0.1, 0.11, 0.12])
+    add(root, "bdgp", [0.1, 0.11, 0.12], starts=1)
+    (found,) = claims_as_data("smart", root)
+    assert found["claim"] == "more is better"
+    assert found["verdict"] == "supported, at reduced scale only"
+    assert (found["metric"], found["direction"]) == ("acc", "higher")
+    assert found["given"] == {"starts": 20}
+    assert found["n"] == {"bdgp": 3}
+    assert found["checksum"] == {"bdgp": "0" * 64}
+    assert found["date"] == make_record()["started"]
+    assert found["command"] == "mvlib run smart/parts --profile reduced"
+    text = CLAIM.replace('of = "some"', 'of = "some"\nless = true')
+    write_text(root / "notebooks" / "smart" / "published.toml", text)
+    assert claims_as_data("smart", root)[0]["direction"] == "lower"
+
+
+def test_of_one_arm_alone_nothing_is_told(root):
+    text = CLAIM.replace('of = "some"', 'of = "other"')
+    write_text(root / "notebooks" / "smart" / "published.toml", text)
+    add(root, "bdgp", [0.1, 0.11, 0.12])
+    (found,) = claims_as_data("smart", root)
+    assert (found["rests_on"], found["n"], found["checksum"]) == ("not run", {}, {})
 
 
 def test_every_claim_that_has_a_test_names_arms_that_the_records_hold():

@@ -14,7 +14,6 @@ from mvlib.papers.set_clip import (
     compare_recall,
     recall_table,
     retrieval_table,
-    unpaired_table,
     with_chance,
 )
 from mvlib.records import paired_comparisons
@@ -60,11 +59,6 @@ def test_recall_by_ratio_and_without_pairs(frame):
     assert table.loc[0, "5%"].startswith("70.7 ± ")
     without_classes = frame.drop(columns="measure_class_r1")
     assert recall_table(without_classes, ["draws"], "ratio", "class_r1").empty
-    alone = unpaired_table(pd.concat([frame, later]))
-    assert alone["n"].tolist() == [8, 8]
-    assert alone["chance of same class"].tolist() == ["25.0"] * 2
-    assert alone["same class over chance"].tolist() == ["+60%"] * 2
-    assert unpaired_table(frame.drop(columns="measure_class_r1"))["same class"].isna().all()
 
 
 def test_tables_of_what_is_not_recorded_yet_are_empty(tmp_path):

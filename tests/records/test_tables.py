@@ -240,6 +240,33 @@ def test_markdown_aligns_numbers_and_escapes_pipes():
     ]
 
 
+def test_settings_keep_their_digits_scores_do_not_and_a_small_p_is_not_nothing():
+    df = pd.DataFrame(
+        {"epsilon": [0.005, 10.0], "acc": [0.1234, 50.0], "p_holm": [0.0004, 0.2]}
+    )
+    lines = to_markdown(df).splitlines()
+    assert lines[1] == "| ---: | ---: | ---: |"
+    assert lines[2] == "| 0.005 | 0.12 | < 0.01 |"
+    assert lines[3] == "| 10 | 50.00 | 0.20 |"
+    assert to_markdown(df, decimals=3).splitlines()[2] == "| 0.005 | 0.123 | < 0.001 |"
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    copy_chapter(tmp_path)
+    save_record(record(1, acc=0.975), tmp_path)
+    table = results_table("smart", "full", root=tmp_path)
+    oracle = table[table["rule"] == "oracle"].iloc[0]
+    assert (oracle["acc"], oracle["n"]) == ("97.5", 1)
+    assert "nan" not in to_markdown(table)
+    (row,) = (
+        comparison_table("smart", "leaderboard-100", tmp_path)
+        .query("id == 'smart-bdgp-100'")
+        .to_dict("records")
+    )
+    shown = to_markdown(pd.DataFrame([row])[["ours", "sd", "n"]]).splitlines()[-1]
+    assert shown == "| 97.50 |  | 1 |"
+
+
 def published_file():
     path = project_root() / "notebooks" / "smart" / "published.toml"
     return tomllib.loads(path.read_text("utf-8"))

@@ -77,10 +77,14 @@ class Page:
         elif what == "Log.entryAdded" and about["entry"]["level"] == "error":
             self.said.append(about["entry"]["text"])
 
-    def open(self, url, width=1280, height=900, dark=False, scripts=True):
-        """Open an address at a width, and wait for its load event."""
+    def resize(self, width, height=900):
+        """Give the tab a size."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._do("Emulation.setDeviceMetricsOverride", **size)
+
+    def open(self, url, width=1280, height=900, dark=False, scripts=True):
+        """Open an address at a width, and wait for its load event."""
+        self.resize(width, height)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self._do("Emulation.setEmulatedMedia", features=scheme)
         self._do("Emulation.setScriptExecutionDisabled", value=not scripts)
