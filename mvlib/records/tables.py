@@ -122,7 +122,8 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     ]  # fmt: skip
     known = load_plan(paper, root)["method"]
     for row in rows:
-        made_here = row["method"] == known or not row["id"] or pd.notna(row["ours"])
+        made_here = not row["id"] or pd.notna(row["ours"])
+        made_here = made_here or (row["method"] == known and experiment == "method")
         row["command"] = _command(f"{paper}/{experiment}", row, settings) if made_here else ""
     return pd.DataFrame(rows).reindex(columns=columns)
 
