@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -121,7 +122,9 @@ def _table(ours: pd.DataFrame, theirs: pd.DataFrame, said: str, score: str) -> s
     sets = list(dict.fromkeys([*wide.columns, *theirs["dataset"]]))
     fair = wide[[not name.endswith(_READS_MORE) for name in wide.index]]
     best = fair.max()
-    head = "".join(f'<th scope="col">{escape(title_of(name))}</th>' for name in sets)
+    # A name of two words in one may break between them.
+    titles = [re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape(title_of(name))) for name in sets]
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     lines = []
     for name in dict.fromkeys([*wide.index, *theirs["row"]]):
         row = "".join(
