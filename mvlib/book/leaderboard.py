@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from mvlib.book.answers import title_of
 from mvlib.check import check_choice
 from mvlib.data import describe
 from mvlib.methods.catalogue import MODALITIES, VIEWS, WORDS
+from mvlib.papers.findings import title_of
 from mvlib.plots import svg
 from mvlib.records import load_published, results_frame
 from mvlib.records.plan import papers_with

@@ -103,6 +103,7 @@ def test_what_is_said_of_unknown_settings_and_findings_comes_from_records(projec
     settings = "<!-- mvlib: unknown_settings cae reduced unknowns -->"
     assert fill(settings, project) == "*Nothing is recorded yet.*"
     asked = project / "notebooks" / "toy" / "findings.toml"
+    asked.parent.mkdir()
     asked.write_text('[parts]\nexperiment = "parts"\n')
     assert fill("<!-- mvlib: finding toy parts -->", project) == "*Nothing is recorded yet.*"
     assert "| CAE | k-means of images | " in fill("<!-- mvlib: finding cae words -->", ROOT)
