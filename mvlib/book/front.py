@@ -14,11 +14,11 @@ from mvlib.book.answers import (
     leak_panel,
     recorded,
     selection_steps,
-    title_of,
     values,
     words_panel,
 )
 from mvlib.book.leaderboard import results, small_map
+from mvlib.papers.findings import title_of
 from mvlib.papers.set_clip import chance_of
 from mvlib.plots import svg
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from mvlib.book.answers import title_of
 from mvlib.check import check_choice
 from mvlib.data import describe
 from mvlib.methods.catalogue import MODALITIES, VIEWS, WORDS
+from mvlib.papers.findings import title_of
 from mvlib.plots import svg
 from mvlib.records import load_published, results_frame, to_markdown
 from mvlib.records.plan import papers_with
@@ -145,7 +146,9 @@ def _table(ours: pd.DataFrame, theirs: pd.DataFrame, said: str, score: str) -> s
     sets = list(dict.fromkeys([*wide.columns, *theirs["dataset"]]))
     fair = wide[[not name.endswith(_READS_MORE) for name in wide.index]]
     best = fair.max()
-    head = "".join(f'<th scope="col">{escape(title_of(name))}</th>' for name in sets)
+    # A name of two words in one may break between them.
+    titles = [re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape(title_of(name))) for name in sets]
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     lines = []
     for name in dict.fromkeys([*wide.index, *theirs["row"]]):
         row = "".join(

@@ -99,14 +99,14 @@ def test_verdict_rules_are_those_of_the_code_and_an_unknown_placeholder_names_th
         fill("<!-- mvlib: verdict_rule -->", ROOT)
 
 
-def test_what_is_said_of_random_words_and_of_unknown_settings_comes_from_records(project):
-    random_words = "<!-- mvlib: random_words cae reduced random_words -->"
+def test_what_is_said_of_unknown_settings_and_findings_comes_from_records(project):
     settings = "<!-- mvlib: unknown_settings cae reduced unknowns -->"
-    for placeholder in (random_words, settings):
-        assert fill(placeholder, project) == "*Nothing is recorded yet.*"
-    said = fill(random_words, ROOT)
-    assert "- Open Clip Art, 8 seeds: CAE with real words is" in said
-    assert "- CIFAR-10, 8 seeds: CAE with real words is" in said
+    assert fill(settings, project) == "*Nothing is recorded yet.*"
+    asked = project / "notebooks" / "toy" / "findings.toml"
+    asked.parent.mkdir()
+    asked.write_text('[parts]\nexperiment = "parts"\n')
+    assert fill("<!-- mvlib: finding toy parts -->", project) == "*Nothing is recorded yet.*"
+    assert "| CAE | k-means of images | " in fill("<!-- mvlib: finding cae words -->", ROOT)
     table = [line.split(" | ") for line in fill(settings, ROOT).splitlines()[4:]]
     bounds = [(float(low), float(high.rstrip(" |"))) for *_, low, high in table]
     assert bounds
