@@ -149,6 +149,7 @@ def test_what_was_measured_or_broken_stays_text_in_the_book(end, tmp_path, fault
         "seconds": 1, "date": hostile, "versions": versions,
     }  # fmt: skip
     conditions = {"versions": versions, "threads": 1, "instructions": [hostile]}
+    conditions["date"] = hostile
     ratio = {"name": hostile, "value": 1.5, "target": "none"}
     results = tmp_path / "data" / "results"
     results.mkdir(parents=True)
