@@ -144,15 +144,16 @@ def test_what_a_record_says_stays_text_in_the_book(tmp_path, fault):
 def test_what_was_measured_or_broken_stays_text_in_the_book(end, tmp_path, fault):
     hostile = f"{end}{HOSTILE} [x\\](../../secret.txt){end}```{{raw}} html{end}{HOSTILE}{end}"
     versions = {hostile: hostile}
-    fault = {
+    broken = {
         "tried": hostile, "happened": hostile, "verdict": "passed", "times": 1,
         "seconds": 1, "date": hostile, "versions": versions,
     }  # fmt: skip
     conditions = {"versions": versions, "threads": 1, "instructions": [hostile]}
+    conditions["date"] = hostile
     ratio = {"name": hostile, "value": 1.5, "target": "none"}
     results = tmp_path / "data" / "results"
     results.mkdir(parents=True)
-    (results / "faults.json").write_text(json.dumps({"kill": fault}))
+    (results / "faults.json").write_text(json.dumps({"kill": broken}))
     kept = {"bench": {"conditions": conditions, "ratios": [ratio]}}
     (results / "benchmarks.json").write_text(json.dumps(kept))
     for text in ("<!-- mvlib: faults -->", "<!-- mvlib: benchmarks bench -->"):

@@ -220,8 +220,9 @@ def _benchmarks(root: Path, name: str) -> str:
         rows.append([inert(ratio.name), value, target, words[ratio.held]])
     instructions = ", ".join(found.conditions["instructions"]) or "none of those that matter"
     threads = found.conditions["threads"]
+    on = f" on {inert(found.conditions['date'])}" if "date" in found.conditions else ""
     measured = (
-        f"Measured with {_versions(found.conditions['versions'])}, on a processor with "
+        f"Measured{on} with {_versions(found.conditions['versions'])}, on a processor with "
         f"{inert(instructions)}, {threads} thread{'' if threads == 1 else 's'} at most."
     )
     return f"{table(['ratio', 'measured', 'target', 'verdict'], rows)}\n\n{measured}"

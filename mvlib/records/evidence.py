@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Fault:
 def save_benchmark(name: str, ratios: Iterable[Ratio], root: str | Path | None = None) -> Path:
     """Keep the ratios of one file of benchmarks in place of its earlier ones."""
     conditions = {
+        "date": datetime.now(UTC).date().isoformat(),
         "versions": versions(),
         "threads": threads(),
         "instructions": _instructions(),

@@ -19,15 +19,11 @@ from types import CodeType
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("methods", "records")
-OTHER: dict[type, type] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn,
-    ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And, ast.Add: ast.Sub, ast.Sub: ast.Add,
-    ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult, ast.FloorDiv: ast.Div,
-    ast.Mod: ast.Mult,
-}  # fmt: skip
-# Waited for a test that ran without a change in a second: so many seconds more.
-PATIENCE = 60
+SLIPS = "Lt LtE, Gt GtE, Eq NotEq, Is IsNot, In NotIn, And Or, Add Sub, Mult Div, Pow Mult"
+OTHER: dict[type, type] = {}
+for first, second in (pair.split() for pair in SLIPS.split(", ")):
+    OTHER[getattr(ast, first)] = getattr(ast, second)
+    OTHER.setdefault(getattr(ast, second), getattr(ast, first))
 
 
 def tests_of(path: Path) -> list[Path]:
@@ -36,10 +32,8 @@ def tests_of(path: Path) -> list[Path]:
     folder, name = ROOT.joinpath("tests", *parts[:-1]), parts[-1]
     if folder.is_dir():
         return sorted({*folder.glob(f"test_{name}.py"), *folder.glob(f"test_{name}_*.py")})
-    # A method of several files has a test a file, or one for all.
-    folder, name = folder.parent, parts[-2]
-    own = sorted(folder.glob(f"test_{name}_{parts[-1]}*.py"))
-    return [*own, *folder.glob(f"test_{name}.py")]
+    # A method of several files has several of tests, which are all its own.
+    return sorted(folder.parent.glob(f"test_{parts[-2]}*.py"))
 
 
 def changed(node: ast.AST) -> ast.AST | None:
@@ -120,7 +114,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", action="store_true", help="keep the shares for the book")
     given = parser.parse_args()
-    os.chdir(ROOT)
     # What each would import anew; nothing of mvlib.
     import pandas  # noqa: F401
     import scipy.stats  # noqa: F401
@@ -135,7 +128,7 @@ def main() -> None:
             start = time.monotonic()
             if exit_code(path, tree, tests, 600) != 0:
                 sys.exit(f"{tests} fail without a change")
-            limits[tuple(tests)] = PATIENCE + 10 * (time.monotonic() - start)
+            limits[tuple(tests)] = 60 + 10 * (time.monotonic() - start)
         node = places(tree)[place]
         slip = f"{ast.unparse(node)}  ->  {ast.unparse(changed(node))}"
         vars(node).update(vars(changed(node)))

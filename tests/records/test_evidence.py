@@ -1,6 +1,7 @@
 """What was measured and what was broken is kept, replaced one by one, and shown."""
 
 import json
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ def test_what_was_measured_is_read_back_with_its_conditions(tmp_path):
     assert found.ratios == tuple(RATIOS)
     assert found.conditions["versions"]["python"]
     assert found.conditions["threads"] >= 1
+    assert found.conditions["date"] == datetime.now(UTC).date().isoformat()
 
 
 def test_measuring_one_file_again_replaces_its_ratios_and_keeps_the_others(tmp_path):

@@ -317,6 +317,19 @@ test_a_parameter_out_of_range_is_refused_by_its_name = out_of_range(
         "match_batch_size": (0,), "fixed_batches": ("no",),
     },
 )  # fmt: skip
+
+
+def test_two_rows_in_both_views_are_enough_to_learn_from_and_one_is_not():
+    there = np.arange(78).reshape(39, 2) % 4 < 1
+    there[:, 1] |= ~there[:, 0]
+    there[:2] = True
+    assert there.all(axis=1).sum() == 2
+    assert np.isfinite(DIVIDE(3, **SMALL).fit(XS, present=there).history_["loss"]).all()
+    there[0, 0] = False
+    with pytest.raises(ValueError, match="Xs has 1 rows in both views"):
+        DIVIDE(3, **SMALL).fit(XS, present=there)
+
+
 test_rows_that_do_not_fit_are_refused = refused(
     [
         ("hidden_dims=0", lambda: fit_small(hidden_dims=(16, 0))),
