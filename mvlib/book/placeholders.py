@@ -291,7 +291,7 @@ def _methods(root: Path) -> str:
     for task in TASKS:
         rows = []
         for method in (method for method in CATALOGUE if method.task == task):
-            estimator = f"{{py:obj}}`mvlib.methods.{method.estimator.split('.')[1]}`"
+            estimator = f"{{py:obj}}`mvlib.methods.{method.estimator.split('.')[-1]}`"
             source = method.source and f"{{cite:p}}`{method.source}`"
             rows.append([method.title, f"`{method.name}`", estimator, method.needs, source])
         header = ["method", "name", "estimator", "needs", "source"]

@@ -22,7 +22,7 @@ class Method:
     title : str
         As tables and records print it.
     estimator : str
-        Its file in `mvlib/methods` and its class, `file.Class`.
+        Its file in `mvlib/methods` and its class, `file.Class` or `folder.file.Class`.
     task : {"views", "modalities", "images with words"}
         Whose problems it takes.
     needs : str
@@ -89,6 +89,8 @@ CATALOGUE = (
     Method("ntk_spectral", "NTK", "ntk_spectral.NTKSpectralClustering", WORDS, _NOUNS, "peng2026ntk"),
     Method("clip_kmeans", "k-means of images", "baselines.CLIPKMeans", WORDS, "features of images", "radford2021clip", **_KMEANS),
     Method("zero_shot", "zero-shot", "baselines.ZeroShot", WORDS, "features of images and of the classes' names", "radford2021clip"),
+    Method("gradnorm", "GradNorm", "images.gradnorm.GradNorm", WORDS, _NOUNS, "peng2025gradnorm"),
+    Method("tac_temperature", "TAC with temperature", "images.gradnorm.TACWithTemperature", WORDS, _NOUNS, "peng2025gradnorm"),
 )
 # fmt: on
 

@@ -1,0 +1,1 @@
+"""Rivals that cluster images by frozen features, with words or without: one file each."""
