@@ -20,6 +20,7 @@ SYMBOLS = {
     },
     "words": {"TAC, as coded": {"n", "c_l"}},
     "tac": {"TAC, as coded": {"p_jl", "x_i^u", "L", "L_dis", "L_con", "H"}},
+    "images/scan": {"SCAN, as coded": {"L", "H", "C"}},
     "images/gradnorm": {"GradNorm, as coded": {"s_1"}},
     "sic": {"SIC, as coded": {"S", "h_k", "y_i", "L"}},
     "momentum_twins": {

@@ -31,6 +31,7 @@ SETTINGS = {
     "tac_trained": {"epochs": 2, "batch_size": 30, "n_neighbors": 5},
     "sic": {"epochs": 2, "n_nearest": 30, "n_texts": 3, "max_cosine": 2.0},
     "ntk_spectral": {"n_neighbors": 10},
+    "scan": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "learning_rate": 0.1},
     # By faiss's rules equal rows cost all iterations of all starts.
     "gradnorm": {"kmeans": "k-means++", "n_init": 2},
     "tac_temperature": {"kmeans": "k-means++", "n_init": 2},
