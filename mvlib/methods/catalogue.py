@@ -92,6 +92,10 @@ CATALOGUE = (
     Method("zero_shot", "zero-shot", "baselines.ZeroShot", WORDS, "features of images and of the classes' names", "radford2021clip"),
     Method("gradnorm", "GradNorm", "images.gradnorm.GradNorm", WORDS, _NOUNS, "peng2025gradnorm"),
     Method("tac_temperature", "TAC with temperature", "images.gradnorm.TACWithTemperature", WORDS, _NOUNS, "peng2025gradnorm"),
+    Method("seic", "SEIC, stage 1", "images.seic.SEIC", WORDS, _NOUNS, "li2026seic"),
+    Method("sac", "SAC after VLM4Cluster", "images.sac.SAC", WORDS, _NOUNS, "vlm4cluster2026"),
+    Method("temi", "TEMI", "images.temi.TEMI", WORDS, _IMAGES, "adaloglou2023temi"),
+    Method("turtle", "TURTLE", "images.turtle.TURTLE", WORDS, _IMAGES, "gadetsky2024turtle"),
     Method("scan", "SCAN step", "images.scan.SCAN", WORDS, _IMAGES, "vangansbeke2020scan"),
 )
 # fmt: on

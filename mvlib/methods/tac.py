@@ -455,6 +455,7 @@ class TrainedTAC(_NounClustering, PaperSettings):
 
     _labels_from = "largest"
     _network_name = "heads_"
+    _parts: ClassVar[tuple[str, ...]] = PARTS
     # Batch normalisation takes no batch of one.
     _bounds: ClassVar[Mapping[str, Bound]] = {"batch_size": whole(2)}
     _paper_settings = SETTINGS
@@ -475,31 +476,42 @@ class TrainedTAC(_NounClustering, PaperSettings):
         images, told = (torch.from_numpy(M).to(device) for M in both)
         with seeded(seed, device) as generator:
             heads = self._network().to(device)
-            image_head, text_head = heads
 
             def batches() -> list[torch.Tensor]:
                 return full_batches(n_train, self.batch_size, generator)
 
             def step(rows: torch.Tensor) -> dict[str, torch.Tensor]:
                 near, near_told = (draw_neighbours(N[rows], generator) for N in neighbours)
-                P, P_near = image_head(images[rows]), image_head(images[near])
-                Q, Q_near = text_head(told[rows]), text_head(told[near_told])
-                return total_loss(
-                    P,
-                    Q,
-                    P_near,
-                    Q_near,
-                    temperature=self.distillation_temperature,
-                    entropy_weight=self.entropy_weight,
-                )
+                return self._losses(heads, (images, told), rows, near, near_told)
 
             self.embedding_, self.history_ = train_heads(
-                self, heads, unit_rows(X), batches, step, PARTS, betas=(0.9, 0.99)
+                self, heads, unit_rows(X), batches, step, self._parts, betas=(0.9, 0.99)
             )
         self.labels_ = self.history_["labels"][-1]
         self.cluster_names_ = self._noun_names(X, [nouns], self.temperature)
         self.history_ |= chosen
         self.heads_ = heads
+
+    def _losses(
+        self,
+        heads: nn.ModuleList,
+        both: tuple[torch.Tensor, torch.Tensor],
+        rows: torch.Tensor,
+        near: torch.Tensor,
+        near_told: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Return the losses of a batch, and of a neighbour of each by image and by text."""
+        (images, told), (image_head, text_head) = both, heads
+        P, P_near = image_head(images[rows]), image_head(images[near])
+        Q, Q_near = text_head(told[rows]), text_head(told[near_told])
+        return total_loss(
+            P,
+            Q,
+            P_near,
+            Q_near,
+            temperature=self.distillation_temperature,
+            entropy_weight=self.entropy_weight,
+        )
 
     def _network(self) -> nn.ModuleList:
         return nn.ModuleList(

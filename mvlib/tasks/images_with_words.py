@@ -180,11 +180,11 @@ def texts_of(name: str, problem: VisionProblem) -> Any:
     match name:
         case "cae":
             return problem.texts
-        case "tac" | "tac_trained" | "gradnorm" | "tac_temperature":
+        case "tac" | "tac_trained" | "gradnorm" | "tac_temperature" | "sac":
             return encoders.noun_rows(problem.nouns, "tac")
         case "sic":
             return encoders.noun_rows(problem.nouns, "sic")
-        case "clip_kmeans" | "scan":
+        case "clip_kmeans" | "scan" | "temi" | "turtle":
             return None
         case "zero_shot":
             return problem.classes

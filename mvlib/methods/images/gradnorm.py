@@ -7,7 +7,7 @@ Source: "On the Provable Importance of Gradients for Language-Assisted Image Clu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,25 +16,21 @@ from mvlib.check import Bound, real
 from mvlib.methods.tac import TAC, smallest_of_each
 from mvlib.methods.words import PaperSettings, check_pair, softmax_blocks
 
-
-def _settings(n_centers: int, filter_temperature: float, temperature: float) -> dict[str, Any]:
-    return {
-        "n_centers": n_centers,
-        "filter_temperature": filter_temperature,
-        "temperature": temperature,
-    }
-
-
 # As the comments of the authors' code have them for ViT-B/32; how they were tuned is unknown.
 SETTINGS = {
-    "cifar-10": _settings(250, 0.06, 0.009),
-    "cifar-20": _settings(200, 0.08, 0.008),
-    "stl-10": _settings(30, 0.08, 0.01),
-    "imagenet-10": _settings(50, 0.018, 0.006),
-    "imagenet-dogs": _settings(50, 0.02, 0.007),
-    "dtd": _settings(180, 0.08, 0.01),
-    "ucf-101": _settings(303, 0.02, 0.01),
-    "imagenet-1k": _settings(2000, 0.02, 0.006) | {"top": 3},
+    dataset: dict(
+        zip(("n_centers", "filter_temperature", "temperature", "top"), values, strict=True)
+    )
+    for dataset, values in {
+        "cifar-10": (250, 0.06, 0.009, 5),
+        "cifar-20": (200, 0.08, 0.008, 5),
+        "stl-10": (30, 0.08, 0.01, 5),
+        "imagenet-10": (50, 0.018, 0.006, 5),
+        "imagenet-dogs": (50, 0.02, 0.007, 5),
+        "dtd": (180, 0.08, 0.01, 5),
+        "ucf-101": (303, 0.02, 0.01, 5),
+        "imagenet-1k": (2000, 0.02, 0.006, 3),
+    }.items()
 }
 
 
@@ -56,31 +52,9 @@ def gradient_scores(
     root of s_1, is the norm of the gradient of the cross-entropy with a for a linear classifier
     whose weights are the centres.
 
-    Parameters
-    ----------
-    nouns, centres : array-like of shape (n_words, n_features) and (n_centers, n_features)
-        As for `filter_nouns`; L2-normalised here.
-    temperature : float, default=0.04
-        T_f.
-    device, precision : str
-        As in `filter_nouns`.
+    Returns a of each noun, its score, 0 where the noun is sure, and p_a, TAC's score at this
+    temperature. Parameters and errors are those of `filter_nouns`.
 
-    Returns
-    -------
-    nearest : ndarray of shape (n_words,), int64
-        a of each noun.
-    scores : ndarray of shape (n_words,), float32
-        The norm, 0 where the noun is sure: smaller is better.
-    confidence : ndarray of shape (n_words,), float32
-        p_a, TAC's score at this temperature: larger is better.
-
-    Raises
-    ------
-    ValueError
-        If widths differ, values are not finite, or the temperature is not positive.
-
-    Notes
-    -----
     *Deviations*. s_1 is summed without its difference of squares, which cancels where p_a
     is near 1. Equal p go to the lower centre.
     """

@@ -40,13 +40,6 @@ def total_loss(
         L = -mean_i max(log(p_i . p_n(i)), -100) - 5 H(mean p)  (SCAN, as coded)
 
     The gradient goes through both p_i and p_n(i); the entropy is that of the batch alone.
-
-    Parameters
-    ----------
-    P, P_near : Tensor of shape (n_samples, n_clusters)
-        Assignments of the batch, and of a neighbour of each.
-    entropy_weight : float, default=5.0
-        lambda.
     """
     consistency, entropy = consistency_loss(P, P_near), mean_entropy(P)
     loss = consistency - entropy_weight * entropy
@@ -66,12 +59,7 @@ def own_loss(P: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
 
         C = -mean_ij max(log(p_i . p_j), -100) - H(mean p)  (SCAN, as coded)
 
-    Parameters
-    ----------
-    P : Tensor of shape (n_samples, n_clusters)
-        Assignments of all rows.
-    near : Tensor of shape (n_samples, n_near), int64
-        The rows j of each row i: itself and its 5 nearest.
+    The rows j of each row i, in `near`, are itself and its 5 nearest.
     """
     consistency = torch.stack([consistency_loss(P, P[column]) for column in near.T]).mean()
     return consistency - mean_entropy(P)
