@@ -1,1 +1,1 @@
-"""Rivals that cluster images by frozen features, with words or without: one file each."""
+"""The rivals on features of images, with words or without, one file each."""
