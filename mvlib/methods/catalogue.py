@@ -55,6 +55,7 @@ _SPECTRAL: dict[str, Any] = {"recorded": ("spectral",)}
 _ENCODED: dict[str, Any] = {"recorded": ("auto-encoder",)}
 _OF_LOSSES: dict[str, Any] = {"recorded": ("Set-CLIP", "S-CLIP", "CLIP")}
 _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of nouns"
+_IMAGES = "features of images"
 
 # fmt: off
 # ruff: noqa: E501
@@ -88,8 +89,15 @@ CATALOGUE = (
     Method("tac_trained", "TAC, trained", "tac.TrainedTAC", WORDS, _NOUNS, "li2024tac", version=2),
     Method("sic", "SIC", "sic.SIC", WORDS, _NOUNS, "cai2023sic", version=2),
     Method("ntk_spectral", "NTK", "ntk_spectral.NTKSpectralClustering", WORDS, _NOUNS, "peng2026ntk"),
-    Method("clip_kmeans", "k-means of images", "baselines.CLIPKMeans", WORDS, "features of images", "radford2021clip", **_KMEANS),
+    Method("clip_kmeans", "k-means of images", "baselines.CLIPKMeans", WORDS, _IMAGES, "radford2021clip", **_KMEANS),
     Method("zero_shot", "zero-shot", "baselines.ZeroShot", WORDS, "features of images and of the classes' names", "radford2021clip"),
+    Method("gradnorm", "GradNorm", "images.gradnorm.GradNorm", WORDS, _NOUNS, "peng2025gradnorm"),
+    Method("tac_temperature", "TAC with temperature", "images.gradnorm.TACWithTemperature", WORDS, _NOUNS, "peng2025gradnorm"),
+    Method("seic", "SEIC, stage 1", "images.seic.SEIC", WORDS, _NOUNS, "li2026seic"),
+    Method("sac", "SAC after VLM4Cluster", "images.sac.SAC", WORDS, _NOUNS, "vlm4cluster2026"),
+    Method("temi", "TEMI", "images.temi.TEMI", WORDS, _IMAGES, "adaloglou2023temi"),
+    Method("turtle", "TURTLE", "images.turtle.TURTLE", WORDS, _IMAGES, "gadetsky2024turtle"),
+    Method("scan", "SCAN step", "images.scan.SCAN", WORDS, _IMAGES, "vangansbeke2020scan"),
 )
 # fmt: on
 

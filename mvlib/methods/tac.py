@@ -23,9 +23,11 @@ from mvlib.methods.words import (
     PaperSettings,
     WordClustering,
     assignments,
+    check_batch_size,
     check_pair,
     choose_rows,
     draw_neighbours,
+    full_batches,
     softmax_blocks,
     train_heads,
     weighted_sums,
@@ -93,9 +95,14 @@ def filter_nouns(
     for rows, weights in softmax_blocks(nouns, centres, 1.0, device, precision):
         best = weights.max(dim=1)
         confidence[rows], nearest[rows] = best.values.cpu(), best.indices.cpu()
-    order = np.lexsort((np.arange(len(nouns)), -confidence, nearest))
-    sizes = np.bincount(nearest, minlength=len(centres))
-    rank = np.arange(len(nouns)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return smallest_of_each(nearest, -confidence, top)
+
+
+def smallest_of_each(groups: np.ndarray, scores: np.ndarray, top: int) -> np.ndarray:
+    """Return the `top` rows of smallest score of each group, ascending; ties by row."""
+    order = np.lexsort((np.arange(len(groups)), scores, groups))
+    sizes = np.bincount(groups)
+    rank = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.sort(order[rank < top])
 
 
@@ -268,15 +275,21 @@ class _NounClustering(WordClustering):
     prompts: Sequence[str] | None = None
     kmeans: str = "faiss"
 
+    _centre_starts: ClassVar[int] = 10
+
     def _nouns(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> tuple[TextBank, dict[str, Any]]:
         """Return the kept nouns, and what the history says of them."""
         bank = self._bank(X, train, texts, encoder, PROMPTS)
-        on = {"precision": self.precision, "device": self.device}
-        centres = self._centres(train, seed, kmeans=self.kmeans, precision=self.precision)
-        kept = filter_nouns(bank.features, centres, self.top, **on)
+        how: dict[str, Any] = {"kmeans": self.kmeans, "precision": self.precision}
+        centres = self._centres(train, seed, n_init=self._centre_starts, **how)
+        kept = self._filter(bank.features, centres)
         return choose_rows(bank, kept), {"kept": kept, "n_centers": len(centres)}
+
+    def _filter(self, nouns: np.ndarray, centres: np.ndarray) -> np.ndarray:
+        on: dict[str, Any] = {"precision": self.precision, "device": self.device}
+        return filter_nouns(nouns, centres, self.top, **on)
 
     def _counterpart(self, X: np.ndarray, nouns: np.ndarray) -> np.ndarray:
         on: dict[str, Any] = {"precision": self.precision, "device": self.device}
@@ -442,6 +455,7 @@ class TrainedTAC(_NounClustering, PaperSettings):
 
     _labels_from = "largest"
     _network_name = "heads_"
+    _parts: ClassVar[tuple[str, ...]] = PARTS
     # Batch normalisation takes no batch of one.
     _bounds: ClassVar[Mapping[str, Bound]] = {"batch_size": whole(2)}
     _paper_settings = SETTINGS
@@ -452,12 +466,7 @@ class TrainedTAC(_NounClustering, PaperSettings):
         nouns, chosen = self._nouns(X, train, texts, encoder, seed)
         n_train = len(train)
         check_number("n_neighbors", self.n_neighbors, high=n_train - 1)
-        if self.batch_size > n_train:
-            raise ValueError(
-                f"batch_size={self.batch_size} is more than the {n_train} train images: "
-                "expected at most as many, since a short batch is dropped and nothing would "
-                "be trained"
-            )
+        check_batch_size(self.batch_size, n_train)
         device = resolve_device(self.device)
         both = [unit_rows(train), self._counterpart(train, nouns.features)]
         neighbours = [
@@ -467,33 +476,42 @@ class TrainedTAC(_NounClustering, PaperSettings):
         images, told = (torch.from_numpy(M).to(device) for M in both)
         with seeded(seed, device) as generator:
             heads = self._network().to(device)
-            image_head, text_head = heads
 
             def batches() -> list[torch.Tensor]:
-                order = torch.randperm(n_train, generator=generator)
-                full = n_train - n_train % self.batch_size
-                return list(order[:full].split(self.batch_size))
+                return full_batches(n_train, self.batch_size, generator)
 
             def step(rows: torch.Tensor) -> dict[str, torch.Tensor]:
                 near, near_told = (draw_neighbours(N[rows], generator) for N in neighbours)
-                P, P_near = image_head(images[rows]), image_head(images[near])
-                Q, Q_near = text_head(told[rows]), text_head(told[near_told])
-                return total_loss(
-                    P,
-                    Q,
-                    P_near,
-                    Q_near,
-                    temperature=self.distillation_temperature,
-                    entropy_weight=self.entropy_weight,
-                )
+                return self._losses(heads, (images, told), rows, near, near_told)
 
             self.embedding_, self.history_ = train_heads(
-                self, heads, unit_rows(X), batches, step, PARTS, betas=(0.9, 0.99)
+                self, heads, unit_rows(X), batches, step, self._parts, betas=(0.9, 0.99)
             )
         self.labels_ = self.history_["labels"][-1]
         self.cluster_names_ = self._noun_names(X, [nouns], self.temperature)
         self.history_ |= chosen
         self.heads_ = heads
+
+    def _losses(
+        self,
+        heads: nn.ModuleList,
+        both: tuple[torch.Tensor, torch.Tensor],
+        rows: torch.Tensor,
+        near: torch.Tensor,
+        near_told: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Return the losses of a batch, and of a neighbour of each by image and by text."""
+        (images, told), (image_head, text_head) = both, heads
+        P, P_near = image_head(images[rows]), image_head(images[near])
+        Q, Q_near = text_head(told[rows]), text_head(told[near_told])
+        return total_loss(
+            P,
+            Q,
+            P_near,
+            Q_near,
+            temperature=self.distillation_temperature,
+            entropy_weight=self.entropy_weight,
+        )
 
     def _network(self) -> nn.ModuleList:
         return nn.ModuleList(

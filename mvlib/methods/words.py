@@ -190,9 +190,12 @@ class WordClustering(ImageClustering):
         """Return the centres that choose the words."""
         n_centers = self.n_centers
         if n_centers is None:
-            n_centers = number_of_centres(len(train), self.n_clusters)
+            n_centers = self._number_of_centres(len(train))
         how |= {"device": self.device, "random_state": seed}
         return semantic_centres(train, n_centers, **how)
+
+    def _number_of_centres(self, n_train: int) -> int:
+        return number_of_centres(n_train, self.n_clusters)
 
     def _noun_names(
         self, X: np.ndarray, banks: Sequence[TextBank], temperature: float
@@ -588,6 +591,35 @@ def assignments(
     head.eval()
     X = torch.as_tensor(X, device=next(head.parameters()).device)
     return torch.cat([head(block) for block in X.split(block_rows)]).cpu().numpy()
+
+
+class WeightNormLinear(nn.Linear):
+    """A linear layer of gains times directions, both learnt, which starts as a plain one."""
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool) -> None:
+        super().__init__(in_features, out_features, bias=bias)
+        self.gain = nn.Parameter(self.weight.detach().norm(dim=1, keepdim=True))
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        """Return the products with the rows."""
+        return F.linear(X, self.gain * F.normalize(self.weight, dim=1), self.bias)
+
+
+def check_batch_size(batch_size: int, n_train: int) -> None:
+    """Raise unless the train images fill a batch, where short ones are dropped."""
+    if batch_size > n_train:
+        raise ValueError(
+            f"batch_size={batch_size} is more than the {n_train} train images: expected at "
+            "most as many, since a short batch is dropped and nothing would be trained"
+        )
+
+
+def full_batches(
+    n_samples: int, batch_size: int, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """Return the shuffled rows in batches; the last is dropped if it is short."""
+    order = torch.randperm(n_samples, generator=generator)
+    return list(order[: n_samples - n_samples % batch_size].split(batch_size))
 
 
 def draw_neighbours(neighbours: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

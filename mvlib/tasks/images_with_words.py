@@ -16,6 +16,7 @@ from mvlib.data.readers.images import first_of_each_class
 from mvlib.encoders.heads import imagenet_ridge_map
 from mvlib.methods import CLIPKMeans, SpectralConcatenation, ZeroShot
 from mvlib.methods.catalogue import WORDS, find
+from mvlib.methods.words import ImageClustering
 from mvlib.metrics import clustering_scores
 from mvlib.ops import top_k, unit_rows
 from mvlib.records.recorder import COMMITTED_PROFILES, Recorder
@@ -158,7 +159,9 @@ def record_fit(
 ) -> Any:
     """Fit a method on a problem, or on `images` in place of its own, and record its scores."""
     started = time.perf_counter()
-    given = {} if texts is None else {"train_images": problem.train_images}
+    given = {}
+    if isinstance(model, ImageClustering):
+        given["train_images"] = problem.train_images
     model.fit(problem.images if images is None else images, texts, **given)
     # What the line-up found is kept, so that it can be scored otherwise without a fit.
     kept = recorder.paper == "lineup" and recorder.profile in COMMITTED_PROFILES
@@ -180,11 +183,11 @@ def texts_of(name: str, problem: VisionProblem) -> Any:
     match name:
         case "cae":
             return problem.texts
-        case "tac" | "tac_trained":
+        case "tac" | "tac_trained" | "gradnorm" | "tac_temperature" | "sac":
             return encoders.noun_rows(problem.nouns, "tac")
         case "sic":
             return encoders.noun_rows(problem.nouns, "sic")
-        case "clip_kmeans":
+        case "clip_kmeans" | "scan" | "temi" | "turtle":
             return None
         case "zero_shot":
             return problem.classes

@@ -20,6 +20,14 @@ SYMBOLS = {
     },
     "words": {"TAC, as coded": {"n", "c_l"}},
     "tac": {"TAC, as coded": {"p_jl", "x_i^u", "L", "L_dis", "L_con", "H"}},
+    "images/seic": {
+        "SEIC, secondary": {"S", "x_i^t", "l(A, B)", "m_k", "L_bal", "h", "L"},
+    },
+    "images/sac": {"SAC, secondary": {"w_i", "L_c", "L_a", "L"}},
+    "images/temi": {"TEMI, as coded": {"w(a, b)", "l_h(a, b)", "L_h", "pi"}},
+    "images/turtle": {"TURTLE, as coded": {"q", "L_in", "L"}},
+    "images/scan": {"SCAN, as coded": {"L", "H", "C"}},
+    "images/gradnorm": {"GradNorm, as coded": {"s_1"}},
     "sic": {"SIC, as coded": {"S", "h_k", "y_i", "L"}},
     "momentum_twins": {
         "DIVIDE, as coded": {"G_ij", "L(q, k, T)", "L", "lr", "theta_bar"},

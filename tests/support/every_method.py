@@ -32,6 +32,28 @@ SETTINGS = {
     "sic": {"epochs": 2, "n_nearest": 30, "n_texts": 3, "max_cosine": 2.0},
     "ntk_spectral": {"n_neighbors": 10},
     "dstl": {"lambda2": 0.02},
+    "sac": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "kmeans": "k-means++"},
+    "temi": {
+        "n_heads": 2,
+        "hidden_dims": (8, 6),
+        "n_neighbors": 5,
+        "epochs": 2,
+        "warmup_epochs": 1,
+        "batch_size": 30,
+    },
+    "turtle": {"outer_steps": 10, "inner_steps": 3, "learning_rate": 0.1},
+    "scan": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "learning_rate": 0.1},
+    "seic": {
+        "epochs": 2,
+        "batch_size": 30,
+        "n_nearest": 10,
+        "top": 5,
+        "hidden_dim": 8,
+        "kmeans": "k-means++",
+    },
+    # By faiss's rules equal rows cost all iterations of all starts.
+    "gradnorm": {"kmeans": "k-means++", "n_init": 2},
+    "tac_temperature": {"kmeans": "k-means++", "n_init": 2},
 }
 NAMES = [method.name for method in CATALOGUE]
 TASKS = {method.name: method.task for method in CATALOGUE}

@@ -1,0 +1,36 @@
+"""SAC after VLM4Cluster: the losses of its first epochs."""
+
+from functools import partial
+
+from golden.harness import Case
+from golden.problems import drawings, nouns
+
+from mvlib.methods import SAC
+
+SMALL = {
+    "epochs": 3, "batch_size": 64, "n_neighbors": 10, "n_centers": 8, "random_state": 0,
+    "device": "cpu",
+}  # fmt: skip
+
+
+def fit(train=slice(None), **parameters):
+    model = SAC(6, **SMALL | parameters).fit(drawings(), nouns()[0], drawings()[train])
+    kept = ("loss", "contrast", "agreement", "entropy", "kept")
+    return {name: model.history_[name] for name in kept} | {"embedding": model.embedding_}
+
+
+CASES = {
+    "sac": {
+        name: Case(
+            run,
+            relative=5e-2,
+            only=("embedding",),
+            why="Adam's first steps follow the sign of gradients near 0, as rounding decides",
+        )
+        for name, run in {
+            "by default": fit,
+            "narrow heads": partial(fit, hidden_dim=16),
+            "trained on half of the images": partial(fit, train=slice(0, None, 2)),
+        }.items()
+    }
+}
