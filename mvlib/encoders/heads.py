@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from mvlib.check import check_number, check_views
 from mvlib.files import replacing
+from mvlib.ops.adam import Adam
 from mvlib.ops.contrastive import clip_loss
 from mvlib.ops.device import seeded_generator
 
@@ -199,10 +200,11 @@ def train_heads(
     weights = [*image_head.parameters(), *text_head.parameters()]
     # The temperature is no weight: decay would draw it to 1.
     temperature: dict[str, Any] = {"params": [log_temperature], "weight_decay": 0}
-    optimizer = torch.optim.AdamW(
+    optimizer = Adam(
         [{"params": weights}, temperature],
         lr=learning_rate,
         weight_decay=weight_decay,
+        decoupled_weight_decay=True,
     )
     history = []
     for _ in tqdm(range(epochs), desc="heads", unit="epoch", disable=None, leave=False):

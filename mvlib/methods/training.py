@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,30 +79,12 @@ _GLOBAL_GENERATOR = threading.RLock()
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back: no later import mends a package whose import was cut short."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[Any] = []
-    handler = signal.signal(signal.SIGINT, lambda *caught: held.append(caught))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    if held and callable(handler):
-        handler(*held[0])
-
-
-@contextmanager
 def seeded(random_state: RandomState, device: torch.device) -> Iterator[torch.Generator]:
     """Seed torch's global generators, which first weights and dropout are drawn from.
 
     They are as before afterwards, and no other thread is in such a section meanwhile. Yields
     a generator of the same seed, on the CPU, for draws that shall be the same on every device.
     """
-    with uninterrupted():
-        import torch._dynamo  # noqa: F401  (the first optimizer would import it)
     seed = resolve_seed(random_state)
     devices = [device] if device.type == "cuda" else []
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):

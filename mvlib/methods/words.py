@@ -34,7 +34,14 @@ from mvlib.encoders import Encoder, TextBank, load
 from mvlib.methods.base import Clustering
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.training import run
-from mvlib.ops import KMeansResult, blocked_kmeans, faiss_kmeans, resolve_device, unit_rows
+from mvlib.ops import (
+    Adam,
+    KMeansResult,
+    blocked_kmeans,
+    faiss_kmeans,
+    resolve_device,
+    unit_rows,
+)
 
 PRECISIONS = ("float32", "float16")
 KMEANS = ("faiss", "k-means++")
@@ -562,7 +569,7 @@ def train_heads(
     The history has "loss" and the parts, means over the rows of each epoch, and "labels" of
     shape (epochs, n_samples).
     """
-    optimizer = torch.optim.Adam(heads.parameters(), lr=model.learning_rate, **adam)
+    optimizer = Adam(heads.parameters(), lr=model.learning_rate, **adam)
     images = torch.from_numpy(X).to(resolve_device(model.device))
 
     def after_epoch(_: int, __: dict[str, float]) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from mvlib.check import check_choice, check_number
+from mvlib.ops.adam import Adam
 from mvlib.records.statistics import paired_comparisons
 from mvlib.records.tables import results_frame, spread
 
@@ -169,7 +170,7 @@ def descend(
     """Follow the gradient of a loss with respect to the angle alone, by Adam."""
     A, B = torch.from_numpy(first), torch.from_numpy(second)
     angle = torch.tensor(math.radians(start), dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([angle], lr=0.15)
+    optimizer = Adam([angle], lr=0.15)
     path = [angle.item()]
     for _ in range(n_steps):
         optimizer.zero_grad()

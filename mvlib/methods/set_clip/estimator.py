@@ -24,6 +24,7 @@ from mvlib.methods.set_clip.equations import (
     Objective,
 )
 from mvlib.methods.set_clip.network import AUGMENTATIONS, HEADS, Augmentation, Branch, raw_rows
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
 PLATEAUS = ("epoch", "last_batch")
@@ -295,7 +296,7 @@ class SetCLIP(ModalityAlignment):
         last: dict[str, torch.Tensor] = {}
         with training.seeded(seed, device) as generator:
             branches = self._branches(tensors).to(device)
-            optimizer = torch.optim.Adam(
+            optimizer = Adam(
                 self._groups(branches),
                 lr=self.learning_rate,
                 weight_decay=self.weight_decay,

@@ -13,6 +13,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from mvlib.methods.smart.equations import FLOOR, clustering_features, objective_step
 from mvlib.methods.smart.network import SMARTNetwork, embed_rows
 from mvlib.methods.training import batches, run, seeded
+from mvlib.ops.adam import Adam
 from mvlib.ops.contingency import contingency_table, matched_accuracy
 from mvlib.ops.kmeans import cosine_kmeans
 
@@ -69,7 +70,7 @@ class Training:
     def run(self) -> tuple[dict[str, np.ndarray], torch.Tensor, np.ndarray]:
         """Train for all epochs; return the history, and features and labels of the best."""
         model, n = self.model, len(self.aligned)
-        optimizer = torch.optim.Adam(
+        optimizer = Adam(
             self.network.parameters(),
             lr=model.learning_rate,
             weight_decay=model.weight_decay,

@@ -36,6 +36,7 @@ from torch import nn
 from mvlib.check import each, real, whole
 from mvlib.methods.base import ViewClustering, kmeans_labels
 from mvlib.methods.training import run, seeded
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.nearest import top_k
 
@@ -430,7 +431,7 @@ class CAMERA(ViewClustering):
         touched = ~aligned if not aligned.all() else torch.ones_like(aligned)
         whole_share = float(there[touched].all(dim=1).float().mean())
         size = min(self.batch_size, n)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
+        optimizer = Adam(network.parameters(), lr=self.learning_rate, fused=True)
         epoch = -1
 
         def batches() -> Iterator[list[list[torch.Tensor]]]:

@@ -34,6 +34,7 @@ from torch import nn
 from mvlib.check import choice, each, real, whole
 from mvlib.methods.base import ViewClustering, kmeans_labels
 from mvlib.methods.training import batches, run, seeded
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
 EPSILON = float(np.finfo(np.float64).eps)
@@ -323,7 +324,7 @@ class COMPLETER(ViewClustering):
         device, n_views, pairs = Xs[0].device, len(Xs), self._pairs()
         divisor = 1 if n_views == 2 else n_views - 1 if self._core() else n_views
         network = self._network().to(device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
+        optimizer = Adam(network.parameters(), lr=self.learning_rate, fused=True)
         epoch = -1
 
         def epoch_batches() -> Sequence[Any]:

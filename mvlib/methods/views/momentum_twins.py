@@ -29,6 +29,7 @@ from torch import nn
 from mvlib.check import choice, each, real, whole
 from mvlib.methods.base import ViewClustering, kmeans_labels
 from mvlib.methods.training import run, seeded
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.nearest import top_k
 from mvlib.ops.rows import unit_rows
@@ -361,7 +362,7 @@ class MomentumTwins(ViewClustering):
         n_steps = len(rows) // size if self._drop_last else -(-len(rows) // size)
         rate = self.learning_rate * self.batch_size / BASE_BATCH
         weights = [weight for weight in network.parameters() if weight.requires_grad]
-        optimizer = torch.optim.Adam(weights, lr=rate, betas=ADAM_BETAS, fused=True)
+        optimizer = Adam(weights, lr=rate, betas=ADAM_BETAS, fused=True)
         epoch, order = -1, rows
 
         def batches() -> Iterator[tuple[int, torch.Tensor]]:

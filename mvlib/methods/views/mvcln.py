@@ -35,6 +35,7 @@ from torch import nn
 from mvlib.check import choice, each, flag, optional, real, whole
 from mvlib.methods.base import ViewClustering, kmeans_labels
 from mvlib.methods.training import run, seeded
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
 MATCHINGS = ("greedy", "hungarian")
@@ -358,7 +359,7 @@ class MvCLN(ViewClustering):
                 embedded(batch)
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
+        optimizer = Adam(network.parameters(), lr=self.learning_rate, fused=True)
         self.history_ = run(
             self.epochs,
             batches,

@@ -37,6 +37,7 @@ from torch import nn
 from mvlib.check import choice, each, real, whole
 from mvlib.methods.base import ViewClustering
 from mvlib.methods.training import batches, run, seeded
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
 READINGS = ("paper", "code")
@@ -315,7 +316,7 @@ class PVC(ViewClustering):
         def adam() -> torch.optim.Optimizer:
             rates: dict[str, Any] = {"lr": self.learning_rate}
             rates["weight_decay"] = self.weight_decay
-            return torch.optim.Adam(network.parameters(), **rates)
+            return Adam(network.parameters(), **rates)
 
         optimizer = adam()
         more: dict[str, Any] = {"parts": PARTS, "name": "PVC", "verbose": self.verbose}

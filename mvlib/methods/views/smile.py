@@ -44,6 +44,7 @@ from torch import nn
 from mvlib.check import each, flag, optional, real, whole
 from mvlib.methods.base import KMEANS_STARTS, ViewClustering
 from mvlib.methods.training import run, seeded
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.rows import unit_rows
 
@@ -345,7 +346,7 @@ class SMILE(ViewClustering):
     ) -> None:
         device, size = Xs[0].device, self.batch_size
         self.network_ = network = self._network().to(device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        optimizer = Adam(network.parameters(), lr=self.learning_rate)
         there = torch.from_numpy(present).to(device)
         known = torch.from_numpy(aligned & present.all(axis=1)).to(device)
         centers: torch.Tensor | None = None

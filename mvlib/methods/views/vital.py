@@ -39,6 +39,7 @@ from mvlib.check import choice, each, flag, optional, real, whole
 from mvlib.methods.base import ViewClustering, kmeans_labels
 from mvlib.methods.training import batches, run, seeded
 from mvlib.methods.views.mvcln import MATCHINGS, matched_rows
+from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
 
@@ -341,7 +342,7 @@ class VITAL(ViewClustering):
 
     def _train(self, Xs: Sequence[torch.Tensor], generator: torch.Generator) -> None:
         network = self._network().to(Xs[0].device)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        optimizer = Adam(network.parameters(), lr=self.learning_rate)
         n, rectified = len(Xs[0]), False
 
         def drawn() -> list[torch.Tensor | slice]:
