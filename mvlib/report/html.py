@@ -20,9 +20,10 @@ from mvlib.report.image_folder import printable, rows_to_show, thumbnail_uris
 from mvlib.report.output import GENERATOR, FolderClustering
 
 METHOD_NAMES = {
+    "kmeans": "k-means of the images; words give names alone",
     "cae": "CAE: image features fused with those of nouns and captions",
     "tac": "TAC without training: image features beside those of nouns",
-    "kmeans": "k-means of the image features",
+    "ntk": "NTK spectral clustering: nearness of images times the nouns they share",
 }
 N_COLOURS = 10
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
@@ -35,7 +36,9 @@ def report_html(result: FolderClustering) -> str:
     """Return the report of a clustering as a page of HTML."""
     shown = rows_to_show(result.labels, result.confidence)
     rows, most = np.concatenate(shown).tolist(), result.max_pixels
-    uris = thumbnail_uris(result.directory, result.files, rows, max_pixels=most)
+    uris = thumbnail_uris(
+        result.directory, result.files, rows, max_pixels=most, channels=result.channels
+    )
     points, height, placed_by = _points(result)
     files = [printable(file) for file in result.files]
     images = {
@@ -70,6 +73,7 @@ def report_html(result: FolderClustering) -> str:
         map_height=height,
         curve=_curve(result.suggestion) if result.suggestion else None,
         skipped=[(printable(item.file), item.reason) for item in result.skipped],
+        notes={note: list(map(printable, some)) for note, some in result.notes.items()},
         data={"names": list(result.names), "images": images},
     )
 
