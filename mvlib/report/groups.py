@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 METHODS = ("kmeans", "cae", "tac", "ntk")
 # CAE's own default; a short list of words may hold fewer.
 _WORDS_A_CENTRE = 10
+# NTK's own default; of few images it would be all.
+_NEIGHBOURS = 30
 _COMPONENTS = 64
 
 
@@ -33,11 +35,11 @@ def looks(encoder: Encoder, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if not hasattr(encoder, "image_tower"):
         return features, features, "features beside which words lie"
     unit = unit_rows(features)
+    if np.ptp(unit, axis=0).max() < _EQUAL:
+        return unit, encoder.project_images(features), "features of one and the same image"
     n_components = min(_COMPONENTS, *(size - 1 for size in unit.shape))
     parts = PCA(n_components, svd_solver="full").fit_transform(unit)
     spread = parts.std(axis=0)
-    if spread.max() < _EQUAL:
-        return unit, encoder.project_images(features), "features of one and the same image"
     # Halfway to equal spread: the first components tell backgrounds apart, and drown the rest.
     parts = parts / np.sqrt(np.where(spread > _EQUAL, spread, np.inf))
     said = f"features of the image tower alone, {n_components} principal components of them"
@@ -68,6 +70,7 @@ def fit_groups(
     elif method == "tac":
         fitted = methods.TAC(n_clusters, **settings).fit(features, banks["nouns"])
     else:
+        settings["n_neighbors"] = min(_NEIGHBOURS, max(1, len(features) // 3))
         fitted = methods.NTKSpectralClustering(n_clusters, **settings)
         fitted.fit(features, banks["nouns"])
     return fitted.labels_, fitted.embedding_, []
@@ -111,6 +114,8 @@ def choose_n_clusters(
     if len(X) > subsample:
         generator = np.random.default_rng(random_state)
         X = X[np.sort(generator.choice(len(X), subsample, replace=False))]
+    if np.ptp(unit_rows(X), axis=0).max() < _EQUAL:
+        return NumberOfClusters(1, (1,), (0.0,), len(X))
     distances = cosine_distances(X)
     candidates = range(2, highest_candidate(len(X)) + 1)
     silhouettes = []
@@ -121,8 +126,6 @@ def choose_n_clusters(
         defined = 2 <= found < len(X)
         score = silhouette_score(distances, labels, metric="precomputed") if defined else -1.0
         silhouettes.append(float(score))
-    if max(silhouettes) == -1:
-        return NumberOfClusters(1, (1,), (0.0,), len(X))
     best = candidates[int(np.argmax(silhouettes))]
     return NumberOfClusters(best, tuple(candidates), tuple(silhouettes), len(X))
 
