@@ -181,7 +181,7 @@ def test_an_image_that_fails_moves_to_the_skipped_ones_and_the_rest_keep_their_r
 
 
 def test_deep_and_float_images_are_seen_as_their_eight_bit_copies(tmp_path):
-    """The `twelve_bit` and `nan_pixels` cases: pictures whose numbers do not fill their type."""
+    """Pictures of 12 bits in a file of 16, of floats, and with NaN."""
     pattern = (np.indices((64, 64)).sum(axis=0) // 8 % 2).astype(float)
     plain = np.where(pattern > 0, 255, 0)
     kinds = {
