@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvlib.check import check_choice, check_number
+from mvlib.methods import name_groups
+from mvlib.report.formats import MAX_PIXELS
 from mvlib.report.groups import (
     METHODS,
     choose_n_clusters,
     fit_groups,
     group_confidence,
     highest_candidate,
-    name_groups,
+    looks,
 )
-from mvlib.report.image_folder import MAX_PIXELS, ImageFolder, encode_folder, find_images
-from mvlib.report.output import FolderClustering, report_paths, write_report
-from mvlib.report.word_lists import N_COMMON, given_texts, text_banks
+from mvlib.report.image_folder import ImageFolder, encode_folder, find_images
+from mvlib.report.output import (
+    SKIPPED_NAME,
+    FolderClustering,
+    report_paths,
+    write_report,
+    write_skipped,
+)
+from mvlib.report.word_lists import N_COMMON, given_texts, kinds_of, text_banks
 
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder, TextBank
 
+_CAPTIONS = 3
+# Of the methods that read words, for a space in which numbers of groups are compared.
+_MOST_FUSED = 20
+
 
 def cluster_folder(
-    directory: str | Path,
+    directory: str | Path | Sequence[str | Path],
     n_clusters: int | str = "auto",
     *,
-    method: str = "cae",
+    method: str = "kmeans",
     encoder: str | Encoder = "offline",
     pretrained: str | Path | None = None,
     words: str | Path | Sequence[str] | None = None,
     captions: str | Path | Sequence[str] | None = None,
+    block: str | Path | Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    channels: Sequence[int] | None = None,
     out: str | Path | None = None,
     random_state: int | None = 0,
     device: str = "auto",
@@ -48,37 +64,51 @@ def cluster_folder(
         check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
     if n_clusters != "auto":
         check_number("n_clusters", n_clusters, low=2, integer=True)
-    nouns, sentences = given_texts(words, "words"), given_texts(captions, "captions")
+    if captions is not None and method != "cae":
+        raise ValueError(f"captions is not read by method={method!r}: expected method='cae'")
+    check_channels(channels)
+    nouns = given_texts(words, "words", fewest=2)
+    sentences, blocked = given_texts(captions, "captions"), given_texts(block, "block")
     paths = report_paths(out) if out is not None else ()
-    folder = find_images(directory, ignore=paths)
-    _check_enough(folder, n_clusters)
+    ignore = [*paths, *(path.with_name(SKIPPED_NAME) for path in paths[:1])]
+    folder = find_images(directory, ignore=ignore, exclude=exclude)
+    _check_enough(folder, n_clusters, paths)
     if isinstance(encoder, str):
         encoder = encoders.load(encoder, device=device, pretrained=pretrained)
-    features, folder = encode_folder(folder, encoder, max_pixels=max_pixels)
-    _check_enough(folder, n_clusters)
-    banks = text_banks(encoder, nouns, sentences, method=method)
+    encode = getattr(encoder, "image_tower", encoder.encode_images)
+    given, folder = encode_folder(folder, encode, max_pixels=max_pixels, channels=channels)
+    _check_enough(folder, n_clusters, paths)
+    banks = text_banks(encoder, nouns, sentences, method=method, block=blocked)
+    look, features, looked_at = looks(encoder, given)
+    settings = look, features, banks, random_state, device
     suggestion = None
     if n_clusters == "auto":
-        most = highest_candidate(len(features))
-        _, fused, _ = fit_groups(method, most, features, banks, random_state, device)
-        suggestion = choose_n_clusters(fused, random_state=random_state)
+        embedding = look
+        if method != "kmeans":
+            most = min(_MOST_FUSED, highest_candidate(len(look)))
+            _, embedding, _ = fit_groups(method, most, *settings)
+        suggestion = choose_n_clusters(embedding, random_state=random_state)
         n_clusters = suggestion.n_clusters
-    n_common = 0 if nouns else N_COMMON
-    given = features, banks, random_state, device
-    labels, embedding, names = fit_groups(method, n_clusters, *given, n_common=n_common)
+    labels, embedding, group_captions = fit_groups(method, n_clusters, *settings)
     labels, order = _largest_first(labels)
     embedding = np.asarray(embedding, dtype=np.float32)
     confidence, next_group = group_confidence(embedding, labels)
+    about = {} if nouns else {"kinds": kinds_of(banks["nouns"].texts), "n_titles": N_COMMON}
+    names = name_groups(features, labels, banks["nouns"], **about)
+    if group_captions:
+        texts = [tuple(group_captions[group][:_CAPTIONS]) for group in order]
+        names = [replace(name, captions=c) for name, c in zip(names, texts, strict=True)]
     result = FolderClustering(
         directory=folder.directory,
         files=folder.files,
         labels=labels,
-        groups=name_groups([names[group] for group in order]),
+        groups=tuple(names),
         confidence=confidence,
         next_group=next_group,
         embedding=embedding,
         skipped=folder.skipped,
-        n_other=folder.n_other,
+        others=folder.others,
+        notes=folder.notes,
         n_asked=int(n_clusters),
         suggestion=suggestion,
         method=method,
@@ -86,13 +116,27 @@ def cluster_folder(
         words=_about_words(banks, nouns, sentences),
         random_state=random_state,
         max_pixels=max_pixels,
+        channels=tuple(channels) if channels else None,
+        looked_at=looked_at if method == "kmeans" else "",
     )
     return write_report(result, *paths) if paths else result
 
 
-def _check_enough(folder: ImageFolder, n_clusters: int | str) -> None:
+def check_channels(channels: Sequence[int] | None) -> None:
+    """Raise unless one or three channels are named, if any are."""
+    if channels is None:
+        return
+    if len(channels) not in (1, 3):
+        raise ValueError(f"channels={channels!r}: expected one, or three for red, green, blue")
+    for channel in channels:
+        check_number("channels", channel, low=0, integer=True)
+
+
+def _check_enough(folder: ImageFolder, n_clusters: int | str, paths: Sequence[Path]) -> None:
     found = len(folder.files)
     besides = f" ({len(folder.skipped)} were skipped)" if folder.skipped else ""
+    if paths and (folder.skipped or folder.others) and not found:
+        besides += f"; {write_skipped(folder, paths[0])} names what is there, with reasons"
     if not found:
         raise ValueError(
             f"directory={str(folder.directory)!r} holds no usable image{besides}: expected "

@@ -15,27 +15,29 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mvlib import __version__
-from mvlib.report.groups import NumberOfClusters, map_positions
+from mvlib.report.groups import NEARLY, NumberOfClusters, map_positions
 from mvlib.report.image_folder import printable, rows_to_show, thumbnail_uris
 from mvlib.report.output import GENERATOR, FolderClustering
 
 METHOD_NAMES = {
+    "kmeans": "k-means of the images; words give names alone",
     "cae": "CAE: image features fused with those of nouns and captions",
     "tac": "TAC without training: image features beside those of nouns",
-    "kmeans": "k-means of the image features",
+    "ntk": "NTK spectral clustering: nearness of images times the nouns they share",
 }
 N_COLOURS = 10
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 _MAP_WIDTH, _MAP_MARGIN, _FLATTEST = 1000, 40, 0.6
 _CURVE_WIDTH, _CURVE_HEIGHT = 640, 250
-_NEARLY = 0.01
 
 
 def report_html(result: FolderClustering) -> str:
     """Return the report of a clustering as a page of HTML."""
     shown = rows_to_show(result.labels, result.confidence)
     rows, most = np.concatenate(shown).tolist(), result.max_pixels
-    uris = thumbnail_uris(result.directory, result.files, rows, max_pixels=most)
+    uris = thumbnail_uris(
+        result.directory, result.files, rows, max_pixels=most, channels=result.channels
+    )
     points, height, placed_by = _points(result)
     files = [printable(file) for file in result.files]
     images = {
@@ -70,6 +72,7 @@ def report_html(result: FolderClustering) -> str:
         map_height=height,
         curve=_curve(result.suggestion) if result.suggestion else None,
         skipped=[(printable(item.file), item.reason) for item in result.skipped],
+        notes={note: list(map(printable, some)) for note, some in result.notes.items()},
         data={"names": list(result.names), "images": images},
     )
 
@@ -147,15 +150,18 @@ def _curve(suggestion: NumberOfClusters) -> dict[str, Any]:
         {
             "k": k,
             "value": float(value),
+            "stability": None if np.isnan(stability) else stability,
             "x": round(left + width * number / steps, 1),
             "y": y_of(value),
             "best": k == suggestion.n_clusters,
             # On a narrow screen there is room for every other number, and for the best one.
             "minor": number % 2 == 1 or abs(k - suggestion.n_clusters) == 1,
         }
-        for number, (k, value) in enumerate(zip(suggestion.candidates, values, strict=True))
+        for number, (k, value, stability) in enumerate(
+            zip(suggestion.candidates, values, suggestion.stabilities, strict=True)
+        )
     ]
-    enough = values.max() - _NEARLY
+    enough = values.max() - NEARLY
     ticks = [{"label": f"{value:.2f}", "y": y_of(value)} for value in np.linspace(low, high, 4)]
     return {
         "points": points,
@@ -166,5 +172,5 @@ def _curve(suggestion: NumberOfClusters) -> dict[str, Any]:
         "height": _CURVE_HEIGHT,
         "n_samples": suggestion.n_samples,
         "nearly": [p["k"] for p in points if not p["best"] and p["value"] >= enough],
-        "margin": _NEARLY,
+        "margin": NEARLY,
     }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mvlib.files import replacing
-from mvlib.report.groups import GroupName, NumberOfClusters
-from mvlib.report.image_folder import SkippedFile, printable
+from mvlib.methods import GroupName
+from mvlib.report.groups import NumberOfClusters
+from mvlib.report.image_folder import ImageFolder, SkippedFile, printable
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class FolderClustering:
     next_group: np.ndarray
     embedding: np.ndarray
     skipped: tuple[SkippedFile, ...]
-    n_other: int
+    others: tuple[str, ...]
+    notes: Mapping[str, tuple[str, ...]]
     n_asked: int
     suggestion: NumberOfClusters | None
     method: str
@@ -34,6 +37,8 @@ class FolderClustering:
     words: str
     random_state: int | None
     max_pixels: int
+    channels: tuple[int, ...] | None = None
+    looked_at: str = ""
     report: Path | None = None
     table: Path | None = None
 
@@ -48,8 +53,9 @@ class FolderClustering:
         return np.bincount(self.labels, minlength=len(self.groups))
 
 
-REPORT_NAME, TABLE_NAME = "report.html", "labels.csv"
+REPORT_NAME, TABLE_NAME, SKIPPED_NAME = "report.html", "labels.csv", "skipped.csv"
 COLUMNS = ("file", "cluster", "cluster_name", "confidence")
+SKIPPED_COLUMNS = ("file", "reason")
 GENERATOR = "mvlib cluster"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -63,7 +69,8 @@ def report_paths(out: str | Path) -> tuple[Path, Path]:
         raise ValueError(f"out={str(out)!r}: {str(nearest)!r} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(f"out={str(out)!r}: {str(nearest)!r} cannot be written to")
-    for name, mark in ((TABLE_NAME, ",".join(COLUMNS)), (REPORT_NAME, GENERATOR)):
+    marks = {TABLE_NAME: ",".join(COLUMNS), SKIPPED_NAME: ",".join(SKIPPED_COLUMNS)}
+    for name, mark in (marks | {REPORT_NAME: GENERATOR}).items():
         if os.path.lexists(folder / name) and not _starts_with(folder / name, mark):
             raise ValueError(
                 f"out={str(out)!r} holds a {name} that this command did not write: "
@@ -84,12 +91,30 @@ def write_report(result: FolderClustering, table: Path, report: Path) -> FolderC
         with replacing(report) as temporary_report, replacing(table) as temporary_table:
             temporary_report.write_text(page, encoding="utf-8")
             write_table(temporary_table, result)
+            write_skipped(result, table)
     except BaseException:
         for each in made:
             if each.is_dir() and not any(each.iterdir()):
                 each.rmdir()
         raise
     return replace(result, table=table, report=report)
+
+
+def write_skipped(result: FolderClustering | ImageFolder, table: Path) -> Path:
+    """Write beside a table what was left out, with reasons, and return its path."""
+    path = table.with_name(SKIPPED_NAME)
+    rows = [(item.file, item.reason) for item in result.skipped]
+    rows += [(file, "no image, by its name") for file in result.others]
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as out,
+    ):
+        csv.writer(out, lineterminator="\n").writerow(SKIPPED_COLUMNS)
+        lines = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        lines.writerows(
+            (_no_formula(printable(file), "./"), said) for file, said in sorted(rows)
+        )
+    return path
 
 
 def write_table(path: str | Path, result: FolderClustering) -> None:

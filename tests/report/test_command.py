@@ -1,7 +1,10 @@
-"""`mvlib cluster` writes two files, its own, and tells mistakes in one line."""
+"""`mvlib cluster` writes three files, its own, and tells mistakes in one line."""
 
+import io
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 from report_stand_ins import ColourEncoder, Page, rows_of, write_patches
@@ -33,13 +36,17 @@ def run(*arguments):
     return main(["cluster", *map(str, arguments)])
 
 
-def test_the_command_writes_two_files_and_says_what_it_found(folder, words, tmp_path, capsys):
+def test_the_command_writes_three_files_and_says_what_it_found(folder, words, tmp_path, capsys):
     (folder / "notes.txt").write_text("x")
     (folder / "text.png").write_text("no image")
     out = tmp_path / "a" / "report"
-    given = ("-k", 3, "--words", words, "--captions", words, "--out", out)
+    given = ("-k", 3, "--words", words, "--out", out)
     assert run(folder, *given) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["labels.csv", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "labels.csv",
+        "report.html",
+        "skipped.csv",
+    ]
     said = capsys.readouterr().out
     assert "19 images in 3 groups" in said
     assert re.search(r"1  red +8\n +2  green +6\n", said)
@@ -60,7 +67,7 @@ def test_the_command_writes_two_files_and_says_what_it_found(folder, words, tmp_
     assert "1 file that is not an image was passed over" in page.text
 
 
-@pytest.mark.parametrize("name", ["labels.csv", "report.html"])
+@pytest.mark.parametrize("name", ["labels.csv", "report.html", "skipped.csv"])
 def test_files_of_others_are_not_overwritten(folder, tmp_path, name, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("file,label\na,1\n")
@@ -73,7 +80,8 @@ def test_files_of_others_are_not_overwritten(folder, tmp_path, name, capsys):
 BAD = {
     "missing": (["{}/nothing", "-k", "2"], "cannot be read"),
     "file": (["{}/words.txt", "-k", "2"], "Not a directory"),
-    "no image": (["{}/none", "-k", "2"], "no usable image"),
+    "empty name": (["", "-k", "2"], "cannot be read"),
+    "no image": (["{}/none", "-k", "2", "--out", "{}/none"], "skipped.csv names what is there"),
     "too few": (["{}/images", "-k", "20"], "more than the 19 usable images"),
     "zero": (["{}/images", "-k", "0"], "-k 0: expected"),
     "one": (["{}/images", "-k", "1"], "-k 1: expected"),
@@ -85,6 +93,14 @@ BAD = {
     "words": (["{}/images", "--words", "{}/nothing"], "words=.*cannot be read"),
     "words not utf-8": (["{}/images", "--words", "{}/latin.txt"], "not UTF-8"),
     "no words": (["{}/images", "--captions", "{}/blank.txt"], "captions=.*no text"),
+    "one word": (["{}/images", "--words", "{}/one.txt"], "words=.*holds 1 text"),
+    "escapes": (["{}/images", "--words", "{}/escapes.txt"], "words=.*control characters"),
+    "no column": (["{}/images", "--words", "{}/table.csv"], "columns 'id', 'what'"),
+    "kind of file": (["{}/images", "--words", "{}/words.xlsx"], "of a kind that is not read"),
+    "captions unread": (["{}/images", "--captions", "{}/words.txt"], "not read by method"),
+    "two channels": (["{}/images", "--channels", "0,1"], "expected one, or three"),
+    "no channel": (["{}/images", "--channels", "a"], "--channels a: expected"),
+    "megapixels": (["{}/images", "--max-megapixels", "0"], "--max-megapixels 0: expected"),
     "out is a file": (["{}/images", "-k", "2", "--out", "{}/words.txt"], "not a folder"),
     "out below a file": (["{}/images", "-k", "2", "--out", "{}/words.txt/a"], "not a folder"),
 }
@@ -98,6 +114,10 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(
     (tmp_path / "none" / "a.txt").write_text("x")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     (tmp_path / "blank.txt").write_text("\n \n")
+    (tmp_path / "one.txt").write_text("cat\n")
+    (tmp_path / "escapes.txt").write_text("red\x1b[31m\ncat\n")
+    (tmp_path / "table.csv").write_text("id,what\n1,cat\n2,dog\n")
+    (tmp_path / "words.xlsx").write_bytes(b"PK")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     arguments, expected = BAD[case]
@@ -106,7 +126,8 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(
     assert re.search(expected, said.err)
     assert said.err.startswith("mvlib: ")
     assert said.err.count("\n") == 1
-    assert sorted(tmp_path.rglob("*")) == before
+    left = set(tmp_path.rglob("*")) - set(before)
+    assert {path.name for path in left} == ({"skipped.csv"} if case == "no image" else set())
 
 
 def test_an_out_that_cannot_be_written_is_told_before_anything_is_read(
@@ -118,3 +139,39 @@ def test_an_out_that_cannot_be_written_is_told_before_anything_is_read(
     monkeypatch.setattr(os, "access", lambda path, mode: path != closed and access(path, mode))
     assert run(folder, "-k", 2, "--out", closed / "report") == 2
     assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_a_list_of_paths_comes_from_standard_input(folder, tmp_path, monkeypatch, capsys):
+    listed = [str(path) for path in sorted(folder.iterdir())[:9]]
+    for separator in "\n\0":
+        monkeypatch.setattr("sys.stdin", io.StringIO(separator.join([*listed, ""])))
+        assert run("-", "-k", 2, "--out", tmp_path / "out") == 0
+        assert "9 images in 2 groups" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert run("-", "-k", 2, "--out", tmp_path / "out") == 2
+    assert "empty list" in capsys.readouterr().err
+
+
+def test_options_reach_what_they_are_about(folder, tmp_path, capsys):
+    (tmp_path / "block.txt").write_text("red\n")
+    (tmp_path / "words.txt").write_text("red\ngreen\nblue\n")
+    texts = ("--words", tmp_path / "words.txt", "--block", tmp_path / "block.txt")
+    how = ("--exclude", "blue*", "--exclude", "green0*", "--channels", "0,1,2")
+    assert run(folder, "-k", 2, *texts, *how, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "13 images in 2 groups" in said
+    assert "skipped: 6; skipped.csv" in said
+    assert " red " not in said
+    skipped = (tmp_path / "out" / "skipped.csv").read_text().splitlines()
+    assert skipped[0] == "file,reason"
+    assert skipped[1].startswith('"blue0.png","left out')
+    assert run(folder, "-k", 2, *texts, "--max-megapixels", 1, "--out", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize("arguments", [["/nowhere"], ["."] + ["--words", "/nowhere"]])
+def test_a_mistake_is_told_before_torch_is_imported(arguments):
+    code = f"import sys; from mvlib.cli import main; print(main(['cluster', *{arguments}]))\n"
+    code += "print({'torch', 'sklearn', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "set()"]
+    assert "nowhere" in done.stderr
