@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvlib.check import check_choice, check_number
+from mvlib.report.curate.export import exported
 from mvlib.report.groups import (
     METHODS,
     choose_n_clusters,
@@ -38,6 +39,7 @@ def cluster_folder(
     random_state: int | None = 0,
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
+    vectors: bool = False,
 ) -> FolderClustering:
     """Cluster the images of a folder, name the groups, and write a report."""
     from mvlib import encoders
@@ -49,8 +51,8 @@ def cluster_folder(
     if n_clusters != "auto":
         check_number("n_clusters", n_clusters, low=2, integer=True)
     nouns, sentences = given_texts(words, "words"), given_texts(captions, "captions")
-    paths = report_paths(out) if out is not None else ()
-    folder = find_images(directory, ignore=paths)
+    ours = (*report_paths(out), *exported(out)) if out is not None else ()
+    folder = find_images(directory, ignore=ours)
     _check_enough(folder, n_clusters)
     if isinstance(encoder, str):
         encoder = encoders.load(encoder, device=device, pretrained=pretrained)
@@ -87,7 +89,7 @@ def cluster_folder(
         random_state=random_state,
         max_pixels=max_pixels,
     )
-    return write_report(result, *paths) if paths else result
+    return result if out is None else write_report(result, out, vectors=vectors)
 
 
 def _check_enough(folder: ImageFolder, n_clusters: int | str) -> None:

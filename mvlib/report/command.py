@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from mvlib.report.curate.command import EPILOG, add_options, afterwards, beforehand
+
 if TYPE_CHECKING:
     from mvlib.report.output import FolderClustering
 
@@ -27,7 +29,8 @@ _OPTIONS = {
 _EPILOG = """\
 It writes OUT/labels.csv, the group of each image, and OUT/report.html, which any browser
 opens, also offline: groups with their names and images, a map, and what was skipped.
-Nothing is sent anywhere. A second run replaces these two files and touches no other.
+Nothing is sent anywhere. A second run replaces its own files and touches no other.
+
 """
 
 
@@ -37,7 +40,7 @@ def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
         "cluster",
         help="cluster a folder of images, name the groups, write a report",
         description="Cluster a folder of images and name the groups.",
-        epilog=_EPILOG,
+        epilog=_EPILOG + EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("directory", metavar="DIR", help="the folder; subfolders count")
@@ -45,11 +48,14 @@ def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
     for flag, (name, metavar, default, words) in _OPTIONS.items():
         said = f"{words} (default: {default})" if default else words
         parser.add_argument(flag, dest=name, metavar=metavar, default=default, help=said)
+    add_options(parser)
     parser.set_defaults(command=cluster_command)
 
 
 def cluster_command(options: argparse.Namespace) -> int:
     """Run `mvlib cluster` and print a summary."""
+    if (done := beforehand(options)) is not None:
+        return done
     given = {name: getattr(options, name) for name, *_ in _OPTIONS.values()}
     if given["n_clusters"] != "auto":
         expected = "a number of groups from 2 on, or auto"
@@ -59,13 +65,13 @@ def cluster_command(options: argparse.Namespace) -> int:
     try:
         from mvlib.report.clustering import cluster_folder
 
-        result = cluster_folder(options.directory, **given)
+        result = cluster_folder(options.directory, vectors=options.vectors, **given)
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{error.name} is not installed: install mvlib with its extra, 'mvlib[vision]'"
         ) from error
     print(summary(result))
-    return 0
+    return afterwards(result, options)
 
 
 def summary(result: FolderClustering) -> str:

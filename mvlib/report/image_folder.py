@@ -68,7 +68,7 @@ def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageF
     files: list[str] = []
     skipped: list[SkippedFile] = []
     n_other = 0
-    for path, problem in _walk(directory):
+    for path, problem in _walk(directory, ignored):
         name = path.relative_to(directory).as_posix()
         if path.absolute() in ignored:
             continue
@@ -90,11 +90,12 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _walk(directory: Path) -> Iterator[tuple[Path, str | None]]:
+def _walk(directory: Path, ignored: set[Path]) -> Iterator[tuple[Path, str | None]]:
     """Yield each file, and each folder that is not entered with the reason."""
     problems: list[OSError] = []
     for place, folders, names in os.walk(directory, onerror=problems.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in folders if Path(place, name).absolute() not in ignored]
         for name in folders:
             if os.path.islink(os.path.join(place, name)):
                 yield Path(place, name), "link to a folder: not followed"

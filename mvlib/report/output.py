@@ -1,15 +1,19 @@
-"""What clustering a folder gives, and its two files: both are written, or neither."""
+"""What clustering a folder gives, and its files: all are written, or none."""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mvlib.files import replacing
+from mvlib import __version__
+from mvlib.files import read_json, replacing, sha256_of
 from mvlib.report.groups import GroupName, NumberOfClusters
 from mvlib.report.image_folder import SkippedFile, printable
 
@@ -49,13 +53,24 @@ class FolderClustering:
 
 
 REPORT_NAME, TABLE_NAME = "report.html", "labels.csv"
+GROUPS_NAME, SKIPPED_NAME, VECTORS_NAME = "groups.json", "skipped.csv", "embeddings.jsonl"
+GROUPS_FORMAT = "mvlib groups 1"
 COLUMNS = ("file", "cluster", "cluster_name", "confidence")
 GENERATOR = "mvlib cluster"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def report_paths(out: str | Path) -> tuple[Path, Path]:
-    """Return the table's and the report's place, if nothing else is lost by writing them."""
+_MARKS = {
+    TABLE_NAME: ",".join(COLUMNS),
+    REPORT_NAME: GENERATOR,
+    GROUPS_NAME: GROUPS_FORMAT,
+    SKIPPED_NAME: "file,reason",
+    VECTORS_NAME: '{"file": ',
+}
+
+
+def report_paths(out: str | Path) -> tuple[Path, ...]:
+    """Return the place of each file that may be written, if nothing else is lost by it."""
     folder = nearest = Path(out)
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
@@ -63,33 +78,114 @@ def report_paths(out: str | Path) -> tuple[Path, Path]:
         raise ValueError(f"out={str(out)!r}: {str(nearest)!r} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(f"out={str(out)!r}: {str(nearest)!r} cannot be written to")
-    for name, mark in ((TABLE_NAME, ",".join(COLUMNS)), (REPORT_NAME, GENERATOR)):
+    for name, mark in _MARKS.items():
         if os.path.lexists(folder / name) and not _starts_with(folder / name, mark):
             raise ValueError(
                 f"out={str(out)!r} holds a {name} that this command did not write: "
                 "expected another folder, or move that file"
             )
-    return folder / TABLE_NAME, folder / REPORT_NAME
+    if os.path.lexists(folder / TABLE_NAME) and not _is_as_written(folder):
+        raise ValueError(
+            f"out={str(out)!r} holds a {TABLE_NAME} that was changed since it was written: "
+            "expected another folder, or move that file; its groups can be kept by --edits"
+        )
+    return tuple(folder / name for name in _MARKS)
 
 
-def write_report(result: FolderClustering, table: Path, report: Path) -> FolderClustering:
-    """Write both files, or neither, and return the result with their paths."""
+def write_report(
+    result: FolderClustering, out: str | Path, *, vectors: bool = False
+) -> FolderClustering:
+    """Write all files to a folder, or none, and return the result with the paths of two."""
     from mvlib.report.html import report_html
 
-    page, folder = report_html(result), report.parent
+    page, folder = report_html(result), Path(out)
+    # One of earlier groups would not fit those beside it.
+    vectors = vectors or (folder / VECTORS_NAME).exists()
     # From the inside out.
     made = [part for part in (folder, *folder.parents) if not part.exists()]
     try:
-        # Both are whole under temporary names before the first takes its own.
-        with replacing(report) as temporary_report, replacing(table) as temporary_table:
-            temporary_report.write_text(page, encoding="utf-8")
-            write_table(temporary_table, result)
+        with ExitStack() as whole:
+            # All are whole under temporary names before the first takes its own.
+            new = {
+                name: whole.enter_context(replacing(folder / name))
+                for name in _MARKS
+                if vectors or name != VECTORS_NAME
+            }
+            new[REPORT_NAME].write_text(page, encoding="utf-8")
+            write_table(new[TABLE_NAME], result)
+            _write_skipped(new[SKIPPED_NAME], result)
+            said = groups_content(result) | {"labels_sha256": sha256_of(new[TABLE_NAME])}
+            new[GROUPS_NAME].write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+            if vectors:
+                _write_vectors(new[VECTORS_NAME], result)
     except BaseException:
         for each in made:
             if each.is_dir() and not any(each.iterdir()):
                 each.rmdir()
         raise
-    return replace(result, table=table, report=report)
+    return replace(result, table=folder / TABLE_NAME, report=folder / REPORT_NAME)
+
+
+def groups_content(result: FolderClustering) -> dict[str, Any]:
+    """Return groups and images as `curate/groups.schema.json` describes them."""
+    groups = [
+        {
+            "number": number,
+            "name": group.title,
+            "size": int(size),
+            "words": list(group.nouns),
+            "captions": list(group.captions),
+        }
+        for number, (group, size) in enumerate(zip(result.groups, result.sizes, strict=True), 1)
+    ]
+    images = [
+        {"file": printable(file), "group": label + 1, "confidence": round(confidence, 4)}
+        | {"next_group": rival + 1 if rival >= 0 else None}
+        for file, label, confidence, rival in zip(
+            result.files,
+            result.labels.tolist(),
+            result.confidence.tolist(),
+            result.next_group.tolist(),
+            strict=True,
+        )
+    ]
+    made = {name: getattr(result, name) for name in ("method", "encoder", "words", "n_asked")}
+    return {
+        "format": GROUPS_FORMAT,
+        "directory": printable(str(result.directory.resolve())),
+        "made": {"version": __version__, "seed": result.random_state, **made},
+        "groups": groups,
+        "images": images,
+        "skipped": [
+            asdict(replace(item, file=printable(item.file))) for item in result.skipped
+        ],
+    }
+
+
+def _is_as_written(folder: Path) -> bool:
+    try:
+        known = read_json(folder / GROUPS_NAME)["labels_sha256"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return sha256_of(folder / TABLE_NAME) == known
+
+
+def _write_skipped(path: Path, result: FolderClustering) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerow(("file", "reason"))
+        rows = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        for item in result.skipped:
+            file, reason = printable(item.file), printable(item.reason)
+            rows.writerow((_no_formula(file, "./"), _no_formula(reason, "'")))
+
+
+def _write_vectors(path: Path, result: FolderClustering) -> None:
+    with open(path, "w", encoding="utf-8") as stream:
+        rows = zip(result.files, result.labels.tolist(), result.embedding, strict=True)
+        for file, label, vector in rows:
+            row = {"file": printable(file), "cluster": label + 1}
+            row |= {"cluster_name": result.names[label], "vector": vector.tolist()}
+            stream.write(json.dumps(row) + "\n")
 
 
 def write_table(path: str | Path, result: FolderClustering) -> None:
