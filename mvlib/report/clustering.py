@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvlib.check import check_choice, check_number
+from mvlib.report.curate.edits import apply_edits, read_edits
 from mvlib.report.curate.export import exported
+from mvlib.report.curate.features import cache_of, known_of
+from mvlib.report.curate.find import findings
+from mvlib.report.curate.keep import groups_there
 from mvlib.report.groups import (
     METHODS,
     choose_n_clusters,
@@ -18,12 +23,21 @@ from mvlib.report.groups import (
     highest_candidate,
     name_groups,
 )
-from mvlib.report.image_folder import MAX_PIXELS, ImageFolder, encode_folder, find_images
-from mvlib.report.output import FolderClustering, report_paths, write_report
+from mvlib.report.image_folder import MAX_PIXELS, ImageFolder, find_images
+from mvlib.report.output import (
+    EDITS_NAME,
+    GROUPS_NAME,
+    FolderClustering,
+    report_paths,
+    write_report,
+)
 from mvlib.report.word_lists import N_COMMON, given_texts, text_banks
 
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder, TextBank
+
+# To choose a number of groups by.
+_FEWEST = 6
 
 
 def cluster_folder(
@@ -40,6 +54,9 @@ def cluster_folder(
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
     vectors: bool = False,
+    edits: str | Path | None = None,
+    cache: str | Path | None = None,
+    update: bool = False,
 ) -> FolderClustering:
     """Cluster the images of a folder, name the groups, and write a report."""
     from mvlib import encoders
@@ -52,14 +69,26 @@ def cluster_folder(
         check_number("n_clusters", n_clusters, low=2, integer=True)
     nouns, sentences = given_texts(words, "words"), given_texts(captions, "captions")
     ours = (*report_paths(out), *exported(out)) if out is not None else ()
+    if edits is None and out is not None and (Path(out) / EDITS_NAME).exists():
+        edits = Path(out) / EDITS_NAME
+    held = read_edits(edits) if edits is not None and str(edits) != "none" else None
+    if update and out is None:
+        raise ValueError("update without out: expected the folder that holds groups.json")
+    there = groups_there(Path(out) / GROUPS_NAME) if update else None
+    kept = cache_of(cache)
+    # Images come into groups that are there one by one.
+    n_clusters = 1 if there else n_clusters
     folder = find_images(directory, ignore=ours)
     _check_enough(folder, n_clusters)
     if isinstance(encoder, str):
-        encoder = encoders.load(encoder, device=device, pretrained=pretrained)
-    features, folder = encode_folder(folder, encoder, max_pixels=max_pixels)
+        settings = {"device": device, "pretrained": pretrained, "cache": kept.folder or False}
+        encoder = encoders.load(encoder, **settings)
+    known, folder = known_of(folder, encoder, kept, max_pixels=max_pixels)
     _check_enough(folder, n_clusters)
     banks = text_banks(encoder, nouns, sentences, method=method)
-    suggestion = None
+    # Copies count once.
+    once, back = known.once(_FEWEST if n_clusters == "auto" else n_clusters)
+    features, suggestion = known.features[once], None
     if n_clusters == "auto":
         most = highest_candidate(len(features))
         _, fused, _ = fit_groups(method, most, features, banks, random_state, device)
@@ -67,7 +96,11 @@ def cluster_folder(
         n_clusters = suggestion.n_clusters
     n_common = 0 if nouns else N_COMMON
     given = features, banks, random_state, device
-    labels, embedding, names = fit_groups(method, n_clusters, *given, n_common=n_common)
+    if there:
+        labels, embedding, names = np.zeros(len(features), dtype=np.int64), features, []
+    else:
+        labels, embedding, names = fit_groups(method, n_clusters, *given, n_common=n_common)
+    labels, embedding = labels[back], embedding[back]
     labels, order = _largest_first(labels)
     embedding = np.asarray(embedding, dtype=np.float32)
     confidence, next_group = group_confidence(embedding, labels)
@@ -75,20 +108,27 @@ def cluster_folder(
         directory=folder.directory,
         files=folder.files,
         labels=labels,
-        groups=name_groups([names[group] for group in order]),
+        groups=name_groups([names[group] for group in order if names]),
         confidence=confidence,
         next_group=next_group,
         embedding=embedding,
         skipped=folder.skipped,
         n_other=folder.n_other,
-        n_asked=int(n_clusters),
+        n_asked=len(there[0].groups) if there else int(n_clusters),
         suggestion=suggestion,
-        method=method,
+        method=there[1]["method"] if there else method,
         encoder=encoder.name,
         words=_about_words(banks, nouns, sentences),
         random_state=random_state,
         max_pixels=max_pixels,
+        features=known.features,
+        found=findings(known, banks["nouns"]),
+        kept_in=kept.folder,
     )
+    if there:
+        result = replace(apply_edits(result, there[0], everywhere=True), edits=None)
+    if held is not None:
+        result = apply_edits(result, held)
     return result if out is None else write_report(result, out, vectors=vectors)
 
 

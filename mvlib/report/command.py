@@ -5,7 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mvlib.report.curate.command import EPILOG, add_options, afterwards, beforehand
+from mvlib.report.curate.command import (
+    EPILOG,
+    add_options,
+    afterwards,
+    beforehand,
+    curate_settings,
+)
 
 if TYPE_CHECKING:
     from mvlib.report.output import FolderClustering
@@ -65,7 +71,7 @@ def cluster_command(options: argparse.Namespace) -> int:
     try:
         from mvlib.report.clustering import cluster_folder
 
-        result = cluster_folder(options.directory, vectors=options.vectors, **given)
+        result = cluster_folder(options.directory, **given, **curate_settings(options))
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{error.name} is not installed: install mvlib with its extra, 'mvlib[vision]'"

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ import numpy as np
 
 from mvlib import __version__
 from mvlib.files import read_json, replacing, sha256_of
+from mvlib.report.curate.edits import EDITS_FORMAT, Edits
+from mvlib.report.curate.find import Findings
+from mvlib.report.curate.keep import assign, save
 from mvlib.report.groups import GroupName, NumberOfClusters
 from mvlib.report.image_folder import SkippedFile, printable
 
@@ -38,6 +41,10 @@ class FolderClustering:
     words: str
     random_state: int | None
     max_pixels: int
+    features: np.ndarray | None = None
+    found: Findings | None = None
+    kept_in: Path | None = None
+    edits: Edits | None = None
     report: Path | None = None
     table: Path | None = None
 
@@ -51,9 +58,17 @@ class FolderClustering:
         """Return the number of images of each group."""
         return np.bincount(self.labels, minlength=len(self.groups))
 
+    def assign(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nearest group of new images by their features, and the cosine to it."""
+        return assign(self, features)
+
+    def save(self, path: str | Path) -> None:
+        """Write groups, images and features to a file that `mvlib.report.load_groups` reads."""
+        save(self, path)
+
 
 REPORT_NAME, TABLE_NAME = "report.html", "labels.csv"
-GROUPS_NAME, SKIPPED_NAME, VECTORS_NAME = "groups.json", "skipped.csv", "embeddings.jsonl"
+GROUPS_NAME, VECTORS_NAME, EDITS_NAME = "groups.json", "embeddings.jsonl", "edits.json"
 GROUPS_FORMAT = "mvlib groups 1"
 COLUMNS = ("file", "cluster", "cluster_name", "confidence")
 GENERATOR = "mvlib cluster"
@@ -64,8 +79,8 @@ _MARKS = {
     TABLE_NAME: ",".join(COLUMNS),
     REPORT_NAME: GENERATOR,
     GROUPS_NAME: GROUPS_FORMAT,
-    SKIPPED_NAME: "file,reason",
     VECTORS_NAME: '{"file": ',
+    EDITS_NAME: EDITS_FORMAT,
 }
 
 
@@ -87,7 +102,7 @@ def report_paths(out: str | Path) -> tuple[Path, ...]:
     if os.path.lexists(folder / TABLE_NAME) and not _is_as_written(folder):
         raise ValueError(
             f"out={str(out)!r} holds a {TABLE_NAME} that was changed since it was written: "
-            "expected another folder, or move that file; its groups can be kept by --edits"
+            "expected another folder, or move that file"
         )
     return tuple(folder / name for name in _MARKS)
 
@@ -98,9 +113,11 @@ def write_report(
     """Write all files to a folder, or none, and return the result with the paths of two."""
     from mvlib.report.html import report_html
 
-    page, folder = report_html(result), Path(out)
+    folder = Path(out)
+    page = report_html(result, beside=folder)
     # One of earlier groups would not fit those beside it.
-    vectors = vectors or (folder / VECTORS_NAME).exists()
+    wanted = {VECTORS_NAME: vectors or (folder / VECTORS_NAME).exists()}
+    wanted[EDITS_NAME] = result.edits is not None
     # From the inside out.
     made = [part for part in (folder, *folder.parents) if not part.exists()]
     try:
@@ -109,15 +126,17 @@ def write_report(
             new = {
                 name: whole.enter_context(replacing(folder / name))
                 for name in _MARKS
-                if vectors or name != VECTORS_NAME
+                if wanted.get(name, True)
             }
             new[REPORT_NAME].write_text(page, encoding="utf-8")
             write_table(new[TABLE_NAME], result)
-            _write_skipped(new[SKIPPED_NAME], result)
             said = groups_content(result) | {"labels_sha256": sha256_of(new[TABLE_NAME])}
             new[GROUPS_NAME].write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-            if vectors:
+            if VECTORS_NAME in new:
                 _write_vectors(new[VECTORS_NAME], result)
+            if result.edits:
+                said = json.dumps(result.edits.content(), indent=1) + "\n"
+                new[EDITS_NAME].write_text(said, encoding="utf-8")
     except BaseException:
         for each in made:
             if each.is_dir() and not any(each.iterdir()):
@@ -128,37 +147,31 @@ def write_report(
 
 def groups_content(result: FolderClustering) -> dict[str, Any]:
     """Return groups and images as `curate/groups.schema.json` describes them."""
-    groups = [
-        {
-            "number": number,
-            "name": group.title,
-            "size": int(size),
-            "words": list(group.nouns),
-            "captions": list(group.captions),
-        }
-        for number, (group, size) in enumerate(zip(result.groups, result.sizes, strict=True), 1)
-    ]
-    images = [
-        {"file": printable(file), "group": label + 1, "confidence": round(confidence, 4)}
-        | {"next_group": rival + 1 if rival >= 0 else None}
-        for file, label, confidence, rival in zip(
-            result.files,
-            result.labels.tolist(),
-            result.confidence.tolist(),
-            result.next_group.tolist(),
-            strict=True,
-        )
-    ]
+    files, found = [printable(file) for file in result.files], result.found
     made = {name: getattr(result, name) for name in ("method", "encoder", "words", "n_asked")}
+    groups = zip(result.names, result.sizes.tolist(), result.groups, strict=True)
+    columns = result.labels + 1, result.confidence.round(4), result.next_group + 1
+    images = zip(files, *(column.tolist() for column in columns), strict=True)
     return {
         "format": GROUPS_FORMAT,
         "directory": printable(str(result.directory.resolve())),
         "made": {"version": __version__, "seed": result.random_state, **made},
-        "groups": groups,
-        "images": images,
-        "skipped": [
-            asdict(replace(item, file=printable(item.file))) for item in result.skipped
+        "groups": [
+            {"number": number, "name": name, "size": size}
+            | {"words": list(group.nouns), "captions": list(group.captions)}
+            for number, (name, size, group) in enumerate(groups, 1)
         ],
+        "images": [
+            {"file": file, "group": group, "confidence": sure, "next_group": rival or None}
+            for file, group, sure, rival in images
+        ],
+        "repeats": [
+            {"kind": repeat.kind, "files": [files[row] for row in repeat.rows]}
+            | {"sharpest": files[repeat.sharpest]}
+            for repeat in (found.repeats if found else ())
+        ],
+        "odd": [files[row] for row in (found.odd if found else ())],
+        "skipped": [{"file": printable(i.file), "reason": i.reason} for i in result.skipped],
     }
 
 
@@ -168,15 +181,6 @@ def _is_as_written(folder: Path) -> bool:
     except (OSError, ValueError, LookupError, TypeError):
         return False
     return sha256_of(folder / TABLE_NAME) == known
-
-
-def _write_skipped(path: Path, result: FolderClustering) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerow(("file", "reason"))
-        rows = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        for item in result.skipped:
-            file, reason = printable(item.file), printable(item.reason)
-            rows.writerow((_no_formula(file, "./"), _no_formula(reason, "'")))
 
 
 def _write_vectors(path: Path, result: FolderClustering) -> None:

@@ -111,7 +111,7 @@ def test_a_second_run_replaces_its_own_files_and_neither_reads_nor_touches_other
     assert (len(result.files), result.n_other) == (19, 1)
     assert {row["cluster"] for row in rows_of(out)} == {"1", "2"}
     assert (out / "mine.txt").read_text() == "mine"
-    assert len(list(out.iterdir())) == 5
+    assert len(list(out.iterdir())) == 4
 
 
 def test_a_write_that_fails_keeps_the_earlier_report_and_leaves_no_folder(

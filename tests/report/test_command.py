@@ -39,7 +39,7 @@ def test_the_command_writes_its_files_and_says_what_it_found(folder, words, tmp_
     out = tmp_path / "a" / "report"
     given = ("-k", 3, "--words", words, "--captions", words, "--out", out)
     assert run(folder, *given) == 0
-    names = ["groups.json", "labels.csv", "report.html", "skipped.csv"]
+    names = ["groups.json", "labels.csv", "report.html"]
     assert sorted(path.name for path in out.iterdir()) == names
     said = capsys.readouterr().out
     assert "19 images in 3 groups" in said
@@ -61,7 +61,7 @@ def test_the_command_writes_its_files_and_says_what_it_found(folder, words, tmp_
     assert "1 file that is not an image was passed over" in page.text
 
 
-@pytest.mark.parametrize("name", ["labels.csv", "report.html", "groups.json", "skipped.csv"])
+@pytest.mark.parametrize("name", ["labels.csv", "report.html", "groups.json"])
 def test_files_of_others_are_not_overwritten(folder, tmp_path, name, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("file,label\na,1\n")

@@ -11,19 +11,19 @@ import re
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
 from mvlib.check import check_choice
-from mvlib.files import check_list, check_table, check_text, read_json, replacing, write_text
+from mvlib.files import read_text, replacing, write_text
 
 if TYPE_CHECKING:
     from mvlib.report.output import FolderClustering
 
 KINDS = ("link", "copy", "move")
+_STEPS = (*KINDS, "sidecar")
 JOURNAL, FOLDERS = "export.json", "groups"
 _FORMAT = "mvlib export 1"
 # What one of the usual file systems refuses in a name.
@@ -212,33 +212,25 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _write_journal(out: Path, steps: Iterable[Step]) -> None:
-    rows = []
-    for step in steps:
-        row = asdict(step)
-        if Path(step.target).is_relative_to(out):
+    rows = [asdict(step) for step in steps]
+    for row in rows:
+        if Path(row["target"]).is_relative_to(out):
             # So that the folder can be moved together with it.
-            row["target"] = str(Path(step.target).relative_to(out))
-        # A file's name need not be UTF-8.
-        for key in ("source", "target", "mark"):
-            row[key] = quote(row[key], safe=" /,()", errors="surrogateescape")
-        rows.append(row)
-    content = {"format": _FORMAT, "steps": rows}
-    write_text(out / JOURNAL, json.dumps(content, indent=1) + "\n")
+            row["target"] = str(Path(row["target"]).relative_to(out))
+    write_text(out / JOURNAL, json.dumps({"format": _FORMAT, "steps": rows}, indent=1) + "\n")
 
 
 def _journal(out: Path) -> list[Step]:
     path = out / JOURNAL
     if not os.path.lexists(path):
         return []
-    content = check_table(str(path), read_json(path))
-    if content.get("format") != _FORMAT:
+    try:
+        # A file's name need not be UTF-8, which strict readers refuse.
+        content = json.loads(read_text(path))
+        steps = [Step(**{key: str(row[key]) for key in row}) for row in content["steps"]]
+        known = content["format"] == _FORMAT and all(step.kind in _STEPS for step in steps)
+    except (ValueError, LookupError, TypeError):
+        known = False
+    if not known:
         raise ValueError(f"{path} is no list of an export: expected another folder")
-    steps = []
-    for row in check_list(f"{path}: steps", content.get("steps"), dict):
-        kind, *texts = (
-            check_text(f"{path}: {key}", row.get(key)) for key in Step.__dataclass_fields__
-        )
-        check_choice(f"{path}: kind", kind, (*KINDS, "sidecar"))
-        source, target, mark = (unquote(text, errors="surrogateescape") for text in texts)
-        steps.append(Step(kind, source, str(out / target), mark))
-    return steps
+    return [replace(step, target=str(out / step.target)) for step in steps]

@@ -1,18 +1,16 @@
 """Groups are taken away whole or not at all, over no file of others, and back again."""
 
-import csv
 import json
 import os
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from report_stand_ins import COLOURS, ColourEncoder, write_patches
+from report_stand_ins import COLOURS, ColourEncoder, cluster_patches, write_patches
 
 from mvlib import encoders
 from mvlib.check import check_schema
 from mvlib.cli import main
-from mvlib.report import cluster_folder
 from mvlib.report.curate import export
 from mvlib.report.curate.export import export_groups, folder_name, sidecar_text, take_back
 
@@ -27,11 +25,6 @@ def folder(tmp_path):
     return tmp_path / "images"
 
 
-def cluster(folder, out=None, **settings):
-    words = {"words": list(COLOURS), "encoder": ColourEncoder(), "method": "kmeans"}
-    return cluster_folder(folder, 3, out=out, **words, **settings)
-
-
 def tree(folder):
     """Return what each path below a folder is and holds."""
     return {
@@ -43,7 +36,7 @@ def tree(folder):
 
 @pytest.mark.parametrize("kind", ["link", "copy", "move"])
 def test_each_image_lands_in_its_group_and_undo_restores_every_byte(kind, folder, tmp_path):
-    result = cluster(folder)
+    result = cluster_patches(folder)
     before = tree(tmp_path)
     shown = export_groups(result, tmp_path / "out", kind, sidecars=True, dry_run=True)
     assert tree(tmp_path) == before
@@ -69,7 +62,7 @@ def test_each_image_lands_in_its_group_and_undo_restores_every_byte(kind, folder
 def test_a_folder_that_was_moved_with_its_links_still_finds_its_images(folder, tmp_path):
     (tmp_path / "a").mkdir()
     folder = folder.rename(tmp_path / "a" / "images")
-    export_groups(cluster(folder), tmp_path / "a" / "out", "link")
+    export_groups(cluster_patches(folder), tmp_path / "a" / "out", "link")
     (tmp_path / "a").rename(tmp_path / "b")
     assert (tmp_path / "b" / "out" / "groups" / "01 red" / "red1.png").is_file()
     assert take_back(tmp_path / "b" / "out") == []
@@ -77,7 +70,7 @@ def test_a_folder_that_was_moved_with_its_links_still_finds_its_images(folder, t
 
 
 def test_a_file_of_others_in_the_way_stops_an_export_before_anything_is_done(folder, tmp_path):
-    result = cluster(folder)
+    result = cluster_patches(folder)
     mine = tmp_path / "out" / "groups" / "03 green" / "green1.png"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
@@ -90,7 +83,7 @@ def test_a_file_of_others_in_the_way_stops_an_export_before_anything_is_done(fol
 
 
 def test_an_export_that_fails_halfway_leaves_no_trace(folder, tmp_path, monkeypatch):
-    result = cluster(folder)
+    result = cluster_patches(folder)
     before, done = tree(tmp_path), []
     real = export._move
 
@@ -110,7 +103,7 @@ def test_an_export_that_fails_halfway_leaves_no_trace(folder, tmp_path, monkeypa
 
 def test_a_second_export_replaces_the_first_and_keeps_what_somebody_changed(folder, tmp_path):
     out = tmp_path / "out"
-    result = cluster(folder)
+    result = cluster_patches(folder)
     export_groups(result, out, "copy")
     first = tree(out)
     export_groups(result, out, "link")
@@ -127,7 +120,7 @@ def test_a_second_export_replaces_the_first_and_keeps_what_somebody_changed(fold
 
 def test_moved_images_come_back_over_no_file_that_took_their_place(folder, tmp_path):
     out = tmp_path / "out"
-    result = cluster(folder)
+    result = cluster_patches(folder)
     export_groups(result, out, "move")
     with pytest.raises(ValueError, match="--undo first"):
         export_groups(result, out, "copy")
@@ -142,14 +135,14 @@ def test_moved_images_come_back_over_no_file_that_took_their_place(folder, tmp_p
 
 def test_what_was_exported_into_the_folder_of_images_is_not_read_as_images(folder):
     out = folder / "report"
-    result = cluster(folder, out)
+    result = cluster_patches(folder, out)
     export_groups(result, out, "copy", sidecars=True)
-    again = cluster(folder, out)
+    again = cluster_patches(folder, out)
     assert again.files == result.files
     assert again.n_other == 0
     take_back(out)
     export_groups(result, out, sidecars=True)
-    assert (cluster(folder, out).files, again.n_other) == (result.files, 0)
+    assert (cluster_patches(folder, out).files, again.n_other) == (result.files, 0)
 
 
 @pytest.mark.parametrize(
@@ -174,14 +167,13 @@ def test_a_sidecar_is_xml_with_the_group_as_subject_and_below_groups():
 
 def test_the_json_follows_its_schema_and_agrees_with_the_tables(folder, tmp_path):
     (folder / "text.png").write_text("no image")
-    result = cluster(folder, tmp_path / "out", vectors=True)
+    result = cluster_patches(folder, tmp_path / "out", vectors=True)
     content = json.loads((tmp_path / "out" / "groups.json").read_text(encoding="utf-8"))
     check_schema("groups.json", content, SCHEMA)
     assert [group["name"] for group in content["groups"]] == list(result.names)
     assert [row["file"] for row in content["images"]] == list(result.files)
     assert [row["group"] - 1 for row in content["images"]] == result.labels.tolist()
-    with open(tmp_path / "out" / "skipped.csv", encoding="utf-8", newline="") as stream:
-        assert list(csv.DictReader(stream)) == content["skipped"] != []
+    assert [row["file"] for row in content["skipped"]] == ["text.png"]
     lines = (tmp_path / "out" / "embeddings.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["cluster_name"] for row in rows] == [result.names[k] for k in result.labels]
@@ -190,12 +182,12 @@ def test_the_json_follows_its_schema_and_agrees_with_the_tables(folder, tmp_path
 
 def test_a_table_that_was_edited_by_hand_is_not_overwritten(folder, tmp_path):
     table = tmp_path / "out" / "labels.csv"
-    cluster(folder, tmp_path / "out")
-    cluster(folder, tmp_path / "out")
+    cluster_patches(folder, tmp_path / "out")
+    cluster_patches(folder, tmp_path / "out")
     table.write_text(table.read_text().replace('"red"', '"scarlet"'))
     edited = table.read_bytes()
     with pytest.raises(ValueError, match="changed since it was written"):
-        cluster(folder, tmp_path / "out")
+        cluster_patches(folder, tmp_path / "out")
     assert table.read_bytes() == edited
 
 
