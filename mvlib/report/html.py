@@ -38,6 +38,8 @@ _MOST_SETS, _LONGEST_SET = 60, 12
 def report_html(result: FolderClustering, *, beside: str | Path = ".") -> str:
     """Return the report as a page of HTML, whose links to images hold in a folder."""
     shown = rows_to_show(result.labels, result.confidence)
+    # The last groups may have emptied.
+    shown += [np.empty(0, np.int64)] * (len(result.groups) - len(shown))
     rows, most = np.concatenate(shown).tolist(), result.max_pixels
     words, repeats, odd = _findings(result)
     extra = {row for _, some, _ in repeats for row in some}.union(odd).difference(rows)

@@ -58,13 +58,7 @@ class FolderClustering:
         """Return the number of images of each group."""
         return np.bincount(self.labels, minlength=len(self.groups))
 
-    def assign(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the nearest group of new images by their features, and the cosine to it."""
-        return assign(self, features)
-
-    def save(self, path: str | Path) -> None:
-        """Write groups, images and features to a file that `mvlib.report.load_groups` reads."""
-        save(self, path)
+    assign, save = assign, save
 
 
 REPORT_NAME, TABLE_NAME = "report.html", "labels.csv"

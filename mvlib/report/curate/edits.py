@@ -90,11 +90,14 @@ def apply_edits(
             name = replace(found, title=name.title)
         groups.append((group.number, name, number))
     for number, name in enumerate(result.groups):
-        free = (labels == number) & (held < 0)
-        mates = held[(labels == number) & (held >= 0) & (held < none)]
-        if free.any() and len(mates) > free.sum():
+        own = labels == number
+        free = own & (held < 0)
+        mates = held[own & (held >= 0) & (held < none)]
+        if name.title == NONE:
+            held[free] = none
+        elif free.any() and len(mates) > free.sum():
             held[free] = _nearest(result.embedding, held, np.unique(mates), free)
-        elif free.any():
+        elif free.any() or not own.any():
             free_groups.append((None, name, none + 1 + number))
             held[free] = none + 1 + number
     taken = {number for number, *_ in groups if number}

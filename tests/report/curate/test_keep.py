@@ -32,11 +32,11 @@ def test_new_photos_join_the_groups_that_are_there_whose_numbers_and_names_stay(
     assert result.names == first.names == ("red", "green", "blue")
     assert result.sizes.tolist() == [4, 2, 8]
     assert {row["file"] for row in rows_of(out) if row["cluster"] == "3"} > {"new/0.png"}
-    for path in folder.glob("green*"):
+    for path in [*folder.glob("green*"), *folder.rglob("*/*"), *folder.glob("blue*")]:
         path.unlink()
     emptied = cluster_patches(folder, out, update=True)
     assert emptied.names == first.names
-    assert emptied.sizes.tolist() == [4, 0, 8]
+    assert emptied.sizes.tolist() == [4, 0, 0]
     assert [group.nouns for group in emptied.groups] == [group.nouns for group in first.groups]
 
 
@@ -90,3 +90,18 @@ def test_images_set_aside_stay_aside_through_an_update(folder, tmp_path):
     assert result.names == first.names
     places = dict(zip(result.files, result.labels, strict=True))
     assert (places["red0.png"], places["new.png"]) == (3, 0)
+    assert result.edits.none == ("red0.png",)
+
+
+def test_an_update_with_edits_keeps_the_numbers_of_groups_that_emptied(folder, tmp_path):
+    out, edits = tmp_path / "out", tmp_path / "edits.json"
+    edits.write_text(
+        '{"format": "mvlib edits 1", "none": [], "groups": '
+        '[{"name": "sea", "number": 3, "files": ["blue0.png", "blue1.png"]}]}'
+    )
+    cluster_patches(folder, out, edits=edits)
+    for path in folder.glob("green*"):
+        path.unlink()
+    result = cluster_patches(folder, out, update=True)
+    assert result.names == ("red", "green", "sea")
+    assert result.sizes.tolist() == [4, 0, 2]
