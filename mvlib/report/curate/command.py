@@ -17,10 +17,10 @@ EPILOG = """\
 --edits FILE holds to these groups: images are where you put them, and others that were found
 beside them join the nearest. OUT/edits.json keeps them for later runs.
 
-OUT/groups.json says the same for programs (mvlib/report/curate/groups.schema.json), and
-OUT/skipped.csv what could not be used. --export makes OUT/groups, a folder a group, and
---undo takes the last export back: neither touches a file that it did not make. Links and
-copies of an earlier export are replaced. OUT/export.json lists where each file came from.
+OUT/groups.json says the same for programs (mvlib/report/curate/groups.schema.json), and which
+images are copies. --export makes OUT/groups, a folder a group, and --undo takes the last export
+back: neither touches a file that it did not make. Links and copies of an earlier export are
+replaced. OUT/export.json lists where each file came from.
 
 Features are kept by the content of each image, so that a later run encodes new images only:
 in MVLIB_CACHE or the user's cache folder, at most 1 GB, unless --cache says otherwise; mvlib
