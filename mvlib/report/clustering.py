@@ -68,7 +68,7 @@ def cluster_folder(
     if n_clusters != "auto":
         check_number("n_clusters", n_clusters, low=2, integer=True)
     nouns, sentences = given_texts(words, "words"), given_texts(captions, "captions")
-    ours = (*report_paths(out), *exported(out)) if out is not None else ()
+    ours = (*report_paths(out), *exported(out, directory)) if out is not None else ()
     if edits is None and out is not None and (Path(out) / EDITS_NAME).exists():
         edits = Path(out) / EDITS_NAME
     held = read_edits(edits) if edits is not None and str(edits) != "none" else None

@@ -23,8 +23,8 @@ FLAGS = [
     "--profile", "--dataset", "--where", "--jobs", "--device", "--dry-run", "--rerun-earlier",
     "--again", "--limit-minutes", "--readme", "-k", "--method", "--encoder", "--pretrained",
     "--words", "--captions", "--out", "--seed", "--help", "--", "-x", "--cluster",
-    "--export", "--sidecars", "--undo", "--vectors", "--edits", "--update", "--cache", "--clear",
-    "--like", "-n",
+    "--export", "--sidecars", "--undo", "--vectors", "--edits", "--update", "--cache",
+    "--clear", "--like", "-n",
 ]  # fmt: skip
 VALUES = [
     "quick", "full", "toy", "toy/method", "toy/*", "*", "[", "method", "wiki", "nus-wide",

@@ -31,19 +31,14 @@ OUT, their numbers and names, and puts new images into the nearest. mvlib search
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add these options to the parser of `cluster`."""
-    parser.add_argument(
-        "--edits",
-        metavar="FILE",
-        help="what the page saved, or none (default: OUT/edits.json)",
-    )
+    words = "what the page saved, or none (default: OUT/edits.json)"
+    parser.add_argument("--edits", metavar="FILE", help=words)
     parser.add_argument("--cache", metavar="DIR", help=_CACHE)
-    parser.add_argument(
-        "--update", action="store_true", help="keep the groups of OUT; new images join them"
-    )
+    words = "keep the groups of OUT; new images join them"
+    parser.add_argument("--update", action="store_true", help=words)
     taken = parser.add_argument_group("to take the groups away")
-    taken.add_argument(
-        "--export", metavar="KIND", help="link, copy or move images into a folder a group"
-    )
+    words = "link, copy or move images into a folder a group"
+    taken.add_argument("--export", metavar="KIND", help=words)
     for flag, words in (
         ("--sidecars", "XMP beside each image, or its exported copy: the group as a subject"),
         ("--dry-run", "say what --export and --sidecars would do, and do not do it"),
@@ -68,9 +63,7 @@ def add_find_parsers(commands: argparse._SubParsersAction) -> None:
         search.add_argument(flag, metavar=metavar, default=default, help=words)
     search.set_defaults(command=_search)
     cache = commands.add_parser("cache", help="where features are kept, and how much")
-    cache.add_argument(
-        "--cache", metavar="DIR", help="the folder, if it is not the default one"
-    )
+    cache.add_argument("--cache", metavar="DIR", help="a folder other than the default one")
     cache.add_argument("--clear", action="store_true", help="remove what is kept, nothing else")
     cache.set_defaults(command=_cache)
 
@@ -80,9 +73,9 @@ def beforehand(options: argparse.Namespace) -> int | None:
     from mvlib.report.curate.export import check_export
 
     if options.undo:
-        return _undo(options.out)
+        return _undo(options.out, options.directory)
     if options.export or options.sidecars:
-        check_export(options.out, options.export)
+        check_export(options.out, options.directory, options.export)
     return None
 
 
@@ -112,10 +105,10 @@ def afterwards(result: FolderClustering, options: argparse.Namespace) -> int:
     return 0
 
 
-def _undo(out: str) -> int:
+def _undo(out: str, directory: str) -> int:
     from mvlib.report.curate.export import take_back
 
-    left = take_back(out)
+    left = take_back(out, directory)
     for step in left:
         print(f"left, since it was changed or its old place is taken: {step.target}")
     print("undone" if not left else f"undone, except {len(left):,} files")

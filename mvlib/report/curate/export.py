@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mvlib.report.output import FolderClustering
 
 KINDS = ("link", "copy", "move")
-_STEPS = (*KINDS, "sidecar")
+# Sidecars lie beside the images, "xmp" beside what was exported.
+_STEPS = (*KINDS, "sidecar", "xmp")
 JOURNAL, FOLDERS = "export.json", "groups"
 _FORMAT = "mvlib export 1"
 # What one of the usual file systems refuses in a name.
@@ -67,8 +68,8 @@ def export_groups(
     An earlier export of links or copies to `out` is replaced. ValueError, before anything is
     done, if a file is in the way that no export made, or if files were moved there.
     """
-    out = Path(out).absolute()
-    earlier = check_export(out, kind)
+    out, directory = Path(out).absolute(), result.directory.absolute()
+    earlier = check_export(out, directory, kind)
     steps = _planned(result, out / FOLDERS, kind, sidecars)
     ours = {step.target for step in earlier if _is_ours(step)}
     for step in steps:
@@ -76,22 +77,22 @@ def export_groups(
             raise ValueError(f"{step.target} is in the way: expected no file that others made")
     if dry_run:
         return steps
-    take_back(out)
-    _write_journal(out, steps)
+    take_back(out, directory)
+    _write_journal(out, directory, steps)
     try:
         for step in steps:
             _do(step)
     except BaseException:
-        take_back(out)
+        take_back(out, directory)
         raise
     return steps
 
 
-def check_export(out: str | Path, kind: str | None) -> list[Step]:
+def check_export(out: str | Path, directory: str | Path, kind: str | None) -> list[Step]:
     """Return the steps of the last export to `out`, if another may replace it."""
     if kind is not None:
         check_choice("export", kind, KINDS)
-    earlier = _journal(Path(out).absolute())
+    earlier = _journal(out, directory)
     if any(step.kind == "move" for step in earlier):
         raise ValueError(
             f"out={str(out)!r} holds images that were moved there: expected another folder, or "
@@ -100,11 +101,10 @@ def check_export(out: str | Path, kind: str | None) -> list[Step]:
     return earlier
 
 
-def take_back(out: str | Path) -> list[Step]:
-    """Undo the last export to `out`; return what was left because somebody changed it."""
-    out = Path(out).absolute()
-    left = []
-    for step in reversed(_journal(out)):
+def take_back(out: str | Path, directory: str | Path) -> list[Step]:
+    """Undo the last export of images to `out`; return what was left, since it was changed."""
+    out, left = Path(out).absolute(), []
+    for step in reversed(_journal(out, directory)):
         target = Path(step.target)
         if not os.path.lexists(target):
             continue
@@ -120,15 +120,15 @@ def take_back(out: str | Path) -> list[Step]:
             while (target := target.parent).is_relative_to(out / FOLDERS):
                 target.rmdir()
     if left:
-        _write_journal(out, left)
+        _write_journal(out, Path(directory).absolute(), left)
     else:
         (out / JOURNAL).unlink(missing_ok=True)
     return left
 
 
-def exported(out: str | Path) -> list[Path]:
+def exported(out: str | Path, directory: str | Path) -> list[Path]:
     """Return what exporting to `out` made, which is not to be read as images."""
-    steps = _journal(Path(out).absolute())
+    steps = _journal(out, directory)
     folders = [Path(out) / FOLDERS] if any(step.kind != "sidecar" for step in steps) else []
     folders += [Path(out) / JOURNAL]
     return folders + [Path(step.target) for step in steps if step.kind == "sidecar"]
@@ -160,7 +160,8 @@ def _planned(
             steps.append(Step(kind, str(source), str(place), mark))
         if sidecars:
             target = f"{place}.xmp"
-            steps.append(Step("sidecar", str(source), target, sidecar_text(name)))
+            said = "sidecar" if place == source else "xmp"
+            steps.append(Step(said, str(source), target, sidecar_text(name)))
     return steps
 
 
@@ -177,7 +178,7 @@ def _is_ours(step: Step) -> bool:
         return target.is_symlink() and os.readlink(target) == step.mark
     if target.is_symlink() or not target.is_file():
         return False
-    if step.kind == "sidecar":
+    if step.kind in ("sidecar", "xmp"):
         return target.read_bytes() == step.mark.encode()
     return step.kind == "move" or _mark(target, step.kind, target) == step.mark
 
@@ -189,7 +190,7 @@ def _do(step: Step) -> None:
         raise FileExistsError(f"{target} came while groups were exported")
     if step.kind == "link":
         target.symlink_to(step.mark)
-    elif step.kind == "sidecar":
+    elif step.kind in ("sidecar", "xmp"):
         write_text(target, step.mark)
     elif step.kind == "move":
         _move(source, target)
@@ -211,26 +212,35 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, new)
 
 
-def _write_journal(out: Path, steps: Iterable[Step]) -> None:
-    rows = [asdict(step) for step in steps]
-    for row in rows:
-        if Path(row["target"]).is_relative_to(out):
-            # So that the folder can be moved together with it.
-            row["target"] = str(Path(row["target"]).relative_to(out))
+def _write_journal(out: Path, directory: Path, steps: Iterable[Step]) -> None:
+    rows = []
+    for step in steps:
+        base = directory if step.kind == "sidecar" else out
+        # Relative, so that both folders can be moved.
+        row = {"source": os.path.relpath(step.source, directory)}
+        rows.append(asdict(step) | row | {"target": os.path.relpath(step.target, base)})
     write_text(out / JOURNAL, json.dumps({"format": _FORMAT, "steps": rows}, indent=1) + "\n")
 
 
-def _journal(out: Path) -> list[Step]:
-    path = out / JOURNAL
+def _journal(out: str | Path, directory: str | Path) -> list[Step]:
+    """Return the steps of the last export to `out`; all stay inside the two folders."""
+    out, directory = Path(out).absolute(), Path(directory).absolute()
+    path, steps = out / JOURNAL, []
     if not os.path.lexists(path):
         return []
     try:
         # A file's name need not be UTF-8, which strict readers refuse.
         content = json.loads(read_text(path))
-        steps = [Step(**{key: str(row[key]) for key in row}) for row in content["steps"]]
-        known = content["format"] == _FORMAT and all(step.kind in _STEPS for step in steps)
+        known = content["format"] == _FORMAT
+        for row in content["steps"]:
+            step = Step(**{key: str(row[key]) for key in row})
+            for name in (step.source, step.target):
+                known &= not Path(name).is_absolute() and ".." not in Path(name).parts
+            known &= step.kind in _STEPS
+            target = (directory if step.kind == "sidecar" else out) / step.target
+            steps.append(Step(step.kind, str(directory / step.source), str(target), step.mark))
     except (ValueError, LookupError, TypeError):
         known = False
     if not known:
         raise ValueError(f"{path} is no list of an export: expected another folder")
-    return [replace(step, target=str(out / step.target)) for step in steps]
+    return steps

@@ -20,16 +20,8 @@ if TYPE_CHECKING:
 
 _SCHEMA = Path(__file__).with_name("groups.schema.json")
 _ARRAYS = ("labels", "confidence", "next_group", "embedding", "features")
-_PLAIN = (
-    "files",
-    "n_other",
-    "n_asked",
-    "method",
-    "encoder",
-    "words",
-    "random_state",
-    "max_pixels",
-)
+_PLAIN = ("files", "n_other", "n_asked", "method", "encoder", "words", "random_state")
+_PLAIN += ("max_pixels",)
 _FORMAT = 1
 
 

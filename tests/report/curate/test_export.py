@@ -53,20 +53,23 @@ def test_each_image_lands_in_its_group_and_undo_restores_every_byte(kind, folder
             assert Path(step.target).read_bytes() == before[f"images/{name}"]
             assert Path(step.target).is_symlink() == (kind == "link")
             assert Path(step.source).exists() != (kind == "move")
-    assert take_back(tmp_path / "out") == []
+    assert take_back(tmp_path / "out", folder) == []
     assert not list((tmp_path / "out").iterdir())
     (tmp_path / "out").rmdir()
     assert tree(tmp_path) == before
 
 
-def test_a_folder_that_was_moved_with_its_links_still_finds_its_images(folder, tmp_path):
+@pytest.mark.parametrize("kind", ["link", "move"])
+def test_folders_that_were_moved_together_keep_links_and_the_way_back(kind, folder, tmp_path):
     (tmp_path / "a").mkdir()
     folder = folder.rename(tmp_path / "a" / "images")
-    export_groups(cluster_patches(folder), tmp_path / "a" / "out", "link")
+    files = tree(folder)
+    export_groups(cluster_patches(folder), tmp_path / "a" / "out", kind)
     (tmp_path / "a").rename(tmp_path / "b")
     assert (tmp_path / "b" / "out" / "groups" / "01 red" / "red1.png").is_file()
-    assert take_back(tmp_path / "b" / "out") == []
+    assert take_back(tmp_path / "b" / "out", tmp_path / "b" / "images") == []
     assert not (tmp_path / "b" / "out" / "groups").exists()
+    assert tree(tmp_path / "b" / "images") == files
 
 
 def test_a_file_of_others_in_the_way_stops_an_export_before_anything_is_done(folder, tmp_path):
@@ -113,7 +116,7 @@ def test_a_second_export_replaces_the_first_and_keeps_what_somebody_changed(fold
     changed.write_text("painted over")
     with pytest.raises(ValueError, match="in the way"):
         export_groups(result, out, "copy")
-    assert [Path(step.target) for step in take_back(out)] == [changed]
+    assert [Path(step.target) for step in take_back(out, folder)] == [changed]
     assert changed.read_text() == "painted over"
     assert [path for path in (out / "groups").rglob("*") if path.is_file()] == [changed]
 
@@ -125,12 +128,30 @@ def test_moved_images_come_back_over_no_file_that_took_their_place(folder, tmp_p
     with pytest.raises(ValueError, match="--undo first"):
         export_groups(result, out, "copy")
     (folder / "red1.png").write_text("a newer one")
-    left = take_back(out)
+    left = take_back(out, folder)
     assert [Path(step.source).name for step in left] == ["red1.png"]
     assert (folder / "red1.png").read_text() == "a newer one"
     (folder / "red1.png").unlink()
-    assert take_back(out) == []
+    assert take_back(out, folder) == []
     assert (folder / "red1.png").stat().st_size > 100
+
+
+@pytest.mark.parametrize("source", ["../.profile", "/home/x/.profile"])
+@pytest.mark.parametrize("kind", ["move", "sidecar"])
+def test_a_list_that_leads_out_of_the_two_folders_is_not_followed(
+    kind, source, folder, tmp_path
+):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "evil").write_text("evil")
+    step = {"kind": kind, "source": source, "target": "evil", "mark": "evil"}
+    if kind == "sidecar":
+        step |= {"source": "red1.png", "target": source}
+    (out / "export.json").write_text(json.dumps({"format": "mvlib export 1", "steps": [step]}))
+    before = tree(tmp_path)
+    with pytest.raises(ValueError, match="no list of an export"):
+        take_back(out, folder)
+    assert tree(tmp_path) == before
 
 
 def test_what_was_exported_into_the_folder_of_images_is_not_read_as_images(folder):
@@ -140,7 +161,7 @@ def test_what_was_exported_into_the_folder_of_images_is_not_read_as_images(folde
     again = cluster_patches(folder, out)
     assert again.files == result.files
     assert again.n_other == 0
-    take_back(out)
+    take_back(out, folder)
     export_groups(result, out, sidecars=True)
     assert (cluster_patches(folder, out).files, again.n_other) == (result.files, 0)
 
