@@ -71,7 +71,7 @@
     for (let depth = 1; depth < parts.length; depth += 1) places.add(`${parts.slice(0, depth).join("/")}/`);
   }
   byId("place").append(...[...places].sort().map((place) => new Option(place, place)));
-  byId("place").disabled = places.size === 0;
+  byId("place").parentElement.hidden = places.size === 0;
   byId("place").addEventListener("change", () => {
     for (const one of all(".group .thumb")) one.closest("li").hidden = !inPlace(one.dataset.row);
     for (const point of all(".p")) point.classList.toggle("elsewhere", !inPlace(point.dataset.row));
