@@ -234,6 +234,19 @@ def check_file(path: str | Path, name: str | None = None) -> Path:
     return Path(path)
 
 
+def check_folder(path: str | Path, argument: str, expected: str) -> None:
+    """Raise ValueError unless `path` is a folder that can be read."""
+    try:
+        if not str(path):
+            raise FileNotFoundError(2, "no name")
+        os.scandir(path).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"{argument}={str(path)!r} cannot be read ({reason}): expected {expected}"
+        ) from error
+
+
 @contextmanager
 def reading(path: str | Path, what: str) -> Iterator[None]:
     """Turn whatever a reader of damaged bytes raises into a ValueError that names the file.

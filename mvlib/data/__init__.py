@@ -29,6 +29,7 @@ _EXPORTS = {
     "ViewScaler": "mvlib.data.scaling",
     "min_max_scale": "mvlib.data.scaling",
     "pack_handwritten": "mvlib.data.readers.views",
+    "noun_kinds": "mvlib.data.words",
     "nouns": "mvlib.data.words",
     "captions": "mvlib.data.words",
     "PROMPTS": "mvlib.data.words",

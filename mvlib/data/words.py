@@ -109,6 +109,29 @@ def nouns(most_frequent: int | None = None, *, rows: str = "unique") -> list[str
     return [word for word in words for _ in range(times[word])]
 
 
+def noun_kinds() -> dict[str, str]:
+    """Return what the most frequent sense of each noun of `nouns` is.
+
+    Returns
+    -------
+    dict of str to str
+        "thing" for what is under *physical entity* and no living thing below, "animal",
+        "person" (trades, peoples, relatives), "people" for a few words that say no more of
+        people than that they are there, "insult" for slurs, verdicts on people and obscene
+        words, and "other", such as ideas and acts. By synsets, WordNet's own remarks on usage,
+        and a list by hand: no list of insults is complete.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As `nouns`.
+    """
+    names = {kind[0]: kind for kind in ("thing", "animal", "person", "insult", "other")}
+    names["P"] = "people"
+    (kinds,) = _shipped_table("wordnet_noun_kinds.csv.xz")
+    return {word: names[kind] for word, kind in zip(_nouns(), kinds[0], strict=True)}
+
+
 def captions(name: str = "openclipart") -> list[str]:
     """Return the captions of a set of images, in a fixed order.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvlib.check import check_views
-from mvlib.data import captions, nouns
+from mvlib.data import captions, noun_kinds, nouns
 from mvlib.encoders.base import Encoder
 from mvlib.encoders.offline import OfflineEncoder
 from mvlib.encoders.shipped import NOUN_PROMPT, NOUNS_FILE, PAIRS_FILE, text_features
@@ -47,7 +47,11 @@ class TextBank:
 
 
 def noun_bank(
-    encoder: Encoder, size: int | None = 8000, prompts: Sequence[str] = (NOUN_PROMPT,)
+    encoder: Encoder,
+    size: int | None = 8000,
+    prompts: Sequence[str] = (NOUN_PROMPT,),
+    *,
+    insults: bool = False,
 ) -> TextBank:
     """Return WordNet's nouns with their features.
 
@@ -63,6 +67,9 @@ def noun_bank(
         ship, encoding all under `mvlib.data.PROMPTS` takes most of an hour on two cores.
     prompts : sequence of str, default=("a photo of a {}.",)
         Templates, `{}` stands for the noun. TAC's seven are `mvlib.data.PROMPTS`.
+    insults : bool, default=False
+        Whether slurs, verdicts on people and obscene words stay, as in the papers and in
+        recorded experiments. By default those of `noun_kinds` are left out of the `size` nouns.
 
     Returns
     -------
@@ -82,6 +89,11 @@ def noun_bank(
             raise ValueError(f"prompts has {prompt!r}: expected one {{}} for the noun")
     words = nouns(most_frequent=size)
     shipped = _shipped(encoder, NOUNS_FILE, words) if prompts == [NOUN_PROMPT] else None
+    if not insults:
+        kinds = noun_kinds()
+        rows = [row for row, word in enumerate(words) if kinds[word] != "insult"]
+        words = [words[row] for row in rows]
+        shipped = None if shipped is None else shipped[rows]
     # Compounds are encoded as WordNet writes them, as in TAC, and shown as people do.
     shown = tuple(word.replace("_", " ") for word in words)
     if shipped is not None:

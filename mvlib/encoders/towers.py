@@ -29,6 +29,7 @@ _VERSION = "1"
 # Features are cached in pieces of this many: what an interruption can lose.
 IMAGES_A_PIECE = 1024
 TEXTS_A_PIECE = 4096
+_SHOWN_FROM = 64
 # The rows of a piece that a batch filled, and their features.
 Batches = Iterator[tuple[Sequence[int], torch.Tensor]]
 
@@ -225,7 +226,9 @@ def _in_pieces(
     what: str,
 ) -> np.ndarray:
     features = np.empty((len(items), dim), np.float32)
-    with tqdm(total=len(items), desc=what, unit="", disable=None, leave=False) as bar:
+    # A caller that comes batch by batch has a bar of its own.
+    quiet = None if len(items) > _SHOWN_FROM else True
+    with tqdm(total=len(items), desc=what, unit="", disable=quiet, leave=False) as bar:
         for start in range(0, len(items), length):
             piece = items[start : start + length]
             part = features[start : start + length]

@@ -85,7 +85,9 @@ def mass_by_centre(problem: VisionProblem) -> np.ndarray:
 
 def _with_prompts(problem: VisionProblem, name: str) -> VisionProblem:
     size, prompts = len(problem.nouns), PROMPT_SETS[name]
-    return replace(problem, nouns=encoders.noun_bank(problem.encoder, size, prompts=prompts))
+    return replace(
+        problem, nouns=encoders.noun_bank(problem.encoder, size, prompts=prompts, insults=True)
+    )
 
 
 def _flickr30k(problem: VisionProblem, count: int) -> TextBank:

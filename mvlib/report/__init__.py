@@ -5,7 +5,7 @@ from mvlib.files import attach
 _EXPORTS = {
     "cluster_folder": "mvlib.report.clustering",
     "FolderClustering": "mvlib.report.output",
-    "GroupName": "mvlib.report.groups",
+    "GroupName": "mvlib.methods.cluster_naming",
     "ImageFolder": "mvlib.report.image_folder",
     "NumberOfClusters": "mvlib.report.groups",
     "SkippedFile": "mvlib.report.image_folder",

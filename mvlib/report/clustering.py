@@ -10,45 +10,52 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvlib.check import check_choice, check_number
+from mvlib.methods import name_groups
 from mvlib.report.curate.edits import apply_edits, read_edits
 from mvlib.report.curate.export import exported
 from mvlib.report.curate.features import cache_of, known_of
 from mvlib.report.curate.find import findings
 from mvlib.report.curate.keep import groups_there
+from mvlib.report.formats import MAX_PIXELS
 from mvlib.report.groups import (
     METHODS,
     choose_n_clusters,
     fit_groups,
     group_confidence,
     highest_candidate,
-    name_groups,
+    looks,
 )
-from mvlib.report.image_folder import MAX_PIXELS, ImageFolder, find_images
+from mvlib.report.image_folder import ImageFolder, find_images
 from mvlib.report.output import (
     EDITS_NAME,
     GROUPS_NAME,
     FolderClustering,
     report_paths,
     write_report,
+    write_skipped,
 )
-from mvlib.report.word_lists import N_COMMON, given_texts, text_banks
+from mvlib.report.word_lists import N_COMMON, given_texts, kinds_of, text_banks
 
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder, TextBank
 
 # To choose a number of groups by.
 _FEWEST = 6
+_CAPTIONS = 3
 
 
 def cluster_folder(
-    directory: str | Path,
+    directory: str | Path | Sequence[str | Path],
     n_clusters: int | str = "auto",
     *,
-    method: str = "cae",
+    method: str = "kmeans",
     encoder: str | Encoder = "offline",
     pretrained: str | Path | None = None,
     words: str | Path | Sequence[str] | None = None,
     captions: str | Path | Sequence[str] | None = None,
+    block: str | Path | Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    channels: Sequence[int] | None = None,
     out: str | Path | None = None,
     random_state: int | None = 0,
     device: str = "auto",
@@ -67,8 +74,12 @@ def cluster_folder(
         check_number("random_state", random_state, low=0, high=2**32 - 1, integer=True)
     if n_clusters != "auto":
         check_number("n_clusters", n_clusters, low=2, integer=True)
-    nouns, sentences = given_texts(words, "words"), given_texts(captions, "captions")
-    ours = (*report_paths(out), *exported(out, directory)) if out is not None else ()
+    if captions is not None and method != "cae":
+        raise ValueError(f"captions is not read by method={method!r}: expected method='cae'")
+    check_channels(channels)
+    nouns = given_texts(words, "words", fewest=2)
+    sentences, blocked = given_texts(captions, "captions"), given_texts(block, "block")
+    paths = report_paths(out) if out is not None else ()
     if edits is None and out is not None and (Path(out) / EDITS_NAME).exists():
         edits = Path(out) / EDITS_NAME
     held = read_edits(edits) if edits is not None and str(edits) != "none" else None
@@ -78,42 +89,52 @@ def cluster_folder(
     kept = cache_of(cache)
     # Images come into groups that are there one by one.
     n_clusters = 1 if there else n_clusters
-    folder = find_images(directory, ignore=ours)
-    _check_enough(folder, n_clusters)
+    walked = out is not None and isinstance(directory, str | Path)
+    ignore = [*paths, *(exported(out, directory) if walked else ())]
+    folder = find_images(directory, ignore=ignore, exclude=exclude)
+    _check_enough(folder, n_clusters, paths)
     if isinstance(encoder, str):
         settings = {"device": device, "pretrained": pretrained, "cache": kept.folder or False}
         encoder = encoders.load(encoder, **settings)
-    known, folder = known_of(folder, encoder, kept, max_pixels=max_pixels)
-    _check_enough(folder, n_clusters)
-    banks = text_banks(encoder, nouns, sentences, method=method)
+    known, folder = known_of(folder, encoder, kept, max_pixels=max_pixels, channels=channels)
+    _check_enough(folder, n_clusters, paths)
+    banks = text_banks(encoder, nouns, sentences, method=method, block=blocked)
     # Copies count once.
     once, back = known.once(_FEWEST if n_clusters == "auto" else n_clusters)
-    features, suggestion = known.features[once], None
+    look, features, looked_at = looks(encoder, known.features[once])
+    found = findings(known, look[back], features[back], banks["nouns"])
+    settings = look, features, banks, random_state, device
+    suggestion = None
     if n_clusters == "auto":
-        most = highest_candidate(len(features))
-        _, fused, _ = fit_groups(method, most, features, banks, random_state, device)
-        suggestion = choose_n_clusters(fused, random_state=random_state)
+        embedding = look
+        if method != "kmeans":
+            _, embedding, _ = fit_groups(method, highest_candidate(len(look)), *settings)
+        suggestion = choose_n_clusters(embedding, random_state=random_state)
         n_clusters = suggestion.n_clusters
-    n_common = 0 if nouns else N_COMMON
-    given = features, banks, random_state, device
     if there:
-        labels, embedding, names = np.zeros(len(features), dtype=np.int64), features, []
+        labels, embedding, group_captions = np.zeros(len(look), dtype=np.int64), look, []
     else:
-        labels, embedding, names = fit_groups(method, n_clusters, *given, n_common=n_common)
-    labels, embedding = labels[back], embedding[back]
+        labels, embedding, group_captions = fit_groups(method, n_clusters, *settings)
+    labels, embedding, features = labels[back], embedding[back], features[back]
     labels, order = _largest_first(labels)
     embedding = np.asarray(embedding, dtype=np.float32)
     confidence, next_group = group_confidence(embedding, labels)
+    about = {} if nouns else {"kinds": kinds_of(banks["nouns"].texts), "n_titles": N_COMMON}
+    names = name_groups(features, labels, banks["nouns"], **about)
+    if group_captions:
+        texts = [tuple(group_captions[group][:_CAPTIONS]) for group in order]
+        names = [replace(name, captions=c) for name, c in zip(names, texts, strict=True)]
     result = FolderClustering(
         directory=folder.directory,
         files=folder.files,
         labels=labels,
-        groups=name_groups([names[group] for group in order if names]),
+        groups=tuple(names),
         confidence=confidence,
         next_group=next_group,
         embedding=embedding,
         skipped=folder.skipped,
-        n_other=folder.n_other,
+        others=folder.others,
+        notes=folder.notes,
         n_asked=len(there[0].groups) if there else int(n_clusters),
         suggestion=suggestion,
         method=there[1]["method"] if there else method,
@@ -121,8 +142,10 @@ def cluster_folder(
         words=_about_words(banks, nouns, sentences),
         random_state=random_state,
         max_pixels=max_pixels,
+        channels=tuple(channels) if channels else None,
+        looked_at=looked_at if method == "kmeans" else "",
         features=known.features,
-        found=findings(known, banks["nouns"]),
+        found=found,
         kept_in=kept.folder,
     )
     if there:
@@ -132,9 +155,21 @@ def cluster_folder(
     return result if out is None else write_report(result, out, vectors=vectors)
 
 
-def _check_enough(folder: ImageFolder, n_clusters: int | str) -> None:
+def check_channels(channels: Sequence[int] | None) -> None:
+    """Raise unless one or three channels are named, if any are."""
+    if channels is None:
+        return
+    if len(channels) not in (1, 3):
+        raise ValueError(f"channels={channels!r}: expected one, or three for red, green, blue")
+    for channel in channels:
+        check_number("channels", channel, low=0, integer=True)
+
+
+def _check_enough(folder: ImageFolder, n_clusters: int | str, paths: Sequence[Path]) -> None:
     found = len(folder.files)
     besides = f" ({len(folder.skipped)} were skipped)" if folder.skipped else ""
+    if paths and (folder.skipped or folder.others) and not found:
+        besides += f"; {write_skipped(folder, paths[0])} names what is there, with reasons"
     if not found:
         raise ValueError(
             f"directory={str(folder.directory)!r} holds no usable image{besides}: expected "

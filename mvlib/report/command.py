@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mvlib.files import check_folder
 from mvlib.report.curate.command import (
     EPILOG,
     add_options,
@@ -12,6 +15,7 @@ from mvlib.report.curate.command import (
     beforehand,
     curate_settings,
 )
+from mvlib.report.word_lists import given_texts
 
 if TYPE_CHECKING:
     from mvlib.report.output import FolderClustering
@@ -23,19 +27,24 @@ _ENCODERS = "offline, or openclip:MODEL/TAG, whose weights are downloaded"
 # Of an option: the argument of `cluster_folder`, what stands for a value, default, help.
 _OPTIONS = {
     "-k": ("n_clusters", "K", "auto", "number of groups, at least 2, or auto for a suggestion"),
-    "--method": ("method", "METHOD", "cae", "cae, which reads words, tac or kmeans"),
+    "--method": ("method", "METHOD", "kmeans", "kmeans, or cae, tac, ntk, which read words"),
     "--encoder": ("encoder", "NAME", "offline", _ENCODERS),
     "--pretrained": ("pretrained", "FILE", None, "weights on this machine, for openclip"),
-    "--words": ("words", "FILE", None, "nouns to use in place of common ones; one a line"),
-    "--captions": ("captions", "FILE", None, "captions in place of shipped ones; one a line"),
+    "--words": ("words", "FILE", None, "names to choose from; one a line, or a table"),
+    "--captions": ("captions", "FILE", None, "for cae: captions in place of those that ship"),
+    "--block": ("block", "FILE", None, "words that must not be names; one a line, or a table"),
+    "--exclude": ("exclude", "GLOB", (), "leave out names or paths that fit; may be repeated"),
+    "--channels": ("channels", "N[,N,N]", None, "channels or pages to look at, from 0"),
+    "--max-megapixels": ("max_pixels", "N", "50", "decode no more of an image"),
     "--out": ("out", "OUT", "report", "folder to write to"),
     "--seed": ("random_state", "N", "0", "the same seed, the same groups"),
     "--device": ("device", "DEVICE", "auto", "auto, cpu, cuda, ..."),
 }
 _EPILOG = """\
-It writes OUT/labels.csv, the group of each image, and OUT/report.html, which any browser
-opens, also offline: groups with their names and images, a map, and what was skipped.
-Nothing is sent anywhere. A second run replaces its own files and touches no other.
+It writes OUT/labels.csv, the group of each image, OUT/skipped.csv, what was left out and why,
+and OUT/report.html, which any browser opens, also offline: groups with their names and images,
+a map, and what was special. Nothing is sent anywhere. A second run replaces its own files and
+touches no other. DIR may be -: paths are read from standard input, one a line.
 
 """
 
@@ -49,11 +58,14 @@ def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
         epilog=_EPILOG + EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("directory", metavar="DIR", help="the folder; subfolders count")
+    parser.add_argument("directory", metavar="DIR", help="the folder, with those below; or -")
     # Numbers and choices are checked later, where a mistake is told in one line.
     for flag, (name, metavar, default, words) in _OPTIONS.items():
         said = f"{words} (default: {default})" if default else words
-        parser.add_argument(flag, dest=name, metavar=metavar, default=default, help=said)
+        how = {"action": "extend", "nargs": 1, "default": []} if flag == "--exclude" else {}
+        parser.add_argument(
+            flag, **{"dest": name, "metavar": metavar, "default": default, "help": said} | how
+        )
     add_options(parser)
     parser.set_defaults(command=cluster_command)
 
@@ -68,16 +80,36 @@ def cluster_command(options: argparse.Namespace) -> int:
         given["n_clusters"] = _whole_number("-k", given["n_clusters"], expected, 2)
     expected = "a whole number from 0 on"
     given["random_state"] = _whole_number("--seed", given["random_state"], expected, 0)
+    expected = "a whole number of megapixels from 1 on"
+    megapixels = _whole_number("--max-megapixels", given["max_pixels"], expected, 1)
+    given["max_pixels"] = megapixels * 1_000_000
+    if given["channels"] is not None:
+        parts = given["channels"].split(",")
+        expected = "one whole number from 0 on, or three with commas between them"
+        given["channels"] = [_whole_number("--channels", part, expected, 0) for part in parts]
+    directory = _directory(options.directory)
+    for name, fewest in (("words", 2), ("captions", 1), ("block", 1)):
+        given[name] = given_texts(given[name], name, fewest=fewest) or None
+    # What takes seconds to import comes after what may be wrong.
     try:
         from mvlib.report.clustering import cluster_folder
 
-        result = cluster_folder(options.directory, **given, **curate_settings(options))
+        result = cluster_folder(directory, **given, **curate_settings(options))
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{error.name} is not installed: install mvlib with its extra, 'mvlib[vision]'"
         ) from error
     print(summary(result))
     return afterwards(result, options)
+
+
+def _directory(text: str) -> str | Sequence[str]:
+    """Return the folder, or the paths on standard input."""
+    if text != "-":
+        check_folder(text, "directory", "a folder of images")
+        return text
+    listed = sys.stdin.read()
+    return [path for path in listed.split("\0" if "\0" in listed else "\n") if path.strip()]
 
 
 def summary(result: FolderClustering) -> str:
@@ -94,9 +126,10 @@ def summary(result: FolderClustering) -> str:
             break
         lines.append(f"{number:>4}  {name:<{width}}  {size:>6,}")
     if result.skipped:
-        lines.append(f"skipped: {len(result.skipped):,}; the report lists them with reasons")
-    if result.n_other:
-        lines.append(f"not images: {result.n_other:,}")
+        lines.append(f"skipped: {len(result.skipped):,}; skipped.csv names them with reasons")
+    if result.others:
+        lines.append(f"not images: {len(result.others):,}")
+    lines += [f"{len(files):,} with {note}" for note, files in result.notes.items()]
     lines += [f"labels: {result.table}", f"report: {result.report}"]
     return "\n".join(lines)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,27 +16,46 @@ from mvlib.check import check_labels, check_number, check_views
 from mvlib.ops import cosine_kmeans, unit_rows
 
 if TYPE_CHECKING:
-    from mvlib.encoders import TextBank
+    from mvlib.encoders import Encoder, TextBank
 
-Names = dict[str, list[tuple[str, float]]]
-
-METHODS = ("cae", "tac", "kmeans")
-_NEAREST = 6
+METHODS = ("kmeans", "cae", "tac", "ntk")
 # CAE's own default; a short list of words may hold fewer.
 _WORDS_A_CENTRE = 10
+# NTK's own default; of few images it would be all.
+_NEIGHBOURS = 30
+_COMPONENTS = 64
+
+
+def looks(encoder: Encoder, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return what images are grouped by, their features beside words, and the first in words.
+
+    The offline encoder's joint space was made on drawings: by its image tower alone photographs
+    are grouped better. `features` are the tower's where there is one, else the joint ones.
+    """
+    if not hasattr(encoder, "image_tower"):
+        return features, features, "features beside which words lie"
+    unit = unit_rows(features)
+    if np.ptp(unit, axis=0).max() < _EQUAL:
+        return unit, encoder.project_images(features), "features of one and the same image"
+    n_components = min(_COMPONENTS, *(size - 1 for size in unit.shape))
+    parts = PCA(n_components, svd_solver="full").fit_transform(unit)
+    spread = parts.std(axis=0)
+    # Halfway to equal spread: the first components tell backgrounds apart, and drown the rest.
+    parts = parts / np.sqrt(np.where(spread > _EQUAL, spread, np.inf))
+    said = f"features of the image tower alone, {n_components} principal components of them"
+    return parts, encoder.project_images(features), said
 
 
 def fit_groups(
     method: str,
     n_clusters: int,
+    look: np.ndarray,
     features: np.ndarray,
     banks: dict[str, TextBank],
     random_state: int | None,
     device: str,
-    *,
-    n_common: int = 0,
-) -> tuple[np.ndarray, np.ndarray, list[Names]]:
-    """Return the labels, the embedding and the groups' names that a method finds."""
+) -> tuple[np.ndarray, np.ndarray, list[list[str]]]:
+    """Return the labels, the embedding, and captions of each group if a method reads some."""
     from mvlib import methods
 
     settings = {"random_state": random_state, "device": device}
@@ -46,55 +63,17 @@ def fit_groups(
         fewest = min(len(bank.texts) for bank in banks.values())
         settings["top_k"] = min(_WORDS_A_CENTRE, fewest)
         fitted = methods.CAE(n_clusters, **settings).fit(features, banks)
+        captions = [[text for text, _ in name["captions"]] for name in fitted.cluster_names_]
+        return fitted.labels_, fitted.embedding_, captions
+    if method == "kmeans":
+        fitted = methods.CLIPKMeans(n_clusters, **settings).fit(look)
     elif method == "tac":
         fitted = methods.TAC(n_clusters, **settings).fit(features, banks["nouns"])
     else:
-        fitted = methods.CLIPKMeans(n_clusters, **settings).fit(features)
-    labels, nouns = fitted.labels_, banks["nouns"]
-    cosines = noun_cosines(features, labels, n_clusters, nouns)
-    names = getattr(fitted, "cluster_names_", None) or nearest_nouns(cosines, nouns.texts)
-    names = titles_first(names, cosines, nouns.texts, n_common=n_common)
-    return labels, fitted.embedding_, names
-
-
-def noun_cosines(
-    features: np.ndarray, labels: np.ndarray, n_clusters: int, nouns: TextBank
-) -> np.ndarray:
-    """Return the cosine of each noun to the centre of each group."""
-    centres = np.zeros((n_clusters, features.shape[1]), dtype=np.float32)
-    np.add.at(centres, labels, unit_rows(features))
-    return unit_rows(centres) @ unit_rows(nouns.features).T
-
-
-def nearest_nouns(cosines: np.ndarray, texts: Sequence[str]) -> list[Names]:
-    """Return the nouns with the largest cosine to each centre, as `cluster_names_` are."""
-    names: list[Names] = []
-    for row in cosines:
-        near = np.argsort(-row, kind="stable")[:_NEAREST] if row.any() else []
-        names.append({"nouns": [(texts[j], float(row[j])) for j in near]})
-    return names
-
-
-def titles_first(
-    names: list[Names], cosines: np.ndarray, texts: Sequence[str], *, n_common: int = 0
-) -> list[Names]:
-    """Return names with the noun that suits a title first, the others by their nearness.
-
-    A method's own order rewards a noun that few groups share, and among many nouns the nearest
-    is often needlessly special: "adobe house" or "herpetologist" for "house" and "animal".
-    """
-    columns = {text: column for column, text in reversed(list(enumerate(texts)))}
-    common = [column for column, text in enumerate(texts[:n_common]) if " " not in text]
-    ordered = []
-    for row, name in zip(cosines, names, strict=True):
-        own = sorted(
-            (columns[text] for text, _ in name.get("nouns", ())), key=lambda j: -row[j]
-        )
-        if own and common:
-            own.insert(0, max(common, key=lambda j: row[j]))
-        nouns = [(texts[j], float(row[j])) for j in dict.fromkeys(own)]
-        ordered.append({**name, "nouns": nouns})
-    return ordered
+        settings["n_neighbors"] = min(_NEIGHBOURS, max(1, len(features) // 3))
+        fitted = methods.NTKSpectralClustering(n_clusters, **settings)
+        fitted.fit(features, banks["nouns"])
+    return fitted.labels_, fitted.embedding_, []
 
 
 HIGHEST = 20
@@ -135,6 +114,8 @@ def choose_n_clusters(
     if len(X) > subsample:
         generator = np.random.default_rng(random_state)
         X = X[np.sort(generator.choice(len(X), subsample, replace=False))]
+    if np.ptp(unit_rows(X), axis=0).max() < _EQUAL:
+        return NumberOfClusters(1, (1,), (0.0,), len(X))
     distances = cosine_distances(X)
     candidates = range(2, highest_candidate(len(X)) + 1)
     silhouettes = []
@@ -147,45 +128,6 @@ def choose_n_clusters(
         silhouettes.append(float(score))
     best = candidates[int(np.argmax(silhouettes))]
     return NumberOfClusters(best, tuple(candidates), tuple(silhouettes), len(X))
-
-
-_SHOWN_NOUNS = 6
-_SHOWN_CAPTIONS = 3
-
-
-@dataclass(frozen=True)
-class GroupName:
-    """What a group is called."""
-
-    title: str
-    nouns: tuple[str, ...] = ()
-    captions: tuple[str, ...] = ()
-
-
-def name_groups(
-    cluster_names: Sequence[Mapping[str, Sequence[tuple[str, float]]]],
-) -> tuple[GroupName, ...]:
-    """Return a name for each group, no two alike."""
-    nouns = [_texts(names, "nouns", _SHOWN_NOUNS) for names in cluster_names]
-    captions = [_texts(names, "captions", _SHOWN_CAPTIONS) for names in cluster_names]
-    firsts = Counter(words[0] for words in nouns if words)
-    titles: list[str] = []
-    for group, words in enumerate(nouns):
-        if not words:
-            title = f"group {group + 1}"
-        elif firsts[words[0]] == 1:
-            title = words[0]
-        else:
-            rivals = [other for other in nouns if other is not words and other[:1] == words[:1]]
-            taken = {word for other in rivals for word in other}
-            own = next((word for word in words[1:] if word not in taken), None)
-            title = f"{words[0]}, {own}" if own else f"{words[0]} (group {group + 1})"
-        titles.append(title)
-    return tuple(map(GroupName, titles, nouns, captions))
-
-
-def _texts(names: Mapping[str, Sequence[tuple[str, float]]], kind: str, most: int) -> tuple:
-    return tuple(str(text) for text, _ in names.get(kind, ())[:most])
 
 
 MAX_POINTS = 2000

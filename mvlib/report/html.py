@@ -23,9 +23,10 @@ from mvlib.report.image_folder import printable, rows_to_show, thumbnail_uris
 from mvlib.report.output import GENERATOR, FolderClustering
 
 METHOD_NAMES = {
+    "kmeans": "k-means of the images; words give names alone",
     "cae": "CAE: image features fused with those of nouns and captions",
     "tac": "TAC without training: image features beside those of nouns",
-    "kmeans": "k-means of the image features",
+    "ntk": "NTK spectral clustering: nearness of images times the nouns they share",
 }
 N_COLOURS = 10
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
@@ -44,7 +45,9 @@ def report_html(result: FolderClustering, *, beside: str | Path = ".") -> str:
     words, repeats, odd = _findings(result)
     extra = {row for _, some, _ in repeats for row in some}.union(odd).difference(rows)
     rows += sorted(extra)
-    uris = thumbnail_uris(result.directory, result.files, rows, max_pixels=most)
+    uris = thumbnail_uris(
+        result.directory, result.files, rows, max_pixels=most, channels=result.channels
+    )
     points, height, placed_by = _points(result)
     files = [printable(file) for file in result.files]
     images = {
@@ -87,6 +90,7 @@ def report_html(result: FolderClustering, *, beside: str | Path = ".") -> str:
         repeats=repeats,
         odd=odd,
         kept_in=str(result.kept_in).replace(str(Path.home()), "~") if result.kept_in else "",
+        notes={note: list(map(printable, some)) for note, some in result.notes.items()},
         data=data | {"base": _base(result.directory, beside), **held_in(result)},
     )
 

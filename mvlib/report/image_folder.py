@@ -7,29 +7,34 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from tqdm.auto import tqdm
 
-if TYPE_CHECKING:
-    from mvlib.encoders import Encoder
+from mvlib.files import check_folder
+from mvlib.report.formats import (
+    IMAGE_SUFFIXES,
+    MAX_PIXELS,
+    OPTIONAL,
+    UnreadableImage,
+    decode,
+    readable_formats,
+    too_large,
+    unread,
+)
 
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"}
-    | {".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-# People take these for images too, so a report that left them out would look wrong.
-UNREAD_SUFFIXES = frozenset(
-    {".arw", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".ico", ".jxl", ".nef", ".orf"}
-    | {".psd", ".raf", ".raw", ".svg", ".tga"}
-)
+# What servers and file managers put beside images: small copies, and what was thrown away.
+EXCLUDED = (
+    "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "__MACOSX", "lost+found",
+    "System Volume Information", "trash",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,47 +47,60 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """What a folder holds."""
+    """What a folder holds; `others` are no images, `notes` say what is special in one."""
 
     directory: Path
     files: tuple[str, ...]
     skipped: tuple[SkippedFile, ...] = ()
-    n_other: int = 0
+    others: tuple[str, ...] = ()
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageFolder:
-    """Return the images in a folder and the folders below it.
+def find_images(
+    directory: str | Path | Sequence[str | Path],
+    *,
+    ignore: Iterable[Path] = (),
+    exclude: Iterable[str] = (),
+) -> ImageFolder:
+    """Return the images in a folder and the folders below it, or those of a list of paths.
 
-    Names that begin with a dot are passed over. Links to folders are listed and not followed,
-    so that a loop of links ends; links to files are.
+    Names that begin with a dot are passed over. What a pattern of `exclude` or `EXCLUDED` fits,
+    by its name or its path, is listed and left out. Links to folders are listed and not
+    followed, so that a loop of links ends; links to files are. Files without a suffix are
+    images if they begin as images do.
     """
-    directory = Path(directory)
-    try:
-        os.scandir(directory).close()
-    except OSError as error:
-        raise ValueError(
-            f"directory={str(directory)!r} cannot be read ({error.strerror}): expected a "
-            "folder of images"
-        ) from error
+    patterns = [pattern.lower() for pattern in (*EXCLUDED, *exclude)]
     ignored = {Path(path).absolute() for path in ignore}
+    if isinstance(directory, str | Path):
+        check_folder(directory, "directory", "a folder of images")
+        directory = Path(directory)
+        found = _walk(directory, patterns, ignored)
+    else:
+        paths = list(dict.fromkeys(Path(path).absolute() for path in directory))
+        if not paths:
+            raise ValueError("directory is an empty list: expected paths of images")
+        directory = Path(os.path.commonpath([path.parent for path in paths]))
+        found = ((path, _excluded(directory, path, patterns)) for path in paths)
     files: list[str] = []
+    others: list[str] = []
     skipped: list[SkippedFile] = []
-    n_other = 0
-    for path, problem in _walk(directory, ignored):
+    for path, problem in found:
         name = path.relative_to(directory).as_posix()
         if path.absolute() in ignored:
             continue
         suffix = path.suffix.lower()
-        if problem is None and suffix in UNREAD_SUFFIXES:
-            problem = f"{suffix[1:].upper()} files are not read: convert it to JPEG or PNG"
-        if problem is None and suffix not in IMAGE_SUFFIXES:
-            n_other += 1
+        problem = problem or unread(suffix)
+        known = suffix in IMAGE_SUFFIXES or suffix in OPTIONAL
+        # "IMG_0001" and "IMG_2020.07" have none.
+        bare = not suffix[1:].isalnum() or suffix[1:].isdigit()
+        if problem is None and not known and not (bare and _begins_as_an_image(path)):
+            others.append(name)
         elif reason := problem or _cannot_be_an_image(path):
             skipped.append(SkippedFile(name, reason))
         else:
             files.append(name)
     by_name = sorted(skipped, key=lambda item: item.file)
-    return ImageFolder(directory, tuple(sorted(files)), tuple(by_name), n_other)
+    return ImageFolder(directory, tuple(sorted(files)), tuple(by_name), tuple(sorted(others)))
 
 
 def printable(name: str) -> str:
@@ -90,20 +108,46 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _walk(directory: Path, ignored: set[Path]) -> Iterator[tuple[Path, str | None]]:
+def _walk(
+    directory: Path, patterns: Sequence[str], ignored: set[Path]
+) -> Iterator[tuple[Path, str | None]]:
     """Yield each file, and each folder that is not entered with the reason."""
     problems: list[OSError] = []
     for place, folders, names in os.walk(directory, onerror=problems.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in folders if Path(place, name).absolute() not in ignored]
-        for name in folders:
-            if os.path.islink(os.path.join(place, name)):
-                yield Path(place, name), "link to a folder: not followed"
+        entered = []
+        for name in sorted(name for name in folders if not name.startswith(".")):
+            path = Path(place, name)
+            if path.is_symlink():
+                yield path, "link to a folder: not followed"
+            elif reason := _excluded(directory, path, patterns):
+                yield path, reason
+            elif path.absolute() not in ignored:
+                entered.append(name)
+        folders[:] = entered
         for name in names:
             if not name.startswith("."):
-                yield Path(place, name), None
+                yield Path(place, name), _excluded(directory, Path(place, name), patterns)
     for error in problems:
         yield Path(error.filename), f"folder cannot be read ({error.strerror})"
+
+
+def _excluded(directory: Path, path: Path, patterns: Sequence[str]) -> str | None:
+    name, below = path.name.lower(), path.relative_to(directory).as_posix().lower()
+    for pattern in patterns:
+        if fnmatchcase(name, pattern) or fnmatchcase(below, pattern):
+            return f"left out: fits the pattern {pattern!r}"
+    return None
+
+
+def _begins_as_an_image(path: Path) -> bool:
+    if _cannot_be_an_image(path):
+        return False
+    try:
+        Image.open(path, formats=readable_formats()).close()
+    # Damaged bytes raise errors of many kinds.
+    except Exception:
+        return False
+    return True
 
 
 def _cannot_be_an_image(path: Path) -> str | None:
@@ -117,28 +161,35 @@ def _cannot_be_an_image(path: Path) -> str | None:
     return "empty file" if status.st_size == 0 else None
 
 
-MAX_PIXELS = 50_000_000
-# PostScript would start a program, so what may be opened is a list.
-_FORMATS = (
-    "AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP",
-)  # fmt: skip
 _MAX_ASPECT = 8
 
 
-class UnreadableImage(ValueError):
-    """An image that cannot be used; its message is the reason."""
-
-
 def open_images(
-    paths: Sequence[str | Path], *, max_pixels: int = MAX_PIXELS, short_side: int = 512
+    paths: Sequence[str | Path],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    short_side: int = 512,
+    channels: Sequence[int] | None = None,
 ) -> list[Image.Image | UnreadableImage]:
-    """Return each image in RGB, upright, its first frame; or why it cannot be used."""
-    _readable_formats()
-    # Pillow warns of odd metadata and of size; the size is checked here. The filter is the
-    # process's own, so it is set once, around all threads.
+    """Return each image in RGB, upright, its first frame; or why it cannot be used.
+
+    `max_pixels` bounds what is decoded: a JPEG comes at a half, a quarter or an eighth.
+    """
+    readable_formats()
+
+    def open_one(path: str | Path) -> Image.Image | UnreadableImage:
+        return _try(path, max_pixels, short_side, channels)
+
+    # Pillow warns of odd metadata and of size; the size is checked here. The filter and the
+    # bound are the process's own, so they are set once, around all threads.
+    bound = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings(), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")
-        return list(pool.map(lambda path: _try(path, max_pixels, short_side), paths))
+        Image.MAX_IMAGE_PIXELS = max(bound or 0, max_pixels) if bound else None
+        try:
+            return list(pool.map(open_one, paths))
+        finally:
+            Image.MAX_IMAGE_PIXELS = bound
 
 
 def square_enough(image: Image.Image) -> Image.Image:
@@ -151,15 +202,17 @@ def square_enough(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + min(width, longest), top + min(height, longest)))
 
 
-def _try(path: str | Path, max_pixels: int, short_side: int) -> Image.Image | UnreadableImage:
+def _try(
+    path: str | Path, max_pixels: int, short_side: int, channels: Sequence[int] | None
+) -> Image.Image | UnreadableImage:
     try:
-        return _decode(path, max_pixels, short_side)
+        return decode(path, max_pixels, short_side, channels)
     except UnreadableImage as reason:
         return reason
     except Image.UnidentifiedImageError:
         return UnreadableImage("not an image, or of a format that is not read")
     except Image.DecompressionBombError:
-        return UnreadableImage(_too_large(max_pixels))
+        return UnreadableImage(too_large(max_pixels))
     # A damaged file can raise nearly anything from a decoder.
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:
@@ -168,66 +221,14 @@ def _try(path: str | Path, max_pixels: int, short_side: int) -> Image.Image | Un
         return UnreadableImage(f"damaged or cut off ({said})")
 
 
-def _decode(path: str | Path, max_pixels: int, short_side: int) -> Image.Image:
-    with Image.open(path, formats=_readable_formats()) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise UnreadableImage(_too_large(max_pixels, width, height))
-        if min(width, height) < 1:
-            raise UnreadableImage("an image without pixels")
-        # JPEG decodes to a half, a quarter or an eighth at a fraction of the cost.
-        image.draft("RGB", (short_side, short_side))
-        image.load()
-        shown = _on_white(_eight_bits(_upright(image)))
-    factor = min(shown.size) // (2 * short_side)
-    return shown.reduce(factor + 1) if factor else shown
-
-
-@cache
-def _readable_formats() -> list[str]:
-    Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
-
-
-def _too_large(max_pixels: int, width: int | None = None, height: int | None = None) -> str:
-    size = f"{width} x {height} pixels" if width else "its header names too many pixels"
-    return f"too large: {size}, more than {max_pixels / 1e6:g} megapixels"
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    if not image.mode.startswith(("I", "F")):
-        return image
-    # Convert() would clip them at 255: nearly all white.
-    values = np.asarray(image, dtype=np.float64)
-    low, high = (0.0, 65535.0) if image.mode.startswith("I") else (values.min(), values.max())
-    scaled = (values - low) / (high - low if high > low else 1.0)
-    return Image.fromarray((np.clip(scaled, 0, 1) * 255).round().astype(np.uint8))
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    # An image with broken EXIF data is still an image.
-    except Exception:
-        return image
-
-
 _BATCH = 64
 
 
 def _opened(
-    directory: str | Path, names: Sequence[str], said: str, **options: int
+    directory: str | Path, names: Sequence[str], said: str, **options: Any
 ) -> Iterator[list[tuple[str, Image.Image | UnreadableImage]]]:
     """Yield names with their images, or why there is none, batch by batch."""
-    with tqdm(total=len(names), desc=said, unit="", disable=None) as bar:
+    with tqdm(total=len(names), desc=said, unit="", disable=None, leave=False) as bar:
         for start in range(0, len(names), _BATCH):
             batch = names[start : start + _BATCH]
             images = open_images([Path(directory, name) for name in batch], **options)
@@ -236,25 +237,34 @@ def _opened(
 
 
 def encode_folder(
-    folder: ImageFolder, encoder: Encoder, *, max_pixels: int = MAX_PIXELS
+    folder: ImageFolder,
+    encode: Callable[[list[Image.Image]], np.ndarray],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    channels: Sequence[int] | None = None,
 ) -> tuple[np.ndarray, ImageFolder]:
     """Return the features of a folder's images and the folder without those that failed."""
     kept: list[str] = []
     failed: list[SkippedFile] = []
+    notes: dict[str, list[str]] = {}
     rows: list[np.ndarray] = []
-    for opened in _opened(folder.directory, folder.files, "images", max_pixels=max_pixels):
+    options = {"max_pixels": max_pixels, "channels": channels}
+    for opened in _opened(folder.directory, folder.files, "images", **options):
         batch = []
         for name, image in opened:
             if isinstance(image, UnreadableImage):
                 failed.append(SkippedFile(name, str(image)))
-            else:
-                kept.append(name)
-                batch.append(square_enough(image))
+                continue
+            kept.append(name)
+            batch.append(square_enough(image))
+            for note in image.info["notes"]:
+                notes.setdefault(note, []).append(name)
         if batch:
-            rows.append(np.asarray(encoder.encode_images(batch), dtype=np.float32))
-    features = np.concatenate(rows) if rows else np.empty((0, encoder.dim), np.float32)
+            rows.append(np.asarray(encode(batch), dtype=np.float32))
+    features = np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
     skipped = sorted((*folder.skipped, *failed), key=lambda item: item.file)
-    return features, replace(folder, files=tuple(kept), skipped=tuple(skipped))
+    found = {note: tuple(notes[note]) for note in sorted(notes)}
+    return features, replace(folder, files=tuple(kept), skipped=tuple(skipped), notes=found)
 
 
 PER_GROUP = 60
@@ -286,10 +296,11 @@ def thumbnail_uris(
     *,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    channels: Sequence[int] | None = None,
 ) -> dict[int, str]:
     """Return a `data:` URI of a small copy of each image."""
     side, quality = _SIZES[0]
-    names, options = [files[row] for row in rows], {"short_side": side}
+    names, options = [files[row] for row in rows], {"short_side": side, "channels": channels}
     opened = _opened(directory, names, "thumbnails", max_pixels=max_pixels, **options)
     found = (image for batch in opened for _, image in batch)
     copies: dict[int, bytes] = {

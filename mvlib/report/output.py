@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +15,12 @@ import numpy as np
 
 from mvlib import __version__
 from mvlib.files import read_json, replacing, sha256_of
+from mvlib.methods import GroupName
 from mvlib.report.curate.edits import EDITS_FORMAT, Edits
 from mvlib.report.curate.find import Findings
 from mvlib.report.curate.keep import assign, save
-from mvlib.report.groups import GroupName, NumberOfClusters
-from mvlib.report.image_folder import SkippedFile, printable
+from mvlib.report.groups import NumberOfClusters
+from mvlib.report.image_folder import ImageFolder, SkippedFile, printable
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class FolderClustering:
     next_group: np.ndarray
     embedding: np.ndarray
     skipped: tuple[SkippedFile, ...]
-    n_other: int
+    others: tuple[str, ...]
+    notes: Mapping[str, tuple[str, ...]]
     n_asked: int
     suggestion: NumberOfClusters | None
     method: str
@@ -41,6 +44,8 @@ class FolderClustering:
     words: str
     random_state: int | None
     max_pixels: int
+    channels: tuple[int, ...] | None = None
+    looked_at: str = ""
     features: np.ndarray | None = None
     found: Findings | None = None
     kept_in: Path | None = None
@@ -61,16 +66,18 @@ class FolderClustering:
     assign, save = assign, save
 
 
-REPORT_NAME, TABLE_NAME = "report.html", "labels.csv"
+REPORT_NAME, TABLE_NAME, SKIPPED_NAME = "report.html", "labels.csv", "skipped.csv"
 GROUPS_NAME, VECTORS_NAME, EDITS_NAME = "groups.json", "embeddings.jsonl", "edits.json"
 GROUPS_FORMAT = "mvlib groups 1"
 COLUMNS = ("file", "cluster", "cluster_name", "confidence")
+SKIPPED_COLUMNS = ("file", "reason")
 GENERATOR = "mvlib cluster"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 _MARKS = {
     TABLE_NAME: ",".join(COLUMNS),
+    SKIPPED_NAME: ",".join(SKIPPED_COLUMNS),
     REPORT_NAME: GENERATOR,
     GROUPS_NAME: GROUPS_FORMAT,
     VECTORS_NAME: '{"file": ',
@@ -111,7 +118,7 @@ def write_report(
     page = report_html(result, beside=folder)
     # One of earlier groups would not fit those beside it.
     wanted = {VECTORS_NAME: vectors or (folder / VECTORS_NAME).exists()}
-    wanted[EDITS_NAME] = result.edits is not None
+    wanted |= {EDITS_NAME: result.edits is not None, SKIPPED_NAME: False}
     # From the inside out.
     made = [part for part in (folder, *folder.parents) if not part.exists()]
     try:
@@ -131,6 +138,7 @@ def write_report(
             if result.edits:
                 said = json.dumps(result.edits.content(), indent=1) + "\n"
                 new[EDITS_NAME].write_text(said, encoding="utf-8")
+            write_skipped(result, folder / TABLE_NAME)
     except BaseException:
         for each in made:
             if each.is_dir() and not any(each.iterdir()):
@@ -184,6 +192,23 @@ def _write_vectors(path: Path, result: FolderClustering) -> None:
             row = {"file": printable(file), "cluster": label + 1}
             row |= {"cluster_name": result.names[label], "vector": vector.tolist()}
             stream.write(json.dumps(row) + "\n")
+
+
+def write_skipped(result: FolderClustering | ImageFolder, table: Path) -> Path:
+    """Write beside a table what was left out, with reasons, and return its path."""
+    path = table.with_name(SKIPPED_NAME)
+    rows = [(item.file, item.reason) for item in result.skipped]
+    rows += [(file, "no image, by its name") for file in result.others]
+    with (
+        replacing(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as out,
+    ):
+        csv.writer(out, lineterminator="\n").writerow(SKIPPED_COLUMNS)
+        lines = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        lines.writerows(
+            (_no_formula(printable(file), "./"), said) for file, said in sorted(rows)
+        )
+    return path
 
 
 def write_table(path: str | Path, result: FolderClustering) -> None:

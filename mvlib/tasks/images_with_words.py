@@ -99,7 +99,7 @@ def vision_problem(
         encoder=loaded,
         images=loaded.encode_images(images.images, resize=short_side(images, loaded)),
         train_images=_train_features(dataset, train_split, loaded),
-        nouns=encoders.noun_bank(loaded, size=n_nouns or None, prompts=prompts),
+        nouns=encoders.noun_bank(loaded, size=n_nouns or None, prompts=prompts, insults=True),
         captions=encoders.caption_bank(loaded, captions),
         classes=_class_features(images, loaded),
     )

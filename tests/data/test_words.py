@@ -12,7 +12,7 @@ import pytest
 from image_stand_ins import sha256
 from refusals import refuses
 
-from mvlib.data import PROMPTS, DataFile, captions, nouns, openclipart_pairs, words
+from mvlib.data import PROMPTS, DataFile, captions, noun_kinds, nouns, openclipart_pairs, words
 from mvlib.data.words import text_sources
 from mvlib.encoders import TextBank, noun_rows
 from mvlib.files import embedded_data
@@ -161,7 +161,7 @@ def test_the_licence_of_wordnet_ships_with_its_words():
 
 
 def test_the_tables_have_a_row_a_word_without_examples_and_tags_by_spelling(script, wordnet):
-    words, counts = script.tables(wordnet).values()
+    words, counts, kinds = script.tables(wordnet).values()
     assert words.decode().splitlines() == [
         "word,definition", "china,dishware", "dinner_set,dishware", "China,a country  in Asia",
         # The number of words is hexadecimal: 0a is ten.
@@ -169,7 +169,42 @@ def test_the_tables_have_a_row_a_word_without_examples_and_tags_by_spelling(scri
     ]  # fmt: skip
     # Of noun senses only.
     assert counts == b"word,count\nchina,8\nChina,40\n"
+    assert kinds == b"kinds\n" + b"o" * 12 + b"\n"
     assert script.licence(wordnet) == "This is the licence,\n  of two lines.\n"
+
+
+def test_kinds_come_from_the_synsets_above_and_from_what_wordnet_says_of_a_word(
+    script, tmp_path
+):
+    tree = {
+        1: ("physical_entity", 0, ""), 2: ("person", 1, "a human being"),
+        3: ("animal", 1, "a living organism characterized by movement"),
+        4: ("bad_person", 2, "a person who does harm"), 5: ("nurse", 2, "cares for the sick"),
+        6: ("rogue", 4, ""), 7: ("ape", 3, ""), 8: ("cup", 1, ""), 9: ("idea", 0, ""),
+        10: ("darling", 2, "(ethnic slur) offensive term for somebody"), 11: ("boy", 6, ""),
+        12: ("cup", 6, ""), 13: ("idea", 6, ""), 14: ("crook", 8, ""),
+    }  # fmt: skip
+    lines, senses = [], []
+    for number, (word, above, gloss) in tree.items():
+        pointer = f"001 @ {above:08} n 0000" if above else "000"
+        lines.append(f"{number:08} 03 n 01 {word} 0 {pointer} | {gloss}\n")
+        senses.append(f"{word}%1:03:00:: {number:08} {2 if number in (12, 13) else 1} 0\n")
+    (tmp_path / "data.noun").write_text("".join(lines))
+    (tmp_path / "index.sense").write_text("".join(senses))
+    asked = ["nurse", "rogue", "ape", "cup", "idea", "darling", "boy", "person", "crook"]
+    # A thing that is an insult besides stays a thing; an idea that is one does not.
+    assert script.kinds(tmp_path, asked) == "piatiipPi"
+
+
+def test_no_insult_is_left_among_the_frequent_nouns_that_a_bank_takes():
+    kinds = noun_kinds()
+    assert list(kinds) == nouns()
+    worst = {"nigger", "whore", "half-breed", "savage", "idiot", "coon", "slob", "cripple"}
+    assert {kinds[word] for word in worst & set(nouns(8000))} == {"insult"}
+    assert [kinds[w] for w in ("dog", "cup", "nurse", "people", "idea", "boy")] == [
+        "animal", "thing", "person", "people", "other", "person",
+    ]  # fmt: skip
+    assert sum(kind == "insult" for kind in map(kinds.get, nouns(8000))) > 100
 
 
 def test_another_wordnet_is_refused_and_nothing_is_written(script, wordnet, monkeypatch):

@@ -96,7 +96,7 @@ def test_banks_take_what_ships_and_else_encode(encoder, monkeypatch):
         raise AssertionError("encoded what ships")
 
     monkeypatch.setattr(encoder, "text_tower", refuse)
-    bank = noun_bank(encoder, size=300)
+    bank = noun_bank(encoder, size=300, insults=True)
     assert bank.texts == tuple(word.replace("_", " ") for word in nouns(most_frequent=300))
     assert bank.features.shape == (300, 256)
     bank = caption_bank(encoder)
@@ -110,6 +110,16 @@ def test_banks_take_what_ships_and_else_encode(encoder, monkeypatch):
         noun_bank(encoder, size=3).features,
         encoder.encode_texts([f"a photo of a {word}." for word in few.texts]),
     )
+
+
+def test_insults_are_left_out_of_the_nouns_unless_asked_for(encoder):
+    kept, all_of_them = noun_bank(encoder), noun_bank(encoder, insults=True)
+    assert len(all_of_them) == 8000
+    left_out = set(all_of_them.texts) - set(kept.texts)
+    assert {"idiot", "whore", "half-breed"} <= left_out
+    rows = [row for row, text in enumerate(all_of_them.texts) if text not in left_out]
+    assert kept.texts == tuple(all_of_them.texts[row] for row in rows)
+    assert np.array_equal(kept.features, all_of_them.features[rows])
 
 
 def test_shipped_captions_keep_their_rows_when_duplicates_go(encoder):

@@ -1,10 +1,12 @@
 """Names of clusters: which words win, which must not."""
 
 import numpy as np
+import pytest
 from refusals import refused
 from support.semantic_transcription import plain_specificity
 
-from mvlib.methods import name_clusters, word_scores
+from mvlib.encoders import TextBank
+from mvlib.methods import name_clusters, name_groups, word_scores
 
 
 def test_scores_equal_the_slow_transcription_and_those_of_a_cluster_are_a_divergence():
@@ -71,3 +73,72 @@ test_naming_says_what_is_wrong_with_its_input = refused(
         )
     ]
 )
+
+
+def images_of(*directions, n=12, noise=0.05):
+    generator = np.random.default_rng(0)
+    centres = np.repeat(np.array(directions, dtype=np.float64), n, axis=0)
+    return centres + generator.normal(0, noise, centres.shape), np.repeat(
+        np.arange(len(directions)), n
+    )
+
+
+# Near to all images, to the first, to the second, to none.
+WORDS = TextBank(
+    ("thing", "cat", "boat", "fog"),
+    np.array([[1, 0.3, 0.3, 0], [0.6, 0.8, 0, 0], [0.6, 0, 0.8, 0], [0, 0, 0, 1.0]]),
+)
+
+
+def test_a_word_that_is_near_to_all_groups_names_none():
+    X, labels = images_of([1, 0.4, 0, 0], [1, 0, 0.4, 0])
+    assert (X @ WORDS.features.T).mean(axis=0).argmax() == 0
+    names = name_groups(X, labels, WORDS)
+    assert [name.title for name in names] == ["cat", "boat"]
+    assert min(name.separation for name in names) > 0.95
+    # Labels may be any, and the lengths of features count for nothing.
+    again = name_groups(X * np.linspace(1, 9, len(X))[:, None], labels * 7 + 2, WORDS)
+    assert [name.title for name in again] == ["cat", "boat"]
+    few = name_groups(X, labels, WORDS, n_titles=2, top=3)
+    assert few[0].nouns[0] == "cat"
+    assert len(few[0].nouns) == 3
+
+
+def test_a_group_that_no_word_tells_apart_is_unsure_and_titles_are_not_shared():
+    X, _ = images_of([1, 0.4, 0, 0], [1, 0, 0.4, 0])
+    names = name_groups(X, np.arange(len(X)) % 2, WORDS)
+    assert [name.title for name in names] == ["unsure (group 1)", "unsure (group 2)"]
+    assert max(name.separation for name in names) < 0.75
+    X, labels = images_of([1, 0.4, 0, 0], [1, 0.45, 0, 0], [1, 0, 0.4, 0], [1, 0, 0.4, 0.01])
+    titles = [name.title for name in name_groups(X, labels, WORDS)]
+    assert titles == ["cat (group 1)", "cat (group 2)", "boat (group 3)", "boat (group 4)"]
+    (only,) = name_groups(X, np.zeros(len(X)), WORDS)
+    assert only.title == "thing"
+    assert np.isnan(only.separation)
+
+
+def test_no_group_of_people_is_called_by_an_animal():
+    X, labels = images_of([1, 0.4, 0, 0], [1, 0, 0.4, 0])
+    words = TextBank(("ape", "people", "boat"), WORDS.features[[1, 1, 2]] + [[0], [0.01], [0]])
+    assert name_groups(X, labels, words)[0].title == "ape"
+    barred = name_groups(X, labels, words, kinds=("animal", "people", "thing"))[0]
+    assert barred.title == "people"
+    assert "ape" not in barred.nouns
+    free = name_groups(X, labels, words, kinds=("animal", "thing", "thing"))[0]
+    assert free.title == "ape"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"labels": [0, 1]}, "labels has shape|y has shape"),
+        ({"features": np.ones((24, 3))}, "words have width 4: expected 3"),
+        ({"kinds": ["animal"]}, "kinds has 1 entries for 4 words"),
+        ({"top": 0}, "top=0"),
+        ({"n_titles": 0}, "n_titles=0"),
+    ],
+)
+def test_what_does_not_fit_for_a_name_is_named(change, said):
+    X, labels = images_of([1, 0.4, 0, 0], [1, 0, 0.4, 0])
+    with pytest.raises(ValueError, match=said):
+        name_groups(**{"features": X, "labels": labels, "words": WORDS} | change)

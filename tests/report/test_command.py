@@ -37,9 +37,9 @@ def test_the_command_writes_its_files_and_says_what_it_found(folder, words, tmp_
     (folder / "notes.txt").write_text("x")
     (folder / "text.png").write_text("no image")
     out = tmp_path / "a" / "report"
-    given = ("-k", 3, "--words", words, "--captions", words, "--out", out)
+    given = ("-k", 3, "--words", words, "--out", out)
     assert run(folder, *given) == 0
-    names = ["groups.json", "labels.csv", "report.html"]
+    names = ["groups.json", "labels.csv", "report.html", "skipped.csv"]
     assert sorted(path.name for path in out.iterdir()) == names
     said = capsys.readouterr().out
     assert "19 images in 3 groups" in said
@@ -61,7 +61,7 @@ def test_the_command_writes_its_files_and_says_what_it_found(folder, words, tmp_
     assert "1 file that is not an image was passed over" in page.text
 
 
-@pytest.mark.parametrize("name", ["labels.csv", "report.html", "groups.json"])
+@pytest.mark.parametrize("name", ["labels.csv", "report.html", "groups.json", "skipped.csv"])
 def test_files_of_others_are_not_overwritten(folder, tmp_path, name, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("file,label\na,1\n")
@@ -74,7 +74,8 @@ def test_files_of_others_are_not_overwritten(folder, tmp_path, name, capsys):
 BAD = {
     "missing": (["{}/nothing", "-k", "2"], "cannot be read"),
     "file": (["{}/words.txt", "-k", "2"], "Not a directory"),
-    "no image": (["{}/none", "-k", "2"], "no usable image"),
+    "empty name": (["", "-k", "2"], "cannot be read"),
+    "no image": (["{}/none", "-k", "2", "--out", "{}/none"], "skipped.csv names what is there"),
     "too few": (["{}/images", "-k", "20"], "more than the 19 usable images"),
     "zero": (["{}/images", "-k", "0"], "-k 0: expected"),
     "one": (["{}/images", "-k", "1"], "-k 1: expected"),
@@ -86,6 +87,14 @@ BAD = {
     "words": (["{}/images", "--words", "{}/nothing"], "words=.*cannot be read"),
     "words not utf-8": (["{}/images", "--words", "{}/latin.txt"], "not UTF-8"),
     "no words": (["{}/images", "--captions", "{}/blank.txt"], "captions=.*no text"),
+    "one word": (["{}/images", "--words", "{}/one.txt"], "words=.*holds 1 text"),
+    "escapes": (["{}/images", "--words", "{}/escapes.txt"], "words=.*control characters"),
+    "no column": (["{}/images", "--words", "{}/table.csv"], "columns 'id', 'what'"),
+    "kind of file": (["{}/images", "--words", "{}/words.xlsx"], "of a kind that is not read"),
+    "captions unread": (["{}/images", "--captions", "{}/words.txt"], "not read by method"),
+    "two channels": (["{}/images", "--channels", "0,1"], "expected one, or three"),
+    "no channel": (["{}/images", "--channels", "a"], "--channels a: expected"),
+    "megapixels": (["{}/images", "--max-megapixels", "0"], "--max-megapixels 0: expected"),
     "out is a file": (["{}/images", "-k", "2", "--out", "{}/words.txt"], "not a folder"),
     "out below a file": (["{}/images", "-k", "2", "--out", "{}/words.txt/a"], "not a folder"),
 }
@@ -99,6 +108,10 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(
     (tmp_path / "none" / "a.txt").write_text("x")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
     (tmp_path / "blank.txt").write_text("\n \n")
+    (tmp_path / "one.txt").write_text("cat\n")
+    (tmp_path / "escapes.txt").write_text("red\x1b[31m\ncat\n")
+    (tmp_path / "table.csv").write_text("id,what\n1,cat\n2,dog\n")
+    (tmp_path / "words.xlsx").write_bytes(b"PK")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     arguments, expected = BAD[case]
@@ -107,7 +120,8 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(
     assert re.search(expected, said.err)
     assert said.err.startswith("mvlib: ")
     assert said.err.count("\n") == 1
-    assert sorted(tmp_path.rglob("*")) == before
+    left = set(tmp_path.rglob("*")) - set(before)
+    assert {path.name for path in left} == ({"skipped.csv"} if case == "no image" else set())
 
 
 def test_an_out_that_cannot_be_written_is_told_before_anything_is_read(

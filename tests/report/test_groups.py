@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 
 from mvlib.report import choose_n_clusters, group_confidence
-from mvlib.report.groups import (
-    highest_candidate,
-    map_positions,
-    name_groups,
-    nearest_nouns,
-    titles_first,
-)
+from mvlib.report.groups import highest_candidate, looks, map_positions
 from mvlib.report.image_folder import rows_to_show
 
 
@@ -81,8 +75,6 @@ def test_the_suggestion_is_the_highest_silhouette_and_finds_plain_bundles(bundle
     # Of many points it rests on a sample.
     found = choose_n_clusters(np.repeat(X, 4, axis=0), subsample=60, random_state=1)
     assert (found.n_samples, found.n_clusters, max(found.candidates)) == (60, 3, 20)
-    # Copies of one image still give one.
-    assert choose_n_clusters(np.ones((12, 3)), random_state=0).n_clusters == 2
 
 
 def test_no_more_than_a_third_of_the_points_and_twenty_are_tried():
@@ -118,21 +110,6 @@ def test_the_map_takes_a_sample_of_many_points_and_any_small_number():
     assert np.isfinite(map_positions(np.ones((40, 5)))[0]).all()
 
 
-def names(*nouns):
-    return {"nouns": [(noun, 1.0) for noun in nouns], "captions": [("A caption", 0.5)]}
-
-
-def test_groups_that_share_their_first_noun_are_told_apart_by_another_or_by_their_number():
-    words = [names("dog", "cat", "wolf"), names("dog", "cat", "bone"), names("sun")]
-    groups = name_groups(words)
-    assert [group.title for group in groups] == ["dog, wolf", "dog, bone", "sun"]
-    assert groups[0].nouns == ("dog", "cat", "wolf")
-    assert groups[0].captions == ("A caption",)
-    groups = name_groups([names("dog"), names("dog"), names(), {}])
-    titles = ["dog (group 1)", "dog (group 2)", "group 3", "group 4"]
-    assert [group.title for group in groups] == titles
-
-
 def test_a_large_group_shows_its_surest_and_its_least_sure_images():
     confidence = np.random.default_rng(0).permutation(100) / 100
     labels = np.repeat([0, 1], [90, 10])
@@ -147,38 +124,45 @@ def test_a_large_group_shows_its_surest_and_its_least_sure_images():
     assert sum(map(len, shown)) == 1500
 
 
-COSINES = np.array([[0.1, 0.5, 0.4, 0.3], [0.0, 0.0, 0.0, 0.0]], dtype=np.float32)
-TEXTS = ("dog", "adobe house", "house", "cat")
+class TowerEncoder:
+    """Two kinds of images, told apart by a faint feature beside a loud one."""
+
+    def image_tower(self, images):
+        raise AssertionError("looks encodes nothing")
+
+    def project_images(self, features):
+        return features[:, :2]
 
 
-@pytest.mark.parametrize(
-    ("n_common", "expected"),
-    [
-        (0, ["adobe house", "cat", "dog"]),
-        (1, ["dog", "adobe house", "cat"]),
-        (3, ["house", "adobe house", "cat", "dog"]),
-    ],
-)
-def test_the_title_is_the_nearest_common_word_or_the_nearest_of_the_own_nouns(
-    n_common, expected
-):
-    nearest = nearest_nouns(COSINES, TEXTS)
-    assert [text for text, _ in nearest[0]["nouns"]] == ["adobe house", "house", "cat", "dog"]
-    assert nearest[1]["nouns"] == []
-    own = [names("dog", "cat", "adobe house"), names()]
-    ordered = titles_first(own, COSINES, TEXTS, n_common=n_common)
-    assert [text for text, _ in ordered[0]["nouns"]] == expected
-    assert ordered[0]["captions"] == own[0]["captions"]
-    assert ordered[1]["nouns"] == []
+def test_what_images_are_grouped_by_gives_faint_features_a_say():
+    generator = np.random.default_rng(0)
+    X = generator.normal(0, 0.02, (60, 20)) + 1
+    loud, faint = generator.normal(0, 1, 60), np.repeat([-0.25, 0.25], 30)
+    X[:, 0] += loud
+    X[:, 1] += faint
+    look, joint, said = looks(TowerEncoder(), X.astype(np.float32))
+    np.testing.assert_array_equal(joint, X.astype(np.float32)[:, :2])
+    assert "image tower" in said
+    assert look.shape == (60, 19)
+    spread = look.std(axis=0)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    singular = np.linalg.svd(unit - unit.mean(axis=0), compute_uv=False)[:19] / np.sqrt(60)
+    np.testing.assert_allclose(spread, np.sqrt(singular), rtol=1e-4)
+    # Copies of one image have no components.
+    same, _, said = looks(TowerEncoder(), np.ones((5, 20), np.float32))
+    assert np.isfinite(same).all()
+    assert same.any(axis=1).all()
+    assert "one and the same" in said
 
 
-def test_the_built_in_nouns_hold_no_proper_nouns_and_no_verdicts_on_people():
-    import mvlib.report.word_lists as word_lists
+def test_an_encoder_without_a_tower_is_taken_as_it_is():
+    X = np.eye(4, dtype=np.float32)
+    look, joint, said = looks(object(), X)
+    assert look is X
+    assert joint is X
+    assert "words" in said
 
-    class Bank:
-        texts = ("dog", "Sweden", "whore", "house")
-        features = np.eye(4, dtype=np.float32)
 
-    kept = word_lists._fit_for_names(Bank)
-    assert kept.texts == ("dog", "house")
-    np.testing.assert_array_equal(kept.features, np.eye(4)[[0, 3]])
+def test_copies_of_one_image_are_one_group_for_the_suggestion():
+    found = choose_n_clusters(np.ones((12, 3)), random_state=0)
+    assert (found.n_clusters, found.candidates) == (1, (1,))

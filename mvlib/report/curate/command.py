@@ -73,6 +73,8 @@ def beforehand(options: argparse.Namespace) -> int | None:
     from mvlib.report.curate.export import check_export
 
     if options.undo:
+        if options.directory == "-":
+            raise ValueError("--undo with -: expected the folder of the images")
         return _undo(options.out, options.directory)
     if options.export or options.sidecars:
         check_export(options.out, options.directory, options.export)

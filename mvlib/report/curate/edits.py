@@ -12,8 +12,9 @@ import numpy as np
 
 from mvlib.check import check_schema
 from mvlib.files import read_json
+from mvlib.methods import GroupName
 from mvlib.ops import unit_rows
-from mvlib.report.groups import GroupName, group_confidence
+from mvlib.report.groups import group_confidence
 from mvlib.report.image_folder import printable
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mvlib.encoders.towers import IMAGES_A_PIECE, FeatureCache, content_key
 from mvlib.files import sha256_of
+from mvlib.report.formats import NOTES
 from mvlib.report.image_folder import ImageFolder, SkippedFile, encode_folder
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000_000
 _EXIF, _ORIGINAL, _CHANGED = 0x8769, 0x9003, 0x0132
-# In front of features: eight bytes of a hash, the sharpness, the day and the second.
-_LOOKS, _DAY = 11, 86400
+# In front of features: eight bytes of a hash, the sharpness, the day and the second, remarks.
+_LOOKS, _DAY = 12, 86400
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,16 @@ def known_of(
         part = replace(folder, files=tuple(missing[start : start + IMAGES_A_PIECE]), skipped=())
         features, part = encode_folder(part, looker, **options)
         failed += part.skipped
+        noted = [set(part.notes.get(note, ())) for note in NOTES]
         for file, looks, row in zip(part.files, looker.seen, features, strict=True):
-            whole = [*looks, *divmod(_taken(folder.directory / file), _DAY), *row]
-            rows[file] = np.float32([whole])
+            remarks = sum(2**bit for bit, some in enumerate(noted) if file in some)
+            when = divmod(_taken(folder.directory / file), _DAY)
+            rows[file] = np.float32([[*looks, *when, remarks, *row]])
             cache.put(keys[file], rows[file])
     if missing:
         _trim(cache)
     files = tuple(file for file in digests if file in rows)
-    width = _LOOKS + encoder.dim
-    table = np.vstack([np.empty((0, width), np.float32), *(rows[file] for file in files)])
+    table = np.vstack([rows[file] for file in files] or [np.empty((0, _LOOKS + 1))])
     known = Known(
         tuple(digests[file] for file in files),
         table[:, _LOOKS:],
@@ -97,21 +99,29 @@ def known_of(
         table[:, 9].astype(np.float64) * _DAY + table[:, 10],
     )
     skipped = tuple(sorted(failed, key=lambda item: item.file))
-    return known, replace(folder, files=files, skipped=skipped)
+    bits = table[:, 11].astype(int)
+    notes = {
+        note: tuple(np.array(files)[bits >> bit & 1 > 0].tolist())
+        for bit, note in enumerate(NOTES)
+        if (bits >> bit & 1).any()
+    }
+    return known, replace(folder, files=files, skipped=skipped, notes=notes)
 
 
 class _Looker:
-    """An encoder that also looks at the images it is given, and keeps no features itself."""
+    """What an encoder makes of images, the tower alone if it has one; it looks at them, too."""
 
     def __init__(self, encoder: Encoder):
-        self._encoder, self.dim, self.seen = encoder, encoder.dim, []
+        self._encoder, self.seen = encoder, []
 
-    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+    def __call__(self, images: Sequence[Image.Image]) -> np.ndarray:
         self.seen += map(look_at, images)
+        encode = getattr(self._encoder, "image_tower", self._encoder.encode_images)
+        # Of whole batches nothing is kept beside what is kept of single images.
         kept = getattr(self._encoder, "cache", None)
         self._encoder.cache = FeatureCache(False)
         try:
-            return self._encoder.encode_images(images)
+            return encode(images)
         finally:
             self._encoder.cache = kept
 

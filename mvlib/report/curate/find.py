@@ -12,7 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from mvlib.ops import top_k, unit_rows
 from mvlib.report.curate.features import Known, cache_of, known_of
-from mvlib.report.image_folder import MAX_PIXELS, ImageFolder, find_images
+from mvlib.report.formats import MAX_PIXELS
+from mvlib.report.image_folder import ImageFolder, find_images
 
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder, TextBank
@@ -44,10 +45,12 @@ class Findings:
     odd: tuple[int, ...]
 
 
-def findings(known: Known, nouns: TextBank) -> Findings:
-    """Return what there is to find among images."""
-    X = unit_rows(known.features)
-    _, nearest = top_k(X, unit_rows(nouns.features), min(_WORDS, len(nouns.texts)))
+def findings(known: Known, look: np.ndarray, features: np.ndarray, nouns: TextBank) -> Findings:
+    """Return what there is to find, by how images look and by features beside words."""
+    X = unit_rows(np.asarray(look, dtype=np.float32))
+    _, nearest = top_k(
+        unit_rows(features), unit_rows(nouns.features), min(_WORDS, len(nouns.texts))
+    )
     words = tuple(tuple(nouns.texts[j] for j in row) for row in nearest.tolist())
     n = len(X)
     cosines, others = top_k(X, X, min(_NEIGHBOURS + 1, n))
@@ -111,7 +114,7 @@ def search_folder(
     kept = cache_of(cache)
     if isinstance(encoder, str):
         encoder = encoders.load(encoder, pretrained=pretrained, cache=kept.folder or False)
-    settings = {"cache": kept, "max_pixels": MAX_PIXELS}
+    settings = {"cache": kept, "max_pixels": MAX_PIXELS, "channels": None}
     if words is not None:
         query = encoder.encode_texts([f"a photo of a {words}."])
     else:
@@ -124,7 +127,9 @@ def search_folder(
     known, folder = known_of(find_images(directory), encoder, **settings)
     if not folder.files:
         raise ValueError(f"directory={str(directory)!r} holds no usable image")
-    cosines, rows = top_k(
-        unit_rows(query), unit_rows(known.features), min(n, len(folder.files))
-    )
+    features = known.features
+    if words is not None and hasattr(encoder, "project_images"):
+        features = encoder.project_images(features)
+    n = min(n, len(folder.files))
+    cosines, rows = top_k(unit_rows(query), unit_rows(features), n)
     return [(folder.files[row], float(c)) for row, c in zip(rows[0], cosines[0], strict=True)]

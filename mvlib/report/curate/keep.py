@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ import numpy as np
 
 from mvlib.check import check_schema
 from mvlib.files import check_file, read_json, replacing
+from mvlib.methods import GroupName
 from mvlib.ops import unit_rows
 from mvlib.report.curate.edits import NONE, Edits, HeldGroup
-from mvlib.report.groups import GroupName
 from mvlib.report.image_folder import SkippedFile
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 _SCHEMA = Path(__file__).with_name("groups.schema.json")
 _ARRAYS = ("labels", "confidence", "next_group", "embedding", "features")
-_PLAIN = ("files", "n_other", "n_asked", "method", "encoder", "words", "random_state")
-_PLAIN += ("max_pixels",)
+_PLAIN = ("files", "others", "n_asked", "method", "encoder", "words", "random_state")
+_PLAIN += ("max_pixels", "channels", "looked_at", "notes")
 _FORMAT = 1
 
 
@@ -65,7 +66,7 @@ def save(result: FolderClustering, path: str | Path) -> None:
 
     head = {name: getattr(result, name) for name in _PLAIN}
     head["format"], head["directory"] = _FORMAT, str(result.directory.absolute())
-    head["groups"] = [[group.title, group.nouns, group.captions] for group in result.groups]
+    head["groups"] = [asdict(group) for group in result.groups]
     head["skipped"] = [[item.file, item.reason] for item in result.skipped]
     arrays = {name: np.ascontiguousarray(getattr(result, name)) for name in _ARRAYS}
     with replacing(path) as new:
@@ -86,10 +87,12 @@ def load_groups(path: str | Path) -> FolderClustering:
         if head.pop("format") != _FORMAT:
             raise ValueError(f"it is of another format than {_FORMAT}")
         head["directory"], head["files"] = Path(head["directory"]), tuple(head["files"])
-        head["groups"] = tuple(
-            GroupName(title, tuple(nouns), tuple(captions))
-            for title, nouns, captions in head["groups"]
-        )
+        head["others"] = tuple(head["others"])
+        head["channels"] = tuple(head["channels"]) if head["channels"] else None
+        head["notes"] = {note: tuple(some) for note, some in head["notes"].items()}
+        for group in head["groups"]:
+            group["nouns"], group["captions"] = map(tuple, (group["nouns"], group["captions"]))
+        head["groups"] = tuple(GroupName(**group) for group in head["groups"])
         head["skipped"] = tuple(SkippedFile(*item) for item in head["skipped"])
         return FolderClustering(**head, **arrays, suggestion=None)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -12,6 +12,7 @@ from mvlib.cli import main
 from mvlib.report import find_images
 from mvlib.report.curate import features
 from mvlib.report.curate.features import cache_of, kept_files, known_of, look_at
+from mvlib.report.formats import FRAMES, UNIFORM
 
 
 class CountingEncoder(ColourEncoder):
@@ -112,6 +113,16 @@ def test_an_encoder_keeps_its_own_cache_and_puts_no_batch_into_it(folder, tmp_pa
     known_of(find_images(folder), encoder, cache_of("none"))
     assert seen == [None]
     assert encoder.cache.folder == tmp_path / "own"
+
+
+def test_what_was_remarked_of_an_image_is_known_without_decoding_it_again(folder, tmp_path):
+    Image.new("RGB", (9, 9), "blue").save(folder / "even.png")
+    frames = [Image.effect_noise((9, 9), 40 + 9 * k).convert("P") for k in range(2)]
+    frames[0].save(folder / "moving.gif", save_all=True, append_images=frames[1:])
+    first, again = (encoded(folder, tmp_path / "cache") for _ in range(2))
+    assert (first[0], again[0]) == (8, 0)
+    notes = {UNIFORM: ("even.png",), FRAMES: ("moving.gif",)}
+    assert first[2].notes == again[2].notes == notes
 
 
 def test_the_hash_follows_the_scene_and_the_sharpness_its_edges():

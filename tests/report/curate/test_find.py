@@ -33,7 +33,8 @@ def known(features, digests=None, hashes=None, taken=None):
 
 
 def found(**given):
-    return findings(known(**given), TextBank(("x", "y"), np.eye(2, 4, dtype=np.float32)))
+    some, words = known(**given), TextBank(("x", "y"), np.eye(2, 4, dtype=np.float32))
+    return findings(some, some.features, some.features, words)
 
 
 def test_copies_near_copies_and_bursts_are_told_apart_and_the_sharpest_is_proposed():
