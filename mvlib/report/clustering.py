@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # To choose a number of groups by.
 _FEWEST = 6
 _CAPTIONS = 3
+# Of the methods that read words, for a space in which numbers of groups are compared.
+_MOST_FUSED = 20
 
 
 def cluster_folder(
@@ -108,7 +110,8 @@ def cluster_folder(
     if n_clusters == "auto":
         embedding = look
         if method != "kmeans":
-            _, embedding, _ = fit_groups(method, highest_candidate(len(look)), *settings)
+            most = min(_MOST_FUSED, highest_candidate(len(look)))
+            _, embedding, _ = fit_groups(method, most, *settings)
         suggestion = choose_n_clusters(embedding, random_state=random_state)
         n_clusters = suggestion.n_clusters
     if there:

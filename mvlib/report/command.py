@@ -117,8 +117,9 @@ def summary(result: FolderClustering) -> str:
     n_groups = len(result.groups)
     lines = [f"{len(result.files):,} images in {n_groups} groups"]
     if result.suggestion is not None:
-        highest = max(result.suggestion.silhouettes)
-        lines[0] += f" (-k auto: {result.n_asked} has the highest silhouette, {highest:.3f})"
+        at = result.suggestion.candidates.index(result.n_asked)
+        silhouette = result.suggestion.silhouettes[at]
+        lines[0] += f" (-k auto: {result.n_asked}, at a silhouette of {silhouette:.3f})"
     width = max(map(len, result.names[:_LISTED_GROUPS]))
     for number, (name, size) in enumerate(zip(result.names, result.sizes, strict=True), 1):
         if number > _LISTED_GROUPS:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from mvlib import __version__
 from mvlib.report.curate.edits import held_in
-from mvlib.report.groups import NumberOfClusters, map_positions
+from mvlib.report.groups import NEARLY, NumberOfClusters, map_positions
 from mvlib.report.image_folder import printable, rows_to_show, thumbnail_uris
 from mvlib.report.output import GENERATOR, FolderClustering
 
@@ -32,7 +32,6 @@ N_COLOURS = 10
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 _MAP_WIDTH, _MAP_MARGIN, _FLATTEST = 1000, 40, 0.6
 _CURVE_WIDTH, _CURVE_HEIGHT = 640, 250
-_NEARLY = 0.01
 _MOST_SETS, _LONGEST_SET = 60, 12
 
 
@@ -191,15 +190,18 @@ def _curve(suggestion: NumberOfClusters) -> dict[str, Any]:
         {
             "k": k,
             "value": float(value),
+            "stability": None if np.isnan(stability) else stability,
             "x": round(left + width * number / steps, 1),
             "y": y_of(value),
             "best": k == suggestion.n_clusters,
             # On a narrow screen there is room for every other number, and for the best one.
             "minor": number % 2 == 1 or abs(k - suggestion.n_clusters) == 1,
         }
-        for number, (k, value) in enumerate(zip(suggestion.candidates, values, strict=True))
+        for number, (k, value, stability) in enumerate(
+            zip(suggestion.candidates, values, suggestion.stabilities, strict=True)
+        )
     ]
-    enough = values.max() - _NEARLY
+    enough = values.max() - NEARLY
     ticks = [{"label": f"{value:.2f}", "y": y_of(value)} for value in np.linspace(low, high, 4)]
     return {
         "points": points,
@@ -210,5 +212,5 @@ def _curve(suggestion: NumberOfClusters) -> dict[str, Any]:
         "height": _CURVE_HEIGHT,
         "n_samples": suggestion.n_samples,
         "nearly": [p["k"] for p in points if not p["best"] and p["value"] >= enough],
-        "margin": _NEARLY,
+        "margin": NEARLY,
     }

@@ -70,15 +70,37 @@ def test_the_suggestion_is_the_highest_silhouette_and_finds_plain_bundles(bundle
     assert found.n_clusters == 3
     assert found.candidates == tuple(range(2, 16))
     assert found.candidates[int(np.argmax(found.silhouettes))] == 3
+    assert found.stabilities[1] == pytest.approx(1)
+    assert np.isnan(found.stabilities).sum() == 13
     assert found.n_samples == 45
-    assert choose_n_clusters(X, random_state=0) == found
+    again = choose_n_clusters(X, random_state=0)
+    assert (again.silhouettes, again.n_clusters) == (found.silhouettes, 3)
     # Of many points it rests on a sample.
     found = choose_n_clusters(np.repeat(X, 4, axis=0), subsample=60, random_state=1)
     assert (found.n_samples, found.n_clusters, max(found.candidates)) == (60, 3, 20)
 
 
-def test_no_more_than_a_third_of_the_points_and_twenty_are_tried():
-    assert [highest_candidate(n) for n in (6, 8, 9, 60, 900)] == [2, 2, 3, 20, 20]
+def test_more_than_twenty_groups_can_be_suggested():
+    generator = np.random.default_rng(0)
+    X = np.repeat(np.eye(40), 5, axis=0) + generator.normal(0, 0.02, (200, 40))
+    found = choose_n_clusters(X, random_state=0)
+    assert (found.n_clusters, max(found.candidates)) == (40, 60)
+
+
+def test_of_silhouettes_that_are_nearly_the_same_the_stable_number_is_taken(
+    bundles, monkeypatch
+):
+    monkeypatch.setattr("mvlib.report.groups.NEARLY", 2.0)
+    found = choose_n_clusters(bundles[0], random_state=0)
+    measured = np.flatnonzero(~np.isnan(found.stabilities))
+    assert len(measured) == 5
+    assert np.argmax(found.silhouettes) in measured
+    assert found.n_clusters == found.candidates[int(np.nanargmax(found.stabilities))]
+
+
+def test_no_more_than_a_third_of_the_points_and_two_hundred_are_tried():
+    tried = [highest_candidate(n) for n in (6, 8, 9, 60, 80, 900)]
+    assert tried == [2, 2, 3, 20, 25, 200]
     with pytest.raises(ValueError, match="at least 6"):
         highest_candidate(5)
 
@@ -147,7 +169,7 @@ def test_what_images_are_grouped_by_gives_faint_features_a_say():
     spread = look.std(axis=0)
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
     singular = np.linalg.svd(unit - unit.mean(axis=0), compute_uv=False)[:19] / np.sqrt(60)
-    np.testing.assert_allclose(spread, np.sqrt(singular), rtol=1e-4)
+    np.testing.assert_allclose(spread, singular**0.75, rtol=1e-4)
     # Copies of one image have no components.
     same, _, said = looks(TowerEncoder(), np.ones((5, 20), np.float32))
     assert np.isfinite(same).all()
