@@ -11,6 +11,7 @@ from mvlib import __version__
 from mvlib.cli.commands import add_parsers
 from mvlib.cli.run import add_run_parser
 from mvlib.report.command import add_cluster_parser
+from mvlib.report.curate.command import add_find_parsers
 
 __all__ = ["main"]
 
@@ -65,4 +66,5 @@ def _parser() -> argparse.ArgumentParser:
     add_run_parser(commands)
     add_parsers(commands)
     add_cluster_parser(commands)
+    add_find_parsers(commands)
     return parser

@@ -54,7 +54,7 @@ class FeatureCache:
     def __bool__(self) -> bool:
         return self.folder is not None
 
-    def get(self, key: str, shape: tuple[int, int]) -> np.ndarray | None:
+    def get(self, key: str, shape: tuple[int, int] | None = None) -> np.ndarray | None:
         """Return the features under `key`, or None: missing, damaged or of another shape."""
         if self.folder is None:
             return None
@@ -65,7 +65,7 @@ class FeatureCache:
         # Damaged bytes raise errors of many kinds.
         except Exception:
             return None
-        good = features.shape == shape and features.dtype == np.float32
+        good = shape in (None, features.shape) and features.dtype == np.float32
         return features if good and np.isfinite(features).all() else None
 
     def put(self, key: str, features: np.ndarray) -> None:

@@ -11,6 +11,11 @@ import numpy as np
 
 from mvlib.check import check_choice, check_number
 from mvlib.methods import name_groups
+from mvlib.report.curate.edits import apply_edits, read_edits
+from mvlib.report.curate.export import exported
+from mvlib.report.curate.features import cache_of, known_of
+from mvlib.report.curate.find import findings
+from mvlib.report.curate.keep import groups_there
 from mvlib.report.formats import MAX_PIXELS
 from mvlib.report.groups import (
     METHODS,
@@ -20,9 +25,10 @@ from mvlib.report.groups import (
     highest_candidate,
     looks,
 )
-from mvlib.report.image_folder import ImageFolder, encode_folder, find_images
+from mvlib.report.image_folder import ImageFolder, find_images
 from mvlib.report.output import (
-    SKIPPED_NAME,
+    EDITS_NAME,
+    GROUPS_NAME,
     FolderClustering,
     report_paths,
     write_report,
@@ -33,6 +39,8 @@ from mvlib.report.word_lists import N_COMMON, given_texts, kinds_of, text_banks
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder, TextBank
 
+# To choose a number of groups by.
+_FEWEST = 6
 _CAPTIONS = 3
 # Of the methods that read words, for a space in which numbers of groups are compared.
 _MOST_FUSED = 20
@@ -54,6 +62,10 @@ def cluster_folder(
     random_state: int | None = 0,
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
+    vectors: bool = False,
+    edits: str | Path | None = None,
+    cache: str | Path | None = None,
+    update: bool = False,
 ) -> FolderClustering:
     """Cluster the images of a folder, name the groups, and write a report."""
     from mvlib import encoders
@@ -70,16 +82,29 @@ def cluster_folder(
     nouns = given_texts(words, "words", fewest=2)
     sentences, blocked = given_texts(captions, "captions"), given_texts(block, "block")
     paths = report_paths(out) if out is not None else ()
-    ignore = [*paths, *(path.with_name(SKIPPED_NAME) for path in paths[:1])]
+    if edits is None and out is not None and (Path(out) / EDITS_NAME).exists():
+        edits = Path(out) / EDITS_NAME
+    held = read_edits(edits) if edits is not None and str(edits) != "none" else None
+    if update and out is None:
+        raise ValueError("update without out: expected the folder that holds groups.json")
+    there = groups_there(Path(out) / GROUPS_NAME) if update else None
+    kept = cache_of(cache)
+    # Images come into groups that are there one by one.
+    n_clusters = 1 if there else n_clusters
+    walked = out is not None and isinstance(directory, str | Path)
+    ignore = [*paths, *(exported(out, directory) if walked else ())]
     folder = find_images(directory, ignore=ignore, exclude=exclude)
     _check_enough(folder, n_clusters, paths)
     if isinstance(encoder, str):
-        encoder = encoders.load(encoder, device=device, pretrained=pretrained)
-    encode = getattr(encoder, "image_tower", encoder.encode_images)
-    given, folder = encode_folder(folder, encode, max_pixels=max_pixels, channels=channels)
+        settings = {"device": device, "pretrained": pretrained, "cache": kept.folder or False}
+        encoder = encoders.load(encoder, **settings)
+    known, folder = known_of(folder, encoder, kept, max_pixels=max_pixels, channels=channels)
     _check_enough(folder, n_clusters, paths)
     banks = text_banks(encoder, nouns, sentences, method=method, block=blocked)
-    look, features, looked_at = looks(encoder, given)
+    # Copies count once.
+    once, back = known.once(_FEWEST if n_clusters == "auto" else n_clusters)
+    look, features, looked_at = looks(encoder, known.features[once])
+    found = findings(known, look[back], features[back], banks["nouns"])
     settings = look, features, banks, random_state, device
     suggestion = None
     if n_clusters == "auto":
@@ -89,7 +114,11 @@ def cluster_folder(
             _, embedding, _ = fit_groups(method, most, *settings)
         suggestion = choose_n_clusters(embedding, random_state=random_state)
         n_clusters = suggestion.n_clusters
-    labels, embedding, group_captions = fit_groups(method, n_clusters, *settings)
+    if there:
+        labels, embedding, group_captions = np.zeros(len(look), dtype=np.int64), look, []
+    else:
+        labels, embedding, group_captions = fit_groups(method, n_clusters, *settings)
+    labels, embedding, features = labels[back], embedding[back], features[back]
     labels, order = _largest_first(labels)
     embedding = np.asarray(embedding, dtype=np.float32)
     confidence, next_group = group_confidence(embedding, labels)
@@ -109,17 +138,24 @@ def cluster_folder(
         skipped=folder.skipped,
         others=folder.others,
         notes=folder.notes,
-        n_asked=int(n_clusters),
+        n_asked=len(there[0].groups) if there else int(n_clusters),
         suggestion=suggestion,
-        method=method,
+        method=there[1]["method"] if there else method,
         encoder=encoder.name,
         words=_about_words(banks, nouns, sentences),
         random_state=random_state,
         max_pixels=max_pixels,
         channels=tuple(channels) if channels else None,
         looked_at=looked_at if method == "kmeans" else "",
+        features=known.features,
+        found=found,
+        kept_in=kept.folder,
     )
-    return write_report(result, *paths) if paths else result
+    if there:
+        result = replace(apply_edits(result, there[0], everywhere=True), edits=None)
+    if held is not None:
+        result = apply_edits(result, held)
+    return result if out is None else write_report(result, out, vectors=vectors)
 
 
 def check_channels(channels: Sequence[int] | None) -> None:

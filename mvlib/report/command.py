@@ -8,6 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mvlib.files import check_folder
+from mvlib.report.curate.command import (
+    EPILOG,
+    add_options,
+    afterwards,
+    beforehand,
+    curate_settings,
+)
 from mvlib.report.word_lists import given_texts
 
 if TYPE_CHECKING:
@@ -36,8 +43,9 @@ _OPTIONS = {
 _EPILOG = """\
 It writes OUT/labels.csv, the group of each image, OUT/skipped.csv, what was left out and why,
 and OUT/report.html, which any browser opens, also offline: groups with their names and images,
-a map, and what was special. Nothing is sent anywhere. A second run replaces these three files
-and touches no other. DIR may be -: paths are read from standard input, one a line.
+a map, and what was special. Nothing is sent anywhere. A second run replaces its own files and
+touches no other. DIR may be -: paths are read from standard input, one a line.
+
 """
 
 
@@ -47,7 +55,7 @@ def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
         "cluster",
         help="cluster a folder of images, name the groups, write a report",
         description="Cluster a folder of images and name the groups.",
-        epilog=_EPILOG,
+        epilog=_EPILOG + EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("directory", metavar="DIR", help="the folder, with those below; or -")
@@ -58,11 +66,14 @@ def add_cluster_parser(commands: argparse._SubParsersAction) -> None:
         parser.add_argument(
             flag, **{"dest": name, "metavar": metavar, "default": default, "help": said} | how
         )
+    add_options(parser)
     parser.set_defaults(command=cluster_command)
 
 
 def cluster_command(options: argparse.Namespace) -> int:
     """Run `mvlib cluster` and print a summary."""
+    if (done := beforehand(options)) is not None:
+        return done
     given = {name: getattr(options, name) for name, *_ in _OPTIONS.values()}
     if given["n_clusters"] != "auto":
         expected = "a number of groups from 2 on, or auto"
@@ -83,13 +94,13 @@ def cluster_command(options: argparse.Namespace) -> int:
     try:
         from mvlib.report.clustering import cluster_folder
 
-        result = cluster_folder(directory, **given)
+        result = cluster_folder(directory, **given, **curate_settings(options))
     except ModuleNotFoundError as error:
         raise ValueError(
             f"{error.name} is not installed: install mvlib with its extra, 'mvlib[vision]'"
         ) from error
     print(summary(result))
-    return 0
+    return afterwards(result, options)
 
 
 def _directory(text: str) -> str | Sequence[str]:

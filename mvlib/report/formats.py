@@ -38,6 +38,8 @@ FRAMES = "several pages or frames, of which the first was read"
 CHANNELS = "more than 4 channels, of which the first three were read"
 PROFILE = "a colour profile, which was applied"
 UNIFORM = "one colour throughout"
+# In an order that stays: what is kept of an image has them by their place.
+NOTES = (DEEP, MISSING, FRAMES, CHANNELS, PROFILE, UNIFORM)
 
 
 class UnreadableImage(ValueError):

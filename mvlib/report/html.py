@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from mvlib import __version__
+from mvlib.report.curate.edits import held_in
 from mvlib.report.groups import NEARLY, NumberOfClusters, map_positions
 from mvlib.report.image_folder import printable, rows_to_show, thumbnail_uris
 from mvlib.report.output import GENERATOR, FolderClustering
@@ -29,12 +32,18 @@ N_COLOURS = 10
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 _MAP_WIDTH, _MAP_MARGIN, _FLATTEST = 1000, 40, 0.6
 _CURVE_WIDTH, _CURVE_HEIGHT = 640, 250
+_MOST_SETS, _LONGEST_SET = 60, 12
 
 
-def report_html(result: FolderClustering) -> str:
-    """Return the report of a clustering as a page of HTML."""
+def report_html(result: FolderClustering, *, beside: str | Path = ".") -> str:
+    """Return the report as a page of HTML, whose links to images hold in a folder."""
     shown = rows_to_show(result.labels, result.confidence)
+    # The last groups may have emptied.
+    shown += [np.empty(0, np.int64)] * (len(result.groups) - len(shown))
     rows, most = np.concatenate(shown).tolist(), result.max_pixels
+    words, repeats, odd = _findings(result)
+    extra = {row for _, some, _ in repeats for row in some}.union(odd).difference(rows)
+    rows += sorted(extra)
     uris = thumbnail_uris(
         result.directory, result.files, rows, max_pixels=most, channels=result.channels
     )
@@ -46,14 +55,18 @@ def report_html(result: FolderClustering) -> str:
             int(result.labels[row]),
             round(float(result.confidence[row]), 2),
             int(result.next_group[row]),
+            *(words[1][row], result.found.neighbours[row].tolist()) * bool(words[0]),
         ]
-        for row in sorted({*uris, *(point["row"] for point in points)})
+        for row in range(len(files))
     }
     folder = Path(__file__).parent
-    style, script = (
+    style, *scripts = (
         Markup((folder / name).read_text(encoding="utf-8"))
-        for name in ("report.css", "report.js")
+        for name in ("report.css", "report.js", "curate/edit.js", "curate/find.js")
     )
+    script = Markup("").join(scripts)
+    data = {"names": list(result.names), "images": images, "words": words[0]}
+    data["extra"] = {row: uris[row] for row in extra if row in uris}
     return _template().render(
         generator=GENERATOR,
         version=__version__,
@@ -72,9 +85,36 @@ def report_html(result: FolderClustering) -> str:
         map_height=height,
         curve=_curve(result.suggestion) if result.suggestion else None,
         skipped=[(printable(item.file), item.reason) for item in result.skipped],
+        files=files,
+        repeats=repeats,
+        odd=odd,
+        kept_in=str(result.kept_in).replace(str(Path.home()), "~") if result.kept_in else "",
         notes={note: list(map(printable, some)) for note, some in result.notes.items()},
-        data={"names": list(result.names), "images": images},
+        data=data | {"base": _base(result.directory, beside), **held_in(result)},
     )
+
+
+def _findings(result: FolderClustering) -> tuple[Any, list[Any], list[int]]:
+    """Return words and the numbers of those of each image, sets of repeats, and odd rows."""
+    if result.found is None:
+        return ([], []), [], []
+    words = sorted({word for some in result.found.words for word in some})
+    place = {word: number for number, word in enumerate(words)}
+    numbers = [[place[word] for word in some] for some in result.found.words]
+    repeats = [
+        (repeat.kind, repeat.rows[:_LONGEST_SET], repeat.sharpest)
+        for repeat in result.found.repeats[:_MOST_SETS]
+    ]
+    return (words, numbers), repeats, list(result.found.odd)
+
+
+def _base(directory: Path, beside: str | Path) -> str:
+    try:
+        path = os.path.relpath(directory.resolve(), Path(beside).resolve())
+    except ValueError:
+        # Of another drive.
+        return f"{directory.resolve().as_uri()}/"
+    return f"{quote(Path(path).as_posix(), errors='surrogateescape')}/"
 
 
 @cache
@@ -95,7 +135,7 @@ def _groups(
 ) -> list[dict[str, Any]]:
     groups, confidence = [], result.confidence.tolist()
     for group, (name, size) in enumerate(zip(result.groups, result.sizes, strict=True)):
-        mean = float(result.confidence[result.labels == group].mean())
+        mean = float(result.confidence[result.labels == group].mean()) if size else 0.0
         about = {"name": name, "size": int(size), "confidence": mean}
         about["colour"] = group % N_COLOURS
         about["shape"] = SHAPES[group // N_COLOURS % len(SHAPES)]

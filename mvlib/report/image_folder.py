@@ -70,17 +70,17 @@ def find_images(
     images if they begin as images do.
     """
     patterns = [pattern.lower() for pattern in (*EXCLUDED, *exclude)]
+    ignored = {Path(path).absolute() for path in ignore}
     if isinstance(directory, str | Path):
         check_folder(directory, "directory", "a folder of images")
         directory = Path(directory)
-        found = _walk(directory, patterns)
+        found = _walk(directory, patterns, ignored)
     else:
         paths = list(dict.fromkeys(Path(path).absolute() for path in directory))
         if not paths:
             raise ValueError("directory is an empty list: expected paths of images")
         directory = Path(os.path.commonpath([path.parent for path in paths]))
         found = ((path, _excluded(directory, path, patterns)) for path in paths)
-    ignored = {Path(path).absolute() for path in ignore}
     files: list[str] = []
     others: list[str] = []
     skipped: list[SkippedFile] = []
@@ -108,7 +108,9 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _walk(directory: Path, patterns: Sequence[str]) -> Iterator[tuple[Path, str | None]]:
+def _walk(
+    directory: Path, patterns: Sequence[str], ignored: set[Path]
+) -> Iterator[tuple[Path, str | None]]:
     """Yield each file, and each folder that is not entered with the reason."""
     problems: list[OSError] = []
     for place, folders, names in os.walk(directory, onerror=problems.append):
@@ -119,7 +121,7 @@ def _walk(directory: Path, patterns: Sequence[str]) -> Iterator[tuple[Path, str 
                 yield path, "link to a folder: not followed"
             elif reason := _excluded(directory, path, patterns):
                 yield path, reason
-            else:
+            elif path.absolute() not in ignored:
                 entered.append(name)
         folders[:] = entered
         for name in names:

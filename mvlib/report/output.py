@@ -1,17 +1,24 @@
-"""What clustering a folder gives, and its two files: both are written, or neither."""
+"""What clustering a folder gives, and its files: all are written, or none."""
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mvlib.files import replacing
+from mvlib import __version__
+from mvlib.files import read_json, replacing, sha256_of
 from mvlib.methods import GroupName
+from mvlib.report.curate.edits import EDITS_FORMAT, Edits
+from mvlib.report.curate.find import Findings
+from mvlib.report.curate.keep import assign, save
 from mvlib.report.groups import NumberOfClusters
 from mvlib.report.image_folder import ImageFolder, SkippedFile, printable
 
@@ -39,6 +46,10 @@ class FolderClustering:
     max_pixels: int
     channels: tuple[int, ...] | None = None
     looked_at: str = ""
+    features: np.ndarray | None = None
+    found: Findings | None = None
+    kept_in: Path | None = None
+    edits: Edits | None = None
     report: Path | None = None
     table: Path | None = None
 
@@ -52,16 +63,30 @@ class FolderClustering:
         """Return the number of images of each group."""
         return np.bincount(self.labels, minlength=len(self.groups))
 
+    assign, save = assign, save
+
 
 REPORT_NAME, TABLE_NAME, SKIPPED_NAME = "report.html", "labels.csv", "skipped.csv"
+GROUPS_NAME, VECTORS_NAME, EDITS_NAME = "groups.json", "embeddings.jsonl", "edits.json"
+GROUPS_FORMAT = "mvlib groups 1"
 COLUMNS = ("file", "cluster", "cluster_name", "confidence")
 SKIPPED_COLUMNS = ("file", "reason")
 GENERATOR = "mvlib cluster"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def report_paths(out: str | Path) -> tuple[Path, Path]:
-    """Return the table's and the report's place, if nothing else is lost by writing them."""
+_MARKS = {
+    TABLE_NAME: ",".join(COLUMNS),
+    SKIPPED_NAME: ",".join(SKIPPED_COLUMNS),
+    REPORT_NAME: GENERATOR,
+    GROUPS_NAME: GROUPS_FORMAT,
+    VECTORS_NAME: '{"file": ',
+    EDITS_NAME: EDITS_FORMAT,
+}
+
+
+def report_paths(out: str | Path) -> tuple[Path, ...]:
+    """Return the place of each file that may be written, if nothing else is lost by it."""
     folder = nearest = Path(out)
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
@@ -69,35 +94,104 @@ def report_paths(out: str | Path) -> tuple[Path, Path]:
         raise ValueError(f"out={str(out)!r}: {str(nearest)!r} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ValueError(f"out={str(out)!r}: {str(nearest)!r} cannot be written to")
-    marks = {TABLE_NAME: ",".join(COLUMNS), SKIPPED_NAME: ",".join(SKIPPED_COLUMNS)}
-    for name, mark in (marks | {REPORT_NAME: GENERATOR}).items():
+    for name, mark in _MARKS.items():
         if os.path.lexists(folder / name) and not _starts_with(folder / name, mark):
             raise ValueError(
                 f"out={str(out)!r} holds a {name} that this command did not write: "
                 "expected another folder, or move that file"
             )
-    return folder / TABLE_NAME, folder / REPORT_NAME
+    if os.path.lexists(folder / TABLE_NAME) and not _is_as_written(folder):
+        raise ValueError(
+            f"out={str(out)!r} holds a {TABLE_NAME} that was changed since it was written: "
+            "expected another folder, or move that file"
+        )
+    return tuple(folder / name for name in _MARKS)
 
 
-def write_report(result: FolderClustering, table: Path, report: Path) -> FolderClustering:
-    """Write both files, or neither, and return the result with their paths."""
+def write_report(
+    result: FolderClustering, out: str | Path, *, vectors: bool = False
+) -> FolderClustering:
+    """Write all files to a folder, or none, and return the result with the paths of two."""
     from mvlib.report.html import report_html
 
-    page, folder = report_html(result), report.parent
+    folder = Path(out)
+    page = report_html(result, beside=folder)
+    # One of earlier groups would not fit those beside it.
+    wanted = {VECTORS_NAME: vectors or (folder / VECTORS_NAME).exists()}
+    wanted |= {EDITS_NAME: result.edits is not None, SKIPPED_NAME: False}
     # From the inside out.
     made = [part for part in (folder, *folder.parents) if not part.exists()]
     try:
-        # Both are whole under temporary names before the first takes its own.
-        with replacing(report) as temporary_report, replacing(table) as temporary_table:
-            temporary_report.write_text(page, encoding="utf-8")
-            write_table(temporary_table, result)
-            write_skipped(result, table)
+        with ExitStack() as whole:
+            # All are whole under temporary names before the first takes its own.
+            new = {
+                name: whole.enter_context(replacing(folder / name))
+                for name in _MARKS
+                if wanted.get(name, True)
+            }
+            new[REPORT_NAME].write_text(page, encoding="utf-8")
+            write_table(new[TABLE_NAME], result)
+            said = groups_content(result) | {"labels_sha256": sha256_of(new[TABLE_NAME])}
+            new[GROUPS_NAME].write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+            if VECTORS_NAME in new:
+                _write_vectors(new[VECTORS_NAME], result)
+            if result.edits:
+                said = json.dumps(result.edits.content(), indent=1) + "\n"
+                new[EDITS_NAME].write_text(said, encoding="utf-8")
+            write_skipped(result, folder / TABLE_NAME)
     except BaseException:
         for each in made:
             if each.is_dir() and not any(each.iterdir()):
                 each.rmdir()
         raise
-    return replace(result, table=table, report=report)
+    return replace(result, table=folder / TABLE_NAME, report=folder / REPORT_NAME)
+
+
+def groups_content(result: FolderClustering) -> dict[str, Any]:
+    """Return groups and images as `curate/groups.schema.json` describes them."""
+    files, found = [printable(file) for file in result.files], result.found
+    made = {name: getattr(result, name) for name in ("method", "encoder", "words", "n_asked")}
+    groups = zip(result.names, result.sizes.tolist(), result.groups, strict=True)
+    columns = result.labels + 1, result.confidence.round(4), result.next_group + 1
+    images = zip(files, *(column.tolist() for column in columns), strict=True)
+    return {
+        "format": GROUPS_FORMAT,
+        "directory": printable(str(result.directory.resolve())),
+        "made": {"version": __version__, "seed": result.random_state, **made},
+        "groups": [
+            {"number": number, "name": name, "size": size}
+            | {"words": list(group.nouns), "captions": list(group.captions)}
+            for number, (name, size, group) in enumerate(groups, 1)
+        ],
+        "images": [
+            {"file": file, "group": group, "confidence": sure, "next_group": rival or None}
+            for file, group, sure, rival in images
+        ],
+        "repeats": [
+            {"kind": repeat.kind, "files": [files[row] for row in repeat.rows]}
+            | {"sharpest": files[repeat.sharpest]}
+            for repeat in (found.repeats if found else ())
+        ],
+        "odd": [files[row] for row in (found.odd if found else ())],
+        "skipped": [{"file": printable(i.file), "reason": i.reason} for i in result.skipped],
+    }
+
+
+def _is_as_written(folder: Path) -> bool:
+    try:
+        known = read_json(folder / GROUPS_NAME)["labels_sha256"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return sha256_of(folder / TABLE_NAME) == known
+
+
+def _write_vectors(path: Path, result: FolderClustering) -> None:
+    with open(path, "w", encoding="utf-8") as stream:
+        rows = zip(result.files, result.labels.tolist(), result.embedding, strict=True)
+        for file, label, vector in rows:
+            row = {"file": printable(file), "cluster": label + 1}
+            row |= {"cluster_name": result.names[label], "vector": vector.tolist()}
+            stream.write(json.dumps(row) + "\n")
 
 
 def write_skipped(result: FolderClustering | ImageFolder, table: Path) -> Path:

@@ -1,7 +1,7 @@
 (() => {
   "use strict";
   document.documentElement.classList.remove("no-script");
-  const { names, images } = JSON.parse(document.getElementById("data").textContent);
+  const { names, images } = window.groups = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const about = (row) => {
@@ -11,11 +11,11 @@
     return { file, group, facts: `Confidence ${confidence.toFixed(2)} in ${name}.${rival}` };
   };
   const picture = (row) => {
-    const small = byId(`image-${row}`)?.querySelector("img");
-    const shown = document.createElement(small ? "img" : "span");
-    if (small) {
-      shown.src = small.src;
-      shown.alt = small.alt;
+    const source = byId(`image-${row}`)?.querySelector("img").src ?? window.groups.extra[row];
+    const shown = document.createElement(source ? "img" : "span");
+    if (source) {
+      shown.src = source;
+      shown.alt = images[row][0];
     } else {
       shown.textContent = "This image is not among those inside this page.";
     }
@@ -33,6 +33,7 @@
     byId("large-picture").replaceChildren(picture(row));
     byId("large-file").textContent = file;
     byId("large-facts").textContent = facts;
+    window.groups.shown(row);
     byId("large-place").textContent = `${place + 1} of ${list.length}`;
     byId("previous").disabled = place === 0;
     byId("next").disabled = place === list.length - 1;

@@ -18,10 +18,13 @@ CANNOT = PLAN.replace("bdgp", "wiki").replace("seeds = [1]", "datasets = ['nus-w
 README = "# Toy\n\n<!-- mvlib: results -->\n<!-- mvlib: end -->\n"
 # What reaches further than files: a build of the book, a watch that lasts, other machines.
 COMMANDS = ["run", "status", "table", "clean", "store", "data", "cluster", "x", "--version"]
+COMMANDS += ["search", "cache"]
 FLAGS = [
     "--profile", "--dataset", "--where", "--jobs", "--device", "--dry-run", "--rerun-earlier",
     "--again", "--limit-minutes", "--readme", "-k", "--method", "--encoder", "--pretrained",
     "--words", "--captions", "--out", "--seed", "--help", "--", "-x", "--cluster",
+    "--export", "--sidecars", "--undo", "--vectors", "--edits", "--update", "--cache",
+    "--clear", "--like", "-n",
 ]  # fmt: skip
 VALUES = [
     "quick", "full", "toy", "toy/method", "toy/*", "*", "[", "method", "wiki", "nus-wide",
@@ -59,6 +62,9 @@ def project(tmp_path_factory):
         # It imports torch; what it checks itself has its own tests.
         fake = SimpleNamespace(cluster_folder=no_folder)
         patch.setitem(sys.modules, "mvlib.report.clustering", fake)
+        fake = SimpleNamespace(search_folder=no_folder)
+        patch.setitem(sys.modules, "mvlib.report.curate.find", fake)
+        patch.setenv("MVLIB_CACHE", str(root / "no-cache"))
         yield root
 
 

@@ -113,7 +113,7 @@ def test_a_second_run_replaces_its_own_files_and_neither_reads_nor_touches_other
     assert (len(result.files), result.others) == (19, ("report/mine.txt",))
     assert {row["cluster"] for row in rows_of(out)} == {"1", "2"}
     assert (out / "mine.txt").read_text() == "mine"
-    assert len(list(out.iterdir())) == 4
+    assert len(list(out.iterdir())) == 5
 
 
 def test_a_write_that_fails_keeps_the_earlier_report_and_leaves_no_folder(

@@ -1,4 +1,4 @@
-"""`mvlib cluster` writes three files, its own, and tells mistakes in one line."""
+"""`mvlib cluster` writes its own files and no other, and tells mistakes in one line."""
 
 import io
 import os
@@ -36,17 +36,14 @@ def run(*arguments):
     return main(["cluster", *map(str, arguments)])
 
 
-def test_the_command_writes_three_files_and_says_what_it_found(folder, words, tmp_path, capsys):
+def test_the_command_writes_its_files_and_says_what_it_found(folder, words, tmp_path, capsys):
     (folder / "notes.txt").write_text("x")
     (folder / "text.png").write_text("no image")
     out = tmp_path / "a" / "report"
     given = ("-k", 3, "--words", words, "--out", out)
     assert run(folder, *given) == 0
-    assert sorted(path.name for path in out.iterdir()) == [
-        "labels.csv",
-        "report.html",
-        "skipped.csv",
-    ]
+    names = ["groups.json", "labels.csv", "report.html", "skipped.csv"]
+    assert sorted(path.name for path in out.iterdir()) == names
     said = capsys.readouterr().out
     assert "19 images in 3 groups" in said
     assert re.search(r"1  red +8\n +2  green +6\n", said)
@@ -67,7 +64,7 @@ def test_the_command_writes_three_files_and_says_what_it_found(folder, words, tm
     assert "1 file that is not an image was passed over" in page.text
 
 
-@pytest.mark.parametrize("name", ["labels.csv", "report.html", "skipped.csv"])
+@pytest.mark.parametrize("name", ["labels.csv", "report.html", "groups.json", "skipped.csv"])
 def test_files_of_others_are_not_overwritten(folder, tmp_path, name, capsys):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / name).write_text("file,label\na,1\n")

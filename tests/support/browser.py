@@ -39,7 +39,7 @@ def open_browser(folder):
         port = told.read_text().split()[0]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
             (first, *_) = (tab for tab in json.load(answer) if tab["type"] == "page")
-        socket = websocket.create_connection(first["webSocketDebuggerUrl"], timeout=60)
+        socket = websocket.create_connection(first["webSocketDebuggerUrl"], timeout=15)
         try:
             yield Page(socket)
         finally:
@@ -72,6 +72,10 @@ class Page:
         what, about = told.get("method"), told.get("params", {})
         if what == "Network.requestWillBeSent":
             self.asked.append(about["request"]["url"])
+        elif what == "Page.javascriptDialogOpening":
+            # A page with unsaved work asks whether to leave it.
+            given = {"id": next(self._numbers), "params": {"accept": True}}
+            self._socket.send(json.dumps({"method": "Page.handleJavaScriptDialog", **given}))
         elif what == "Runtime.exceptionThrown":
             self.said.append(str(about["exceptionDetails"]))
         elif what == "Log.entryAdded" and about["entry"]["level"] == "error":
@@ -96,6 +100,10 @@ class Page:
             if told.get("method") == "Page.loadEventFired":
                 return
 
+    def download_to(self, folder):
+        """Let the page save files, in a folder."""
+        self._do("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def run(self, code):
         """Return what a JavaScript expression comes to, a promise awaited."""
         given = {"expression": code, "awaitPromise": True, "returnByValue": True}
@@ -106,8 +114,10 @@ class Page:
     def press(self, key, code=None):
         """Press and release a key, such as ArrowRight."""
         numbers = {"ArrowRight": 39, "ArrowLeft": 37, "Tab": 9, "Home": 36, "End": 35, " ": 32}
+        numbers |= {"Enter": 13, "Escape": 27, "m": 77}
         given = {"key": key, "code": code or key, "windowsVirtualKeyCode": numbers[key]}
-        self._do("Input.dispatchKeyEvent", type="keyDown", **given)
+        text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        self._do("Input.dispatchKeyEvent", type="keyDown", text=text, **given)
         self._do("Input.dispatchKeyEvent", type="keyUp", **given)
 
     def picture(self, path, whole=False):

@@ -34,6 +34,14 @@ class ColourEncoder:
         return np.hstack([scaled, np.full((len(rgb), 1), 0.1)]).astype(np.float32)
 
 
+def cluster_patches(folder, out=None, n_clusters=3, **settings):
+    """Cluster patches by k-means and their colour, named red, green and blue."""
+    from mvlib.report import cluster_folder
+
+    settings = {"method": "kmeans", "encoder": ColourEncoder()} | settings
+    return cluster_folder(folder, n_clusters, words=list(COLOURS), out=out, **settings)
+
+
 def write_patches(folder: Path, counts=(8, 6, 5), seed=0) -> list[str]:
     """Write patches of each colour with some noise; return their names, sorted."""
     generator = np.random.default_rng(seed)

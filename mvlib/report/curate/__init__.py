@@ -1,0 +1,1 @@
+"""What is done with groups once they are found: taken away, corrected, searched, kept."""
