@@ -63,7 +63,7 @@ def test_every_method_says_when_to_use_it_what_it_costs_and_what_to_run_beside_i
     is_floor = method.estimator.split(".")[0] in ("baselines", "classics")
     assert ("*Beside it*: " in said) != is_floor
     for name in re.findall(r"`([A-Z]\w+)(?:\.\w+)?`", said.partition("*Beside it*")[2]):
-        assert name in {each.estimator.split(".")[1] for each in CATALOGUE}
+        assert name in {each.estimator.rpartition(".")[2] for each in CATALOGUE}
 
 
 def test_names_and_titles_stand_once():

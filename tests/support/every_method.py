@@ -32,12 +32,16 @@ SETTINGS = {
     "sic": {"epochs": 2, "n_nearest": 30, "n_texts": 3, "max_cosine": 2.0},
     "ntk_spectral": {"n_neighbors": 10},
     "dstl": {"lambda2": 0.02},
+    "jdssc": {"max_iter": 50},
+    "ensemble_images": {"n_bases": 6},
+    "ensemble_views": {"n_bases": 6},
 }
 NAMES = [method.name for method in CATALOGUE]
 TASKS = {method.name: method.task for method in CATALOGUE}
 # These have labels only for the rows that were fitted.
 WITHOUT_MAP = {"spectral_concatenation", "unaligned_nmf"}
-WITHOUT_MAP |= {"dstl"}
+WITHOUT_MAP |= {"dstl", "ssc_omp", "ensc", "adssc", "jdssc", "adssc_views"}
+WITHOUT_MAP |= {"ensemble_images", "ensemble_views"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
 MATCHING = {"smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
