@@ -187,7 +187,17 @@ def texts_of(name: str, problem: VisionProblem) -> Any:
             return encoders.noun_rows(problem.nouns, "tac")
         case "sic":
             return encoders.noun_rows(problem.nouns, "sic")
-        case "clip_kmeans" | "scan" | "temi" | "turtle":
+        case (
+            "clip_kmeans"
+            | "scan"
+            | "temi"
+            | "turtle"
+            | "ssc_omp"
+            | "ensc"
+            | "adssc"
+            | "jdssc"
+            | "ensemble_images"
+        ):
             return None
         case "zero_shot":
             return problem.classes

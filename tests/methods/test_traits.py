@@ -48,13 +48,15 @@ QUICK["ntk_spectral"] = {"solver": "subspace", "n_rounds": 1, "graph": "union"}
 QUICK["turtle"] = {"learning_rate": 1e-6}
 QUICK["pvc"] = {"reading": "code", "tuning_epochs": 1}
 QUICK |= dict.fromkeys(("tac", "cae", "clip_kmeans"), {"n_init": 2})
+QUICK |= {"ensc": {"gamma": 2.0, "n_active": 10}, "jdssc": {"max_iter": 2}}
+QUICK |= dict.fromkeys(("adssc", "adssc_views"), {"eta2": 2.0})
 # These centre rows in float64; the others say that float32 loses what tells rows apart.
 ANY_OFFSET = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
 ANY_OFFSET |= {"cca", "procrustes", "gromov_wasserstein"}
 # Chance draws rows, and these match equal rows to other partners.
 SPLITTING = {"chance", *MATCHING} - {"smart"}
-# The order of the rows is read.
-SPLITTING |= {"dstl"}
+# The order of the rows is read; the steps end far from where equal rows are one.
+SPLITTING |= {"dstl", "jdssc"}
 DOCUMENTED = "Number of distinct clusters|the modalities part"
 
 

@@ -54,12 +54,16 @@ SETTINGS = {
     # By faiss's rules equal rows cost all iterations of all starts.
     "gradnorm": {"kmeans": "k-means++", "n_init": 2},
     "tac_temperature": {"kmeans": "k-means++", "n_init": 2},
+    "jdssc": {"max_iter": 50},
+    "ensemble_images": {"n_bases": 6},
+    "ensemble_views": {"n_bases": 6},
 }
 NAMES = [method.name for method in CATALOGUE]
 TASKS = {method.name: method.task for method in CATALOGUE}
 # These have labels only for the rows that were fitted.
 WITHOUT_MAP = {"spectral_concatenation", "unaligned_nmf"}
-WITHOUT_MAP |= {"dstl"}
+WITHOUT_MAP |= {"dstl", "ssc_omp", "ensc", "adssc", "jdssc", "adssc_views"}
+WITHOUT_MAP |= {"ensemble_images", "ensemble_views"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
 MATCHING = {"smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
