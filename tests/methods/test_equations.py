@@ -29,11 +29,11 @@ SYMBOLS = {
     "images/scan": {"SCAN, as coded": {"L", "H", "C"}},
     "images/gradnorm": {"GradNorm, as coded": {"s_1"}},
     "sic": {"SIC, as coded": {"S", "h_k", "y_i", "L"}},
-    "momentum_twins": {
+    "views/momentum_twins": {
         "DIVIDE, as coded": {"G_ij", "L(q, k, T)", "L", "lr", "theta_bar"},
     },
-    "divide": {"DIVIDE, as coded": {"T"}},
-    "camera": {
+    "views/divide": {"DIVIDE, as coded": {"T"}},
+    "views/camera": {
         "CAMERA, as coded": {
             "L_com",
             "L_con",
@@ -47,12 +47,12 @@ SYMBOLS = {
             "z_2",
         },
     },
-    "completer": {
+    "views/completer": {
         "COMPLETER, as coded": {"P", "L_cl"},
         "DCP, as coded": {"beta_vu", "L_con", "L_rec", "L_pre", "L"},
     },
-    "candy": {"CANDY, as coded": {"W_v", "W_vu", "T_vv", "A_vu", "T_vu"}},
-    "corregen": {"CorreGen, as coded": {"l(q, k, Q)", "u_i", "Q_vv", "Q_vu", "w_i"}},
+    "views/candy": {"CANDY, as coded": {"W_v", "W_vu", "T_vv", "A_vu", "T_vu"}},
+    "views/corregen": {"CorreGen, as coded": {"l(q, k, Q)", "u_i", "Q_vv", "Q_vu", "w_i"}},
     "cae": {
         "CAE, secondary": {"S", "x_i^u", "p_i", "w_im"},
         "CAE, our reading": {"C_ij", "T", "f_i", "e"},
