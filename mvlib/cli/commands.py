@@ -31,8 +31,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
         parser.set_defaults(command=command)
     status, table, data = (commands.choices[name] for name in ("status", "table", "data"))
     status.add_argument("--profile", choices=PROFILES)
-    table.add_argument("paper", nargs="?")
-    table.add_argument("--profile", choices=PROFILES, default="full")
+    table.add_argument("paper", nargs="?", help="a paper, or a task: views, words, modalities")
+    table.add_argument("--profile", choices=PROFILES, help="full if not said; a task's: all")
     table.add_argument("--json", action="store_true", help="claims with verdicts, for programs")
     table.add_argument("--readme", action="store_true", help="update the table in README.md")
     data.add_argument("action", choices=("list", "fetch", "card"))
@@ -70,16 +70,22 @@ def _table(options: argparse.Namespace) -> int:
         return 0
     if options.json:
         return _print_claims(options.paper, root)
+    from mvlib.book.leaderboard import KINDS, text_tables
+
+    papers = [*records.plan_papers(root), *KINDS]
     if options.paper is None:
         raise ValueError(
-            "paper is missing: expected one of "
-            f"{', '.join(records.plan_papers(root))}, or --readme or --json"
+            f"paper is missing: expected one of {', '.join(papers)}, or --readme or --json"
         )
-    check_choice("paper", options.paper, records.plan_papers(root))
-    print(f"Results of the {options.profile} profile, points, mean ± sd over n seeds\n")
-    results = records.results_table(options.paper, options.profile, root=root)
+    check_choice("paper", options.paper, papers)
+    if options.paper in KINDS:
+        print("\n\n".join(text_tables(root, options.paper, options.profile)))
+        return 0
+    profile = options.profile or "full"
+    print(f"Results of the {profile} profile, points, mean ± sd over n seeds\n")
+    results = records.results_table(options.paper, profile, root=root)
     print(records.to_markdown(results) if len(results) else "No run is recorded.")
-    if options.profile == "full":
+    if profile == "full":
         published = records.load_published(options.paper, root)
         for table in dict.fromkeys(row["table"] for row in published):
             rows = [row for row in published if row["table"] == table]
