@@ -17,9 +17,9 @@ import yaml
 from filelock import FileLock
 from tqdm import tqdm
 
-from mvlib.book.cards import card_pages
 from mvlib.book.checks import book_problems
-from mvlib.book.croissant import croissant_files
+from mvlib.book.data_cards.cards import card_pages
+from mvlib.book.data_cards.croissant import croissant_files
 from mvlib.book.notebooks import (
     ALL_NOTEBOOKS,
     method_records,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.book.answers import answer_box
-from mvlib.book.cards import default_views, files_table, sets_table
 from mvlib.book.choosing import choice_list, choice_records, choice_tree
+from mvlib.book.data_cards.cards import default_views, files_table, sets_table
 from mvlib.book.front import cards_grid, citation
 from mvlib.book.leaderboard import leaderboard
 from mvlib.book.pages import table

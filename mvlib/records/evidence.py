@@ -99,7 +99,7 @@ def _keep(name: str, rows: dict[str, Any], root: str | Path | None) -> Path:
 
 
 def _checked(name: str, rows: dict[str, Any]) -> dict[str, Any]:
-    schema = Path(__file__).with_name(f"{name}.schema.json")
+    schema = Path(__file__).parent / "schemas" / f"{name}.schema.json"
     check_schema(f"{name}.json", check_plain(rows, f"{name}.json"), schema)
     return rows
 

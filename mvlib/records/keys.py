@@ -17,7 +17,7 @@ from mvlib.records.provenance import sources_are_those_of
 from mvlib.records.store import Record, load_records
 from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
 
-_NOTEBOOK = Path(__file__).with_name("notebook.schema.json")
+_NOTEBOOK = Path(__file__).parent / "schemas" / "notebook.schema.json"
 CURRENT = "current"
 EARLIER = "earlier version"
 

@@ -93,7 +93,7 @@ def read_of_paper(paper: str, name: str, root: Path | None) -> tuple[str, dict[s
     check_choice("paper", paper, papers_with(f"{name}.toml", root))
     where = f"notebooks/{paper}/{name}.toml"
     content = read_toml(root / where, where)
-    check_schema(where, content, Path(__file__).with_name(f"{name}.schema.json"))
+    check_schema(where, content, Path(__file__).parent / "schemas" / f"{name}.schema.json")
     if content["paper"] != paper:
         raise ValueError(f"{where}: paper={content['paper']!r}: expected {paper!r}")
     return where, content

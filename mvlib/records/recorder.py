@@ -21,7 +21,7 @@ PROFILES = ("quick", "reduced", "full")
 # Their records are committed: they take hours, and the book's claims rest on them.
 COMMITTED_PROFILES = ("reduced", "full")
 METRICS = ("acc", "nmi", "ari", "purity")
-RECORD_SCHEMA = Path(__file__).with_name("record.schema.json")
+RECORD_SCHEMA = Path(__file__).parent / "schemas" / "record.schema.json"
 _COLUMNS = ("method", "dataset", "seed", "rule", "seconds", *METRICS)
 # Rounding takes an NMI of exact agreement a few ulp over 1.
 _ROUNDING = 1e-9

@@ -19,7 +19,7 @@ VERSIONS = {
     for name in method.recorded or (method.title,)
 }
 LEDGER = "data/results/versions.json"
-_SCHEMA = Path(__file__).with_name("versions.schema.json")
+_SCHEMA = Path(__file__).parent / "schemas" / "versions.schema.json"
 
 
 def method_of(recorded: str, own: str) -> str:

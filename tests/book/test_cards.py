@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mvlib.book import card_page, draw_card, fill
-from mvlib.book.cards import card_pages
+from mvlib.book.data_cards.cards import card_pages
 from mvlib.data import all_names, describe
 from mvlib.tasks import list_modalities
 

@@ -5,8 +5,8 @@ import json
 import mlcroissant
 import pytest
 
-from mvlib.book.cards import card_page
-from mvlib.book.croissant import croissant, croissant_files
+from mvlib.book.data_cards.cards import card_page
+from mvlib.book.data_cards.croissant import croissant, croissant_files
 from mvlib.data import all_names, describe
 
 

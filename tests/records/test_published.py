@@ -10,7 +10,7 @@ from mvlib.book.placeholders import fill
 from mvlib.check import check_schema
 from mvlib.records import load_published, published, published_text
 
-SCHEMA = Path(published.__file__).with_name("published.schema.json")
+SCHEMA = Path(published.__file__).parent / "schemas" / "published.schema.json"
 FIRST = ("stl-10", "cifar-10", "cifar-20", "imagenet-10", "imagenet-dogs")
 LAST = ("dtd", "ucf-101", "imagenet-1k")
 # NMI/ACC/ARI over the eight sets, ViT-B/32, as the table was quoted or recalled.

@@ -26,7 +26,7 @@ from mvlib.records import (
     verdict,
 )
 
-SCHEMA = project_root() / "mvlib" / "records" / "published.schema.json"
+SCHEMA = project_root() / "mvlib" / "records" / "schemas" / "published.schema.json"
 SEEDS = (5, 15, 25)
 
 

@@ -1,0 +1,1 @@
+"""Pages of the data sets, and what describes them to programs."""
