@@ -234,6 +234,18 @@ def check_file(path: str | Path, name: str | None = None) -> Path:
     return Path(path)
 
 
+def check_directory(directory: str | Path) -> Path:
+    """Return the folder of images `directory`, unless it cannot be read."""
+    try:
+        os.scandir(directory).close()
+    except OSError as error:
+        raise ValueError(
+            f"directory={str(directory)!r} cannot be read ({error.strerror}): expected a "
+            "folder of images"
+        ) from error
+    return Path(directory)
+
+
 @contextmanager
 def reading(path: str | Path, what: str) -> Iterator[None]:
     """Turn whatever a reader of damaged bytes raises into a ValueError that names the file.
@@ -260,6 +272,12 @@ def read_text(path: str | Path, name: str | None = None) -> str:
             f"{name or path.name} is no UTF-8 text: byte {byte:#04x} at {error.start}; "
             "expected UTF-8"
         ) from error
+
+
+def file_stamp(path: str | Path) -> tuple[int, int, int, int]:
+    """Return what any change of a file changes: its number, size and times."""
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def parse_json(text: str, name: str) -> Any:
@@ -315,6 +333,12 @@ def check_plain(content: Any, name: str) -> Any:
             if problem := next(filter(None, map(_problem, value)), None):
                 raise ValueError(f"{name}: a name {problem}")
         elif isinstance(value, list | tuple):
+            # Curves and labels, most of what records hold, in one go.
+            kinds = set(map(type, value))
+            if kinds == {float} and math.isfinite(sum(value)):
+                continue
+            if kinds == {int} and min(value) >= -_LARGEST and max(value) < _LARGEST:
+                continue
             pending += [((*place, number), each) for number, each in enumerate(value)]
         elif problem := _problem(value):
             where = "/".join(map(str, place)) or "it"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from mvlib.files import check_directory
+
 if TYPE_CHECKING:
     from mvlib.report.output import FolderClustering
 
@@ -56,6 +58,8 @@ def cluster_command(options: argparse.Namespace) -> int:
         given["n_clusters"] = _whole_number("-k", given["n_clusters"], expected, 2)
     expected = "a whole number from 0 on"
     given["random_state"] = _whole_number("--seed", given["random_state"], expected, 0)
+    # Before torch is imported, which takes seconds.
+    check_directory(options.directory)
     try:
         from mvlib.report.clustering import cluster_folder
 

@@ -18,6 +18,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
+from mvlib.files import check_directory
+
 if TYPE_CHECKING:
     from mvlib.encoders import Encoder
 
@@ -56,14 +58,7 @@ def find_images(directory: str | Path, *, ignore: Iterable[Path] = ()) -> ImageF
     Names that begin with a dot are passed over. Links to folders are listed and not followed,
     so that a loop of links ends; links to files are.
     """
-    directory = Path(directory)
-    try:
-        os.scandir(directory).close()
-    except OSError as error:
-        raise ValueError(
-            f"directory={str(directory)!r} cannot be read ({error.strerror}): expected a "
-            "folder of images"
-        ) from error
+    directory = check_directory(directory)
     ignored = {Path(path).absolute() for path in ignore}
     files: list[str] = []
     skipped: list[SkippedFile] = []
