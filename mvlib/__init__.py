@@ -20,7 +20,7 @@ _EXPORTS = {
     "load": "mvlib.methods.saving",
     "compare": "mvlib.tasks.comparison",
     "SMART": "mvlib.methods.smart",
-    "MvCLN": "mvlib.methods.mvcln",
+    "MvCLN": "mvlib.methods.views.mvcln",
     "CAE": "mvlib.methods.cae",
     "TAC": "mvlib.methods.tac",
     "NTKSpectralClustering": "mvlib.methods.ntk_spectral",

@@ -39,8 +39,8 @@ _EXPORTS = {
 }
 # A method of the catalogue is exported by its line there.
 _EXPORTS = {
-    method.estimator.split(".")[1]: f"mvlib.methods.{method.estimator.split('.')[0]}"
-    for method in CATALOGUE
+    name: f"mvlib.methods.{file}"
+    for file, _, name in (method.estimator.rpartition(".") for method in CATALOGUE)
 } | _EXPORTS
 
 __all__ = list(_EXPORTS)

@@ -22,7 +22,7 @@ class Method:
     title : str
         As tables and records print it.
     estimator : str
-        Its file in `mvlib/methods` and its class, `file.Class`.
+        Its file in `mvlib/methods` and its class, `file.Class` or `folder.file.Class`.
     task : {"views", "modalities", "images with words"}
         Whose problems it takes.
     needs : str
@@ -60,18 +60,18 @@ _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of noun
 # ruff: noqa: E501
 CATALOGUE = (
     Method("smart", "SMART", "smart.SMART", VIEWS, "two or more views, some rows known to be partners", "peng2025smart"),
-    Method("pvc", "PVC", "pvc.PVC", VIEWS, "two views of some thousand rows, some known to be partners", "huang2020pvc"),
-    Method("mvcln", "MvCLN", "mvcln.MvCLN", VIEWS, "two views, by default 34 rows known to be partners", "yang2021mvcln"),
-    Method("sure", "SURE", "sure.SURE", VIEWS, "two views, some rows missing, by default 34 complete ones known to be partners", "yang2023sure"),
-    Method("divide", "DIVIDE", "divide.DIVIDE", VIEWS, "two views, rows paired rightly; a sample may lack one", "lu2024divide"),
-    Method("candy", "CANDY", "candy.CANDY", VIEWS, f"two views, {_PAIRED}", "guo2024candy"),
-    Method("corregen", "CorreGen", "corregen.CorreGen", VIEWS, f"two views, {_PAIRED}", "zhou2026corregen"),
-    Method("completer", "COMPLETER", "completer.COMPLETER", VIEWS, "two views, rows paired rightly; a sample may lack one", "lin2021completer"),
-    Method("camera", "CAMERA", "camera.CAMERA", VIEWS, "two views, rows shuffled or missing, pairs or none", "li2025camera"),
-    Method("dcp", "DCP", "completer.DCP", VIEWS, "two or more views, rows paired rightly; by default 257 samples with all", "lin2023dcp"),
-    Method("smile", "SMILE", "smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),
-    Method("vital", "VITAL", "vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),
-    Method("unaligned_nmf", "unaligned NMF", "unaligned_nmf.UnalignedNMF", VIEWS, "two or more views without negative values", "unaligned2022nmf"),
+    Method("pvc", "PVC", "views.pvc.PVC", VIEWS, "two views of some thousand rows, some known to be partners", "huang2020pvc"),
+    Method("mvcln", "MvCLN", "views.mvcln.MvCLN", VIEWS, "two views, by default 34 rows known to be partners", "yang2021mvcln"),
+    Method("sure", "SURE", "views.sure.SURE", VIEWS, "two views, some rows missing, by default 34 complete ones known to be partners", "yang2023sure"),
+    Method("divide", "DIVIDE", "views.divide.DIVIDE", VIEWS, "two views, rows paired rightly; a sample may lack one", "lu2024divide"),
+    Method("candy", "CANDY", "views.candy.CANDY", VIEWS, f"two views, {_PAIRED}", "guo2024candy"),
+    Method("corregen", "CorreGen", "views.corregen.CorreGen", VIEWS, f"two views, {_PAIRED}", "zhou2026corregen"),
+    Method("completer", "COMPLETER", "views.completer.COMPLETER", VIEWS, "two views, rows paired rightly; a sample may lack one", "lin2021completer"),
+    Method("camera", "CAMERA", "views.camera.CAMERA", VIEWS, "two views, rows shuffled or missing, pairs or none", "li2025camera"),
+    Method("dcp", "DCP", "views.completer.DCP", VIEWS, "two or more views, rows paired rightly; by default 257 samples with all", "lin2023dcp"),
+    Method("smile", "SMILE", "views.smile.SMILE", VIEWS, "two views, rows shuffled or missing, pairs or none", "zeng2023smile"),
+    Method("vital", "VITAL", "views.vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),
+    Method("unaligned_nmf", "unaligned NMF", "views.unaligned_nmf.UnalignedNMF", VIEWS, "two or more views without negative values", "unaligned2022nmf"),
     Method("kmeans_view", "k-means, view 1", "baselines.KMeansView", VIEWS, "one view", **_FLOOR, **_KMEANS),
     Method("kmeans_concatenation", "k-means, concatenation as given", "baselines.KMeansConcatenation", VIEWS, _PAIRED, **_FLOOR, **_KMEANS),
     Method("spectral_concatenation", "spectral, concatenation as given", "baselines.SpectralConcatenation", VIEWS, _PAIRED, **_FLOOR, **_SPECTRAL),

@@ -18,7 +18,7 @@ from sklearn.cluster import KMeans
 
 from mvlib.check import check_choice
 from mvlib.data import ViewsProblem
-from mvlib.methods.mvcln import greedy_matching
+from mvlib.methods.views.mvcln import greedy_matching
 from mvlib.metrics import clustering_scores
 from mvlib.ops import unit_rows
 

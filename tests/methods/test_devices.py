@@ -18,7 +18,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mvlib.methods import training
-from mvlib.methods.mvcln import contrastive_loss, pair_distances
 from mvlib.methods.set_clip.equations import Objective as SetObjective
 from mvlib.methods.set_clip.network import Branch
 from mvlib.methods.sic import total_loss as sic_loss
@@ -29,6 +28,7 @@ from mvlib.methods.smart.equations import (
     threshold_rule,
 )
 from mvlib.methods.tac import total_loss as tac_loss
+from mvlib.methods.views.mvcln import contrastive_loss, pair_distances
 from mvlib.ops.discrepancy import mmd
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from problem_stand_ins import modalities_problem, views_problem, words_problem
 
 from mvlib import data
 from mvlib.methods import TAC, KMeansView, MvCLN, Procrustes
-from mvlib.methods.sure import SURE
+from mvlib.methods.views.sure import SURE
 from mvlib.metrics import clustering_scores
 from mvlib.records import Recorder
 from mvlib.tasks import images_with_words, modalities, views
@@ -41,6 +41,20 @@ def test_each_method_is_fitted_once_a_seed_and_recorded_with_what_tells_it_apart
     assert [result["seed"] for result in recorder.results] == [3, 4, 3, 4]
     assert all(result["parameters"]["x"] == 20 for result in recorder.results)
     assert all(result["seconds"] > 0 for result in recorder.results)
+
+
+def test_a_committed_profile_keeps_the_labels_from_which_all_can_be_scored_anew(recorder):
+    reduced, problem = Recorder("lineup", "method", "reduced", "cpu"), views_problem()
+    views.run(["mvcln", "kmeans_view"], problem, [4], reduced, {"mvcln": SMALL}, dataset="wiki")
+    words = words_problem()
+    images_with_words.run(["clip_kmeans"], words, [4], reduced)
+    trained, floor, images = reduced.results
+    assert "labels" not in floor
+    for result, y in ((trained, problem.y), (images, words.y)):
+        again = clustering_scores(y, np.array(result["labels"]))
+        assert result["metrics"]["last"] == pytest.approx(again, abs=1e-6)
+    views.run(["mvcln"], problem, [4], recorder, {"mvcln": SMALL}, dataset="wiki")
+    assert "labels" not in recorder.results[0]
 
 
 def test_masks_reach_the_methods_and_rates_the_records(recorder):

@@ -6,7 +6,7 @@ from golden.harness import Case
 from golden.problems import digits, some
 
 from mvlib.methods import CANDY, DIVIDE, CorreGen
-from mvlib.methods.momentum_twins import rematched
+from mvlib.methods.views.momentum_twins import rematched
 
 SETTINGS = {
     "embedding_dim": 6, "hidden_dims": (32, 24), "epochs": 3, "batch_size": 64,

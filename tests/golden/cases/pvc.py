@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from golden.problems import half_shuffled
 
-from mvlib.methods.pvc import PVC, soft_matching, squared_distances
+from mvlib.methods.views.pvc import PVC, soft_matching, squared_distances
 
 SETTINGS = {
     "embedding_dim": 6, "hidden_dims": (32, 32), "epochs": 3, "alignment_epochs": 1,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from golden.problems import half_shuffled
 
-from mvlib.methods.smile import SMILE, realigned
+from mvlib.methods.views.smile import SMILE, realigned
 
 # The clusters count in the last epoch only: k-means before it decides by ever smaller margins.
 SETTINGS = {

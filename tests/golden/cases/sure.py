@@ -5,8 +5,8 @@ import torch
 from golden.cases.mvcln import SETTINGS, normalized_by_batch
 from golden.problems import digits, half_shuffled
 
-from mvlib.methods.mvcln import distance_matrix
-from mvlib.methods.sure import SURE, imputed
+from mvlib.methods.views.mvcln import distance_matrix
+from mvlib.methods.views.sure import SURE, imputed
 
 
 def fitted(views=None, n_aligned=80, present=None, **settings):

@@ -3,7 +3,7 @@
 import numpy as np
 from golden.problems import half_shuffled
 
-from mvlib.methods.unaligned_nmf import UnalignedNMF, rematched
+from mvlib.methods.views.unaligned_nmf import UnalignedNMF, rematched
 
 SETTINGS = {
     "n_init": 3, "matching_rounds": 1, "consensus_rounds": 3, "update_rounds": 20,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from golden.problems import half_shuffled
 
-from mvlib.methods.vital import VITAL, kept_pairs
+from mvlib.methods.views.vital import VITAL, kept_pairs
 
 SETTINGS = {
     "embedding_dim": 6, "hidden_dims": (32, 32), "epochs": 3, "rectification_epochs": 0,

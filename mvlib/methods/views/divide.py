@@ -2,14 +2,14 @@
 
 Source: Lu et al., "Decoupled Contrastive Multi-View Clustering with High-Order Random Walks",
 AAAI 2024. Each function follows the authors' code. Encoders, heads and the loop are those of
-`mvlib/methods/momentum_twins.py`.
+`mvlib/methods/views/momentum_twins.py`.
 
 Deviations
 ----------
-Those of `mvlib/methods/momentum_twins.py`. The authors' loader is meant to shuffle anew in each
-epoch, but is never told the epoch: `fixed_batches=True`, the default, does as it does, so that
-the rows that fill no batch are never learnt from; False shuffles. `rematch` other than "none"
-is ours: the row of view 2 is chosen as in CANDY, the features stay DIVIDE's.
+Those of `mvlib/methods/views/momentum_twins.py`. The authors' loader is meant to shuffle anew
+in each epoch, but is never told the epoch: `fixed_batches=True`, the default, does as it does,
+so that the rows that fill no batch are never learnt from; False shuffles. `rematch` other than
+"none" is ours: the row of view 2 is chosen as in CANDY, the features stay DIVIDE's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from mvlib.check import flag
-from mvlib.methods.momentum_twins import (
+from mvlib.methods.views.momentum_twins import (
     Codes,
     MomentumTwins,
     gaussian_affinity,
@@ -64,7 +64,7 @@ class DIVIDE(MomentumTwins):
         As in every clustering of views.
     embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
 temperature
-        As in `mvlib.methods.momentum_twins.MomentumTwins`.
+        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=1024
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out.
     identity_epochs : int, default=100
@@ -83,7 +83,7 @@ temperature
     Attributes
     ----------
     labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.momentum_twins.MomentumTwins`.
+        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
 
     Notes
     -----
@@ -93,8 +93,8 @@ temperature
     `SpectralConcatenation`; `CANDY` and `CorreGen` where partners are wrong.
 
     Source: Lu et al., AAAI 2024, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/divide.py`. What a missing view is filled with passes two heads: that
-    of the view that is there gives the code, that of the view that lacks the prediction.
+    file, `mvlib/methods/views/divide.py`. What a missing view is filled with passes two heads:
+    that of the view that is there gives the code, that of the view that lacks the prediction.
 
     Examples
     --------

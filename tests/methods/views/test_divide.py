@@ -7,8 +7,9 @@ from plain import unit
 from problem_stand_ins import groups
 from twin_transcription import SMALL, slow_affinity, tensors
 
-from mvlib.methods import DIVIDE, divide
-from mvlib.methods.momentum_twins import Codes
+from mvlib.methods import DIVIDE
+from mvlib.methods.views import divide
+from mvlib.methods.views.momentum_twins import Codes
 
 XS, _ = groups(40, (6, 7), 3, spread=4)
 # Three samples lack view 1, five lack view 2.

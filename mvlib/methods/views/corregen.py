@@ -2,7 +2,7 @@
 
 Source: Zhou et al., "Uncover Underlying Correspondence for Robust Multi-view Clustering", ICLR
 2026. Each function follows the authors' code. Encoders, heads and the loop are those of
-`mvlib/methods/momentum_twins.py`.
+`mvlib/methods/views/momentum_twins.py`.
 
 Of the paper we know by others that equation 14 has the squared Mahalanobis distance, where the
 code has its root: `reading="paper"` and "code". They also tell of a rate of 0.002 and a warm-up
@@ -11,9 +11,9 @@ is not known. Whoever wants these sets `learning_rate=1e-3` and the epochs.
 
 Deviations
 ----------
-Those of `mvlib/methods/momentum_twins.py`, but for k-means: the authors' own draws each centre
-as the best of a few candidates and keeps the best of all its rounds; here it is the cosine
-k-means of `mvlib.ops`, which draws one and keeps the last round of each start. Both draw
+Those of `mvlib/methods/views/momentum_twins.py`, but for k-means: the authors' own draws each
+centre as the best of a few candidates and keeps the best of all its rounds; here it is the
+cosine k-means of `mvlib.ops`, which draws one and keeps the last round of each start. Both draw
 in proportion to 1 - cos and make ten starts. The mixture sees the rows in their order, the
 authors' in that of a random pass, on which its start depends. The authors' code tests in vain
 for a plan that is not finite; here the loss is tested.
@@ -35,7 +35,7 @@ from sklearn.mixture import GaussianMixture
 
 from mvlib.check import choice, real, whole
 from mvlib.methods.base import KMEANS_STARTS
-from mvlib.methods.momentum_twins import Codes, MomentumTwins, cosines, twin_losses
+from mvlib.methods.views.momentum_twins import Codes, MomentumTwins, cosines, twin_losses
 from mvlib.ops.kmeans import cosine_kmeans
 
 READINGS = ("code", "paper")
@@ -150,7 +150,7 @@ class CorreGen(MomentumTwins):
         As in every clustering of views.
     embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
 temperature
-        As in `mvlib.methods.momentum_twins.MomentumTwins`.
+        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=512
         Rows in a batch; all, if there are fewer. A last batch of less than half as many is left
         out of an epoch.
@@ -175,7 +175,7 @@ temperature
     Attributes
     ----------
     labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.momentum_twins.MomentumTwins`.
+        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     marginals_ : ndarray of shape (2, n_samples), float32
         How much the rows of both views count after the last epoch, before they are brought to
         one in all in a batch.
@@ -188,7 +188,7 @@ temperature
     `KMeansConcatenation`, `SpectralConcatenation`.
 
     Source: the paper of ICLR 2026, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/corregen.py`.
+    file, `mvlib/methods/views/corregen.py`.
 
     Examples
     --------

@@ -33,8 +33,8 @@ from torch import nn
 
 from mvlib.check import choice, flag, real
 from mvlib.methods.base import kmeans_labels
-from mvlib.methods.mvcln import MvCLN, distance_matrix, encoder
 from mvlib.methods.training import seeded
+from mvlib.methods.views.mvcln import MvCLN, distance_matrix, encoder
 from mvlib.ops.device import resolve_device
 
 SETTINGS = ("both", "unaligned", "missing")
@@ -150,9 +150,9 @@ class SURE(MvCLN):
     `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
     Source: Yang et al., TPAMI 2023, and the authors' code. *Readings* and *Deviations* stand at
-    the head of the file, `mvlib/methods/sure.py`. The authors leave views unscaled, but scale
-    each feature of Reuters_dim10 and of the second view of MNIST-USPS to [0, 1]. A constant
-    feature is NaN there.
+    the head of the file, `mvlib/methods/views/sure.py`. The authors leave views unscaled, but
+    scale each feature of Reuters_dim10 and of the second view of MNIST-USPS to [0, 1]. A
+    constant feature is NaN there.
 
     Examples
     --------

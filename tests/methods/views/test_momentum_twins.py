@@ -12,7 +12,7 @@ from torch import nn
 from twin_transcription import SMALL, XS, slow_affinity, slow_cosines, tensors
 
 from mvlib.methods import CANDY, DIVIDE, CorreGen
-from mvlib.methods import momentum_twins as twins
+from mvlib.methods.views import momentum_twins as twins
 from mvlib.metrics import accuracy
 
 EVERY = pytest.mark.parametrize("method", [DIVIDE, CANDY, CorreGen])

@@ -6,8 +6,9 @@ import torch
 from refusals import out_of_range
 from twin_transcription import SMALL, XS, slow_affinity, tensors
 
-from mvlib.methods import CANDY, candy
-from mvlib.methods.momentum_twins import Codes, soft_info_nce
+from mvlib.methods import CANDY
+from mvlib.methods.views import candy
+from mvlib.methods.views.momentum_twins import Codes, soft_info_nce
 
 
 def by_row_sum(A):

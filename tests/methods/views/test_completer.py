@@ -10,8 +10,9 @@ from problem_stand_ins import groups
 from refusals import out_of_range, refused
 from torch import nn
 
-from mvlib.methods import COMPLETER, DCP, completer
+from mvlib.methods import COMPLETER, DCP
 from mvlib.methods.base import kmeans_labels
+from mvlib.methods.views import completer
 from mvlib.metrics import accuracy
 
 SMALL = {

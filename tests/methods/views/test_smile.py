@@ -11,8 +11,8 @@ from refusals import out_of_range, refused
 from torch import nn
 
 from mvlib import data
-from mvlib.methods import smile
-from mvlib.methods.smile import SMILE
+from mvlib.methods.views import smile
+from mvlib.methods.views.smile import SMILE
 from mvlib.metrics import accuracy
 
 SMALL = {

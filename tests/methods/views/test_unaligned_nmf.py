@@ -9,8 +9,8 @@ from problem_stand_ins import groups
 from refusals import out_of_range, refused
 
 from mvlib import data
-from mvlib.methods import unaligned_nmf as nmf
-from mvlib.methods.unaligned_nmf import UnalignedNMF
+from mvlib.methods.views import unaligned_nmf as nmf
+from mvlib.methods.views.unaligned_nmf import UnalignedNMF
 from mvlib.metrics import accuracy
 
 SMALL = {

@@ -10,8 +10,8 @@ from refusals import out_of_range, refused
 from torch import nn
 
 from mvlib import data
-from mvlib.methods import pvc
-from mvlib.methods.pvc import PVC
+from mvlib.methods.views import pvc
+from mvlib.methods.views.pvc import PVC
 from mvlib.metrics import accuracy
 
 SMALL = {

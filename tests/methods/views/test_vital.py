@@ -10,8 +10,9 @@ from refusals import out_of_range, refused
 from torch import nn
 
 from mvlib import data
-from mvlib.methods import training, vital
-from mvlib.methods.vital import VITAL
+from mvlib.methods import training
+from mvlib.methods.views import vital
+from mvlib.methods.views.vital import VITAL
 from mvlib.metrics import accuracy
 
 SMALL = {

@@ -10,8 +10,8 @@ from refusals import out_of_range, refused
 from torch import nn
 
 from mvlib import data
-from mvlib.methods import mvcln, sure
-from mvlib.methods.sure import SURE
+from mvlib.methods.views import mvcln, sure
+from mvlib.methods.views.sure import SURE
 from mvlib.metrics import accuracy
 
 SMALL = {

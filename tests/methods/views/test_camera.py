@@ -11,7 +11,8 @@ from problem_stand_ins import groups
 from refusals import out_of_range, refused
 from torch import nn
 
-from mvlib.methods import CAMERA, camera
+from mvlib.methods import CAMERA
+from mvlib.methods.views import camera
 from mvlib.metrics import accuracy
 
 SMALL = {

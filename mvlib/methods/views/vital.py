@@ -37,8 +37,8 @@ from torch import nn
 
 from mvlib.check import choice, each, flag, optional, real, whole
 from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.mvcln import MATCHINGS, matched_rows
 from mvlib.methods.training import batches, run, seeded
+from mvlib.methods.views.mvcln import MATCHINGS, matched_rows
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
@@ -245,7 +245,8 @@ class VITAL(ViewClustering):
     `SpectralConcatenation` and `AutoencoderHungarian`.
 
     Source: He et al., ACM MM 2024, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/vital.py`. The authors report the last epoch, a mean over five splits.
+    file, `mvlib/methods/views/vital.py`. The authors report the last epoch, a mean over five
+    splits.
 
     Examples
     --------

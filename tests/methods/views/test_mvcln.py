@@ -11,7 +11,7 @@ from refusals import out_of_range, refused
 from torch import nn
 
 from mvlib import MvCLN, data
-from mvlib.methods import mvcln
+from mvlib.methods.views import mvcln
 from mvlib.metrics import accuracy
 
 SMALL = {

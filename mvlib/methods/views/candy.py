@@ -2,12 +2,12 @@
 
 Source: Guo et al., "Robust Contrastive Multi-view Clustering against Dual Noisy
 Correspondence", NeurIPS 2024. Each function follows the authors' code. Encoders, heads and the
-loop are those of `mvlib/methods/momentum_twins.py`.
+loop are those of `mvlib/methods/views/momentum_twins.py`.
 
 Deviations
 ----------
-Those of `mvlib/methods/momentum_twins.py`. A target whose row would sum to less than 1e-7 is
-divided by 1e-7, as in the authors' code, and again by its own sum in the loss.
+Those of `mvlib/methods/views/momentum_twins.py`. A target whose row would sum to less than 1e-7
+is divided by 1e-7, as in the authors' code, and again by its own sum in the loss.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import partial
 import torch
 
 from mvlib.check import real
-from mvlib.methods.momentum_twins import (
+from mvlib.methods.views.momentum_twins import (
     Codes,
     MomentumTwins,
     gaussian_affinity,
@@ -120,7 +120,7 @@ class CANDY(MomentumTwins):
         As in every clustering of views.
     embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
 temperature
-        As in `mvlib.methods.momentum_twins.MomentumTwins`.
+        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=1024
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out of an
         epoch. A step takes two decompositions of a matrix of this size.
@@ -140,8 +140,8 @@ temperature
     Attributes
     ----------
     labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.momentum_twins.MomentumTwins`. `history_` has `removed`, too: what
-        share of the singular values was set to 0.
+        As in `mvlib.methods.views.momentum_twins.MomentumTwins`. `history_` has `removed`, too:
+        what share of the singular values was set to 0.
 
     Notes
     -----
@@ -151,7 +151,7 @@ temperature
     `SpectralConcatenation`.
 
     Source: Guo et al., NeurIPS 2024, and the authors' code. *Deviations* stand at the head of
-    the file, `mvlib/methods/candy.py`.
+    the file, `mvlib/methods/views/candy.py`.
 
     Examples
     --------

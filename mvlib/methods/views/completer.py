@@ -227,7 +227,7 @@ class COMPLETER(ViewClustering):
     `SpectralConcatenation`.
 
     Source: Lin et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/completer.py`.
+    file, `mvlib/methods/views/completer.py`.
 
     HSACC (NeurIPS 2025) with two views is `DCP(contrast_weight=10)`, as its code computes it:
     its dynamic weights are always a half, and the term that it adds is a thousandth of the
@@ -415,7 +415,7 @@ reconstruction_weight, prediction_weight, prediction_epoch
     `KMeansConcatenation` and `SpectralConcatenation`.
 
     Source: Lin et al., TPAMI 2023, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/completer.py`. On HSACC see `COMPLETER`.
+    file, `mvlib/methods/views/completer.py`. On HSACC see `COMPLETER`.
 
     Examples
     --------

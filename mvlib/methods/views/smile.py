@@ -246,7 +246,7 @@ class SMILE(ViewClustering):
     `AutoencoderHungarian`.
 
     Source: Zeng et al., TPAMI 2023, and the authors' code, whose NMI and ARI are constant 0.
-    *Deviations* stand at the head of the file, `mvlib/methods/smile.py`.
+    *Deviations* stand at the head of the file, `mvlib/methods/views/smile.py`.
 
     Examples
     --------

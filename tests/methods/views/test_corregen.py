@@ -7,8 +7,9 @@ from refusals import out_of_range
 from sklearn.mixture import GaussianMixture
 from twin_transcription import SMALL, XS, slow_cosines, tensors
 
-from mvlib.methods import CorreGen, corregen
-from mvlib.methods.momentum_twins import Codes
+from mvlib.methods import CorreGen
+from mvlib.methods.views import corregen
+from mvlib.methods.views.momentum_twins import Codes
 from mvlib.ops import cosine_kmeans
 from mvlib.ops.sinkhorn import transport_plan
 

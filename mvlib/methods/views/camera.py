@@ -303,7 +303,7 @@ class CAMERA(ViewClustering):
     `AutoencoderHungarian`.
 
     Source: Li et al., TPAMI 2025, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/camera.py`.
+    file, `mvlib/methods/views/camera.py`.
 
     Examples
     --------

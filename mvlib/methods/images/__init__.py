@@ -1,0 +1,1 @@
+"""The rivals on features of images, with words or without, one file each."""

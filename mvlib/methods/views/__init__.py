@@ -1,0 +1,1 @@
+"""The rivals on several views, one file each."""
