@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from mvlib.book.cards import embed_view
 
 from mvlib import SMART, data
-from mvlib.book.cards import embed_view
 from mvlib.methods.set_clip.equations import BANDWIDTH
 from mvlib.methods.smart.equations import correlation_matrix, semantic_threshold
 from mvlib.metrics import accuracy, graph_precision_recall
@@ -131,7 +131,7 @@ def _trained(epochs: int) -> tuple[SMART, Any]:
     digits = data.load("handwritten")
     views = data.min_max_scale(digits.Xs)
     problem = data.partially_align(views, digits.y, RATIO, random_state=20)
-    settings = smart_settings("handwritten", "quick") | {"epochs": epochs, "batch_size": 500}
+    settings = smart_settings("handwritten", "quick") | {"epochs": epochs}
     model = SMART(digits.n_clusters, **settings, random_state=SEED, device="cpu")
     return model.fit(problem.Xs, aligned=problem.aligned), problem
 

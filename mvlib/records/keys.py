@@ -6,11 +6,12 @@ import ast
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mvlib.check import check_schema
-from mvlib.files import project_root, read_json, sha256_of
+from mvlib.files import file_stamp, project_root, read_json, sha256_of
 from mvlib.records import provenance
 from mvlib.records.plan import PlannedRun, load_plan, plan_papers
 from mvlib.records.provenance import sources_are_those_of
@@ -88,12 +89,17 @@ def staleness(record: Record, root: Path | None = None) -> str:
 def code_cells(notebook: Path) -> tuple[list[str], str]:
     """Return the sources of a notebook's code cells, and that of its parameters."""
     try:
-        content = read_json(notebook)
+        return _code_cells(notebook, file_stamp(notebook))
     except FileNotFoundError as error:
         raise ValueError(
             f"notebook {notebook.name} is missing: expected it at {notebook}"
         ) from error
-    return code_in(content, notebook.name)
+
+
+# Hundreds of runs ask for the same notebooks.
+@lru_cache(maxsize=1024)
+def _code_cells(notebook: Path, _: tuple[int, ...]) -> tuple[list[str], str]:
+    return code_in(read_json(notebook), notebook.name)
 
 
 def code_digest(cells: list[str], parameters: str) -> str:

@@ -9,11 +9,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mvlib.check import check_choice, check_schema
-from mvlib.files import project_root, read_toml
+from mvlib.files import file_stamp, project_root, read_toml
 from mvlib.records.recorder import PROFILES
 
 _SHORTEST_LIMIT_MINUTES = 10
@@ -92,11 +93,19 @@ def read_of_paper(paper: str, name: str, root: Path | None) -> tuple[str, dict[s
     root = root or project_root()
     check_choice("paper", paper, papers_with(f"{name}.toml", root))
     where = f"notebooks/{paper}/{name}.toml"
-    content = read_toml(root / where, where)
-    check_schema(where, content, Path(__file__).parent / "schemas" / f"{name}.schema.json")
+    content = _read(root / where, where, file_stamp(root / where))
     if content["paper"] != paper:
         raise ValueError(f"{where}: paper={content['paper']!r}: expected {paper!r}")
     return where, content
+
+
+# A plan is asked for with each record.
+@lru_cache
+def _read(path: Path, where: str, _: tuple[int, ...]) -> dict[str, Any]:
+    content = read_toml(path, where)
+    schema = Path(__file__).parent / "schemas" / f"{path.stem}.schema.json"
+    check_schema(where, content, schema)
+    return content
 
 
 def load_plan(paper: str, root: Path | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import mvlib
-from mvlib.files import check_table, read_json, sha256_of, write_text
+from mvlib.files import check_table, file_stamp, read_json, sha256_of, write_text
 
 # The packages whose version can move a number; they are part of a run's key.
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn")
@@ -25,12 +25,18 @@ def versions() -> dict[str, str]:
     """Return the versions of Python, mvlib and the packages that can move a number."""
     found = {"python": platform.python_version(), "mvlib": mvlib.__version__}
     for package in PACKAGES:
-        try:
-            # A build's local part ("+cpu") is not another version.
-            found[package] = metadata.version(package).split("+")[0]
-        except metadata.PackageNotFoundError:
-            continue
+        if version := _version(package):
+            found[package] = version
     return found
+
+
+@lru_cache
+def _version(package: str) -> str | None:
+    try:
+        # A build's local part ("+cpu") is not another version.
+        return metadata.version(package).split("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def available_cores() -> int:
@@ -73,10 +79,9 @@ def stamps() -> dict[str, Stamp | None]:
 def stamp_of(name: str) -> Stamp | None:
     """Return what any change of one of mvlib's files changes, None where it is gone."""
     try:
-        status = os.stat(_PACKAGE / name)
+        return file_stamp(_PACKAGE / name)
     except (OSError, ValueError):
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def checksum_of(name: str) -> str | None:

@@ -324,5 +324,6 @@ def _small_copy(image: Image.Image, side: int, quality: int) -> bytes:
     stream = io.BytesIO()
     # Without the metadata of the original, which may hold where a photo was taken.
     copy.info.clear()
-    copy.save(stream, "WEBP", quality=quality)
+    # Methods beyond 2 take longer for files that are hardly smaller.
+    copy.save(stream, "WEBP", quality=quality, method=2)
     return stream.getvalue()

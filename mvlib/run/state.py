@@ -51,7 +51,8 @@ def state_of(
     data_elsewhere: bool = False,
 ) -> Outcome:
     """Return where a run stands."""
-    mine = [r for r in records if r["cell"] == run.cell and r["status"] == "ok" and not again]
+    cell = run.cell
+    mine = [r for r in records if r["cell"] == cell and r["status"] == "ok" and not again]
     committed = run.profile in COMMITTED_PROFILES
     if committed and mine:
         if any(staleness(record, root) == CURRENT for record in mine):

@@ -1,9 +1,10 @@
-"""What the runner itself costs a run, in CPU seconds of all its processes together."""
+"""What the runner and commands that only look cost, in CPU seconds of all their processes."""
 
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -16,6 +17,13 @@ if sys.platform != "linux":
     pytest.skip("it counts processes as Linux does", allow_module_level=True)
 
 RUNS = 6
+BOOK = Path(__file__).resolve().parents[2]
+# The exit status of bad input is 2.
+WRONG_FOLDER = """
+import sys
+from mvlib.cli import main
+sys.exit(main(["cluster", "no/such/folder"]) != 2)
+"""
 PLAN = """
 paper = "toy"
 title = "Toy"
@@ -116,3 +124,17 @@ def test_the_shares_of_an_empty_run(benchmark, report_ratio, tmp_path):
         processor_seconds, args=(lambda: save_record(records[0], root), 20), rounds=1
     )
     report_ratio("... saving its record", seconds, "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "most"),
+    [
+        ("mvlib cluster, a folder that is not there", ("-c", WRONG_FOLDER), 0.3),
+        ("mvlib status, of this book", ("-m", "mvlib", "status"), 0.5),
+        ("mvlib run --dry-run, of this book", ("-m", "mvlib", "run", "--dry-run"), 0.5),
+    ],
+)
+def test_commands_that_only_look(benchmark, report_ratio, name, arguments, most):
+    counted(BOOK, *arguments)
+    seconds = benchmark.pedantic(counted, args=(BOOK, *arguments), rounds=1)
+    report_ratio(f"CPU s of {name}", seconds, f"<= {most}")

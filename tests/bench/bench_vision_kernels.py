@@ -1,4 +1,4 @@
-"""k-means, transport plans and retrieval at full size, against faiss and POT.
+"""k-means, transport plans and retrieval at full size, against faiss and POT; small copies.
 
 CPU time of one thread; memory is what a process of its own grows by at its peak.
 """
@@ -13,13 +13,17 @@ import numpy as np
 import ot
 import pytest
 import torch
+from PIL import Image
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.resources_used import in_a_fresh_process, used_by
 
+from mvlib import data
+from mvlib.data.images import read_image
 from mvlib.ops import blocked_kmeans, check_marginals, top_k, transport_plan
+from mvlib.report.image_folder import _small_copy
 
 N_POINTS, N_CLUSTERS, N_FEATURES, N_ITER = 100_000, 1000, 512, 10
 N_ROWS, N_COLUMNS, SINKHORN_ITER = 60_000, 1000, 50
@@ -163,6 +167,22 @@ def test_top_k_of_eighty_thousand_queries(benchmark, report_ratio, one_thread):
     assert shared > 0.999
     report_ratio("top-k time, faiss / mvlib", theirs / ours, ">= 1")
     report_ratio("top-k memory, 300 MB / mvlib", 300 / megabytes("top-k, mvlib"), ">= 1")
+
+
+def test_small_copies_of_images(benchmark, report_ratio, monkeypatch):
+    images = [read_image(image) for image in data.load_images("openclipart").images[:100]]
+    save = Image.Image.save
+
+    def copies():
+        return [_small_copy(image, 320, 75) for image in images]
+
+    copies()
+    ours, small = benchmark.pedantic(cpu_seconds, args=(copies,), rounds=1)
+    monkeypatch.setattr(Image.Image, "save", lambda *a, **k: save(*a, **k | {"method": 4}))
+    usual, smallest = cpu_seconds(copies)
+    report_ratio("small copies, WebP's usual method / mvlib", usual / ours, ">= 1.5")
+    bytes_ = [sum(map(len, found)) for found in (small, smallest)]
+    report_ratio("... their bytes, mvlib / usual method", bytes_[0] / bytes_[1], "<= 1.1")
 
 
 if __name__ == "__main__":

@@ -134,7 +134,9 @@ class SMART(ViewClustering):
         First weights of the linear layers: as torch draws them (the authors', too), or
         Xavier's uniform ones with biases of 0.
     precision : {"float32", "bfloat16"}, default="float32"
-        Of the networks' matrix products in training.
+        Of the networks' matrix products in training. Which is faster depends on the processor:
+        bfloat16 where AMX or a fast AVX512-BF16 multiplies it, else it can be the slower one
+        (`make bench` says).
     verbose : bool, optional
         Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
         terminal alone.
