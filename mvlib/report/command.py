@@ -115,11 +115,15 @@ def _directory(text: str) -> str | Sequence[str]:
 def summary(result: FolderClustering) -> str:
     """Return some lines on what was found and where it is."""
     n_groups = len(result.groups)
-    lines = [f"{len(result.files):,} images in {n_groups} groups"]
+    lines = [
+        f"{len(result.files):,} images in {n_groups} {'group' if n_groups == 1 else 'groups'}"
+    ]
     if result.suggestion is not None:
         at = result.suggestion.candidates.index(result.n_asked)
         silhouette = result.suggestion.silhouettes[at]
         lines[0] += f" (-k auto: {result.n_asked}, at a silhouette of {silhouette:.3f})"
+    if n_groups == 1 or n_groups < result.n_asked:
+        lines.append("fewer images differ than groups were wanted: the others are copies")
     width = max(map(len, result.names[:_LISTED_GROUPS]))
     for number, (name, size) in enumerate(zip(result.names, result.sizes, strict=True), 1):
         if number > _LISTED_GROUPS:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _PROMPT = "a photo of a {}."
 _N_NOUNS = 8000
 # Of these, the first, which are the most frequent: words that people would use for a title.
-N_COMMON = 1500
+N_COMMON = 1000
 # What an image can show, without trades and other words of what somebody is.
 _SHOWN = ("thing", "animal", "people")
 _LONGEST = 1000

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -172,3 +173,12 @@ def test_a_mistake_is_told_before_torch_is_imported(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["2", "set()"]
     assert "nowhere" in done.stderr
+
+
+def test_copies_of_one_image_are_said_to_be_copies(folder, tmp_path, capsys):
+    for number in range(7):
+        shutil.copy(folder / "red0.png", tmp_path / f"copy{number}.png")
+    assert run(tmp_path, "-k", 3, "--exclude", "images", "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "7 images in 1 group\n" in said
+    assert "the others are copies" in said
