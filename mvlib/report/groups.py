@@ -33,7 +33,7 @@ def looks(encoder: Encoder, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     are grouped better. `features` are the tower's where there is one, else the joint ones.
     """
     if not hasattr(encoder, "image_tower"):
-        return features, features, "features beside which words lie"
+        return features, features, "the encoder's image features, beside which words lie"
     unit = unit_rows(features)
     if np.ptp(unit, axis=0).max() < _EQUAL:
         return unit, encoder.project_images(features), "features of one and the same image"
@@ -43,7 +43,8 @@ def looks(encoder: Encoder, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     # A quarter of the way to equal spread: the first components tell backgrounds apart, and
     # drown the rest.
     parts = parts / np.where(spread > _EQUAL, spread, np.inf) ** 0.25
-    said = f"features of the image tower alone, {n_components} principal components of them"
+    said = f"the image tower's own features, {n_components} principal components of them: they "
+    said += "tell photographs apart better than those beside which words lie"
     return parts, encoder.project_images(features), said
 
 

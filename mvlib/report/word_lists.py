@@ -21,7 +21,7 @@ _SHOWN = ("thing", "animal", "people")
 _LONGEST = 1000
 # Of a table, the column that is read, if there are several.
 _COLUMNS = ("word", "words", "name", "noun", "label", "text", "caption", "class")
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_TABLES, _SEPARATORS = (".csv", ".tsv"), ",;\t"
 _PLAIN = ("", ".txt", ".text", ".lst", ".list")
 
 
@@ -38,15 +38,14 @@ def given_texts(
     if isinstance(given, str | Path):
         source = str(given)
         suffix = Path(given).suffix.lower()
-        if suffix not in (*_PLAIN, *_SEPARATORS):
+        if suffix not in (*_PLAIN, *_TABLES):
             raise ValueError(
                 f"{argument}={source!r} is of a kind that is not read: expected a text file, "
                 "one entry a line, or a table (.csv, .tsv) with a column 'word'"
             )
-        lines = _lines(given, argument)
-        texts = lines
-        if suffix in _SEPARATORS:
-            texts = _column(lines, _SEPARATORS[suffix], f"{argument}={source!r}")
+        texts = _lines(given, argument)
+        if suffix in _TABLES:
+            texts = _column(texts, f"{argument}={source!r}")
     cleaned = tuple(dict.fromkeys(filter(None, (" ".join(text.split()) for text in texts))))
     for text in cleaned:
         if not text.isprintable() or len(text) > _LONGEST:
@@ -79,7 +78,8 @@ def _lines(path: str | Path, argument: str) -> list[str]:
         ) from error
 
 
-def _column(lines: list[str], separator: str, source: str) -> list[str]:
+def _column(lines: list[str], source: str) -> list[str]:
+    separator = max(_SEPARATORS, key=lines[0].count) if lines else ","
     rows = [row for row in csv.reader(lines, delimiter=separator) if row]
     names = [name.strip().lower() for name in rows[0]] if rows else []
     known = [names.index(name) for name in _COLUMNS if name in names]

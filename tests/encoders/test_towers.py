@@ -233,3 +233,14 @@ test_bad_input_and_features_that_overflow_are_refused_by_name = refuses(
 def test_keys_tell_apart_lists_that_only_join_alike():
     keys = {content_key("s", items=items) for items in (["ab"], ["a", "b"], ["a", "b", ""])}
     assert len(keys) == 3
+
+
+def test_batches_that_a_caller_counts_itself_bring_no_second_bar(tmp_path, monkeypatch):
+    asked, bar = [], towers.tqdm
+    monkeypatch.setattr(
+        towers, "tqdm", lambda **how: asked.append(how["disable"]) or bar(**how)
+    )
+    for n in (64, 65):
+        Counting(False).encode_images(pictures(n))
+    # None: shown where there is a terminal.
+    assert asked == [True, None]

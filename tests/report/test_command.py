@@ -1,7 +1,10 @@
 """`mvlib cluster` writes its own files and no other, and tells mistakes in one line."""
 
+import io
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 from report_stand_ins import ColourEncoder, Page, rows_of, write_patches
@@ -133,3 +136,39 @@ def test_an_out_that_cannot_be_written_is_told_before_anything_is_read(
     monkeypatch.setattr(os, "access", lambda path, mode: path != closed and access(path, mode))
     assert run(folder, "-k", 2, "--out", closed / "report") == 2
     assert "cannot be written to" in capsys.readouterr().err
+
+
+def test_a_list_of_paths_comes_from_standard_input(folder, tmp_path, monkeypatch, capsys):
+    listed = [str(path) for path in sorted(folder.iterdir())[:9]]
+    for separator in "\n\0":
+        monkeypatch.setattr("sys.stdin", io.StringIO(separator.join([*listed, ""])))
+        assert run("-", "-k", 2, "--out", tmp_path / "out") == 0
+        assert "9 images in 2 groups" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert run("-", "-k", 2, "--out", tmp_path / "out") == 2
+    assert "empty list" in capsys.readouterr().err
+
+
+def test_options_reach_what_they_are_about(folder, tmp_path, capsys):
+    (tmp_path / "block.txt").write_text("red\n")
+    (tmp_path / "words.txt").write_text("red\ngreen\nblue\n")
+    texts = ("--words", tmp_path / "words.txt", "--block", tmp_path / "block.txt")
+    how = ("--exclude", "blue*", "--exclude", "green0*", "--channels", "0,1,2")
+    assert run(folder, "-k", 2, *texts, *how, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "13 images in 2 groups" in said
+    assert "skipped: 6; skipped.csv" in said
+    assert " red " not in said
+    skipped = (tmp_path / "out" / "skipped.csv").read_text().splitlines()
+    assert skipped[0] == "file,reason"
+    assert skipped[1].startswith('"blue0.png","left out')
+    assert run(folder, "-k", 2, *texts, "--max-megapixels", 1, "--out", tmp_path / "out") == 0
+
+
+@pytest.mark.parametrize("arguments", [["/nowhere"], ["."] + ["--words", "/nowhere"]])
+def test_a_mistake_is_told_before_torch_is_imported(arguments):
+    code = f"import sys; from mvlib.cli import main; print(main(['cluster', *{arguments}]))\n"
+    code += "print({'torch', 'sklearn', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["2", "set()"]
+    assert "nowhere" in done.stderr
