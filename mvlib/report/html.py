@@ -55,7 +55,7 @@ def report_html(result: FolderClustering, *, beside: str | Path = ".") -> str:
             int(result.labels[row]),
             round(float(result.confidence[row]), 2),
             int(result.next_group[row]),
-            *(words[1][row], result.found.neighbours[row].tolist()) * bool(words[0]),
+            *([words[1][row], result.found.neighbours[row].tolist()] if result.found else []),
         ]
         for row in range(len(files))
     }

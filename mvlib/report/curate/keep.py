@@ -32,6 +32,8 @@ def groups_there(path: Path) -> tuple[Edits, dict[str, Any]]:
     check_schema(path.name, content, _SCHEMA)
     files: dict[int, list[str]] = {row["number"]: [] for row in content["groups"]}
     for row in content["images"]:
+        if row["group"] not in files:
+            raise ValueError(f"{path}: group {row['group']} is not among its groups")
         files[row["group"]].append(row["file"])
     groups, none = [], ()
     for row in content["groups"]:

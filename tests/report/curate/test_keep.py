@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from report_stand_ins import ColourEncoder, cluster_patches, rows_of, write_patches
 
-from mvlib.report import load_groups
+from mvlib.report import load_groups, report_html
 from mvlib.report.curate.edits import NONE
 
 
@@ -45,6 +45,11 @@ def test_an_update_needs_groups_that_are_there(folder, tmp_path):
         cluster_patches(folder, update=True)
     with pytest.raises(FileNotFoundError, match="groups.json"):
         cluster_patches(folder, tmp_path / "out", update=True)
+    cluster_patches(folder, tmp_path / "out")
+    path = tmp_path / "out" / "groups.json"
+    path.write_text(path.read_text().replace('"group": 3', '"group": 4'))
+    with pytest.raises(ValueError, match="group 4 is not among"):
+        cluster_patches(folder, tmp_path / "out", update=True)
 
 
 def test_new_images_are_assigned_to_the_nearest_group_and_never_to_none(folder):
@@ -73,6 +78,7 @@ def test_what_is_saved_comes_back_and_assigns_alike(folder, tmp_path):
     np.testing.assert_array_equal(
         again.assign(result.features)[0], result.assign(result.features)[0]
     )
+    assert "images in 3 groups" in report_html(again)
     for content in (b"", b"text", (tmp_path / "groups.safetensors").read_bytes()[:200]):
         (tmp_path / "broken").write_bytes(content)
         with pytest.raises(ValueError, match="holds no groups of mvlib"):
