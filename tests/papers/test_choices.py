@@ -78,8 +78,9 @@ def test_an_order_counts_as_the_mean_over_seeds_beside_the_same_rows_shuffled():
     assert table["by class"].tolist() == pytest.approx([80, 100, 50])
     assert table["shuffled"].tolist() == pytest.approx([50, 10, 50])
     assert table["k-means"].tolist() == pytest.approx([45, 45, 45])
-    assert "are worth 30 points in the median** (0 to 90) over 3 pairs" in sentence
-    assert "2 sets, beside" in sentence
-    assert "in 3 of the pairs where rows are sorted, in 2 where they are shuffled" in sentence
+    # The best of two weights: 50 points on one set, none on the other.
+    assert "are worth 25 points in the median** (0 to 50) over 2 sets, beside" in sentence
+    assert "each order at its best of 2 weights" in sentence
+    assert "on 2 of the sets where rows are sorted, on 2 where they are shuffled" in sentence
     empty = pd.DataFrame(rows[-2:] + rows[:1]).iloc[:2]
     assert row_order(empty)[1] == "*Not run.*"
