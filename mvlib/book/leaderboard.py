@@ -14,13 +14,16 @@ from mvlib.check import check_choice
 from mvlib.data import describe
 from mvlib.methods.catalogue import MODALITIES, VIEWS, WORDS
 from mvlib.plots import svg
-from mvlib.records import load_published, results_frame
+from mvlib.records import load_published, results_frame, to_markdown
 from mvlib.records.plan import papers_with
+from mvlib.records.tables import spread
 
 # Where a method stands beside its rivals; every experiment of the line-up does that.
 _BESIDE = ("method", "floors", "against_classics")
 _LINEUP = "lineup"
-_KINDS = {"views": VIEWS, "words": WORDS, "modalities": MODALITIES}
+# Each of its methods has a problem of its own.
+_ALONE = "as_published"
+KINDS = {"views": VIEWS, "words": WORDS, "modalities": MODALITIES}
 _SETTING = {VIEWS: "aligned_ratio", MODALITIES: "ratio", WORDS: "encoder"}
 _SCORE = {VIEWS: "ACC", MODALITIES: "R@10", WORDS: "ACC"}
 _FEWEST = 2
@@ -40,6 +43,7 @@ def results(root: Path) -> pd.DataFrame:
     names = ["aligned_ratio", "ratio", "encoder", "starts", "draws", "measure_r10"]
     frame = frame.reindex(columns=list(dict.fromkeys([*frame.columns, *names])))
     frame = frame[frame["experiment"].isin(_BESIDE) | (frame["paper"] == _LINEUP)]
+    frame = frame[frame["experiment"] != _ALONE]
     frame = frame[frame["rule"].isna() | frame["rule"].isin(["last", "oracle"])]
     frame = frame[frame["starts"].isna() | (frame["starts"] == 1)]
     recall, kinds = frame["measure_r10"].notna(), frame["dataset"].map(_kind)
@@ -82,15 +86,35 @@ def published(root: Path) -> pd.DataFrame:
 def leaderboard(root: Path, kind: str | None = None, only: str | None = None) -> str:
     """Return the heat maps, a heading a task and a table a setting and profile; or some."""
     if kind is not None:
-        check_choice("kind", kind, _KINDS)
+        check_choice("kind", kind, KINDS)
     ours, theirs = results(root), published(root)
     parts = []
-    for name, task in _KINDS.items():
+    for name, task in KINDS.items():
         if kind in (None, name):
             runs, claims = ours[ours["task"] == task], theirs[theirs["task"] == task]
             parts += [f"## {task.capitalize()}"] if kind is None else []
             parts += _tables(runs, claims, _SCORE[task], only)
     return "\n\n".join(parts)
+
+
+def text_tables(root: Path, kind: str, profile: str | None = None) -> Iterable[str]:
+    """Yield as Markdown what `leaderboard` draws of a task: "mean ± sd (seeds)"."""
+    ours = results(root)
+    ours = ours[ours["task"] == KINDS[kind]]
+    for only, known in ours.groupby("profile", sort=False):
+        if profile not in (None, only):
+            continue
+        for setting in _settings(known):
+            some = known[known["setting"] == setting]
+            text = [
+                f"{spread(mean, sd)} ({n})" if n else spread(mean, sd)
+                for mean, sd, n in zip(some["mean"], some["std"], some["n"], strict=True)
+            ]
+            wide = some.assign(text=text).pivot(index="row", columns="dataset", values="text")
+            order = _ordered(some)
+            wide = wide.reindex(index=order.index, columns=order.columns)
+            table = to_markdown(wide.rename_axis("method").reset_index())
+            yield f"{setting}, {only} profile, {_SCORE[KINDS[kind]]}\n\n{table}"
 
 
 def _tables(

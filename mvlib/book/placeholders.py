@@ -116,13 +116,17 @@ def _compared(root: Path, paper: str, name: str) -> str:
     found = comparison_table(paper, name, root)
     found = found[found["published"].notna() & (found["metric"] == "acc")]
     decided = found["verdict"] != "undecided"
+    rates = ("aligned_ratio", "mismatch_rate", "missing_rate")
+    known = [name for name in rates if name in found]
     told = found.assign(
         dataset=[describe(dataset).title for dataset in found["dataset"]],
+        setting=[_setting({"setting": dict(row)}) for row in found[known].to_dict("records")],
         difference=_intervals(found),
         verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
-    names = {"dataset": "data set", "published": "published", "source": "source class"}
-    names |= {name: name for name in ("ours", "n")}
+    names = {"dataset": "data set"}
+    names |= {name: name for name in ("method", "setting") if told[name].nunique() > 1}
+    names |= {"published": "published", "source": "source class", "ours": "ours", "n": "n"}
     names |= {"difference": "difference, 90 %", "verdict": "verdict"}
     return to_markdown(told[list(names)].rename(columns=names))
 
@@ -162,7 +166,9 @@ def _smart_parts(root: Path, experiment: str) -> str:
 
 def _intervals(found: Any) -> list[str]:
     """Return "+4.1 [-11.5, 19.7]" of each row, empty where there is none."""
-    ends = zip(found["difference"], found["ci_low"], found["ci_high"], strict=True)
+    ends = zip(
+        *(found[e].astype(float) for e in ("difference", "ci_low", "ci_high")), strict=True
+    )
     return ["" if d != d else f"{d:+.1f} [{low:.1f}, {high:.1f}]" for d, low, high in ends]
 
 

@@ -30,8 +30,8 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
         parser.set_defaults(command=command)
     status, table, data = (commands.choices[name] for name in ("status", "table", "data"))
     status.add_argument("--profile", choices=PROFILES)
-    table.add_argument("paper", nargs="?")
-    table.add_argument("--profile", choices=PROFILES, default="full")
+    table.add_argument("paper", nargs="?", help="a paper, or a task: views, words, modalities")
+    table.add_argument("--profile", choices=PROFILES, help="full if not said; a task's: all")
     table.add_argument("--readme", action="store_true", help="update the table in README.md")
     data.add_argument("action", choices=("list", "fetch", "card"))
     data.add_argument("name", nargs="*")
@@ -66,16 +66,20 @@ def _table(options: argparse.Namespace) -> int:
         changed = records.update_readme(root)
         print("README.md updated" if changed else "README.md was up to date")
         return 0
+    from mvlib.book.leaderboard import KINDS, text_tables
+
+    papers = [*records.plan_papers(root), *KINDS]
     if options.paper is None:
-        raise ValueError(
-            "paper is missing: expected one of "
-            f"{', '.join(records.plan_papers(root))}, or --readme"
-        )
-    check_choice("paper", options.paper, records.plan_papers(root))
-    print(f"Results of the {options.profile} profile, points, mean ± sd over n seeds\n")
-    results = records.results_table(options.paper, options.profile, root=root)
+        raise ValueError(f"paper is missing: expected one of {', '.join(papers)}, or --readme")
+    check_choice("paper", options.paper, papers)
+    if options.paper in KINDS:
+        print("\n\n".join(text_tables(root, options.paper, options.profile)))
+        return 0
+    profile = options.profile or "full"
+    print(f"Results of the {profile} profile, points, mean ± sd over n seeds\n")
+    results = records.results_table(options.paper, profile, root=root)
     print(records.to_markdown(results) if len(results) else "No run is recorded.")
-    if options.profile == "full":
+    if profile == "full":
         published = records.load_published(options.paper, root)
         for table in dict.fromkeys(row["table"] for row in published):
             rows = [row for row in published if row["table"] == table]

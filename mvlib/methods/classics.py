@@ -13,7 +13,8 @@ import numpy as np
 from scipy.linalg import eigh
 
 from mvlib.check import check_number, check_view, optional, real, whole
-from mvlib.methods.base import ModalityAlignment, narrowed
+from mvlib.methods.base import narrowed
+from mvlib.methods.modalities import ModalityAlignment
 from mvlib.ops.rows import unit_rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mvlib.methods.catalogue import VIEWS
 from mvlib.tasks.protocols import CHOICES, MATCHING, ONE_SPACE
 
 REFERENCE = "as_mvcln"
@@ -76,3 +77,53 @@ def row_order(runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         f"DSTL is above k-means on {above[0]} of the sets where rows are sorted, on {above[1]} "
         "where they are shuffled."
     )
+
+
+# What trains nothing, or nothing but auto-encoders, by how its names begin; and what reads more
+# than the methods do.
+_FLOORS = ("k-means", "spectral", "auto-encoder")
+_READS_MORE = (", oracle epoch", "k-means, true concatenation")
+
+
+def compared(results: pd.DataFrame, profile: str = "reduced") -> pd.DataFrame:
+    """Return the scores on views of a leaderboard that read no label, floors marked."""
+    used = (results["task"] == VIEWS) & (results["profile"] == profile)
+    used &= ~results["row"].str.endswith(_READS_MORE)
+    found = results[used].rename(columns={"row": "method"})
+    found["floor"] = found["method"].str.startswith(_FLOORS)
+    return found.assign(acc=found["mean"] / 100)
+
+
+def largest_block(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of sets and methods of which none lacks the other."""
+    wide = scores.pivot(index="dataset", columns="method", values="acc").isna()
+    while wide.to_numpy().any():
+        by_set, by_method = wide.mean(axis="columns"), wide.mean()
+        if by_method.max() >= by_set.max():
+            wide = wide.drop(columns=by_method.idxmax())
+        else:
+            wide = wide.drop(index=by_set.idxmax())
+    return scores[scores["dataset"].isin(wide.index) & scores["method"].isin(wide.columns)]
+
+
+def winners(scores: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the best method and the best floor of each set and setting, and what they say."""
+    rows, said = [], []
+    for (setting, dataset), some in scores.groupby(["setting", "dataset"], sort=False):
+        trained, floors = some[~some["floor"]], some[some["floor"]]
+        if trained.empty or floors.empty:
+            continue
+        best, floor = (each.loc[each["mean"].idxmax()] for each in (trained, floors))
+        difference = best["mean"] - floor["mean"]
+        rows.append((setting, dataset, len(trained), best["method"], best["mean"],
+                     floor["method"], floor["mean"], difference))  # fmt: skip
+    names = ["setting", "data set", "methods", "best method", "ACC", "best floor", "ACC of it",
+             "difference"]  # fmt: skip
+    table = pd.DataFrame(rows, columns=names)
+    for setting, some in table.groupby("setting", sort=False):
+        ahead, gaps = (some["difference"] > 0).sum(), some["difference"]
+        said.append(
+            f"{setting}: the best of the trained methods stands above the best floor on "
+            f"{ahead} of {len(some)} sets, by {gaps.min():+.1f} to {gaps.max():+.1f} points."
+        )
+    return table, "\n".join(f"- {line}" for line in said) or "*Not run.*"

@@ -88,7 +88,8 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     published = load_published(paper, root)
     check_choice("table", table, dict.fromkeys(row["table"] for row in published))
     published = [row for row in published if row["table"] == table]
-    frame = results_frame(paper, "full", "method", root)
+    experiment = published[0].get("experiment", "method")
+    frame = results_frame(paper, "full", experiment, root)
     records, keys = load_records(paper, "full", root), set(frame["key"])
     versions = {each["key"]: staleness(each, root) for each in records if each["key"] in keys}
     frame = frame.assign(version=frame["key"].map(versions))
@@ -116,8 +117,8 @@ def comparison_table(paper: str, table: str, root: Path | None = None) -> pd.Dat
     ]  # fmt: skip
     known = load_plan(paper, root)["method"]
     for row in rows:
-        made_here = row["method"] == known or not row["id"]
-        row["command"] = _command(paper, row, settings) if made_here else ""
+        made_here = row["method"] == known or not row["id"] or pd.notna(row["ours"])
+        row["command"] = _command(f"{paper}/{experiment}", row, settings) if made_here else ""
     return pd.DataFrame(rows).reindex(columns=columns)
 
 
@@ -131,11 +132,11 @@ def _told(found: Verdict, ours: pd.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _command(paper: str, row: Mapping[str, Any], settings: Iterable[str]) -> str:
+def _command(name: str, row: Mapping[str, Any], settings: Iterable[str]) -> str:
     given = [name for name in settings if row.get(name) is not None]
     where = "".join(f" {name}={row[name]}" for name in given)
     chosen = f" --where{where}" if where else ""
-    return f"mvlib run {paper}/method --profile full --dataset {row['dataset']}{chosen} --again"
+    return f"mvlib run {name} --profile full --dataset {row['dataset']}{chosen} --again"
 
 
 def compare(row: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Verdict, pd.DataFrame]:

@@ -18,7 +18,7 @@ from mvlib.methods import CLIPKMeans, SpectralConcatenation, ZeroShot
 from mvlib.methods.catalogue import WORDS, find
 from mvlib.metrics import clustering_scores
 from mvlib.ops import top_k, unit_rows
-from mvlib.records.recorder import Recorder
+from mvlib.records.recorder import COMMITTED_PROFILES, Recorder
 from mvlib.tasks.runs import build, catalogued, recorder_of
 from mvlib.tasks.runs import sized as sized
 
@@ -160,6 +160,8 @@ def record_fit(
     started = time.perf_counter()
     given = {} if texts is None else {"train_images": problem.train_images}
     model.fit(problem.images if images is None else images, texts, **given)
+    # What the line-up found is kept, so that it can be scored otherwise without a fit.
+    kept = recorder.paper == "lineup" and recorder.profile in COMMITTED_PROFILES
     recorder.add(
         method,
         problem.name,
@@ -168,6 +170,7 @@ def record_fit(
         metrics={"last": clustering_scores(problem.y, model.labels_)},
         seconds=time.perf_counter() - started,
         measures=measures(model) if measures else None,
+        labels=model.labels_ if kept else None,
     )
     return model
 

@@ -45,7 +45,8 @@ def run(
 ) -> dict[tuple[str, int | None], Any]:
     """Fit methods of the catalogue once a seed, and record each; `settings` by method.
 
-    Measured beside: the accuracy of each training under every protocol of `protocols`.
+    Measured beside: the accuracy of each training under every protocol of `protocols`. Of
+    profiles whose records are committed, the labels of what was trained are kept.
 
     The labels of view 1 score. ValueError, before anything is fitted, if a method is not of
     this task or `settings` name one that does not run.
@@ -59,7 +60,10 @@ def run(
         scores = {"last": clustering_scores(problem.y, labels)}
         seconds = perf_counter() - begin
         about = find(name).title, dataset, seed
-        more = {"seconds": seconds, "measures": protocols.accuracies(model, problem)}
+        more: dict[str, Any] = {"measures": protocols.accuracies(model, problem)}
+        if recorder.profile in COMMITTED_PROFILES and hasattr(model, "history_"):
+            more["labels"] = labels
+        more["seconds"] = seconds
         _record(recorder, about, problem, scores, parameters, **more)
         fitted[name, seed] = model
     return fitted

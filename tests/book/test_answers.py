@@ -207,6 +207,9 @@ def test_the_heat_map_takes_up_a_new_method_and_leaves_open_what_was_not_run(tmp
     assert old.td["title"].endswith("not run")
     assert old.td["class"] == ["none"]
     assert [td.b is not None for td in new.select("td")] == [True, True]
+    (text,) = leaderboard.text_tables(tmp_path, "views")
+    assert "| NewMethod | 90.0 (1) | 60.0 ± 14.1 (2) |" in text
+    assert not list(leaderboard.text_tables(tmp_path, "views", "full"))
 
 
 def test_a_published_value_stands_beside_ours_and_what_reads_labels_wins_nothing():

@@ -3,7 +3,15 @@
 import pandas as pd
 import pytest
 
-from mvlib.papers.choices import choice_effects, named_protocols, row_order
+from mvlib.methods.catalogue import VIEWS
+from mvlib.papers.choices import (
+    choice_effects,
+    compared,
+    largest_block,
+    named_protocols,
+    row_order,
+    winners,
+)
 from mvlib.tasks.protocols import CHOICES, MATCHING
 
 NAMES = [f"as_{name}" for name in MATCHING] + list(CHOICES)
@@ -84,3 +92,44 @@ def test_an_order_counts_as_the_mean_over_seeds_beside_the_same_rows_shuffled():
     assert "on 2 of the sets where rows are sorted, on 2 where they are shuffled" in sentence
     empty = pd.DataFrame(rows[-2:] + rows[:1]).iloc[:2]
     assert row_order(empty)[1] == "*Not run.*"
+
+
+def leaderboard_rows(**cells):
+    rows = [
+        {"task": VIEWS, "setting": "50% aligned", "profile": "reduced", "row": name,
+         "dataset": dataset, "mean": mean}
+        for name, means in cells.items()
+        for dataset, mean in means.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_best_method_is_held_to_the_best_floor_and_none_that_reads_labels_is_either():
+    cells = {
+        "SMART": {"a": 80.0, "b": 50.0},
+        "VITAL": {"a": 82.0},
+        "SMART, oracle epoch": {"a": 99.0, "b": 99.0},
+        "k-means, view 1": {"a": 70.0, "b": 60.0},
+        "spectral, view 1": {"a": 75.0, "b": 40.0},
+        "k-means, true concatenation": {"a": 98.0, "b": 98.0},
+    }
+    table, said = winners(compared(leaderboard_rows(**cells)))
+    first, second = table.itertuples(index=False)
+    assert tuple(first)[2:] == (2, "VITAL", 82.0, "spectral, view 1", 75.0, 7.0)
+    assert tuple(second)[2:] == (1, "SMART", 50.0, "k-means, view 1", 60.0, -10.0)
+    assert "on 1 of 2 sets, by -10.0 to +7.0 points" in said
+    empty = compared(leaderboard_rows(**{"k-means, view 1": {"a": 1.0}}))
+    assert winners(empty)[1] == "*Not run.*"
+
+
+def test_ranks_are_of_the_largest_part_without_a_gap():
+    sets = dict.fromkeys("abc", 50.0)
+    cells = {"SMART": sets, "VITAL": {"a": 60.0}, "k-means, view 1": sets}
+    block = largest_block(compared(leaderboard_rows(**cells)))
+    assert set(block["method"]) == {"SMART", "k-means, view 1"}
+    assert set(block["dataset"]) == set("abc")
+    cells["VITAL"] = {"a": 60.0, "b": 60.0}
+    cells |= {"SURE": cells["VITAL"], "PVC": cells["VITAL"], "CANDY": cells["VITAL"]}
+    block = largest_block(compared(leaderboard_rows(**cells)))
+    assert set(block["dataset"]) == {"a", "b"}
+    assert block["method"].nunique() == 6

@@ -43,6 +43,20 @@ def test_each_method_is_fitted_once_a_seed_and_recorded_with_what_tells_it_apart
     assert all(result["seconds"] > 0 for result in recorder.results)
 
 
+def test_a_committed_profile_keeps_the_labels_from_which_all_can_be_scored_anew(recorder):
+    reduced, problem = Recorder("lineup", "method", "reduced", "cpu"), views_problem()
+    views.run(["mvcln", "kmeans_view"], problem, [4], reduced, {"mvcln": SMALL}, dataset="wiki")
+    words = words_problem()
+    images_with_words.run(["clip_kmeans"], words, [4], reduced)
+    trained, floor, images = reduced.results
+    assert "labels" not in floor
+    for result, y in ((trained, problem.y), (images, words.y)):
+        again = clustering_scores(y, np.array(result["labels"]))
+        assert result["metrics"]["last"] == pytest.approx(again, abs=1e-6)
+    views.run(["mvcln"], problem, [4], recorder, {"mvcln": SMALL}, dataset="wiki")
+    assert "labels" not in recorder.results[0]
+
+
 def test_masks_reach_the_methods_and_rates_the_records(recorder):
     problem = views_problem()
     hidden = data.hide_views(problem, rate=0.5, protocol="sure")

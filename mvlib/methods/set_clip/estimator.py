@@ -13,7 +13,7 @@ from torch import nn
 
 from mvlib.check import check_choice, check_number, choice, optional, real, whole
 from mvlib.methods import training
-from mvlib.methods.base import ModalityAlignment
+from mvlib.methods.modalities import ModalityAlignment
 from mvlib.methods.set_clip.batches import SAMPLINGS, Batch, Batches
 from mvlib.methods.set_clip.equations import (
     BANDWIDTH,
