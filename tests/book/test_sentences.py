@@ -515,3 +515,19 @@ def test_what_solutions_say_of_recorded_runs_of_pairs():
     leaks = aligned("ablation_losses")
     leaks = leaks[leaks["ratio"] == 0].groupby("losses")["measure_r10"].mean()
     assert leaks.idxmax() == "MMD"
+
+
+def test_what_the_order_of_a_file_is_worth():
+    notebook = nbformat.read(ROOT / "notebooks/choices/row_order.ipynb", as_version=4)
+    text = " ".join(" ".join(cell.source for cell in notebook.cells).split())
+    assert "there the order of the file is worth next to nothing" in text
+    runs = results("choices", "reduced", "row_order", method="DSTL")
+    best = 100 * runs.groupby(["dataset", "order", "lambda2"])["acc"].mean()
+    best = best.groupby(["dataset", "order"]).max().unstack()
+    assert abs(best.loc["wiki", "as in the file"] - best.loc["wiki", "shuffled"]) < 1
+    worth = best["by class"] - best["shuffled"]
+    assert worth.drop("wiki").min() < worth["wiki"] < worth.drop("wiki").max()
+    # The other files are sorted, in the order of their classes' names or another.
+    others = best.drop("wiki")
+    assert (others["as in the file"] - others["by class"]).abs().max() < 1
+    assert len(others) == 4

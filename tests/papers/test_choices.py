@@ -68,6 +68,32 @@ def test_what_has_not_been_run_has_no_sentence_and_no_rows():
         assert choice_effects(empty).empty
 
 
+def test_an_order_counts_as_the_mean_over_seeds_beside_the_same_rows_shuffled():
+    scores = {
+        ("one", 5): ((0.9, 0.7), (0.8, 0.8), (0.6, 0.4)),
+        ("one", 50): ((1.0, 1.0), (0.9, 0.9), (0.1, 0.1)),
+        ("two", 5): ((0.5, 0.5), (0.5, 0.5), (0.5, 0.5)),
+    }
+    orders = ("by class", "as in the file", "shuffled")
+    rows = [
+        {"method": "DSTL", "dataset": name, "lambda2": weight, "order": order, "acc": acc}
+        for (name, weight), by_order in scores.items()
+        for order, accuracies in zip(orders, by_order, strict=True)
+        for acc in accuracies
+    ]
+    rows += [{"method": "a floor", "dataset": name, "acc": 0.45} for name in ("one", "two")]
+    table, sentence = row_order(pd.DataFrame(rows))
+    assert table["by class"].tolist() == pytest.approx([80, 100, 50])
+    assert table["shuffled"].tolist() == pytest.approx([50, 10, 50])
+    assert table["k-means"].tolist() == pytest.approx([45, 45, 45])
+    # The best of two weights: 50 points on one set, none on the other.
+    assert "are worth 25 points in the median** (0 to 50) over 2 sets, beside" in sentence
+    assert "each order at its best of 2 weights" in sentence
+    assert "on 2 of the sets where rows are sorted, on 2 where they are shuffled" in sentence
+    empty = pd.DataFrame(rows[-2:] + rows[:1]).iloc[:2]
+    assert row_order(empty)[1] == "*Not run.*"
+
+
 def leaderboard_rows(**cells):
     rows = [
         {"task": VIEWS, "setting": "50% aligned", "profile": "reduced", "row": name,
@@ -107,28 +133,3 @@ def test_ranks_are_of_the_largest_part_without_a_gap():
     block = largest_block(compared(leaderboard_rows(**cells)))
     assert set(block["dataset"]) == {"a", "b"}
     assert block["method"].nunique() == 6
-
-
-def test_an_order_counts_as_the_mean_over_seeds_beside_the_same_rows_shuffled():
-    scores = {
-        ("one", 5): ((0.9, 0.7), (0.8, 0.8), (0.6, 0.4)),
-        ("one", 50): ((1.0, 1.0), (0.9, 0.9), (0.1, 0.1)),
-        ("two", 5): ((0.5, 0.5), (0.5, 0.5), (0.5, 0.5)),
-    }
-    orders = ("by class", "as in the file", "shuffled")
-    rows = [
-        {"method": "DSTL", "dataset": name, "lambda2": weight, "order": order, "acc": acc}
-        for (name, weight), by_order in scores.items()
-        for order, accuracies in zip(orders, by_order, strict=True)
-        for acc in accuracies
-    ]
-    rows += [{"method": "a floor", "dataset": name, "acc": 0.45} for name in ("one", "two")]
-    table, sentence = row_order(pd.DataFrame(rows))
-    assert table["by class"].tolist() == pytest.approx([80, 100, 50])
-    assert table["shuffled"].tolist() == pytest.approx([50, 10, 50])
-    assert table["k-means"].tolist() == pytest.approx([45, 45, 45])
-    assert "are worth 30 points in the median** (0 to 90) over 3 pairs" in sentence
-    assert "2 sets, beside" in sentence
-    assert "in 3 of the pairs where rows are sorted, in 2 where they are shuffled" in sentence
-    empty = pd.DataFrame(rows[-2:] + rows[:1]).iloc[:2]
-    assert row_order(empty)[1] == "*Not run.*"
