@@ -458,7 +458,7 @@ class TrainedTAC(_NounClustering, PaperSettings):
     _parts: ClassVar[tuple[str, ...]] = PARTS
     # Batch normalisation takes no batch of one.
     _bounds: ClassVar[Mapping[str, Bound]] = {"batch_size": whole(2)}
-    _paper_settings = SETTINGS
+    _paper_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = SETTINGS
 
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int

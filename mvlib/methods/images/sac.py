@@ -146,7 +146,7 @@ learning_rate, prompts, kmeans, precision, device, random_state, verbose
     epochs: int = 30
 
     _bounds: ClassVar[Mapping[str, Bound]] = {"agreement_weight": real(0)}
-    _paper_settings = SETTINGS
+    _paper_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = SETTINGS
     _parts = PARTS
 
     def _losses(

@@ -170,7 +170,10 @@ class SCAN(ImageClustering):
                     )
                     for head in heads
                 ]
-                return {name: sum(loss[name] for loss in losses) for name in losses[0]}
+                return {
+                    name: torch.stack([loss[name] for loss in losses]).sum()
+                    for name in losses[0]
+                }
 
             def after_epoch(epoch: int, _: dict[str, float]) -> dict[str, np.ndarray]:
                 P = [assignments(head, scored) for head in heads]

@@ -145,15 +145,15 @@ def total_loss(
     """
     (H, P), (G, Q) = images, texts
     every = torch.ones(len(P), dtype=torch.bool, device=P.device)
-    columns = (F.normalize(A.T, dim=1) for A in (P, Q))
+    rows_P, rows_Q = (F.normalize(A.T, dim=1) for A in (P, Q))
     (M, some), (N, others) = cluster_centres(P, H), cluster_centres(Q, G)
     parts = (
         info_nce(H, G, scale, every),
-        info_nce(*columns, 1 / assignment_temperature, torch.ones_like(some)),
+        info_nce(rows_P, rows_Q, 1 / assignment_temperature, torch.ones_like(some)),
         info_nce(M, N, 1 / centre_temperature, some & others),
         balance_loss(P, Q, history),
     )
-    loss = sum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
+    loss = torch.stack([w * part for w, part in zip(WEIGHTS, parts, strict=True)]).sum()
     return {"loss": loss} | dict(zip(PARTS, parts, strict=True))
 
 

@@ -276,7 +276,7 @@ class EnSC(_Subspace):
     def _code(self, X: np.ndarray) -> sparse.csr_array:
         if X.shape[1] > len(X):
             # Only inner products count, and these are kept.
-            X = np.linalg.qr(X.T, mode="r").T
+            X = np.asarray(np.linalg.qr(X.T, mode="r")).T
         rows = sparse.lil_array((len(X), len(X)))
         for i, x in enumerate(X):
             alpha = np.abs(np.delete(X @ x, i)).max(initial=0) / (self.tau * self.gamma)

@@ -209,9 +209,15 @@ class TEMI(ImageClustering):
 
             def step(rows: torch.Tensor) -> dict[str, torch.Tensor]:
                 pairs = images[rows], images[draw_neighbours(near[rows], generator)]
-                S = tuple(self._probabilities(students, A) for A in pairs)
+                S = (
+                    self._probabilities(students, pairs[0]),
+                    self._probabilities(students, pairs[1]),
+                )
                 with torch.no_grad():
-                    T = tuple(self._probabilities(teachers, A) for A in pairs)
+                    T = (
+                        self._probabilities(teachers, pairs[0]),
+                        self._probabilities(teachers, pairs[1]),
+                    )
                     prior.copy_(next_prior(prior, T))
                 losses = head_losses(S, T, prior, beta=self.beta)
                 epoch_losses.append(losses.detach())
@@ -233,7 +239,7 @@ class TEMI(ImageClustering):
                 name=type(self).__name__,
                 verbose=self.verbose,
             )
-        self.history_["head"] = int(self.history_["head_losses"][-1].argmin())
+        self.history_["head"] = self.history_["head_losses"][-1].argmin()
         self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)
 
@@ -243,7 +249,7 @@ class TEMI(ImageClustering):
         """Return AdamW, after whose steps the rate rises and the teachers follow."""
         matrices = [p for p in students.parameters() if p.ndim > 1]
         biases = [p for p in students.parameters() if p.ndim == 1]
-        last = [p for head in students for p in head[-1].parameters()]
+        last = [p for head in students for p in list(head.children())[-1].parameters()]
         groups = [
             {"params": matrices, "weight_decay": self.weight_decay},
             {"params": biases, "weight_decay": 0.0},

@@ -201,7 +201,8 @@ class TURTLE(ImageClustering):
         self.network_ = network
         self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)
-        self.history_["confidence"] = float(self.embedding_.max(axis=1).mean())
+        confidence = float(self.embedding_.max(axis=1).mean())
+        self.history_["confidence"] = confidence  # type: ignore[assignment]
 
     def _network(self) -> TaskEncoder:
         return TaskEncoder(self.widths or (self.n_features_in_,), self.n_clusters)
