@@ -131,7 +131,7 @@ def _trained(epochs: int) -> tuple[SMART, Any]:
     digits = data.load("handwritten")
     views = data.min_max_scale(digits.Xs)
     problem = data.partially_align(views, digits.y, RATIO, random_state=20)
-    settings = smart_settings("handwritten", "quick") | {"epochs": epochs}
+    settings = smart_settings("handwritten", "quick") | {"epochs": epochs, "batch_size": 500}
     model = SMART(digits.n_clusters, **settings, random_state=SEED, device="cpu")
     return model.fit(problem.Xs, aligned=problem.aligned), problem
 
