@@ -239,7 +239,8 @@ class TEMI(ImageClustering):
                 name=type(self).__name__,
                 verbose=self.verbose,
             )
-        self.history_["head"] = self.history_["head_losses"][-1].argmin()
+        head = int(self.history_["head_losses"][-1].argmin())
+        self.history_["head"] = head  # type: ignore[assignment]
         self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)
 
