@@ -132,7 +132,9 @@ def test_what_a_record_says_stays_text_in_the_book(tmp_path, fault):
     (tmp_path / "notebooks" / "toy").mkdir(parents=True)
     pages = [status_page([record], tmp_path), failures_page([record], tmp_path)]
     # Its last sentence is a link of ours.
-    pages.append(_origin([record, record], "a.ipynb")["source"].partition(" To change it")[0])
+    pages.append(
+        _origin([record, record], "a.ipynb", None)["source"].partition(" To change it")[0]
+    )
     for page in pages:
         assert_inert(page)
     assert pages[1].count("````") == 2

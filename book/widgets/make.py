@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from mvlib.book.cards import embed_view
 
 from mvlib import SMART, data
+from mvlib.book.data_cards.cards import embed_view
 from mvlib.methods.set_clip.equations import BANDWIDTH
 from mvlib.methods.smart.equations import correlation_matrix, semantic_threshold
 from mvlib.metrics import accuracy, graph_precision_recall

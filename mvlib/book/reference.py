@@ -80,8 +80,11 @@ def _room_page(room: str) -> str:
     outer = public_names().get(parent, ())
     parts = [f"({_page_name(room)})=", f"# {room}", _description(room)]
     for name, module in public_names()[room].items():
-        other = f"See {{py:obj}}`{parent}.{name}`."
-        parts += [f"## {name}", other if name in outer else _entry(room, name, module)]
+        # What another room gives on is described there.
+        home = parent if name in outer else module.rpartition(".")[0]
+        elsewhere = name in outer or (home != room and name in public_names().get(home, ()))
+        other = f"See {{py:obj}}`{home}.{name}`."
+        parts += [f"## {name}", other if elsewhere else _entry(room, name, module)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -35,13 +35,13 @@ from mvlib.methods.base import Clustering
 from mvlib.methods.cluster_naming import name_clusters
 from mvlib.methods.training import run
 from mvlib.ops import (
-    Adam,
     KMeansResult,
     blocked_kmeans,
     faiss_kmeans,
     resolve_device,
     unit_rows,
 )
+from mvlib.ops.adam import Adam
 
 PRECISIONS = ("float32", "float16")
 KMEANS = ("faiss", "k-means++")

@@ -3,7 +3,6 @@
 from mvlib.files import attach
 
 _EXPORTS = {
-    "Adam": "mvlib.ops.adam",
     "best_matching": "mvlib.ops.contingency",
     "contingency_table": "mvlib.ops.contingency",
     "matched_accuracy": "mvlib.ops.contingency",

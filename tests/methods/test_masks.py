@@ -20,7 +20,10 @@ DOCUMENTED = "Number of distinct clusters|the modalities part"
 OF_VIEWS = [name for name in NAMES if TASKS[name] == VIEWS]
 GAPPY = [name for name in OF_VIEWS if load(name)._takes_missing]
 # These take row i of every view for one thing, whatever is known of it.
-AS_GIVEN = {"divide", "candy", "corregen", "completer", "dcp", "autoencoder_kmeans"}
+AS_GIVEN = {
+    "divide", "candy", "corregen", "completer", "dcp", "autoencoder_kmeans", "dstl",
+    "adssc_views", "ensemble_views",
+}  # fmt: skip
 AS_GIVEN |= {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
 # These fill with the mean; the others let no filled row take part.
 FILLING = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}

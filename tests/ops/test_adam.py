@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from mvlib.ops import Adam
+from mvlib.ops.adam import Adam
 
 FIT = """
 import sys

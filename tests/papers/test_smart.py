@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from mvlib import SMART, data
-from mvlib.book import fill, placeholders
+from mvlib.book import fill
 from mvlib.papers import smart as smart_claims
+from mvlib.papers.findings import intervals
 from mvlib.papers.smart import (
     ABLATIONS,
     NOISE,
@@ -137,7 +138,7 @@ def test_intervals_that_are_not_known_are_left_empty():
     frame = pd.DataFrame(
         {"difference": [1.0, None], "ci_low": [0.5, None], "ci_high": [1.5] * 2}
     )
-    assert placeholders._intervals(frame) == ["+1.0 [0.5, 1.5]", ""]
+    assert intervals(frame) == ["+1.0 [0.5, 1.5]", ""]
 
 
 @pytest.mark.parametrize("name", ["smart_steps", "smart_floors", "smart_parts threshold"])
