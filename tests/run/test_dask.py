@@ -321,11 +321,13 @@ def test_runs_on_a_gpu_go_where_cards_are_and_get_one_each(mixed, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
     task = task_of(root, "auto")
-    task["parameters"] |= {"place": str(place), "count": 2}
+    # Both stay until they are let go, however long this process is kept waiting.
+    task["parameters"] |= {"place": str(place), "count": 3}
     on_cards = [submit(engine, "meet", task) for _ in range(2)]
     third = submit(engine, "look_around", task_of(root, "cuda"))
     # The third waits for a card, and keeps no other run from its slot.
     assert engine.slots() == 4
+    (place / "let go").touch()
     on_processor = submit(engine, "look_around", task_of(root, "cpu"))
     wait([*on_cards, third, on_processor], SECONDS)
     seen = [future.result()["payload"] for future in (*on_cards, third)]
