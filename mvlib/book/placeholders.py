@@ -113,6 +113,13 @@ def _claims_counted(root: Path) -> str:
 def _compared(root: Path, paper: str, name: str) -> str:
     found = comparison_table(paper, name, root)
     found = found[found["published"].notna() & (found["metric"] == "acc")]
+    left = found[found["verdict"] == "cannot"]
+    found = found.drop(index=left.index)
+    counts = ", ".join(f"{n} {word}" for word, n in found["verdict"].value_counts().items())
+    said = f"of {len(found)} published accuracies that runs here can be held to, {counts}."
+    for reason, some in left.groupby("detail", sort=False):
+        methods = ", ".join(dict.fromkeys(some["method"]))
+        said += f" {len(some)} more cannot be compared ({methods}): {reason.rstrip('.')}."
     decided = found["verdict"] != "undecided"
     rates = ("aligned_ratio", "mismatch_rate", "missing_rate")
     known = [name for name in rates if name in found]
@@ -122,11 +129,14 @@ def _compared(root: Path, paper: str, name: str) -> str:
         difference=intervals(found),
         verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
-    names = {"dataset": "data set"}
-    names |= {name: name for name in ("method", "setting") if told[name].nunique() > 1}
+    names = {"dataset": "data set", "method": "method", "setting": "setting"}
+    # What all rows share stands before them.
+    shared = [told[name].iloc[0] for name in names if told[name].nunique() == 1]
+    said = f"**{', '.join(shared)}**: {said}"
+    names = {name: names[name] for name in names if told[name].nunique() != 1}
     names |= {"published": "published", "source": "source class", "ours": "ours", "n": "n"}
     names |= {"difference": "difference, 90 %", "verdict": "verdict"}
-    return to_markdown(told[list(names)].rename(columns=names))
+    return f"{said}\n\n{to_markdown(told[list(names)].rename(columns=names))}"
 
 
 def _smart_steps(root: Path) -> str:

@@ -117,7 +117,7 @@ def winners(scores: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         difference = best["mean"] - floor["mean"]
         rows.append((setting, dataset, len(trained), best["method"], best["mean"],
                      floor["method"], floor["mean"], difference))  # fmt: skip
-    names = ["setting", "data set", "methods", "best method", "ACC", "best floor", "ACC of it",
+    names = ["setting", "data set", "methods", "best method", "its ACC", "best floor", "ACC",
              "difference"]  # fmt: skip
     table = pd.DataFrame(rows, columns=names)
     for setting, some in table.groupby("setting", sort=False):

@@ -150,12 +150,16 @@ def test_without_records_pages_say_so(tmp_path, name):
 
 def test_a_published_table_stands_beside_ours_with_verdicts(tmp_path):
     page = fill("<!-- mvlib: compared smart leaderboard-100 -->", ".")
-    assert page.count("| secondary |") == 4
-    assert "source class" in page.splitlines()[0]
-    words = {"within 1", "within 2", "differs", "undecided", "not run", "cannot"}
-    said = [line.split("|")[-2].strip().split(":")[0] for line in page.splitlines()[2:]]
-    assert said
+    before, head, _, *rows = (line for line in page.splitlines() if line)
+    assert page.count("| secondary |") == len(rows) == 3
+    assert "source class" in head
+    words = {"within 1", "within 2", "differs", "undecided", "not run"}
+    said = [line.split("|")[-2].strip().split(":")[0] for line in rows]
     assert set(said) <= words
+    # What all rows share, how many say what, and why others are left out.
+    assert before.startswith("**SMART, 100% aligned**: of 3 published accuracies")
+    assert all(f"{said.count(word)} {word}" in before for word in set(said))
+    assert "1 more cannot be compared (SMART): the data have no public link" in before
 
 
 def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_noise():
