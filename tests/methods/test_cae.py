@@ -26,7 +26,7 @@ from mvlib.methods import (
     semantic_centres,
     theorem_1_quantities,
 )
-from mvlib.methods.cae.equations import transport_costs, word_marginals
+from mvlib.methods.cae.equations import transport_costs, word_marginals, word_potentials
 from mvlib.metrics import accuracy
 from mvlib.ops import TransportError
 
@@ -299,3 +299,16 @@ def test_the_marginals_of_the_words_sum_to_one_and_none_is_empty():
         assert mass.min() > 0
     assert np.allclose(word_marginals("retrieval", images, words, counts, 1) / counts,
                        1 / counts.sum())  # fmt: skip
+
+
+def test_potentials_of_words_are_told_from_the_entries_that_float32_still_holds():
+    rng = np.random.default_rng(3)
+    f, g = rng.normal(size=30), rng.normal(size=6)
+    costs = rng.uniform(size=(30, 6))
+    plan = np.exp(f[:, None] + g - costs / 0.1)
+    plan[::4, 2] = 1e-40
+    plan[:, 5] = 0.0
+    found = word_potentials(plan, costs, 0.1)
+    # A constant may go from the rows' half to the words'; a word without mass gets none.
+    assert np.ptp((found - g)[:5]) < 1e-6
+    assert found[5] == -np.inf
