@@ -178,3 +178,14 @@ test_views_that_do_not_fit_are_refused = refused(
         ("Xs has 1 views", partial(fit_small, XS[:1])),
     ]
 )
+
+
+@pytest.mark.parametrize("bandwidth", [0.25, 1.0, 3.0])
+def test_matching_takes_the_most_of_a_kernel_of_its_bandwidth(bandwidth):
+    rng = np.random.default_rng(0)
+    V_1, V = rng.normal(size=(6, 2)), rng.normal(size=(6, 2))
+    near = np.exp(-np.square(V_1[:, None] - V[None]).sum(axis=2) / (2 * bandwidth**2))
+    orders = np.array(list(itertools.permutations(range(6))))
+    best = orders[near[np.arange(6), orders].sum(axis=1).argmax()]
+    found = nmf.rematched(V_1, V, np.arange(6), bandwidth)
+    np.testing.assert_array_equal(found, best)
