@@ -575,14 +575,17 @@ def _precision(root: Path) -> Answer | None:
         for result in record["results"]
         if "curves" in result and _is(result["parameters"], starts=1, **where)
     ]
-    explains = "may explain" if abs(gaps["last", 1]) > np.mean(late) else "does not explain"
+    explains = (
+        "may explain" if abs(gaps["last", 1]) > np.mean(late) else "is not needed to explain"
+    )
     text = (
         f"**Half the precision {explains} a low last epoch: clustered from one start of "
         f"k-means it is {gaps['last', 1]:+.1f} points higher in float32, and from one epoch to "
         f"another of the last hundred it moves by {np.mean(late):.0f} points** (standard "
         "deviation; HandWritten, all rows aligned, the paper's networks, training mode, n = "
         f"{both['seed'].nunique()} seed). As the best of twenty starts it is "
-        f"{gaps['last', 20]:+.1f} points, and the central epoch {gaps['central', 20]:+.1f}."
+        f"{gaps['last', 20]:+.1f} points, and the central epoch {gaps['central', 20]:+.1f}. "
+        "One seed bounds no difference between the precisions."
     )
     caption = (
         "One training in each precision, scored after the last epoch and after the central one "
