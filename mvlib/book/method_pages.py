@@ -26,14 +26,18 @@ _STEP = re.compile(r"^(\w+) : ((?:.+\n?)(?:    .+\n?)*)", re.MULTILINE)
 
 
 def planned_methods(root: Path) -> dict[tuple[str, str], str]:
-    """Return the notebooks and methods that any plan names, and the command that runs them."""
-    found: dict[tuple[str, str], str] = {}
+    """Return the notebooks and methods that plans name, and the command that runs them.
+
+    Of several notebooks of a chapter the first that the plan names a method for has its page.
+    """
+    pages: dict[tuple[str, str], tuple[str, str]] = {}
     for profile in ("quick", "reduced"):
         for run in plan_runs(profile, root=root):
             if method := run.parameters.get("method"):
                 again = f"mvlib run {run.paper}/{run.experiment} --profile {profile}"
-                found.setdefault((run.notebook, method), f"{again} --where method={method}")
-    return found
+                command = f"{again} --where method={method}"
+                pages.setdefault((run.paper, method), (run.notebook, command))
+    return {(notebook, m): command for (_, m), (notebook, command) in pages.items()}
 
 
 def head(method: Method, scores: pd.DataFrame) -> str:
