@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from mvlib.book.choosing import CHAPTERS
-from mvlib.book.pages import code, table
+from mvlib.book.pages import code
 from mvlib.book.reference import equations
 from mvlib.methods.catalogue import Method
 from mvlib.papers.choices import FLOORS, READS_MORE
@@ -46,8 +46,7 @@ def head(method: Method, scores: pd.DataFrame) -> str:
     chapter = CHAPTERS.get(method.estimator.partition(".")[0], "")
     more = f"Its drawing and its story are in [a chapter of its own](../../{chapter})."
     picture = drawn(method, steps) if steps else more if chapter else ""
-    parts = [idea, picture, _equations(method)]
-    parts += ["## Where it stands", _standing(scores, method)]
+    parts = [idea, picture, "## Where it stands", _standing(scores, method), _equations(method)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -75,12 +74,12 @@ def drawn(method: Method, steps: dict[str, str]) -> str:
 
 def _equations(method: Method) -> str:
     place = "mvlib/methods/" + method.estimator.rpartition(".")[0].replace(".", "/")
-    rows = [
-        [code(found.formula), found.paper, found.source, code(found.name)]
+    lines = [
+        f"- {code(found.formula)} ({code(found.name)}, {found.source})"
         for found in equations()
         if found.file.startswith((f"{place}.py", f"{place}/"))
     ]
-    return table(["equation", "method", "source", "function"], rows) if rows else ""
+    return "\n".join(["## Equations", "", *lines]) if lines else ""
 
 
 def _standing(scores: pd.DataFrame, method: Method) -> str:
@@ -113,9 +112,10 @@ def _standing(scores: pd.DataFrame, method: Method) -> str:
         return "No reduced or full run of it stands beside a floor in the records yet."
     found = pd.DataFrame(rows).sort_values("difference", ascending=False)
     gaps = found["difference"]
+    span = list(dict.fromkeys(f"{gap:+.1f}" for gap in (gaps.min(), gaps.max())))
     said = (
-        f"**Above the best floor in {(gaps > 0).sum()} of {len(gaps)} recorded settings**, by "
-        f"{gaps.min():+.1f} to {gaps.max():+.1f} points. The best floor is chosen by the "
+        f"**Above the best floor in {(gaps > 0).sum()} of {len(gaps)} recorded "
+        f"setting{'s' * (len(gaps) > 1)}**, by {' to '.join(span)} points. The best floor is chosen by the "
         "labels, the method is not; in brackets the seeds; the rank is among what was trained "
         "on the same rows."
     )
