@@ -465,7 +465,6 @@ class TrainedTAC(_NounClustering, PaperSettings):
     ) -> None:
         nouns, chosen = self._nouns(X, train, texts, encoder, seed)
         n_train = len(train)
-        check_number("n_neighbors", self.n_neighbors, high=n_train - 1)
         check_batch_size(self.batch_size, n_train)
         device = resolve_device(self.device)
         both = [unit_rows(train), self._counterpart(train, nouns.features)]

@@ -162,7 +162,7 @@ def _differences(
         known = [set(side.columns) & set(keys) for side in sides]
         shared = [key for key in keys if key in known[0] & known[1]]
         cells = sides[0].iloc[:0]
-        if known[0] <= known[1] or known[1] <= known[0]:
+        if set(shared) in known:
             cells = sides[0].merge(sides[1], **({"on": shared} if shared else {"how": "cross"}))
         if cells.empty:
             raise ValueError(

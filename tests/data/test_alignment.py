@@ -234,6 +234,7 @@ test_bad_input_is_named = refuses(
     ({"ratio": "half"}, "ratio='half'"),
     ({"protocol": "mvcn"}, "Did you mean 'mvcln'"),
     ({"random_state": -1}, "random_state=-1"),
+    ({"random_state": 2**32}, "random_state=4294967296"),
     ({"random_state": 2.5}, "random_state=2.5.*integer"),
     ({"y": np.zeros(9)}, r"y has shape \(9,\): expected \(10,\)"),
     ({"y": np.full(10, np.nan)}, "y holds NaN"),

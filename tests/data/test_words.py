@@ -100,7 +100,7 @@ test_a_bad_number_or_kind_of_nouns_is_named = refuses(
     nouns,
     *(
         ({"most_frequent": value}, "most_frequent=")
-        for value in (0, -1, 2.5, float("nan"), float("inf"), True, N_NOUNS + 1, "8000")
+        for value in (0, 2.5, float("nan"), float("inf"), True, N_NOUNS + 1, "8000")
     ),
     ({"rows": "first"}, "rows='first' is unknown"),
 )

@@ -1,6 +1,8 @@
 """What estimators share: bounds, seeds, labels told from flags, a fit that is whole or none."""
 
 import random
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -101,6 +103,42 @@ def test_a_fit_that_fails_or_is_interrupted_leaves_the_estimator_unfitted(failur
     with pytest.raises(type(failure)):
         model.set_params(mood=failure).fit(XS)
     assert vars(model) == clone(model).get_params() | {"mood": failure}
+
+
+# Ctrl-C at one of the imports that a first fit makes, however deep, then the same fit again.
+INTERRUPTED = """
+import sys
+import numpy as np
+from mvlib import SMART
+
+class Interrupting:
+    left = 0
+    def find_spec(self, name, path=None, target=None):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+Xs = [np.random.default_rng(seed).random((60, 4)) for seed in (0, 1)]
+model = SMART(3, hidden_dims=(8,), epochs=1, random_state=0)
+finder, interrupted = Interrupting(), 0
+sys.meta_path.insert(0, finder)
+for finder.left in (1, 3, 10, 30, 100):
+    try:
+        model.fit(Xs)
+    except KeyboardInterrupt:
+        interrupted += 1
+sys.meta_path.remove(finder)
+print(interrupted, len(model.fit(Xs).labels_))
+"""
+
+
+def test_a_first_fit_interrupted_amid_its_imports_can_be_repeated():
+    found = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False
+    )
+    interrupted, n_labels = found.stdout.split() or pytest.fail(found.stderr)
+    assert int(interrupted) >= 1
+    assert n_labels == "60"
 
 
 def test_a_fit_forgets_the_one_before_even_if_its_input_is_refused():

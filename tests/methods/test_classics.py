@@ -158,7 +158,7 @@ test_bad_parameters_are_refused_by_name = refused(
             ("at least 2 pairs", CCA(), None),
             ("at least 2 pairs", Procrustes(), [[0, 1]]),
             ("regularization", CCA(regularization=0), PAIRS),
-            ("n_components", CCA(n_components=9), PAIRS),
+            ("n_components", CCA(n_components=2), PAIRS),
             ("n_components", Procrustes(n_components=0), PAIRS),
             ("max_rows", GromovWasserstein(max_rows=1), None),
             ("embedding_dim", Chance(embedding_dim=0), None),

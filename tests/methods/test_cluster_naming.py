@@ -1,8 +1,7 @@
 """Names of clusters: which words win, which must not."""
 
 import numpy as np
-import pytest
-from refusals import refused
+from refusals import refused, refuses
 from support.semantic_transcription import plain_specificity
 
 from mvlib.encoders import TextBank
@@ -128,17 +127,14 @@ def test_no_group_of_people_is_called_by_an_animal():
     assert free.title == "ape"
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"labels": [0, 1]}, "labels has shape|y has shape"),
-        ({"features": np.ones((24, 3))}, "words have width 4: expected 3"),
-        ({"kinds": ["animal"]}, "kinds has 1 entries for 4 words"),
-        ({"top": 0}, "top=0"),
-        ({"n_titles": 0}, "n_titles=0"),
-    ],
+GROUPS = dict(
+    zip(("features", "labels"), images_of([1, 0.4, 0, 0], [1, 0, 0.4, 0]), strict=True)
 )
-def test_what_does_not_fit_for_a_name_is_named(change, said):
-    X, labels = images_of([1, 0.4, 0, 0], [1, 0, 0.4, 0])
-    with pytest.raises(ValueError, match=said):
-        name_groups(**{"features": X, "labels": labels, "words": WORDS} | change)
+test_what_does_not_fit_for_a_name_is_named = refuses(
+    lambda **change: name_groups(**GROUPS | {"words": WORDS} | change),
+    ({"labels": [0, 1]}, "labels has shape|y has shape"),
+    ({"features": np.ones((24, 3))}, "words have width 4: expected 3"),
+    ({"kinds": ["animal"]}, "kinds has 1 entries for 4 words"),
+    ({"top": 0}, "top=0"),
+    ({"n_titles": 0}, "n_titles=0"),
+)

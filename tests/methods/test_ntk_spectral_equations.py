@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from refusals import refusing
 from scipy import sparse
 from support.ntk_transcription import (
     best_weights,
@@ -277,6 +278,7 @@ def test_bad_input_is_named(problem, lists, transitions):
         ("temperature=0", lambda: ntk_affinity(Z, W, 0)),
         ("Did you mean 'semantic'", lambda: ntk_affinity(Z, W, affinity="semantics")),
         ("n_neighbors=9", lambda: sparsify(found, 9)),
+        ("n_neighbors=0", lambda: sparsify(found, 0)),
         ("square matrix", lambda: sparsify(np.ones((3, 4)), 2)),
         ("finite", lambda: sparsify(np.full((3, 3), np.inf), 2)),
         ("Did you mean 'mutual'", lambda: sparsify(found, 3, "mutuals")),
@@ -285,10 +287,15 @@ def test_bad_input_is_named(problem, lists, transitions):
         ("one square shape", lambda: diffuse_affinities([S, random_graphs(0)[0]])),
         (r"transitions\[1\] holds NaN", lambda: diffuse_in_subspace([S, bad], 3)),
         ("mu=0", lambda: diffuse_affinities([S], mu=0)),
-        ("regularization=-1", lambda: diffuse_affinities([S], regularization=-1)),
+        ("regularization=0", lambda: diffuse_affinities([S], regularization=0)),
+        ("regularization=0", lambda: simplex_weights([1, 2], regularization=0)),
+        ("n_rounds=0", lambda: diffuse_affinities([S], n_rounds=0)),
+        ("n_steps=0", lambda: diffuse_affinities([S], n_steps=0)),
+        ("tol=-1", lambda: diffuse_affinities([S], tol=-1)),
         ("weights='exakt'", lambda: diffuse_affinities([S], weights="exakt")),
         ("rank=151", lambda: diffuse_in_subspace([S], 151)),
+        ("rank=0", lambda: diffuse_in_subspace([S], 0)),
         ("finite number for each prompt", lambda: simplex_weights([np.nan, 1])),
     ):
-        with pytest.raises(ValueError, match=message):
+        with refusing(message):
             call()

@@ -186,6 +186,7 @@ test_bad_input_is_named = refused(
         for message, banks, settings in (
             ("needs banks", (), {}),
             ("n_features=301", ([SMALL_W],), {"n_features": 301}),
+            ("n_features=0", ([SMALL_W],), {"n_features": 0}),
             ("is no product", ([SMALL_W],), SKETCH),
             ("Did you mean 'nystrom'", ([SMALL_W],), {"n_features": 20, "sketch": "nystroem"}),
             ("numbers of features differ", ([SMALL_W[:, 1:]],), {"n_features": 20}),
@@ -194,8 +195,10 @@ test_bad_input_is_named = refused(
     + [
         ("finite matrix", partial(feature_embedding, HOLED, 2)),
         ("n_clusters=3", partial(feature_embedding, SMALL_Z[:4, :2], 3)),
+        ("n_clusters=0", partial(feature_embedding, SMALL_Z[:4, :2], 0)),
         ("degree", partial(feature_embedding, FLAT, 2)),
         ("n_neighbors=300", partial(nearest_neighbors, SMALL_Z, SMALL_W, 300)),
+        ("n_neighbors=0", partial(nearest_neighbors, SMALL_Z, SMALL_W, 0)),
         ("search='exakt'", partial(nearest_neighbors, SMALL_Z, SMALL_W, 3, search="exakt")),
         ("needs W", partial(nearest_neighbors, SMALL_Z, None, 3)),
     ]

@@ -254,7 +254,7 @@ test_a_parameter_out_of_range_is_refused_by_name = out_of_range(
     fit_small,
     {
         "n_clusters": (200,), "sampling": ("independant",), "augmentation": ("drop",),
-        "augmentation_strength": (1.0,), "batch_size": (2,), "n_epochs": (0,),
+        "augmentation_strength": (1.0,), "batch_size": (3,), "n_epochs": (0,),
         "temperature": (0.0,), "density_bandwidth": (np.nan,), "mmd_bandwidths": ("many",),
         "factor": (0.0,), "plateau": ("last",),
     },
@@ -298,7 +298,10 @@ test_what_does_not_fit_is_refused_by_name = refused(
         ("n_clusters=None", lambda: SetCLIP(**SMALL).fit_predict(VIEWS)),
         ("pairs has no row and weights=", lambda: SetCLIP.clip_only(**SMALL).fit(VIEWS)),
         ("has width 5", lambda: fit_small(n_epochs=1).transform([B, None])),
-        ("modality", lambda: fit_small(n_epochs=1).retrieve(A, B, modality=2)),
+        *(
+            ("modality", lambda m=m: fit_small(n_epochs=1).retrieve(A, B, modality=m))
+            for m in (-1, 2)
+        ),
         ("Did you mean 'vit'", lambda: SetCLIP.paper_settings("vitt")),
         *(
             ("same_instances", partial(Batches, *given, 4, sampling="same_instances"))

@@ -198,9 +198,10 @@ test_bad_input_is_refused_by_name = refused(
         ("data has 1 points", lambda: density(A_3, ONE)),
         ("bandwidth", lambda: density(A_3, A_3, 0.0)),
         ("first has 1 points", lambda: sdd(ONE, A_3)),
-        ("bandwidth", lambda: sdd(A_3, A_3, math.nan)),
+        ("bandwidth", lambda: sdd(A_3, A_3, 0.0)),
         ("view_2 has shape", lambda: self_supervised_contrastive_loss(A_3, ONE)),
         ("temperature", lambda: self_supervised_contrastive_loss(A_3, A_3, 0.0)),
+        ("temperature", lambda: pseudo_label_plan(A_3, A_3, 0.0)),
         ("n_iter", lambda: pseudo_label_plan(A_3, A_3, 0.1, 0)),
         ("texts has shape", lambda: pseudo_label_loss(A_3, A_3, ONE)),
     ]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ntk_transcription import unit
+from refusals import refusing
 
 from mvlib.methods.smart import (
     AutoEncoder,
@@ -257,6 +258,7 @@ def test_a_rule_is_read_from_its_name_or_number(text, kind, value):
         ("", "threshold='' is unknown"),
         ("nearest-0", "threshold='nearest-0': expected a whole number K from 1"),
         ("percentile-100.5", "threshold='percentile-100.5': Q=100.5 .* >= 0 and <= 100"),
+        (-1.5, "threshold=-1.5 is out of range"),
         (1.5, "threshold=1.5 is out of range: expected a finite number >= -1 and <= 1"),
         (float("nan"), "threshold=nan is out of range"),
         (None, "threshold=None is out of range"),
@@ -264,7 +266,7 @@ def test_a_rule_is_read_from_its_name_or_number(text, kind, value):
     ],
 )
 def test_what_is_no_rule_is_named_with_what_was_expected(given, message):
-    with pytest.raises(ValueError, match=message):
+    with refusing(message):
         threshold_rule(given)
 
 

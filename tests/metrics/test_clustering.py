@@ -35,6 +35,10 @@ def test_scores_equal_scikit_learns_and_are_blind_to_the_clusters_names(pair, na
     assert renamed == pytest.approx(scores, abs=1e-12)
 
 
+def test_one_cluster_of_one_class_is_right():
+    assert set(clustering_scores([1, 1], [2, 2]).values()) == {1.0}
+
+
 def test_scores_of_a_worked_example():
     scores = clustering_scores([0, 0, 0, 1, 1, 1], [1, 1, 0, 0, 0, 2])
     assert scores["acc"] == pytest.approx(4 / 6)

@@ -9,12 +9,16 @@ from sklearn.metrics.cluster import contingency_matrix
 from mvlib.ops import best_matching, contingency_table, matched_accuracy
 
 
-@pytest.mark.parametrize("kind", ["small integers", "large integers", "strings", "negative"])
+@pytest.mark.parametrize(
+    "kind", ["small integers", "large integers", "far apart", "strings", "negative"]
+)
 def test_contingency_table_equals_scikit_learns_for_any_kind_of_label(kind):
     rng = np.random.default_rng(1)
     a, b = rng.integers(0, 5, 300), rng.integers(0, 7, 300)
     if kind == "large integers":
         a, b = a * 10**12, b + 10**9
+    elif kind == "far apart":
+        a, b = a * 2000, b * 1000
     elif kind == "strings":
         a, b = a.astype(str), b.astype(str)
     elif kind == "negative":

@@ -19,6 +19,12 @@ def test_devices_and_precisions_that_cannot_be_used_are_named():
         autocast(torch.device("cpu"), "float16")
 
 
+def test_products_are_rounded_where_that_is_asked_for_alone():
+    for given, expected in ({}, torch.float32), ({"precision": "bfloat16"}, torch.bfloat16):
+        with autocast(torch.device("cpu"), **given):
+            assert (torch.eye(2) @ torch.eye(2)).dtype == expected
+
+
 def test_no_kernel_bears_the_name_of_a_paper_s_method():
     papers = {line.title.split(",")[0] for line in CATALOGUE if line.source and not line.golden}
     assert {"SMART", "TAC", "MvCLN"} <= papers

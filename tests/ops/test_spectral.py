@@ -192,4 +192,6 @@ test_bad_input_is_named = refuses(
     (lambda: discretize(np.ones((2, 3))), "at least as many rows as columns"),
     (lambda: discretize([[np.inf, 1], [1, 2]]), "finite"),
     (lambda: discretize(np.eye(3), max_iter=0), "max_iter=0"),
+    ({"affinity": np.eye(4), "n_clusters": 2, "max_iter": 0}, "max_iter=0"),
+    ({"affinity": np.eye(4), "n_clusters": 2, "tol": 0}, "tol=0"),
 )  # fmt: skip

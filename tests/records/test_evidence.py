@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mvlib.book import fill
 from mvlib.records import (
     Fault,
     Ratio,
+    evidence,
     load_benchmarks,
     load_faults,
     save_benchmark,
@@ -111,3 +113,11 @@ def test_the_page_shows_what_passed_and_what_could_not_be_tried(tmp_path):
         line.startswith("| a full disk") and "could not be tried" in line for line in lines
     )
     assert lines[-1] == "Tried with python 3.11.7."
+
+
+def test_a_machine_that_tells_nothing_of_its_processor_has_no_instructions(monkeypatch):
+    def refuse(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert evidence._instructions() == []

@@ -6,7 +6,15 @@ import json
 import pytest
 
 from mvlib.records import provenance, versions
-from mvlib.records.keys import record_key, run_key, staleness
+from mvlib.records.keys import (
+    code_digest,
+    code_in,
+    data_checksums,
+    merged_cells,
+    record_key,
+    run_key,
+    staleness,
+)
 from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import save_sources
 from mvlib.run.saving import lost, make_record
@@ -187,3 +195,26 @@ def test_a_quick_record_is_old_once_a_module_that_it_loaded_has_changed(
 def test_cell_does_not_depend_on_sources_or_title():
     assert planned().cell == planned(title="other", minutes=5).cell
     assert planned().cell != planned(profile="quick").cell
+
+
+def test_the_code_that_ran_stands_amid_the_prose_that_is_written():
+    def cell(kind, source, **metadata):
+        return {"cell_type": kind, "source": [source], "metadata": metadata}
+
+    first, last = cell("code", "x = 1", tags=["parameters"]), cell("code", "y = x")
+    written = {"cells": [cell("markdown", "new prose"), first, last]}
+    injected = cell("code", "x = 2", tags=["injected-parameters"])
+    ran = cell("code", "y = x", outputs="2")
+    executed = {"cells": [cell("markdown", "prose"), cell("code", "x = 1"), injected, ran]}
+    expected = [written["cells"][0], first, injected, last]
+    assert merged_cells(written, executed) == expected
+    assert merged_cells({"cells": [first, cell("code", "y = 3")]}, executed) is None
+    digests = {code_digest(*code_in(book, "a.ipynb")) for book in (written, executed)}
+    assert len(digests) == 2
+    assert code_in(written, "a.ipynb") == (["y = x"], "x = 1")
+    untagged = code_in({"cells": [injected, ran]}, "a.ipynb")
+    assert untagged == (["y = x"], "")
+
+
+def test_a_run_of_no_data_has_no_checksums():
+    assert data_checksums(()) == {}

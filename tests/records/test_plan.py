@@ -209,3 +209,10 @@ def test_a_limit_that_is_no_positive_number_is_refused(tmp_path, entry, value):
     make_project(tmp_path, experiment("method", f"{entry} = {value}"), {})
     with pytest.raises(ValueError, match=entry):
         plan_runs("quick", root=tmp_path)
+
+
+def test_a_run_reads_the_experiments_that_it_comes_after_in_its_chapter_or_in_others(tmp_path):
+    plan = PLAN.replace('after = ["method"]', 'after = ["method", "other/last"]')
+    table = plan_runs("quick", root=project(tmp_path, plan))[1]
+    read = [(paper, name) for paper in ("toy", "other") for name in ("method", "last")]
+    assert [table.reads(*one) for one in read] == [True, False, False, True]

@@ -8,7 +8,7 @@ import pytest
 
 from mvlib.book.placeholders import fill
 from mvlib.check import check_schema
-from mvlib.records import load_published, published, published_text
+from mvlib.records import load_claims, load_published, published, published_text
 
 SCHEMA = Path(published.__file__).parent / "schemas" / "published.schema.json"
 FIRST = ("stl-10", "cifar-10", "cifar-20", "imagenet-10", "imagenet-dogs")
@@ -169,3 +169,14 @@ def test_all_are_at_second_hand_need_clips_weights_and_agree_with_their_quoted_m
         assert row["comparable"]
         assert "Not seen in the paper" in row["caveat"]
         assert row["table"] == row["setting"]["encoder"].split(":")[1].split("/")[0].lower()
+
+
+def test_the_sentences_of_a_paper_stand_beside_its_numbers(tmp_path):
+    path = tmp_path / "notebooks" / "toy" / "published.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('paper = "toy"\n')
+    assert load_claims("toy", tmp_path) == []
+    claim = {"text": "is better", "source": "abstract", "where": "abstract"}
+    lines = [f'{name} = "{text}"' for name, text in claim.items()]
+    path.write_text("\n".join(['paper = "toy"', "[[claim]]", *lines, 'unknown = ["where"]']))
+    assert load_claims("toy", tmp_path) == [claim | {"unknown": ["where"]}]

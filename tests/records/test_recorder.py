@@ -122,3 +122,19 @@ def test_measures_are_recorded_beside_scores_or_alone():
     assert parameters_of(frame) == ["split"]
     for result in recorder.payload()["results"]:
         json.dumps(result, allow_nan=False)
+
+
+def test_a_notebook_is_handed_the_payload_beside_what_it_shows(recorder, monkeypatch):
+    import IPython
+    import IPython.display
+
+    shown = []
+    monkeypatch.setattr(IPython, "get_ipython", lambda: "a shell")
+    monkeypatch.setattr(IPython.display, "display", lambda *a, **k: shown.append((a, k)))
+    recorder.add("a<b", "wiki", metrics={"last": SCORES})
+    recorder.finish()
+    (((data,), options),) = shown
+    # Without raw, a dictionary is shown as text and reaches no reader.
+    assert options == {"raw": True}
+    assert data[RESULTS_MIME] == recorder.payload()
+    assert data["text/html"].startswith('<p class="provenance">')

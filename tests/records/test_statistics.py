@@ -297,8 +297,8 @@ test_bad_input_to_comparisons_is_named = refuses(
     (PAIR | {"metric": "accuracy"}, "metric='accuracy' is unknown"),
     (PAIR | {"metric": "nmi"}, "frame's column='nmi' is unknown"),
     (PAIR | {"by": ["fold"]}, r"by=\['fold'\] has no column of the frame"),
-    (PAIR | {"alpha": 0}, "alpha=0 is out of range"),
-    (PAIR | {"alpha": 5}, "alpha=5 is out of range"),
+    (PAIR | {"alpha": 0}, "alpha=0 is out of range: expected a finite number > 0 and <= 1$"),
+    (PAIR | {"alpha": 1.5}, "alpha=1.5 is out of range"),
     (PAIR | {"column": "methods"}, "Did you mean 'method'"),
 )
 
@@ -310,6 +310,9 @@ def test_a_cell_with_two_rows_or_without_a_value_is_refused():
         paired_comparisons(twice, [("A", "B")])
     with pytest.raises(ValueError, match="two rows"):
         rank_table(twice)
+    of_no_cell = results({"B": [50, 51]}, dataset=None, split=None).assign(seed=None)
+    with pytest.raises(ValueError, match="two rows of method 'B'"):
+        paired_comparisons(pd.concat([results({"A": [60]}), of_no_cell]), [("A", "B")])
     frame.loc[1, "acc"] = np.nan
     with pytest.raises(ValueError, match="without acc at dataset=wiki, split=20, seed=1"):
         paired_comparisons(frame, [("A", "B")])

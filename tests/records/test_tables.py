@@ -25,6 +25,7 @@ from mvlib.records import (
     update_readme,
     verdict,
 )
+from mvlib.records.tables import compare
 
 SCHEMA = project_root() / "mvlib" / "records" / "schemas" / "published.schema.json"
 SEEDS = (5, 15, 25)
@@ -352,3 +353,14 @@ def test_a_claim_says_what_is_unknown_of_it_and_stands_in_no_table(tmp_path):
     write_text(path, CLAIM.replace('"the data set"', ""))
     with pytest.raises(ValueError, match=r"toy/published\.toml.*unknown"):
         load_claims("toy", tmp_path)
+
+
+def test_a_table_without_rows_and_a_number_without_runs_say_so():
+    assert to_markdown(pd.DataFrame()) == "*Nothing is recorded yet.*"
+    row = {
+        "comparable": True, "dataset": "wiki", "method": "SMART", "rule": "last", "setting": {},
+        "metric": "acc", "value": 90.0, "digits": 2, "needs": "weights",
+    }  # fmt: skip
+    frame = pd.DataFrame(columns=["dataset", "method", "rule", "acc"])
+    found, ours = compare(row, frame)
+    assert (found.word, found.detail, len(ours)) == ("not run", "needs weights", 0)

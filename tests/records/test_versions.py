@@ -7,7 +7,14 @@ import pytest
 
 from mvlib.records import load_records
 from mvlib.records.plan import load_plan, plan_papers
-from mvlib.records.versions import LEDGER, VERSIONS, method_of, recorded_versions
+from mvlib.records.versions import (
+    LEDGER,
+    VERSIONS,
+    is_earlier,
+    is_vouched_for,
+    method_of,
+    recorded_versions,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,6 +54,25 @@ def test_the_ledger_names_records_that_are_there():
 def test_a_record_in_neither_is_of_version_0(tmp_path):
     record = {"key": "a" * 64, "results": [{"method": "SMART"}]}
     assert recorded_versions(record, "SMART", tmp_path) == {"SMART": 0}
+    assert not is_vouched_for(record, tmp_path)
+
+
+def test_the_ledger_gives_a_version_and_what_a_record_says_of_itself_goes_before(tmp_path):
+    path = tmp_path / LEDGER
+    path.parent.mkdir(parents=True)
+    path.write_text('{"2": ["' + "a" * 64 + '"]}')
+    record = {"key": "a" * 64, "results": [{"method": "SMART"}]}
+    assert recorded_versions(record, "SMART", tmp_path) == {"SMART": 2}
+    assert is_vouched_for(record, tmp_path)
+    said = record | {"method_versions": {"SMART": 3}}
+    assert recorded_versions(said, "SMART", tmp_path) == {"SMART": 3}
+
+
+def test_a_version_is_earlier_where_any_is_below_todays():
+    today = {"SMART": VERSIONS["SMART"], "no method of the catalogue": 1}
+    assert not is_earlier(today)
+    assert is_earlier(today | {"SMART": VERSIONS["SMART"] - 1})
+    assert is_earlier(today | {"no method of the catalogue": 0})
 
 
 @pytest.mark.parametrize("ledger", ["[]", '{"one": []}', '{"1": [3]}', '{"1": "a"}', "{"])

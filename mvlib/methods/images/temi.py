@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.check import Bound, RandomState, check_number, each, real, whole
+from mvlib.check import Bound, RandomState, each, real, whole
 from mvlib.encoders import Encoder
 from mvlib.methods.tac import nearest_neighbours
 from mvlib.methods.training import run, seeded
@@ -199,7 +199,6 @@ class TEMI(ImageClustering):
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
-        check_number("n_neighbors", self.n_neighbors, high=len(train) - 1)
         batch_size = min(self.batch_size, len(train))
         device = resolve_device(self.device)
         near = torch.from_numpy(nearest_neighbours(train, self.n_neighbors, device=self.device))
