@@ -174,9 +174,9 @@ def test_all_are_at_second_hand_need_clips_weights_and_agree_with_their_quoted_m
 def test_the_sentences_of_a_paper_stand_beside_its_numbers(tmp_path):
     path = tmp_path / "notebooks" / "toy" / "published.toml"
     path.parent.mkdir(parents=True)
-    path.write_text('paper = "toy"\n')
-    assert load_claims("toy", tmp_path) == []
-    claim = {"text": "is better", "source": "abstract", "where": "abstract"}
+    claim = {"text": "better", "unit": "points", "source": "abstract", "where": "abstract"}
     lines = [f'{name} = "{text}"' for name, text in claim.items()]
-    path.write_text("\n".join(['paper = "toy"', "[[claim]]", *lines, 'unknown = ["where"]']))
-    assert load_claims("toy", tmp_path) == [claim | {"unknown": ["where"]}]
+    own = ["value = 2.5", 'unknown = ["the data set"]']
+    path.write_text("\n".join(['paper = "toy"', "[[claim]]", *lines, *own]))
+    claim |= {"value": 2.5, "unknown": ["the data set"]}
+    assert load_claims("toy", tmp_path) == [claim]
