@@ -277,7 +277,7 @@ def test_bad_input_is_named(problem, lists, transitions):
         ("needs W", lambda: ntk_affinity(Z)),
         ("temperature=0", lambda: ntk_affinity(Z, W, 0)),
         ("Did you mean 'semantic'", lambda: ntk_affinity(Z, W, affinity="semantics")),
-        ("n_neighbors=9", lambda: sparsify(found, 9)),
+        ("n_neighbors=6", lambda: sparsify(found, 6)),
         ("n_neighbors=0", lambda: sparsify(found, 0)),
         ("square matrix", lambda: sparsify(np.ones((3, 4)), 2)),
         ("finite", lambda: sparsify(np.full((3, 3), np.inf), 2)),

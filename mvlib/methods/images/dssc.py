@@ -268,7 +268,7 @@ class JDSSC(ADSSC):
     def _graph(self, X: np.ndarray) -> tuple[np.ndarray, float]:
         unit = unit_rows(X.astype(np.float64))
         C = joint(unit, self.eta1, self.eta2, self.eta3, self.max_iter)[2]
-        return C + C.T, self.eta2
+        return (C + C.T) / 2, self.eta2
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
