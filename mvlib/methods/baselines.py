@@ -27,9 +27,10 @@ from mvlib.check import RandomState, check_number, choice, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder
 from mvlib.methods.base import ViewClustering, kmeans_labels
+from mvlib.methods.features import check_same_space, text_bank
 from mvlib.methods.smart.estimator import SMART
 from mvlib.methods.smart.network import SMARTNetwork, encoded
-from mvlib.methods.words import ImageClustering, check_same_space, text_bank
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import unit_rows
 
 ROWS = ("as given", "unit")

@@ -19,16 +19,11 @@ from torch import nn
 
 from mvlib.check import check_labels, check_number
 from mvlib.encoders import Encoder
+from mvlib.methods.features import choose_rows
+from mvlib.methods.heads import assignments, draw_neighbours, train_heads
 from mvlib.methods.tac import balance_entropy
 from mvlib.methods.training import seeded
-from mvlib.methods.words import (
-    PaperSettings,
-    WordClustering,
-    assignments,
-    choose_rows,
-    draw_neighbours,
-    train_heads,
-)
+from mvlib.methods.words import PaperSettings, WordClustering
 from mvlib.ops import contingency_table, matched_accuracy, resolve_device, top_k, unit_rows
 
 PARTS = ("consistency", "entropy", "cross_entropy")

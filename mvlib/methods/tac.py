@@ -18,20 +18,16 @@ from torch import nn
 from mvlib.check import Bound, check_number, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.training import seeded
-from mvlib.methods.words import (
-    PaperSettings,
-    WordClustering,
+from mvlib.methods.features import check_pair, choose_rows, softmax_blocks, weighted_sums
+from mvlib.methods.heads import (
     assignments,
     check_batch_size,
-    check_pair,
-    choose_rows,
     draw_neighbours,
     full_batches,
-    softmax_blocks,
     train_heads,
-    weighted_sums,
 )
+from mvlib.methods.training import seeded
+from mvlib.methods.words import PaperSettings, WordClustering
 from mvlib.ops import resolve_device, top_k, unit_rows
 
 PARTS = ("distillation", "consistency", "entropy")

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
 from mvlib.ops import blocked_kmeans, cosine_kmeans, faiss_kmeans, kmeans
-from mvlib.ops.kmeans import plus_plus_rows
 from mvlib.ops.rows import BlockedPoints
+from mvlib.ops.seeding import plus_plus_rows
 
 
 def clustered(n_clusters=5, per_cluster=40, n_features=8, noise=0.3, seed=0):

@@ -26,15 +26,15 @@ from mvlib.methods.cae.equations import (
     word_potentials,
 )
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.tac import softmax_counterpart
-from mvlib.methods.words import (
-    WordClustering,
+from mvlib.methods.features import (
     check_same_space,
     choose_rows,
     cluster_mass,
     softmax_blocks,
     text_bank,
 )
+from mvlib.methods.tac import softmax_counterpart
+from mvlib.methods.words import WordClustering
 
 SPACES = ("nouns", "captions")
 NAME_ORDERS = {"nouns": "specific", "captions": "typical"}

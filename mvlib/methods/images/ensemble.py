@@ -32,7 +32,8 @@ from scipy import linalg, sparse
 from mvlib.check import choice, real, whole
 from mvlib.encoders import Encoder
 from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.words import WordClustering, check_features
+from mvlib.methods.features import check_features
+from mvlib.methods.words import WordClustering
 from mvlib.ops import blocked_kmeans
 
 WEIGHTS = ("entropy", "equal")

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from mvlib.check import Bound, real
+from mvlib.methods.features import check_pair, softmax_blocks
 from mvlib.methods.tac import TAC, smallest_of_each
-from mvlib.methods.words import PaperSettings, check_pair, softmax_blocks
+from mvlib.methods.words import PaperSettings
 
 # As the comments of the authors' code have them for ViT-B/32; how they were tuned is unknown.
 SETTINGS = {

@@ -16,15 +16,10 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, check_number, whole
 from mvlib.encoders import Encoder
+from mvlib.methods.heads import assignments, check_batch_size, draw_neighbours, full_batches
 from mvlib.methods.tac import consistency_loss
 from mvlib.methods.training import run, seeded
-from mvlib.methods.words import (
-    ImageClustering,
-    assignments,
-    check_batch_size,
-    draw_neighbours,
-    full_batches,
-)
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device, top_k, unit_rows
 
 PARTS = ("consistency", "entropy")

@@ -19,16 +19,10 @@ from torch import nn
 from mvlib.check import Bound, check_number, optional, real, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder
+from mvlib.methods.features import check_pair, choose_rows, cosine_blocks, semantic_centres
+from mvlib.methods.heads import assignments, train_heads
 from mvlib.methods.training import seeded
-from mvlib.methods.words import (
-    WordClustering,
-    assignments,
-    check_pair,
-    choose_rows,
-    cosine_blocks,
-    semantic_centres,
-    train_heads,
-)
+from mvlib.methods.words import WordClustering
 from mvlib.ops import resolve_device, top_k, unit_rows
 
 PARTS = ("instance", "assignment", "centre", "balance")

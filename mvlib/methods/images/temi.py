@@ -18,15 +18,10 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, check_number, each, real, whole
 from mvlib.encoders import Encoder
+from mvlib.methods.heads import WeightNormLinear, assignments, draw_neighbours, full_batches
 from mvlib.methods.tac import nearest_neighbours
 from mvlib.methods.training import run, seeded
-from mvlib.methods.words import (
-    ImageClustering,
-    WeightNormLinear,
-    assignments,
-    draw_neighbours,
-    full_batches,
-)
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device
 
 # How slowly the clusters' prior moves.

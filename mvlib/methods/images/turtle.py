@@ -17,8 +17,9 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, each, optional, real, whole
 from mvlib.encoders import Encoder
+from mvlib.methods.heads import WeightNormLinear, assignments
 from mvlib.methods.training import run, seeded
-from mvlib.methods.words import ImageClustering, WeightNormLinear, assignments
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device
 
 PARTS = ("cross_entropy", "entropy")

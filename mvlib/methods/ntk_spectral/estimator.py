@@ -15,6 +15,14 @@ from scipy.sparse.csgraph import connected_components
 from mvlib.check import Bound, check_choice, check_number, choice, optional, real, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
+from mvlib.methods.features import (
+    BLOCK_BYTES,
+    check_same_space,
+    choose_rows,
+    number_of_centres,
+    semantic_centres,
+    text_bank,
+)
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     GRAPHS,
@@ -38,15 +46,7 @@ from mvlib.methods.ntk_spectral.scale import (
     search_in_cells,
 )
 from mvlib.methods.tac import filter_nouns
-from mvlib.methods.words import (
-    BLOCK_BYTES,
-    WordClustering,
-    check_same_space,
-    choose_rows,
-    number_of_centres,
-    semantic_centres,
-    text_bank,
-)
+from mvlib.methods.words import WordClustering
 from mvlib.ops import discretize, spectral_embedding, unit_rows
 
 FUSIONS = ("diffusion", "mean", "single")
