@@ -42,6 +42,7 @@ from mvlib.check import (
     resolve_seed,
     warn_fewer,
 )
+from mvlib.methods.docstrings import complete
 from mvlib.ops.device import resolve_device
 from mvlib.ops.rows import unit_rows
 
@@ -74,11 +75,20 @@ class Clustering(ClusterMixin, BaseEstimator):
 
     Parameters
     ----------
+    n_clusters : int
+        Number of clusters.
+    epochs : int
+        Passes over what is learnt from.
+    learning_rate, weight_decay : float
+        Of Adam.
     device : str, default="auto"
-        Where to compute, in methods that have a choice. "auto" takes a GPU if there is one.
+        Where to compute. "auto" takes a GPU if there is one.
     random_state : int, Generator, RandomState, optional
         Seed of all that is random in a fit, from 0 to 2**32 - 1, or what to draw one from. By
         default each fit has another.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
     """
 
     _bounds: ClassVar[Mapping[str, Bound]] = {
@@ -95,6 +105,10 @@ class Clustering(ClusterMixin, BaseEstimator):
     # The rows are no metadata.
     __metadata_request__transform = {"Xs": UNUSED}
     __metadata_request__predict = {"Xs": UNUSED}
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        complete(cls)
 
     def _check_parameters(self) -> None:
         """Refuse what `__init__` took out of bounds, before any work is done."""
@@ -257,6 +271,9 @@ class Clustering(ClusterMixin, BaseEstimator):
             delattr(self, name)
 
 
+complete(Clustering)
+
+
 @dataclass(eq=False, repr=False)
 class ViewClustering(Clustering):
     """Clustering of views of the same things, whose rows are partners, in part or not.
@@ -266,10 +283,12 @@ class ViewClustering(Clustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    device, random_state
-        As in `Clustering`.
+    embedding_dim : int
+        Width of the embeddings.
+    hidden_dims : sequence of int
+        Widths of each encoder's hidden layers; decoders have them in reverse.
+    temperature : float
+        tau.
 
     Attributes
     ----------
@@ -281,6 +300,8 @@ class ViewClustering(Clustering):
         Widths of the views.
     feature_names_in_ : list of ndarray of str
         Names of their columns, where all are frames.
+    network_ : Module
+        In evaluation mode, after the last epoch.
     """
 
     n_clusters: int = 8

@@ -47,8 +47,6 @@ class KMeansView(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     view : int, default=0
         Which view, from 0. The labels name the rows of that view.
     rows : {"as given", "unit"}, default="as given"
@@ -101,8 +99,6 @@ class KMeansConcatenation(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     rows : {"as given", "unit"}, default="as given"
         "unit" gives each row of each view unit length, so that the views weigh the same.
 
@@ -149,8 +145,6 @@ class SpectralConcatenation(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     n_neighbors : int, default=10
         Of the symmetrised nearest-neighbour graph; doubled as long as the graph falls into
         more pieces than clusters.
@@ -227,18 +221,12 @@ class AutoencoderKMeans(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     settings : dict, optional
         Keyword arguments of `SMART` for networks and training, such as `epochs`. Its loss
         weights are set to 0.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
         Embeddings side by side.
     embeddings_ : list of ndarray, each (n_samples, embedding_dim), float32
@@ -347,17 +335,11 @@ class CLIPKMeans(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     n_init : int, default=20
         Starts of k-means, each of at most 300 iterations.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_features), float32
         L2-normalised image features.
     history_ : dict
@@ -395,8 +377,6 @@ class ZeroShot(ImageClustering):
 
     Parameters
     ----------
-    encoder, precision, device
-        As in every clustering of images.
     prompts : sequence of str, optional
         Templates for class names given as strings; by default `mvlib.data.PROMPTS`.
 

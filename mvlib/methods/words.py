@@ -52,6 +52,17 @@ class ImageClustering(Clustering):
         For raw images and words; a name goes to `mvlib.encoders.load`.
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,), int64
+        Cluster of each image.
+    embedding_ : ndarray of shape (n_samples, embedding_dim)
+        What was clustered.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of str
+        Their names, where the images are a frame.
     """
 
     encoder: Encoder | str | None = None

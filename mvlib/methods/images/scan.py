@@ -66,10 +66,6 @@ class SCAN(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     n_heads : int, default=1
         Linear heads, trained side by side; one is kept.
     n_neighbors : int, default=20
@@ -77,14 +73,8 @@ class SCAN(ImageClustering):
         is drawn at each visit.
     entropy_weight : float, default=5.0
         lambda, the weight of the clusters' balance.
-    epochs : int, default=100
-        Passes over the train images.
     batch_size : int, default=128
         Images in a batch, at most the train images; a short last batch is dropped.
-    learning_rate, weight_decay : float, default=1e-4
-        Of Adam.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------

@@ -191,8 +191,6 @@ class SEIC(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, device, random_state
-        As in `TAC`.
     n_nearest : int, default=200
         Nouns nearest to each of the n_clusters centres of the images; at most all.
     top : int, default=50
@@ -203,19 +201,13 @@ class SEIC(WordClustering):
         Of the contrast of clusters by their columns, and by their centres.
     hidden_dim : int, optional
         Width of h; by default that of the features.
-    epochs : int, default=200
-        Passes over the train images.
     batch_size : int, default=1024
         Images in a batch, at least 2; the last has the rest, and is dropped if that is a single
         image.
-    learning_rate : float, default=5e-3
-        Of Adam.
     prompts : sequence of str, optional
         Templates for words given as strings; by default TAC's seven.
     kmeans : {"faiss", "k-means++"}, default="faiss"
         Rules of the k-means that makes the centres, as in `TAC`.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------

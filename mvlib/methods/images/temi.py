@@ -91,10 +91,6 @@ class TEMI(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     n_heads : int, default=16
         Heads, trained side by side, which share the pairs' weights; one is kept.
     n_neighbors : int, default=50
@@ -108,8 +104,6 @@ class TEMI(ImageClustering):
         Of the softmax of students and teachers.
     momentum : float, default=0.996
         How slowly the teachers follow their students, after each step.
-    epochs : int, default=100
-        Passes over the train images.
     warmup_epochs : int, default=20
         In whose steps the rate rises from 0.
     batch_size : int, default=1024
@@ -118,8 +112,6 @@ class TEMI(ImageClustering):
         Of AdamW, for 256 pairs; it grows with those of a batch.
     weight_decay : float, default=1e-4
         Of all that is a matrix, gains included; not of biases.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------

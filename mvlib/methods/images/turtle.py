@@ -95,10 +95,6 @@ class TURTLE(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     widths : sequence of int, optional
         Widths of the spaces that stand side by side in the features, such as those of two
         encoders; by default one space.
@@ -112,8 +108,6 @@ class TURTLE(ImageClustering):
         Images of a step, drawn without replacement; all, where there are fewer.
     learning_rate, inner_learning_rate : float, default=1e-3
         Of Adam, for the task encoder and for the classifiers.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------

@@ -84,8 +84,6 @@ class NTKSpectralClustering(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, random_state
-        As in `TAC`.
     temperature : float, default=0.04
         tau of the assignments.
     n_neighbors : int, default=30
@@ -143,8 +141,6 @@ class NTKSpectralClustering(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     affinity_ : ndarray, csr_array or SubspaceAffinity of shape (n_samples, n_samples)
         What was cut: diffused in full, the graph, or diffused in a subspace (with `@`,
         `rows` and `toarray`). Under "features" the features, (n_samples, n_features), whose

@@ -84,18 +84,12 @@ class SMART(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, default=30
         d, width of the embeddings.
-    hidden_dims : sequence of int, default=(2000, 2000, 2000)
-        Widths of each encoder's hidden layers; the decoder mirrors them.
     epochs : int, default=500
         Passes over the data.
     batch_size : int, default=2000
         Rows in a batch. The graph of a training step costs batch_size squared.
-    learning_rate : float, default=1e-4
-        Of Adam.
     weight_decay : float, default=0.01
         Of Adam (added to the gradient, not AdamW's).
     temperature : float, default=1.0
@@ -137,14 +131,9 @@ class SMART(ViewClustering):
         Of the networks' matrix products in training. Which is faster depends on the processor:
         bfloat16 where AMX or a fast AVX512-BF16 multiplies it, else it can be the slower one
         (`make bench` says).
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
         The features that were clustered.
     history_ : dict of str to ndarray

@@ -252,37 +252,25 @@ class CAMERA(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views. There is a prototype a cluster in each view.
-    embedding_dim : int, default=256
-        Width of the codes.
+    n_clusters : int
+        Number of clusters, and of prototypes in each view.
     hidden_dims : sequence of int, default=(1024, 1024, 512)
         Widths of the encoder's layers, of which each view has the first for itself; decoders
         have them in reverse.
     dropout : float, default=0.2
         After each hidden layer, from 0 to 1.
-    epochs : int, default=150
-        Passes over the rows.
     batch_size : int, default=256
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out of an
         epoch.
-    learning_rate : float, default=1e-3
-        Of Adam.
     reconstruction_weight : float, default=10.0
         Of the mean squared error.
-    temperature : float, default=0.5
-        tau.
     matching_epoch : int, default=49
         Before this epoch, counted from 0, prototypes are matched; from it on L_ver counts.
     match_batch_size : int, default=1024
         Among how many rows, aligned ones first, a row looks for its match.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         [z_1, z_2 matched], each of length one, as clustered.
     matching_ : ndarray of shape (n_samples,), int64
@@ -292,8 +280,6 @@ class CAMERA(ViewClustering):
     history_ : dict of str to ndarray
         A value an epoch, the mean over batches: `loss`, `reconstruction`, `commonality`,
         `consistency`, `versatility`; the last two 0 where a batch has none.
-    network_ : Network
-        In evaluation mode, after the last epoch.
 
     Notes
     -----

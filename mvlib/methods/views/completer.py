@@ -185,39 +185,24 @@ class COMPLETER(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim : int, default=128
-        Width of the codes.
-    hidden_dims : sequence of int, default=(1024, 1024, 1024)
-        Widths of each encoder's hidden layers; decoders have them in reverse.
     epochs : int, default=500
         Passes over the samples that have all views.
     batch_size : int, default=256
         Rows in a batch; the last one of an epoch is shorter.
-    learning_rate : float, default=1e-4
-        Of Adam.
     alpha : float, default=9.0
         How much even components count.
     contrast_weight, reconstruction_weight, prediction_weight : float, default=1.0, 0.1, 0.1
         w_1, w_2 and w_3 of `total_loss`.
     prediction_epoch : int, default=100
         From this epoch on, counted from 0, predictions count.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each sample.
     embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
         The codes of all views, as clustered.
     history_ : dict of str to ndarray
         A value an epoch, the mean over batches: `loss`, `contrast`, `reconstruction`,
         `prediction`; the last also where it does not count yet.
-    network_ : DualPrediction
-        In evaluation mode, after the last epoch.
 
     Notes
     -----
@@ -390,22 +375,13 @@ class DCP(COMPLETER):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, epochs, batch_size, learning_rate, alpha, contrast_weight, \
-reconstruction_weight, prediction_weight, prediction_epoch
-        As in `COMPLETER`. The authors take 300 epochs for three views of Scene-15.
+    epochs : int
+        Passes over the samples that have all views. The authors take 300 for three views of
+        Scene-15.
     pairs : {"core", "all"}, default="core"
         Which views are compared and predicted, if there are more than two: the first with each
         other, or all. The first is then recovered as the mean of predictions from those that
         are there, and the others from it; else each from all that are there.
-    verbose : bool, optional
-        As in `COMPLETER`.
-
-    Attributes
-    ----------
-    labels_, embedding_, history_, network_
-        As in `COMPLETER`.
 
     Notes
     -----

@@ -204,16 +204,10 @@ class MomentumTwins(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, default=128
         Width of the codes; a head's hidden layer has four times as many units.
-    hidden_dims : sequence of int, default=(1024, 1024, 1024)
-        Widths of each encoder's hidden layers.
     dropout : float, default=0.2
         After each hidden layer but the last, from 0 to 1.
-    epochs : int, default=200
-        Passes over the rows.
     batch_size : int
         Rows in a batch; all, if there are fewer.
     learning_rate : float, default=5e-4
@@ -222,23 +216,17 @@ class MomentumTwins(ViewClustering):
         Over so many epochs the rate grows to that, step by step.
     momentum : float, default=0.98
         mu: what share of itself a twin keeps in each step.
-    temperature : float, default=0.5
-        tau.
     identity_epochs : int
         In so many epochs at first each row has only its partner for target.
     rematch : {"none", "batch", "global"}
         Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all.
+        the one whose predicted code is nearest among a random batch, or among all. One row may
+        be taken by several.
     match_batch_size : int
         Rows of such a batch.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         What was clustered, rows of length one.
     matching_ : ndarray of shape (n_samples,), int64

@@ -172,12 +172,6 @@ class MvCLN(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim : int, default=10
-        Width of the embeddings.
-    hidden_dims : sequence of int, default=(1024, 1024, 1024)
-        Widths of each encoder's hidden layers.
     dropout : float, default=0.2
         After each hidden layer, from 0 to 1.
     epochs : int, default=80
@@ -185,8 +179,6 @@ class MvCLN(ViewClustering):
     batch_size : int, default=1024
         Pairs in a batch, of which there must be one at least. The pairs that fill no batch are
         left out of an epoch.
-    learning_rate : float, default=1e-3
-        Of Adam.
     n_negatives : int, default=30
         Negative pairs of each aligned row, at most as many as there are aligned rows.
     margin : float, optional
@@ -202,14 +194,9 @@ class MvCLN(ViewClustering):
         fewer wrong rows to choose from. From the number of rows on, all are matched at once.
     keep_pairs : bool, default=False
         Whether aligned rows keep their partner, and only the others are matched.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         [h1, h2 matched], as clustered.
     matching_ : ndarray of shape (n_samples,), int64

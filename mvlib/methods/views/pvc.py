@@ -165,12 +165,6 @@ class PVC(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim : int, default=20
-        Width of the embeddings.
-    hidden_dims : sequence of int, default=(1024, 1024)
-        Widths of the encoders' hidden layers; the decoders have them in reverse.
     epochs, alignment_epochs, tuning_epochs : int, default=2000, 2000 and 200
         Of the three stages; in the last an epoch is one step with all rows.
     batch_size : int, default=128
@@ -181,14 +175,9 @@ class PVC(ViewClustering):
         Of the matching's error in the second stage.
     reading : {"paper", "code"}, default="paper"
         Whether the matching is made anew for the clustering, or that of the third stage kept.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         [h1, P h2], as clustered.
     matching_ : ndarray of shape (n_samples,), int64

@@ -194,12 +194,8 @@ class SMILE(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, optional
         Width of the embeddings, `n_clusters` by default.
-    hidden_dims : sequence of int, default=(1024, 1024, 512, 256)
-        Widths of the encoder's hidden layers; the decoders have them in reverse.
     dropout : float, default=0.2
         After each hidden layer.
     epochs : int, default=149
@@ -209,8 +205,6 @@ class SMILE(ViewClustering):
     batch_size : int, default=256
         Rows in a batch, of which there must be one at least. Rows that fill no batch are left
         out of an epoch.
-    learning_rate : float, default=1e-3
-        Of Adam.
     balance_weight, invariance_weight, confidence_weight : float, default=0.04, 0.2 and 0.04
         Of the three terms of the clusters.
     pair_weight : float, default=0.02
@@ -219,9 +213,6 @@ class SMILE(ViewClustering):
         Of the clusters and of the contrast.
     evaluation_noise : bool, default=True
         Whether inputs are dropped in evaluation as well, as in the authors' code.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------

@@ -108,12 +108,8 @@ class SURE(MvCLN):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, batch_size, learning_rate, n_negatives
-        As in `MvCLN`, with its defaults. The decoders have the same hidden widths and dropout.
-    margin, switch, matching, match_batch_size, keep_pairs
-        As in `MvCLN`, with its defaults.
+    hidden_dims : sequence of int
+        Widths of the hidden layers of encoders and decoders.
     reconstruction_weight : float, default=0.5
         Of the reconstruction in the loss.
     setting : {"both", "unaligned", "missing"}, default="both"
@@ -124,21 +120,13 @@ class SURE(MvCLN):
         authors' setting for Deep Caltech-101 and Deep Animal.
     reading : {"paper", "code"}, default="paper"
         By what the sum over fewer than three neighbours is divided: their number, or three.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
-    embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
-        [h1, h2 matched], as clustered.
     matching_ : ndarray of shape (n_samples,), int64
         The row of view 2 that each row of view 1 was matched to; with "missing" itself.
     history_ : dict of str to ndarray
         As in `MvCLN`, and the parts `contrastive` and `reconstruction` of the loss.
-    margin_ : float
-        m.
     network_ : ModuleList
         The two encoders and the two decoders, in evaluation mode, after the last epoch.
 

@@ -189,8 +189,6 @@ class VITAL(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, default=128
         Width of the codes' means.
     hidden_dims : sequence of int, default=(1024, 1024, 1024)
@@ -207,7 +205,6 @@ class VITAL(ViewClustering):
         Aligned rows in a batch. The authors take 256 for MNIST-USPS and 512 for Scene-15.
     learning_rate, rectification_learning_rate : float, default=2e-3 and 1e-4
         Of Adam, which goes on through both stages.
-    temperature : float, default=0.4
     alpha : float, default=0.1
         The highest power of the contrast between views.
     unit_features : bool, default=True
@@ -219,14 +216,9 @@ class VITAL(ViewClustering):
         Among how many random rows a row looks for its match; by default `batch_size`.
     keep_pairs : bool, default=False
         Whether aligned rows keep their partner.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         What was clustered.
     matching_ : ndarray of shape (n_samples,), int64
