@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 from mvlib.check import RandomState, check_number, choice, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder
-from mvlib.methods.base import ViewClustering, kmeans_labels
+from mvlib.methods.base import Mask, ViewClustering, Views, kmeans_labels
 from mvlib.methods.features import check_same_space, text_bank
 from mvlib.methods.smart.estimator import SMART
 from mvlib.methods.smart.network import SMARTNetwork, encoded
@@ -75,14 +75,7 @@ class KMeansView(ViewClustering):
     _takes_missing = True
     _labels_from = "centers"
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         check_number("view", self.view, high=len(views) - 1)
         self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
@@ -124,14 +117,7 @@ class KMeansConcatenation(ViewClustering):
     _takes_missing = True
     _labels_from = "centers"
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
@@ -179,14 +165,7 @@ class SpectralConcatenation(ViewClustering):
     _any_offset = True
     _takes_missing = True
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         n = len(views[0])
         check_number("n_neighbors", self.n_neighbors, high=n - 1)
         joined = np.hstack(prepared_rows(views, self.rows))

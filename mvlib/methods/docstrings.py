@@ -20,14 +20,16 @@ def complete(cls: Any) -> None:
     sections = dict.fromkeys(TITLES, "") | dict(zip(parts[::2], parts[1::2], strict=True))
     cls._entries = {title: _entries(sections[title]) for title in TITLES}
     parents = cls.__mro__[::-1]
-    fields = [name for parent in parents for name in inspect.get_annotations(parent)]
+    # The class's own first, after the number of clusters.
+    fields = [name for parent in cls.__mro__ for name in inspect.get_annotations(parent)]
     for title in TITLES:
         found: dict[str, str] = {}
         for parent in parents:
             found |= vars(parent).get("_entries", {}).get(title, {})
         names = [name for name in found if name != "network_" or name == cls._network_name]
         if title == "Parameters":
-            names = [name for name in dict.fromkeys(fields) if name in found]
+            order = sorted(dict.fromkeys(fields), key=lambda name: name != "n_clusters")
+            names = [name for name in order if name in found]
         sections[title] = "\n".join(
             _entry(cls, [name for name in names if found[name] == entry], entry)
             for entry in dict.fromkeys(found[name] for name in names)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.methods.training import run
+from mvlib.methods.training import train
 from mvlib.ops import resolve_device
 from mvlib.ops.adam import Adam
 
@@ -35,17 +35,8 @@ def train_heads(
     def after_epoch(_: int, __: dict[str, float]) -> dict[str, np.ndarray]:
         return {"labels": assignments(heads[0], images).argmax(axis=1)}
 
-    history = run(
-        model.epochs,
-        batches,
-        step,
-        heads,
-        optimizer,
-        parts=parts,
-        share=len,
-        after_epoch=after_epoch,
-        name=type(model).__name__,
-        verbose=model.verbose,
+    history = train(
+        model, batches, step, heads, optimizer, parts=parts, share=len, after_epoch=after_epoch
     )
     return assignments(heads[0], images), history
 

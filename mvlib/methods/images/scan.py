@@ -16,9 +16,10 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, check_number, whole
 from mvlib.encoders import Encoder
+from mvlib.methods import training
 from mvlib.methods.heads import assignments, check_batch_size, draw_neighbours, full_batches
 from mvlib.methods.tac import consistency_loss
-from mvlib.methods.training import run, seeded
+from mvlib.methods.training import seeded
 from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device, top_k, unit_rows
 
@@ -170,17 +171,11 @@ class SCAN(ImageClustering):
                     best["weights"] = {name: kept[name].clone() for name in kept}
                 return {"own_loss": np.array(own), "labels": P[head].argmax(axis=1)}
 
-            self.history_ = run(
-                self.epochs,
-                lambda: full_batches(len(train), self.batch_size, generator),
-                step,
-                heads,
-                optimizer,
-                parts=PARTS,
-                after_epoch=after_epoch,
-                name=type(self).__name__,
-                verbose=self.verbose,
-            )
+            def batches() -> list[torch.Tensor]:
+                return full_batches(len(train), self.batch_size, generator)
+
+            more: dict[str, Any] = {"parts": PARTS, "after_epoch": after_epoch}
+            self.history_ = training.train(self, batches, step, heads, optimizer, **more)
             self.head_ = heads[best["head"]]
         self.head_.load_state_dict(best["weights"])
         self.history_ |= {"epoch": best["epoch"], "head": best["head"]}

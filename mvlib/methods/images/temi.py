@@ -18,9 +18,10 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, check_number, each, real, whole
 from mvlib.encoders import Encoder
+from mvlib.methods import training
 from mvlib.methods.heads import WeightNormLinear, assignments, draw_neighbours, full_batches
 from mvlib.methods.tac import nearest_neighbours
-from mvlib.methods.training import run, seeded
+from mvlib.methods.training import seeded
 from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device
 
@@ -216,16 +217,8 @@ class TEMI(ImageClustering):
                 labels = assignments(self.head_, scored).argmax(axis=1)
                 return {"head_losses": means, "labels": labels}
 
-            self.history_ = run(
-                self.epochs,
-                batches,
-                step,
-                students,
-                optimizer,
-                after_epoch=after_epoch,
-                name=type(self).__name__,
-                verbose=self.verbose,
-            )
+            more: dict[str, Any] = {"after_epoch": after_epoch}
+            self.history_ = training.train(self, batches, step, students, optimizer, **more)
         head = int(self.history_["head_losses"][-1].argmin())
         self.history_["head"] = head  # type: ignore[assignment]
         self.embedding_ = self._embed(X)

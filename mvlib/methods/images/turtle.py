@@ -17,8 +17,9 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, each, optional, real, whole
 from mvlib.encoders import Encoder
+from mvlib.methods import training
 from mvlib.methods.heads import WeightNormLinear, assignments
-from mvlib.methods.training import run, seeded
+from mvlib.methods.training import seeded
 from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device
 
@@ -183,16 +184,9 @@ class TURTLE(ImageClustering):
                 Z, logits = batch
                 return total_loss(network.of_spaces(Z), logits, gamma=self.gamma)
 
-            self.history_ = run(
-                self.outer_steps,
-                batches,
-                step,
-                network,
-                torch.optim.Adam(network.parameters(), lr=self.learning_rate),
-                parts=PARTS,
-                name=type(self).__name__,
-                verbose=self.verbose,
-            )
+            optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+            more: dict[str, Any] = {"epochs": self.outer_steps, "parts": PARTS}
+            self.history_ = training.train(self, batches, step, network, optimizer, **more)
         self.network_ = network
         self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)

@@ -213,10 +213,8 @@ class SMART(ViewClustering):
     _min_views = 2
     _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("epochs", "n_init"), whole()),
-        **dict.fromkeys(("embedding_dim", "batch_size"), whole(2)),
-        "hidden_dims": each(whole()),
-        **dict.fromkeys(("learning_rate", "temperature"), real(0, open_low=True)),
+        "n_init": whole(),
+        "embedding_dim": whole(2),
         **dict.fromkeys(("weight_decay", "lambda1", "lambda2"), real(0)),
         "threshold": lambda name, value: threshold_rule(value),
         "vda_terms": each(choice(VDA_TERMS)),

@@ -33,9 +33,10 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from mvlib.check import each, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import run, seeded
+from mvlib.check import real, whole
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.training import seeded, train
+from mvlib.methods.views.networks import TwoViewNetworks, on_device
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.nearest import top_k
@@ -239,7 +240,7 @@ class Network(nn.Module):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class CAMERA(ViewClustering):
+class CAMERA(TwoViewNetworks):
     """Community-aware clustering of two views, of which rows may be shuffled or missing.
 
     Pass `aligned` for which rows are known to be partners and `present` for what is there. All
@@ -312,39 +313,21 @@ class CAMERA(ViewClustering):
     temperature: float = 0.5
     matching_epoch: int = 49
     match_batch_size: int = 1024
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
     _takes_missing = True
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("embedding_dim", "epochs", "match_batch_size"), whole()),
         "matching_epoch": whole(0),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "dropout": real(0, 1),
         "reconstruction_weight": real(0),
-        **dict.fromkeys(("learning_rate", "temperature"), real(0, open_low=True)),
     }
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
-        if len(views) != 2 or self.n_clusters < 2 or not self.hidden_dims:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
+        if self.n_clusters < 2 or not self.hidden_dims:
             raise ValueError(
-                f"Xs has {len(views)} views of {len(aligned)} rows, n_clusters="
-                f"{self.n_clusters}, hidden_dims={self.hidden_dims}: expected two views, at "
+                f"n_clusters={self.n_clusters}, hidden_dims={self.hidden_dims}: expected at "
                 "least 2 clusters and a width, which CAMERA is made for"
             )
         device = resolve_device(self.device)
-        Xs = [torch.from_numpy(view).to(device) for view in views]
+        Xs = on_device(views, device)
         there = torch.from_numpy(present).to(device)
         with seeded(seed, device) as generator:
             self._train(Xs, there, torch.from_numpy(aligned).to(device), generator)
@@ -378,11 +361,8 @@ class CAMERA(ViewClustering):
         ]
         return seen, [F.normalize(Z_v, dim=1) for Z_v in Z]
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        Xs = [torch.from_numpy(view).to(device) for view in views]
-        there = torch.ones(len(views[0]), 2, dtype=torch.bool, device=device)
-        return torch.cat(self._seen(Xs, there)[1], dim=1).cpu().numpy()
+    def _encoded(self, Xs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return self._seen(Xs, torch.ones(len(Xs[0]), 2, dtype=torch.bool).to(Xs[0].device))[1]
 
     def _network(self) -> Network:
         settings = self.hidden_dims, self.embedding_dim, self.n_clusters, self.dropout
@@ -461,16 +441,7 @@ class CAMERA(ViewClustering):
             return total_loss(losses, self.reconstruction_weight)
 
         names = ("reconstruction", "commonality", "consistency", "versatility")
-        self.history_ = run(
-            self.epochs,
-            batches,
-            step,
-            network,
-            optimizer,
-            parts=names,
-            name="CAMERA",
-            verbose=self.verbose,
-        )
+        self.history_ = train(self, batches, step, network, optimizer, parts=names)
         if self.epochs <= self.matching_epoch:
             self._match_prototypes(Xs, there, known)
 

@@ -31,9 +31,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.check import choice, each, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import batches, run, seeded
+from mvlib.check import choice, real, whole
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.training import batches, seeded, train
+from mvlib.methods.views.networks import TwoViewNetworks, on_device
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
@@ -172,7 +173,7 @@ def recovered(
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class COMPLETER(ViewClustering):
+class COMPLETER(TwoViewNetworks):
     """Contrastive prediction for clustering of two views, of which samples may lack one.
 
     Rows must be partners, and `aligned` is not read; pass `present` to say what is there. The
@@ -239,56 +240,38 @@ class COMPLETER(ViewClustering):
     reconstruction_weight: float = 0.1
     prediction_weight: float = 0.1
     prediction_epoch: int = 100
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
     _takes_missing = True
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("embedding_dim", "epochs"), whole()),
         "prediction_epoch": whole(0),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "learning_rate": real(0, open_low=True),
         **dict.fromkeys(
             ("alpha", "contrast_weight", "reconstruction_weight", "prediction_weight"), real(0)
         ),
     }
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         rows = torch.from_numpy(np.flatnonzero(present.all(axis=1)))
-        self._check_rows(len(views), len(rows))
+        self._check_rows(len(rows))
         device = resolve_device(self.device)
-        Xs = [torch.from_numpy(view).to(device) for view in views]
+        Xs = on_device(views, device)
         with seeded(seed, device) as generator:
             self._train([X[rows] for X in Xs], generator)
         self.network_.eval()
-        self.embedding_ = self._codes(Xs, torch.from_numpy(present).to(device))
+        there = torch.from_numpy(present).to(device)
+        self.embedding_ = torch.cat(self._codes(Xs, there), dim=1).cpu().numpy()
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
     @torch.no_grad()
-    def _codes(self, Xs: Sequence[torch.Tensor], there: torch.Tensor) -> np.ndarray:
+    def _codes(self, Xs: Sequence[torch.Tensor], there: torch.Tensor) -> list[torch.Tensor]:
         parts = []
         for block in torch.arange(len(there), device=there.device).split(8192):
             Zs = self.network_.encode([X[block] for X in Xs])
-            Zs = recovered(self.network_, Zs, there[block], self._core())
-            parts.append(torch.cat(Zs, dim=1))
-        return torch.cat(parts).cpu().numpy()
+            parts.append(recovered(self.network_, Zs, there[block], self._core()))
+        return [torch.cat(part) for part in zip(*parts, strict=True)]
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        Xs = [torch.from_numpy(view).to(device) for view in views]
-        there = torch.ones(len(views[0]), len(views), dtype=torch.bool, device=device)
-        return self._codes(Xs, there)
+    def _encoded(self, Xs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        there = torch.ones(len(Xs[0]), len(Xs), dtype=torch.bool)
+        return self._codes(Xs, there.to(Xs[0].device))
 
     def _core(self) -> bool:
         """Return whether views are compared with the first alone."""
@@ -340,25 +323,12 @@ class COMPLETER(ViewClustering):
                 ),
             )
 
-        parts, name = ("contrast", "reconstruction", "prediction"), type(self).__name__
-        self.history_ = run(
-            self.epochs,
-            epoch_batches,
-            step,
-            network,
-            optimizer,
-            parts=parts,
-            name=name,
-            verbose=self.verbose,
-        )
+        parts = ("contrast", "reconstruction", "prediction")
+        self.history_ = train(self, epoch_batches, step, network, optimizer, parts=parts)
         self.network_ = network
 
-    def _check_rows(self, n_views: int, n_whole: int) -> None:
+    def _check_rows(self, n_whole: int) -> None:
         """Refuse samples that the method cannot take."""
-        if n_views != 2:
-            raise ValueError(
-                f"Xs has {n_views} views: expected two, which COMPLETER is made for"
-            )
         if n_whole < 2:
             raise ValueError(
                 f"Xs has {n_whole} samples with all views: expected at least 2 to learn from"
@@ -405,6 +375,7 @@ class DCP(COMPLETER):
 
     pairs: str = "core"
 
+    _only_two = False
     _bounds = {"pairs": choice(PAIRS)}
 
     def _core(self) -> bool:
@@ -413,7 +384,7 @@ class DCP(COMPLETER):
     def _batches(self, n: int, generator: torch.Generator) -> Sequence[Any]:
         return torch.randperm(n, generator=generator).split(self.batch_size)[:-1]
 
-    def _check_rows(self, n_views: int, n_whole: int) -> None:
+    def _check_rows(self, n_whole: int) -> None:
         if n_whole <= self.batch_size:
             raise ValueError(
                 f"Xs has {n_whole} samples with all views: expected more than batch_size="

@@ -34,9 +34,10 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import nn
 
-from mvlib.check import choice, each, real, whole
-from mvlib.methods.base import ViewClustering
-from mvlib.methods.training import batches, run, seeded
+from mvlib.check import choice, real, whole
+from mvlib.methods.base import Mask, Views
+from mvlib.methods.training import batches, seeded, train
+from mvlib.methods.views.networks import TwoViewNetworks, on_device
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
@@ -154,7 +155,7 @@ class AutoEncoder(nn.Module):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class PVC(ViewClustering):
+class PVC(TwoViewNetworks):
     """Auto-encoders and a differentiable matching, for partially view-aligned clustering.
 
     Two views of the same things, of which only some rows are known to be partners. All rows
@@ -218,31 +219,20 @@ class PVC(ViewClustering):
     weight_decay: float = 1e-5
     permutation_weight: float = 10.0
     reading: str = "paper"
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("embedding_dim", "epochs"), whole()),
         **dict.fromkeys(("alignment_epochs", "tuning_epochs"), whole(0)),
         **dict.fromkeys(("weight_decay", "permutation_weight"), real(0)),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "learning_rate": real(0, open_low=True),
         "reading": choice(READINGS),
     }
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
-        if len(views) != 2:
-            raise ValueError(f"Xs has {len(views)} views: expected two, which PVC is made for")
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int) -> None:
         if aligned.sum() < 2:
             raise ValueError(
                 f"aligned has {aligned.sum()} True: expected at least 2, to be told apart"
             )
         device = resolve_device(self.device)
-        Xs = [torch.from_numpy(view).to(device) for view in views]
+        Xs = on_device(views, device)
         with seeded(seed, device) as generator:
             P = self._train(Xs, torch.from_numpy(aligned), generator)
         self.network_.eval()
@@ -261,11 +251,6 @@ class PVC(ViewClustering):
     @torch.no_grad()
     def _encoded(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         return [model.encode(X) for model, X in zip(self.network_, Xs, strict=True)]
-
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        Xs = [torch.from_numpy(view).to(device) for view in views]
-        return torch.cat(self._encoded(Xs), dim=1).cpu().numpy()
 
     def _train(
         self, Xs: list[torch.Tensor], aligned: torch.Tensor, generator: torch.Generator
@@ -308,15 +293,15 @@ class PVC(ViewClustering):
             return Adam(network.parameters(), **rates)
 
         optimizer = adam()
-        more: dict[str, Any] = {"parts": PARTS, "name": "PVC", "verbose": self.verbose}
+        more: dict[str, Any] = {"parts": PARTS}
         for epochs, one_step in ((self.epochs, step), (self.alignment_epochs, align)):
-            histories.append(run(epochs, drawn, one_step, network, optimizer, **more))
+            more["epochs"] = epochs
+            histories.append(train(self, drawn, one_step, network, optimizer, **more))
         with torch.no_grad():
             P = soft_matching(squared_distances(*self._encoded(Xs)))
         everything = [(Xs, P)]
-        histories.append(
-            run(self.tuning_epochs, lambda: everything, step, network, adam(), **more)
-        )
+        more["epochs"] = self.tuning_epochs
+        histories.append(train(self, lambda: everything, step, network, adam(), **more))
         self.history_ = {
             part: np.concatenate([history[part] for history in histories if history])
             for part in ("loss", *PARTS)

@@ -41,9 +41,10 @@ from scipy.stats import norm
 from sklearn.cluster import KMeans
 from torch import nn
 
-from mvlib.check import each, flag, optional, real, whole
-from mvlib.methods.base import KMEANS_STARTS, ViewClustering
-from mvlib.methods.training import run, seeded
+from mvlib.check import flag, optional, real, whole
+from mvlib.methods.base import KMEANS_STARTS, Mask, Views
+from mvlib.methods.training import seeded, train
+from mvlib.methods.views.networks import TwoViewNetworks, on_device
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.rows import unit_rows
@@ -183,7 +184,7 @@ def input_noise(X: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class SMILE(ViewClustering):
+class SMILE(TwoViewNetworks):
     """Clustering by semantic invariance, for views whose rows are shuffled or missing.
 
     Two views of the same things. No row need be known to have a partner; known pairs are used
@@ -264,39 +265,23 @@ class SMILE(ViewClustering):
     temperature: float = 0.1
     pair_temperature: float = 0.2
     evaluation_noise: bool = True
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
     _takes_missing = True
-    _network_name = "network_"
+    _labels_from = "directions"
     _bounds = {
         "embedding_dim": optional(whole()),
-        "hidden_dims": each(whole()),
-        "dropout": real(0, 1),
-        "epochs": whole(),
         "warmup_epochs": whole(0),
-        "batch_size": whole(2),
+        "pair_temperature": real(0, open_low=True),
         "evaluation_noise": flag,
         **dict.fromkeys(
             ("balance_weight", "invariance_weight", "confidence_weight", "pair_weight"), real(0)
         ),
-        **dict.fromkeys(
-            ("learning_rate", "temperature", "pair_temperature"), real(0, open_low=True)
-        ),
     }
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         self._check_rows(views)
         device = resolve_device(self.device)
-        tensors = [torch.from_numpy(view).to(device) for view in views]
+        tensors = on_device(views, device)
         with seeded(seed, device) as generator:
             self._train(tensors, aligned, present, seed, generator)
             H = self._embedded(tensors, self.evaluation_noise)
@@ -322,10 +307,8 @@ class SMILE(ViewClustering):
             for v, X in enumerate(tensors)
         ]
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        tensors = [torch.from_numpy(view).to(device) for view in views]
-        return torch.cat(self._embedded(tensors, False), dim=1).cpu().numpy()
+    def _encoded(self, Xs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return self._embedded(Xs, False)
 
     def _train(
         self,
@@ -382,22 +365,9 @@ class SMILE(ViewClustering):
             "invariance": self.invariance_weight,
             "confidence": self.confidence_weight,
         }
-        self.history_ = run(
-            self.epochs,
-            batches,
-            step,
-            network,
-            optimizer,
-            parts=tuple(weights),
-            name="SMILE",
-            verbose=self.verbose,
-        )
+        self.history_ = train(self, batches, step, network, optimizer, parts=tuple(weights))
 
     def _check_rows(self, views: Sequence[np.ndarray]) -> None:
-        if len(views) != 2:
-            raise ValueError(
-                f"Xs has {len(views)} views: expected two, which SMILE is made for"
-            )
         if len(views[0]) < self.batch_size:
             raise ValueError(
                 f"Xs has {len(views[0])} rows: expected at least batch_size={self.batch_size}, "
