@@ -88,10 +88,7 @@ def _view_1(root: Path, dataset: str) -> float:
 
 
 def set_panels(
-    root: Path,
-    frame: pd.DataFrame,
-    order: Sequence[str] | None,
-    strong: str,
+    root: Path, frame: pd.DataFrame, order: Sequence[str] | None, strong: str
 ) -> list[str]:
     """Return a panel of methods for each set, view 1 alone as a line."""
     panels = []

@@ -183,10 +183,7 @@ class SpectralConcatenation(ViewClustering):
             self.labels_ = parts.astype(np.int64)
             return
         spectral = SpectralClustering(
-            self.n_clusters,
-            affinity="precomputed",
-            eigen_solver="lobpcg",
-            random_state=seed,
+            self.n_clusters, affinity="precomputed", eigen_solver="lobpcg", random_state=seed
         )
         with warnings.catch_warnings():
             # LOBPCG takes a graph of few pieces, and how many there are is known.

@@ -23,12 +23,7 @@ from mvlib.check import (
     whole,
 )
 from mvlib.methods.base import ViewClustering
-from mvlib.methods.smart.equations import (
-    VDA_TERMS,
-    Objective,
-    graph_blocks,
-    threshold_rule,
-)
+from mvlib.methods.smart.equations import VDA_TERMS, Objective, graph_blocks, threshold_rule
 from mvlib.methods.smart.network import LINEAR, SMARTNetwork, embed_rows, encoded
 from mvlib.methods.smart.training import Training
 from mvlib.ops.device import PRECISIONS, resolve_device

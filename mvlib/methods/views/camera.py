@@ -315,10 +315,7 @@ class CAMERA(TwoViewNetworks):
     match_batch_size: int = 1024
 
     _takes_missing = True
-    _bounds = {
-        "matching_epoch": whole(0),
-        "reconstruction_weight": real(0),
-    }
+    _bounds = {"matching_epoch": whole(0), "reconstruction_weight": real(0)}
 
     def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         if self.n_clusters < 2 or not self.hidden_dims:

@@ -190,11 +190,7 @@ class CorreGen(MomentumTwins):
 
     _labels_from = "directions"
     _drop_last = False
-    _bounds = {
-        "noise": real(0, 0.99),
-        "marginal_epoch": whole(0),
-        "reading": choice(READINGS),
-    }
+    _bounds = {"noise": real(0, 0.99), "marginal_epoch": whole(0), "reading": choice(READINGS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:  # type: ignore[override]
         self.marginals_ = np.ones((2, len(aligned)), np.float32)
