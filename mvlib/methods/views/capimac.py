@@ -8,6 +8,14 @@ walks among their codes find anchors; a row is then what it is to the anchors of
 Encoders learn from pairs of such rows. The view with fewer rows is padded, and every row of the
 other takes one of its rows.
 
+Picture
+-------
+given : two views, rows shuffled or missing; by default 30 complete rows are known partners
+learns : an auto-encoder a view, whose codes choose anchors; an encoder of distances to these
+pulls : partners together, random rows apart
+matches : the shorter view's rows to the longer one's; it is padded, and all are matched again
+groups : k-means of the pairs
+
 Deviations
 ----------
 A defect is mended: in the code a stale index gives every row the same partner at the end;

@@ -7,6 +7,14 @@ vectors. Its networks for images are not built here.
 Each view has an encoder; two layers on the hyperboloid and a classifier there are shared. A
 point x = (x_0, x_s) has x_0^2 = 1 + |x_s|^2.
 
+Picture
+-------
+given : two or more views, rows paired rightly
+learns : an encoder a view; two layers and a classifier on the hyperboloid, shared by the views
+pulls : views near by heights along random directions; a cluster's columns alike; sizes even
+matches : nothing
+groups : the largest of the assignments, their mean over the views
+
 Deviations
 ----------
 The paper maps what is encoded onto the hyperboloid by the exponential map. The code copies it
