@@ -30,6 +30,13 @@ SYMBOLS = {
     "views/momentum_twins": {
         "DIVIDE, as coded": {"G_ij", "L(q, k, T)", "L", "lr", "theta_bar"}
     },
+    "views/capimac": {
+        "CAPIMAC, as coded": {"L", "D_ij", "P_ij", "h(t)", "L_ae"},
+    },
+    "views/wah": {
+        "WAH, as coded": {"x", "HHSW", "Q_ik", "L_sem", "L_reg", "logit_k", "L"},
+        "WAH, paper": {"exp_o(x)"},
+    },
     "views/divide": {"DIVIDE, as coded": {"T"}},
     "views/camera": {
         "CAMERA, as coded": {"L_com", "L_con", "L_ver", "L", "u", "pi", "A", "z", "u_v", "z_2"}

@@ -147,7 +147,8 @@ def permutation_loss(P: torch.Tensor, P_true: torch.Tensor) -> torch.Tensor:
     return F.mse_loss(P, P_true)
 
 
-def _half(widths: Sequence[int]) -> nn.Sequential:
+def perceptron(widths: Sequence[int]) -> nn.Sequential:
+    """Return linear layers of these widths with ReLU between them."""
     layers: list[nn.Module] = []
     for n_inputs, width in zip(widths[:-2], widths[1:-1], strict=True):
         layers += [nn.Linear(n_inputs, width), nn.ReLU()]
@@ -160,7 +161,7 @@ class AutoEncoder(nn.Module):
     def __init__(self, n_features: int, hidden_dims: Sequence[int], embedding_dim: int):
         super().__init__()
         widths = [n_features, *hidden_dims, embedding_dim]
-        self.encode, self.decode = _half(widths), _half(widths[::-1])
+        self.encode, self.decode = perceptron(widths), perceptron(widths[::-1])
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
