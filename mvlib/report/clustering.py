@@ -160,7 +160,7 @@ def cluster_folder(
     if there:
         result = replace(apply_edits(result, there[0], everywhere=True), edits=None)
     if apart and (far := fit_nowhere(known.features[once])[back]).any():
-        aside = tuple(printable(file) for file, is_far in zip(result.files, far) if is_far)
+        aside = tuple(printable(result.files[row]) for row in np.flatnonzero(far))
         result = replace(apply_edits(result, Edits((), aside)), edits=None)
     if held is not None:
         result = apply_edits(result, held)
