@@ -25,6 +25,8 @@ SYMBOLS = {
     "images/temi": {"TEMI, as coded": {"w(a, b)", "l_h(a, b)", "L_h", "pi"}},
     "images/turtle": {"TURTLE, as coded": {"q", "L_in", "L"}},
     "images/scan": {"SCAN, as coded": {"L", "H", "C"}},
+    "images/cpp": {"CPP, as coded": {"Pi_ij", "R", "R_c", "L", "l"}},
+    "images/pro_dsc": {"PRO-DSC, as coded": {"A", "L_e", "L_b", "L"}},
     "images/gradnorm": {"GradNorm, as coded": {"s_1"}},
     "sic": {"SIC, as coded": {"S", "h_k", "y_i", "L"}},
     "views/momentum_twins": {
