@@ -598,8 +598,6 @@ def _precision(root: Path) -> Answer | None:
 
 def _kmeans_luck(root: Path) -> Answer | None:
     runs = recorded(root, "choices", "kmeans_luck")
-    if runs.empty:
-        return None
     panels = []
     for dataset, some in runs.groupby("dataset"):
         found = {
@@ -609,28 +607,24 @@ def _kmeans_luck(root: Path) -> Answer | None:
         label = "change of ACC (points)"
         panels.append(svg.strips(title_of(dataset), rows, label, ["words"], signed=True))
     caption = (
-        "What one change moves, the mean over all other choices; a dot is a seed. The first "
-        "rows change k-means of the images, the last adds words and changes no rule of "
-        "k-means. Reduced profile. Again: mvlib run choices/kmeans_luck --profile reduced."
+        "What one change moves, the mean over all other choices; a dot is a seed. Words change "
+        "no rule of k-means. Again: mvlib run choices/kmeans_luck --profile reduced."
     )
-    return Answer(kmeans_luck.words_or_luck(runs), panels, caption)
+    return Answer(kmeans_luck.words_or_luck(runs), panels, caption) if panels else None
 
 
 def _label_free(root: Path) -> Answer | None:
-    runs = recorded(root, "choices", "label_free")
-    if runs.empty:
-        return None
-    panels = []
-    for name, some in label_free.chosen_by_scores(runs).groupby("data set", sort=False):
+    runs, panels = recorded(root, "choices", "label_free"), []
+    found = pd.DataFrame() if runs.empty else label_free.chosen_by_scores(runs)
+    for name, some in found.groupby("data set", sort=False) if len(found) else ():
         rows = {score: one.set_index("space")["lost"] for score, one in some.groupby("score")}
         guess = {"by guess": some["by guess"].mean()}
         panels.append(svg.strips(name, rows, "ACC lost (points)", lines=guess))
     caption = (
         "How far the method that a score chooses stays below the best; a dot is a space. "
-        "Dotted: a method drawn at random. Reduced profile. Again: mvlib run "
-        "choices/label_free --profile reduced."
+        "Dotted: a method at random. Again: mvlib run choices/label_free --profile reduced."
     )
-    return Answer(label_free.what_scores_know(runs), panels, caption)
+    return Answer(label_free.what_scores_know(runs), panels, caption) if panels else None
 
 
 _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {

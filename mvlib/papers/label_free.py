@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,15 +24,10 @@ NO_CLUSTERING = "zero-shot"
 _FEWEST = 5
 
 
-def kept_clusterings(
-    experiment: str, dataset: str, root: Path | None = None, **where: Any
-) -> list[dict[str, Any]]:
-    """Return the line-up's results on a set that keep their labels, each method and seed once.
-
-    `where` are parameters that a result must have.
-    """
+def kept_clusterings(experiment: str, dataset: str, **where: Any) -> list[dict[str, Any]]:
+    """Return the line-up's results that keep their labels, each method and seed once."""
     found: dict[tuple[str, Any], dict[str, Any]] = {}
-    for record in latest_records(load_records("lineup", "reduced", root)):
+    for record in latest_records(load_records("lineup", "reduced")):
         for result in record["results"] if record["experiment"] == experiment else ():
             wanted = where.items() <= result["parameters"].items()
             if "labels" in result and result["dataset"] == dataset and wanted:
@@ -44,8 +38,7 @@ def kept_clusterings(
 def chosen_by_scores(runs: pd.DataFrame) -> pd.DataFrame:
     """Return by set, space and score its rank correlation with ACC, and what a choice costs.
 
-    Over methods, each the mean of its seeds. The interval is of 2,000 draws of the methods;
-    `lost` is below the best method, and `by guess` what a method at random loses.
+    `lost` is below the best method, each the mean of its seeds; `by guess` is of a random one.
     """
     rows = []
     some = runs[runs["space"].notna() & (runs["method"] != NO_CLUSTERING)]
@@ -85,24 +78,19 @@ def groups_by_scores(runs: pd.DataFrame) -> pd.DataFrame:
 def what_scores_know(runs: pd.DataFrame) -> str:
     """Return by set how much accuracy is lost where a score chooses the method."""
     said = []
-    groups = groups_by_scores(runs)
     for name, some in chosen_by_scores(runs).groupby("data set", sort=False):
-        better = (some["lost"] < some["by guess"]).sum()
-        own = groups[groups["data set"] == name]
-        counts = ", ".join(
-            f"{r.score} {lost:.1f}"
-            for r, lost in zip(own.itertuples(), own["ACC lost"], strict=True)
-        )
+        lost, ranks, n = some["lost"], some["rank correlation"], len(some)
+        better, above = (lost < some["by guess"]).sum(), (some["low"] > 0).sum()
         said.append(
-            f"- {name}: a choice among {some['methods'].max()} methods loses "
-            f"**{some['lost'].min():.1f} to {some['lost'].max():.1f} points**, by score and "
-            f"space, and a method drawn at random {some['by guess'].mean():.1f}; {better} of "
-            f"{len(some)} choices are better than that. The rank correlation with accuracy is "
-            f"{some['rank correlation'].min():+.2f} to {some['rank correlation'].max():+.2f}; "
-            f"{(some['low'] > 0).sum()} of {len(some)} 90 % intervals lie above zero, "
-            f"{(some['high'] < 0).sum()} below (n = {some['seeds'].max()} seeds). For the number of groups of "
-            f"k-means a choice loses: {counts}."
+            f"- {name}: choosing among {some['methods'].max()} methods loses **{lost.min():.1f} "
+            f"to {lost.max():.1f} points**, by score and space, and a method at random "
+            f"{some['by guess'].mean():.1f}; {better} of {n} choices do better than that. The "
+            f"rank correlation with accuracy is {ranks.min():+.2f} to {ranks.max():+.2f}, its "
+            f"90 % interval above zero in {above} of {n} (n = {some['seeds'].max()} seeds)."
         )
+    for name, some in groups_by_scores(runs).groupby("data set", sort=False):
+        counts = ", ".join(f"{r['score']} {r['ACC lost']:.1f}" for _, r in some.iterrows())
+        said.append(f"- {name}, number of groups of k-means, points lost: {counts}.")
     return "\n".join(said) or "*Not run.*"
 
 
