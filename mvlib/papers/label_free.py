@@ -82,7 +82,7 @@ def what_scores_know(runs: pd.DataFrame) -> str:
         lost, ranks, n = some["lost"], some["rank correlation"], len(some)
         better, above = (lost < some["by guess"]).sum(), (some["low"] > 0).sum()
         said.append(
-            f"- {name}: choosing among {some['methods'].max()} methods loses **{lost.min():.1f} "
+            f"- {name}: a choice of {some['methods'].max()} methods loses **{lost.min():.1f} "
             f"to {lost.max():.1f} points**, by score and space, and a method at random "
             f"{some['by guess'].mean():.1f}; {better} of {n} choices do better than that. The "
             f"rank correlation with accuracy is {ranks.min():+.2f} to {ranks.max():+.2f}, its "

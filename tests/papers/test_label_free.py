@@ -77,7 +77,7 @@ def test_labels_that_records_keep_are_in_the_order_of_the_rows_each_seed_once():
 @pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_the_sentence_counts_choices_that_are_better_than_a_guess():
     said = what_scores_know(runs(lambda acc: -acc, GROUPS))
-    assert "a choice among 5 methods loses **0.0 to" in said
+    assert "a choice of 5 methods loses **0.0 to" in said
     assert "a method drawn at random 20.0" in said
     assert "Davies-Bouldin 0.0" in said
     empty = runs(lambda acc: acc).iloc[:0].assign(groups=np.nan)
