@@ -42,8 +42,8 @@ from torch import nn
 
 from mvlib.check import choice, real, whole
 from mvlib.methods.base import Mask, Views, kmeans_labels
-from mvlib.methods.training import batches, seeded, train
 from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import batches, seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 

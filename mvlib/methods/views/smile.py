@@ -53,8 +53,8 @@ from torch import nn
 
 from mvlib.check import flag, optional, real, whole
 from mvlib.methods.base import KMEANS_STARTS, Mask, Views
-from mvlib.methods.training import seeded, train
 from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.rows import unit_rows
