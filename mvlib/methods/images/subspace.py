@@ -208,8 +208,6 @@ class SSCOMP(_Subspace):
     they lie round a mean, as features of CLIP mostly do. The length of an image's features
     changes nothing. *Cost*: n_nonzero * n^2 * n_features, and eigenvectors of n x n numbers, n
     cubed. *Beside it*: `CLIPKMeans`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/subspace.py`.
     """
 
     n_nonzero: int = 10
@@ -246,8 +244,6 @@ class EnSC(_Subspace):
     image's features changes nothing. *Cost*: an elastic net of some hundred images an image,
     n^2 * n_features for what joins them, and eigenvectors of n x n numbers, n cubed. *Beside
     it*: `CLIPKMeans`, `SSCOMP`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/subspace.py`.
     """
 
     gamma: float = 200.0
