@@ -24,6 +24,7 @@ from mvlib.book.recorded import (
     values,
 )
 from mvlib.check import check_choice
+from mvlib.papers import kmeans_luck, label_free
 from mvlib.papers.cae import rank_agreement
 from mvlib.papers.findings import title_of
 from mvlib.papers.set_clip import chance_of
@@ -502,6 +503,37 @@ def _precision(root: Path) -> Answer | None:
     return Answer(text, [svg.strips("HandWritten, 100 % aligned", by_method(both))], caption)
 
 
+def _kmeans_luck(root: Path) -> Answer | None:
+    runs = recorded(root, "choices", "kmeans_luck")
+    panels = []
+    for dataset, some in runs.groupby("dataset"):
+        found = {
+            name: kmeans_luck.seed_differences(some, name)[0] for name in kmeans_luck.CHANGES
+        }
+        rows = {name: s.rename("seed {:g}".format) for name, s in found.items() if len(s)}
+        label = "change of ACC (points)"
+        panels.append(svg.strips(title_of(dataset), rows, label, ["words"], signed=True))
+    caption = (
+        "What one change moves, the mean over all other choices; a dot is a seed. Words change "
+        "no rule of k-means. Again: mvlib run choices/kmeans_luck --profile reduced."
+    )
+    return Answer(kmeans_luck.words_or_luck(runs), panels, caption) if panels else None
+
+
+def _label_free(root: Path) -> Answer | None:
+    runs, panels = recorded(root, "choices", "label_free"), []
+    found = pd.DataFrame() if runs.empty else label_free.chosen_by_scores(runs)
+    for name, some in found.groupby("data set", sort=False) if len(found) else ():
+        rows = {score: one.set_index("space")["lost"] for score, one in some.groupby("score")}
+        guess = {"by guess": some["by guess"].mean()}
+        panels.append(svg.strips(name, rows, "ACC lost (points)", lines=guess))
+    caption = (
+        "How far the method that a score chooses stays below the best; a dot is a space. "
+        "Dotted: a method at random. Again: mvlib run choices/label_free --profile reduced."
+    )
+    return Answer(label_free.what_scores_know(runs), panels, caption) if panels else None
+
+
 _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "smart/selection": _selection,
     "smart/precision": _precision,
@@ -514,4 +546,6 @@ _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "ntk_spectral/block_structure": _block_structure,
     "cae/when_words_help": _when_words_help,
     "cae/random_words": _random_words,
+    "choices/kmeans_luck": _kmeans_luck,
+    "choices/label_free": _label_free,
 }

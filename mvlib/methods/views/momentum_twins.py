@@ -28,8 +28,8 @@ from torch import nn
 
 from mvlib.check import choice, real, whole
 from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.networks import TwoViewNetworks, on_device
 from mvlib.methods.training import seeded, train
-from mvlib.methods.views.networks import TwoViewNetworks, on_device
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.nearest import top_k

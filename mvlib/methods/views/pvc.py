@@ -8,6 +8,15 @@ computed from the distances of embeddings, by steps that all have a gradient, an
 true one, which is known there. In the third all rows of view 2 are matched, the aligned ones
 too, and the networks learn to bring matched rows together.
 
+Picture
+-------
+given : two views, some rows known to be partners
+learns : an auto-encoder a view, then a matching of rows that has a gradient
+pulls : each view rebuilt; the matching of known partners to be the true one; matched rows
+    together
+matches : all rows of view 2, known partners too, by the learnt matching
+groups : k-means of both embeddings side by side
+
 Readings
 --------
 The matching of all rows is made once, after the second stage, and frozen, although the
@@ -36,8 +45,8 @@ from torch import nn
 
 from mvlib.check import choice, real, whole
 from mvlib.methods.base import Mask, Views
+from mvlib.methods.networks import TwoViewNetworks, on_device
 from mvlib.methods.training import batches, seeded, train
-from mvlib.methods.views.networks import TwoViewNetworks, on_device
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
@@ -138,7 +147,8 @@ def permutation_loss(P: torch.Tensor, P_true: torch.Tensor) -> torch.Tensor:
     return F.mse_loss(P, P_true)
 
 
-def _half(widths: Sequence[int]) -> nn.Sequential:
+def perceptron(widths: Sequence[int]) -> nn.Sequential:
+    """Return linear layers of these widths with ReLU between them."""
     layers: list[nn.Module] = []
     for n_inputs, width in zip(widths[:-2], widths[1:-1], strict=True):
         layers += [nn.Linear(n_inputs, width), nn.ReLU()]
@@ -151,7 +161,7 @@ class AutoEncoder(nn.Module):
     def __init__(self, n_features: int, hidden_dims: Sequence[int], embedding_dim: int):
         super().__init__()
         widths = [n_features, *hidden_dims, embedding_dim]
-        self.encode, self.decode = _half(widths), _half(widths[::-1])
+        self.encode, self.decode = perceptron(widths), perceptron(widths[::-1])
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
