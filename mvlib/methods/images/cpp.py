@@ -153,7 +153,33 @@ class CodingNetwork(nn.Module):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class CodingClustering(ImageClustering):
-    """What CPP and PRO-DSC share: the network, its warm-up, and spectral clustering."""
+    """What CPP and PRO-DSC share: the network, its warm-up, and spectral clustering.
+
+    Parameters
+    ----------
+    embedding_dim : int, default=128
+        Width of features and codes.
+    body_dim : int, default=4096
+        Of both layers of the body.
+    single_head : bool, default=False
+        Whether the features are the codes, too, as the code has it on ImageNet.
+    eta : float, default=0.175
+        Temperature of the membership. The code has 0.13 on CIFAR-20 and 0.1 on CIFAR-100.
+    epsilon : float, default=0.1
+        Error that a code of the features may have, squared.
+    warmup_steps : int, default=50
+        After one step more, which raise the coding rate alone, the head of the features is
+        copied to the codes. -1: no warm-up, and nothing is copied.
+    batch_size : int, default=1024
+        Images of a step; all, where there are fewer. A short batch is dropped.
+    learning_rate, weight_decay : float, default=1e-4
+        Of stochastic gradient descent; the codes' head decays by 5e-3.
+
+    Attributes
+    ----------
+    embeddings_ : list of two ndarray of shape (n_samples, embedding_dim), float32
+        Features and codes.
+    """
 
     n_clusters: int = field(default=8, kw_only=False)
     embedding_dim: int = 128
@@ -279,42 +305,17 @@ class CPP(CodingClustering):
     ----------
     n_clusters : int
         Number of clusters, which the training does not read.
-    encoder, precision, device, random_state
-        As in every clustering of images.
-    embedding_dim : int, default=128
-        Width of features and codes.
-    body_dim : int, default=4096
-        Of both layers of the body.
-    single_head : bool, default=False
-        Whether the features are the codes, too, as the code has it on ImageNet.
-    eta : float, default=0.175
-        Temperature of the membership. The code has 0.13 on CIFAR-20 and 0.1 on CIFAR-100.
     half_steps : int, default=5
         Of Sinkhorn's iteration, odd.
-    epsilon : float, default=0.1
-        Error that a code of the features may have, squared.
     membership_weight : float, default=0.05
         Of the membership's squares.
     training_steps : int, default=720
         Steps of the training, the warm-up among them: 15 epochs of 50,000 images.
-    warmup_steps : int, default=50
-        After one step more, which raise the coding rate alone, the head of the features is
-        copied to the codes. -1: no warm-up, and nothing is copied.
-    batch_size : int, default=1024
-        Images of a step; all, where there are fewer. A short batch is dropped.
-    learning_rate, weight_decay : float, default=1e-4
-        Of stochastic gradient descent; the codes' head decays by 5e-3.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_clusters), float32
         Leading eigenvectors of the membership's graph, rows at unit length.
-    embeddings_ : list of two ndarray of shape (n_samples, embedding_dim), float32
-        Features and codes.
     history_ : dict
         "loss", "rate", "compressed" and "sharpness" of each step; the last two are NaN in the
         warm-up.

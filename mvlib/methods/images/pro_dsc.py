@@ -101,11 +101,6 @@ class PRODSC(CodingClustering, PaperSettings):
     ----------
     n_clusters : int
         Number of clusters, at most the images of a batch.
-    encoder, precision, device, random_state, embedding_dim, body_dim, single_head, epsilon, \
-batch_size, learning_rate, weight_decay, verbose
-        As in `CPP`.
-    eta : float, default=0.175
-        Temperature of the membership.
     half_steps : int, default=1
         Of Sinkhorn's iteration, odd. On most sets the code takes one, which makes rows alone
         sum to 1; on ImageNet-Dogs five.
@@ -116,12 +111,10 @@ batch_size, learning_rate, weight_decay, verbose
     training_steps : int, default=480
         Steps of the training, the warm-up among them: 10 epochs of 50,000 images.
     warmup_steps : int, default=200
-        As in `CPP`. On three sets the code has -1.
+        As in `CPP`; on three sets the code has -1.
 
     Attributes
     ----------
-    labels_, embeddings_
-        As in `CPP`.
     embedding_ : ndarray of shape (n_samples, n_clusters), float32
         Leading eigenvectors of the graph of the codes' absolute cosines, rows at unit length.
     history_ : dict
