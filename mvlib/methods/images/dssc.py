@@ -204,8 +204,6 @@ class ADSSC(WordClustering):
     up to a thousand passes over them a weight. *Beside it*: `CLIPKMeans`, `SSCOMP`.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
     eta1: float = 1.0
     eta2: float | None = None
     n_neighbors: int = 20

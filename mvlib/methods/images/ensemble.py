@@ -190,9 +190,6 @@ class ImageEnsemble(WordClustering):
     eigenvectors of a matrix of some 2 n_bases * n_clusters rows. *Beside it*: `CLIPKMeans`.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
-    device: str = "auto"
     n_bases: int = 20
     weights: str = "entropy"
     theta: float = 0.4

@@ -182,9 +182,6 @@ class _Subspace(WordClustering):
         What codes each image.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
-
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
