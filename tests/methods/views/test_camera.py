@@ -354,10 +354,7 @@ test_rows_that_do_not_fit_are_refused = refused(
     [
         ("hidden_dims=0", partial(fit_small, hidden_dims=(16, 0))),
         (r"hidden_dims=\(\)", partial(fit_small, hidden_dims=())),
-        ("Xs has 3 views of 42 rows", partial(fit_small, [*XS, XS[0]])),
-        (
-            "n_clusters=1, .* expected two views, at least 2 clusters",
-            partial(fit_small, n_clusters=1),
-        ),
+        ("Xs has 3 views: expected two, which CAMERA", partial(fit_small, [*XS, XS[0]])),
+        ("n_clusters=1, .* expected at least 2 clusters", partial(fit_small, n_clusters=1)),
     ]
 )
