@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from browser import find_browser, open_browser
 
 from mvlib.records import Fault, save_faults
 from mvlib.records.provenance import versions
@@ -35,6 +34,8 @@ def pytest_configure(config):
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Give a page of a browser, or say that there is none."""
+    from browser import find_browser, open_browser
+
     if find_browser() is None:
         pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
     with open_browser(tmp_path_factory.mktemp("profile")) as opened:
