@@ -208,6 +208,34 @@ def test_checks_of_scikit_learn_that_take_images(name):
     assert same(pickle.loads(pickle.dumps(found)).labels_, found.labels_)
 
 
+# Of parameters that several methods for views have, what none of them may be.
+OUT_OF_RANGE = {
+    "n_clusters": (0, 61), "embedding_dim": (0,), "epochs": (0,), "batch_size": (0, 1),
+    "dropout": (-0.1, 1.5), "learning_rate": (0,), "temperature": (0,),
+    "match_batch_size": (0,), "hidden_dims": ((16, 0),),
+}  # fmt: skip
+# These normalise no batch.
+BATCHES_OF_ONE = {"capimac", "wah"}
+TWO_VIEWS = {"mvcln", "sure", "pvc", "divide", "candy", "corregen", "completer", "camera"}
+TWO_VIEWS |= {"smile", "vital", "capimac"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if TASKS[name] == VIEWS])
+def test_what_methods_for_views_share_is_refused_by_its_name_and_value(name):
+    for parameter in OUT_OF_RANGE.keys() & make(name).get_params():
+        for value in OUT_OF_RANGE[parameter]:
+            if parameter == "batch_size" and value == 1 and name in BATCHES_OF_ONE:
+                continue
+            said = f"{parameter}={0 if parameter == 'hidden_dims' else value} is"
+            with pytest.raises(ValueError, match=said):
+                fit(name, **{parameter: value})
+    if name in TWO_VIEWS:
+        with pytest.raises(
+            ValueError, match=f"3 views: expected two, which {load(name).__name__}"
+        ):
+            make(name).fit([X, Z, X])
+
+
 FEW = [X[:30], Z[:30]]
 MASKED = np.ma.masked_array(X[:30], mask=X[:30] > 100)
 MASKED[0, 0] = np.ma.masked
