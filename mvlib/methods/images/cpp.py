@@ -23,7 +23,7 @@ from mvlib.check import Bound, RandomState, check_n_clusters, flag, real, whole
 from mvlib.encoders import Encoder
 from mvlib.methods.base import kmeans_labels
 from mvlib.methods.heads import full_batches
-from mvlib.methods.training import run, seeded
+from mvlib.methods.training import seeded, train
 from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device, spectral_embedding, unit_rows
 
@@ -270,17 +270,10 @@ class CodingClustering(ImageClustering):
                 network.codes.load_state_dict(network.features.state_dict())
             return {}
 
-        return run(
-            self.training_steps,
-            lambda: [next(batches)],
-            step,
-            network,
-            torch.optim.SGD(groups, lr=self.learning_rate, momentum=MOMENTUM),
-            parts=self._parts,
-            after_epoch=after_step,
-            name=type(self).__name__,
-            verbose=self.verbose,
-        )
+        optimizer = torch.optim.SGD(groups, lr=self.learning_rate, momentum=MOMENTUM)
+        more: dict[str, Any] = {"parts": self._parts, "after_epoch": after_step}
+        more["epochs"] = self.training_steps
+        return train(self, lambda: [next(batches)], step, network, optimizer, **more)
 
     def _eigenvectors(self, n_vectors: int) -> np.ndarray:
         """Return the leading eigenvectors of the graph of the images, as columns."""
