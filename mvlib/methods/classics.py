@@ -188,6 +188,11 @@ class GromovWasserstein(LinearAlignment):
 class Chance(ModalityAlignment):
     """Random embeddings: what is reached without a look at the rows.
 
+    Parameters
+    ----------
+    embedding_dim : int
+        Width of the embeddings.
+
     Notes
     -----
     *Use it* to see what a score is worth that no row was read for. *Cost*: n * embedding_dim.
