@@ -90,9 +90,9 @@ def test_a_docstring_has_what_parents_and_the_head_of_the_file_say_and_its_own_f
     assert (
         notes.index("*Use it*")
         < notes.index("Source: Yang et al.")
-        < notes.index("*Deviations*.")
+        < notes.index("**Deviations**")
     )
-    assert notes.index("*Deviations*.") < notes.index("Examples\n--------")
+    assert notes.index("**Deviations**") < notes.index("Examples\n--------")
 
 
 def test_names_and_titles_stand_once():
