@@ -189,7 +189,7 @@ class CAPIMAC(TwoViewNetworks):
     Parameters
     ----------
     n_clusters : int
-        Number of clusters, and half that of the anchors of each view.
+        Number of clusters; each view gives twice as many anchors.
     embedding_dim : int, optional
         Width of the embeddings, `n_clusters` by default.
     hidden_dims, dropout : sequence of int, float, default=(1024, 1024, 1024), 0.2
