@@ -32,12 +32,6 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 13,
         "alignment_epochs": 40,
     },
-    (WORDS, "quick"): {
-        "body_dim": 256,
-        "embedding_dim": 32,
-        "training_steps": 60,
-        "warmup_steps": 20,
-    },
     (WORDS, "reduced"): {
         "body_dim": 512,
         "embedding_dim": 32,
