@@ -15,10 +15,10 @@ from mvlib.records.recorder import PROFILES, Recorder
 SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
     (VIEWS, "quick"): {
         "hidden_dims": (128, 128, 128),
-        "epochs": 10,
-        "warmup_epochs": 3,
+        "epochs": 5,
+        "warmup_epochs": 2,
         "rectification_epochs": 1,
-        "alignment_epochs": 10,
+        "alignment_epochs": 2,
         "tuning_epochs": 5,
         "n_negatives": 10,
         "matching_rounds": 2,

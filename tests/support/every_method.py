@@ -33,6 +33,9 @@ SETTINGS = {
     "sic": {"epochs": 2, "n_nearest": 30, "n_texts": 3, "max_cosine": 2.0},
     "ntk_spectral": {"n_neighbors": 10},
     "dstl": {"lambda2": 0.02},
+    "capimac": NET
+    | {"n_negatives": 3, "code_hidden_dims": (), "code_dim": 4, "pretraining_epochs": 2},
+    "wah": NET | {"embedding_dim": 8, "lorentz_dims": (8, 8), "n_directions": 5},
     "sac": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "kmeans": "k-means++"},
     "temi": {
         "n_heads": 2,
@@ -68,7 +71,7 @@ WITHOUT_MAP |= {"dstl", "ssc_omp", "ensc", "adssc", "jdssc", "adssc_views"}
 WITHOUT_MAP |= {"ensemble_images", "ensemble_views", "cpp", "pro_dsc"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
-MATCHING = {"smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
+MATCHING = {"capimac", "smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
 
 
 def make(name, **more):

@@ -22,8 +22,9 @@ from torch import nn
 from mvlib.check import Bound, RandomState, check_n_clusters, real, whole
 from mvlib.encoders import Encoder
 from mvlib.methods.base import kmeans_labels
+from mvlib.methods.heads import full_batches
 from mvlib.methods.training import run, seeded
-from mvlib.methods.words import ImageClustering, full_batches
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device, spectral_embedding, unit_rows
 
 MOMENTUM = 0.9
