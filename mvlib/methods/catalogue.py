@@ -106,6 +106,8 @@ CATALOGUE = (
     Method("sac", "SAC after VLM4Cluster", "images.sac.SAC", WORDS, _NOUNS, "vlm4cluster2026"),
     Method("temi", "TEMI", "images.temi.TEMI", WORDS, _IMAGES, "adaloglou2023temi"),
     Method("turtle", "TURTLE", "images.turtle.TURTLE", WORDS, _IMAGES, "gadetsky2024turtle"),
+    Method("cpp", "CPP", "images.cpp.CPP", WORDS, _IMAGES, "chu2024cpp"),
+    Method("pro_dsc", "PRO-DSC", "images.pro_dsc.PRODSC", WORDS, _IMAGES, "meng2025prodsc"),
     Method("scan", "SCAN step", "images.scan.SCAN", WORDS, _IMAGES, "vangansbeke2020scan"),
 )
 # fmt: on

@@ -131,11 +131,7 @@ def test_nan_in_what_is_there_is_refused_in_fits_and_in_new_rows(name, finite, f
     fault("A ValueError with view, row and column; no network met it.", times=2)
 
 
-KNOWN = {
-    "none": np.zeros(60, bool),
-    "one": np.arange(60) == 7,
-    "half": HALF,
-}
+KNOWN = {"none": np.zeros(60, bool), "one": np.arange(60) == 7, "half": HALF}
 # How many known rows these need at the least.
 NEEDS = {
     "capimac": 6,

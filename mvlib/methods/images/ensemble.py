@@ -40,7 +40,8 @@ from scipy import linalg, sparse
 from mvlib.check import choice, real, whole
 from mvlib.encoders import Encoder
 from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.words import WordClustering, check_features
+from mvlib.methods.features import check_features
+from mvlib.methods.words import WordClustering
 from mvlib.ops import blocked_kmeans
 
 WEIGHTS = ("entropy", "equal")
@@ -167,8 +168,6 @@ class ImageEnsemble(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, device, random_state
-        As in every clustering of images.
     n_bases : int, default=20
         M. The authors' code has 20 for U-SENC, 10 for LWGP.
     weights : {"entropy", "equal"}, default="entropy"
@@ -178,8 +177,6 @@ class ImageEnsemble(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_clusters), float32
         U, rows at unit length.
     bases_ : ndarray of shape (n_bases, n_samples), int64
@@ -227,8 +224,6 @@ class ViewEnsemble(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     n_bases, weights, theta
         As in `ImageEnsemble`.
     device : str, default="auto"

@@ -129,8 +129,8 @@ class UnalignedNMF(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views. `n_clusters` is the rank as well.
+    n_clusters : int
+        Number of clusters, and the rank.
     alpha : float, default=0.01
         How near the views' coefficients are held to their mean.
     bandwidth : float, default=1.0
