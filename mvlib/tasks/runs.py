@@ -19,6 +19,8 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 2,
         "rectification_epochs": 1,
         "alignment_epochs": 2,
+        "pretraining_epochs": 20,
+        "lorentz_dims": (64, 32),
         "tuning_epochs": 5,
         "n_negatives": 10,
         "matching_rounds": 2,
