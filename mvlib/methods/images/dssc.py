@@ -8,6 +8,14 @@ Each image is a sum of the others (least squares, in closed form); the sizes of 
 are then fitted by a doubly stochastic matrix, which is sparse by itself. J-DSSC seeks both
 together.
 
+Picture
+-------
+given : features of images; no word is read
+learns : coefficients that write each image as a sum of others; nothing by gradient
+pulls : a graph whose rows and columns sum to one
+matches : nothing
+groups : spectral clustering of that graph
+
 Deviations
 ----------
 k-means is the best of ten starts; the code averages the scores of a hundred single ones. L-BFGS

@@ -10,6 +10,14 @@ A row is joined to the cluster that holds it in each base clustering; the eigenv
 graph come from the small matrix of clusters by clusters. LWGP weighs a cluster by how well the
 other clusterings agree on it.
 
+Picture
+-------
+given : features of images, one kind or several, or the views
+learns : many clusterings by k-means
+pulls : clusters on which the others agree weigh more
+matches : nothing
+groups : the graph of rows and clusters, cut by its eigenvectors
+
 Deviations
 ----------
 The bases are k-means from one start each, of the views or of the images and what is given

@@ -2,6 +2,14 @@
 
 Source: "On the Provable Importance of Gradients for Language-Assisted Image Clustering", arXiv
 2510.16335 (ICCV 2025). Each function follows the authors' code ("as coded").
+
+Picture
+-------
+given : features of images and of nouns
+learns : nothing; nouns are chosen by the norm of a gradient
+pulls : images and chosen nouns, which TAC joins
+matches : nothing
+groups : k-means of images and of what words tell of them
 """
 
 from __future__ import annotations

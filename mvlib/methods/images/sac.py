@@ -2,6 +2,14 @@
 
 Source: a third party's code, VLM4Cluster; the authors' is not to be found, and is said to read
 captions, which this does not.
+
+Picture
+-------
+given : features of images and of nouns
+learns : a head of images and one of words
+pulls : neighbours in one cluster in both heads, weighted by what the heads agree on
+matches : nothing
+groups : by the image head's largest output
 """
 
 from __future__ import annotations

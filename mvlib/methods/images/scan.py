@@ -2,6 +2,14 @@
 
 Source: "SCAN: Learning to Classify Images without Labels" (ECCV 2020). Each equation follows
 the authors' code ("as coded").
+
+Picture
+-------
+given : features of images
+learns : a linear head
+pulls : an image and its neighbours in one cluster; clusters of one size
+matches : nothing
+groups : by the head's largest output
 """
 
 from __future__ import annotations

@@ -2,6 +2,14 @@
 
 Source: "Self-Enhanced Image Clustering with Cross-Modal Semantic Consistency", arXiv 2508.01254
 (AAAI 2026), as a third party's code, VLM4Cluster, has it: the authors' is not to be found.
+
+Picture
+-------
+given : features of images and of nouns
+learns : a head of images and one of words
+pulls : the two heads to agree on rows, on clusters and on centres of clusters
+matches : nothing
+groups : by the image head's largest output
 """
 
 from __future__ import annotations

@@ -7,6 +7,14 @@ https://github.com/ChongYou/subspace-clustering (MIT licence), computes them. No
 
 Rows of one subspace code one another, so that the coefficients are a graph of the images.
 
+Picture
+-------
+given : features of images; no word is read
+learns : coefficients that write each image as a sparse sum of others; nothing by gradient
+pulls : few coefficients, a small error
+matches : nothing
+groups : spectral clustering of the graph of coefficients
+
 Deviations
 ----------
 Rows are brought to unit length, which the code leaves to the caller. The elastic net is solved

@@ -2,6 +2,15 @@
 
 Source: "Exploring the Limits of Deep Image Clustering using Pretrained Models", arXiv
 2303.17896 (BMVC 2023). Each equation follows the authors' code ("as coded").
+
+Picture
+-------
+given : features of images
+learns : several heads and their slow teachers
+pulls : the pointwise mutual information of an image and a neighbour, weighted by how likely the
+    pair is right
+matches : nothing
+groups : by the best head's largest output
 """
 
 from __future__ import annotations

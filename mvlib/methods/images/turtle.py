@@ -2,6 +2,14 @@
 
 Source: "Let Go of Your Labels with Unsupervised Transfer", arXiv 2406.07236 (ICML 2024). Each
 equation follows the authors' code ("as coded").
+
+Picture
+-------
+given : features of images, one kind or several
+learns : a labelling, and linear classifiers of the features
+pulls : labels that the classifiers learn well in a few steps; clusters of one size
+matches : nothing
+groups : by the labelling's largest output
 """
 
 from __future__ import annotations

@@ -10,6 +10,14 @@ prototype, u. A decoder a view rebuilds the input. The prototypes of the views a
 before epoch 49, by the rows that are known to be partners. By that match a view that a sample
 lacks is made up from the prototypes, and rows whose prototypes do not match are paired anew.
 
+Picture
+-------
+given : two views, rows shuffled, missing, or both, pairs or none
+learns : encoders that share their last layers, prototypes that rows attend to, a decoder a view
+pulls : each view rebuilt; rows and prototypes of one kind together across views
+matches : prototypes once, by known pairs; then rows whose prototypes do not match
+groups : k-means of both codes side by side
+
 Deviations
 ----------
 Of a batch, pairs and single cells pass batch normalisation apart, as in the authors' code,

@@ -4,6 +4,14 @@ Source: Guo et al., "Robust Contrastive Multi-view Clustering against Dual Noisy
 Correspondence", NeurIPS 2024. Each function follows the authors' code. Encoders, heads and the
 loop are those of `mvlib/methods/views/momentum_twins.py`.
 
+Picture
+-------
+given : two views, rows paired, rightly or not
+learns : an encoder a view, its slow twin, a head to the other view's code
+pulls : each row to those with a like context, by affinities that a spectral filter has cleaned
+matches : each row of view 1 to the nearest predicted code of view 2 in a random batch
+groups : k-means of the twins' codes side by side
+
 Deviations
 ----------
 Those of `mvlib/methods/views/momentum_twins.py`. A target whose row would sum to less than 1e-7

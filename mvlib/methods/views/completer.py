@@ -10,6 +10,15 @@ The codes of two views share as much information as they can, by the joint distr
 batch; a predictor for each direction learns the code of one view from that of the other. It
 gives the code of a view that a sample lacks.
 
+Picture
+-------
+given : two views or, with DCP, more, rows paired rightly; a sample may lack one
+learns : an auto-encoder a view, whose codes sum to one, and a predictor from each code to
+    another
+pulls : each view rebuilt; codes that share much information; codes that the other view predicts
+matches : nothing; a missing code is predicted from the other
+groups : k-means of the codes side by side
+
 Deviations
 ----------
 A last batch of one row, which stops the authors' COMPLETER, joins the one before.

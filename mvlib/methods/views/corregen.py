@@ -9,6 +9,14 @@ code has its root: `reading="paper"` and "code". They also tell of a rate of 0.0
 of 50 epochs for all data, where the code has 0.001 and 20 for Scene-15; which warm-up is meant
 is not known. Whoever wants these sets `learning_rate=1e-3` and the epochs.
 
+Picture
+-------
+given : two views, rows paired, rightly or not
+learns : an encoder a view, its slow twin, a head to the other view's code
+pulls : each row to those to which a transport plan sends it, with a place for noise
+matches : each row of view 1 to the nearest predicted code of view 2 in a random batch
+groups : cosine k-means of the twins' codes side by side
+
 Deviations
 ----------
 Those of `mvlib/methods/views/momentum_twins.py`, but for k-means: the authors' own draws each

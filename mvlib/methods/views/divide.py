@@ -4,6 +4,14 @@ Source: Lu et al., "Decoupled Contrastive Multi-View Clustering with High-Order 
 AAAI 2024. Each function follows the authors' code. Encoders, heads and the loop are those of
 `mvlib/methods/views/momentum_twins.py`.
 
+Picture
+-------
+given : two views, rows paired rightly; a sample may lack one
+learns : an encoder a view, its slow twin, a head to the other view's code
+pulls : each row to those that a random walk among the rows of the batch reaches
+matches : nothing; a code that is missing is predicted by the head from the other
+groups : k-means of the twins' codes side by side
+
 Deviations
 ----------
 Those of `mvlib/methods/views/momentum_twins.py`. The authors' loader is meant to shuffle anew

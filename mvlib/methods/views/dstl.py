@@ -12,6 +12,14 @@ lowered after a Fourier transform along the samples.
 to row, and where a file is sorted by class the classes are such a change. Turning the order
 round a circle changes nothing, any other order does. The code takes a file as it comes.
 
+Picture
+-------
+given : two or more views, rows paired; their order is read
+learns : a projection a view, parted into a slim part and a sparse one; nothing by gradient
+pulls : a tensor of all slim parts of low rank, after a Fourier transform along the samples
+matches : nothing
+groups : k-means of what the views share
+
 Deviations
 ----------
 Rows are shuffled first, by the seed, unless `order="given"`. k-means is scikit-learn's, the

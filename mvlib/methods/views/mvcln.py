@@ -10,6 +10,15 @@ and with 30 rows of view 2 drawn at random (y = 0). Some of these negatives are 
 class, or the partner itself; the loss is made robust to them once they are far enough apart.
 After training, all rows of view 2 are matched anew to those of view 1, the aligned ones too.
 
+Picture
+-------
+given : two views; 34 rows are known partners, the others stand in any order
+learns : an encoder a view
+pulls : partners together; a partner and 30 random rows apart, robustly where these may be of
+    one class
+matches : each row of view 1 to the nearest row of view 2 that is free, known partners too
+groups : k-means of both embeddings side by side
+
 Deviations
 ----------
 Pairs are kept as row numbers, not as 31 copies of the data. Of equally near rows the first is

@@ -8,6 +8,15 @@ computed from the distances of embeddings, by steps that all have a gradient, an
 true one, which is known there. In the third all rows of view 2 are matched, the aligned ones
 too, and the networks learn to bring matched rows together.
 
+Picture
+-------
+given : two views, some rows known to be partners
+learns : an auto-encoder a view, then a matching of rows that has a gradient
+pulls : each view rebuilt; the matching of known partners to be the true one; matched rows
+    together
+matches : all rows of view 2, known partners too, by the learnt matching
+groups : k-means of both embeddings side by side
+
 Readings
 --------
 The matching of all rows is made once, after the second stage, and frozen, although the

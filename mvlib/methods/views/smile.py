@@ -9,6 +9,16 @@ pairs, from epoch 50 on each row is softly given to the nearest of K centres, fo
 before each epoch: the clusters shall be of one size, a row shall be sure of its cluster, and
 which view a row is of shall not tell its cluster. No pair is needed for that.
 
+Picture
+-------
+given : two views, rows shuffled or missing, pairs or none
+learns : one encoder for both views, a decoder for each
+pulls : each view rebuilt; known pairs together; clusters of one size, sure, and blind to the
+    view
+matches : each unpaired row of view 1 to the nearest of view 2; what is missing is copied from a
+    near row
+groups : k-means of both embeddings side by side
+
 What the authors' code does to the data
 ---------------------------------------
 It never shuffles the unaligned rows: each batch holds the same things in both views, and so as

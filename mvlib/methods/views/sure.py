@@ -8,6 +8,14 @@ a decoder a view, which rebuilds the view from both embeddings of a pair, negati
 included; and, after training, embeddings for the rows that a view lacks, out of near rows of
 the same random batch in which rows are matched.
 
+Picture
+-------
+given : two views, of which some rows may be missing; 34 complete rows are known partners
+learns : an encoder and a decoder a view
+pulls : each view rebuilt from both embeddings; partners together, random rows apart
+matches : rows of a random batch to their nearest; a missing embedding is the mean of near rows
+groups : k-means of both embeddings side by side
+
 Readings
 --------
 A missing embedding is the mean of up to three neighbours. The code divides by three where fewer

@@ -11,6 +11,15 @@ nearer to its input than to other rows, and the means of partners nearer to each
 other rows. In the last epochs a mixture of two Gaussians, of the losses of all pairs of a
 batch, picks further pairs to count as partners.
 
+Picture
+-------
+given : two views with features from 0 to 1, some rows known to be partners
+learns : a variational auto-encoder a view
+pulls : a reconstruction near its own row; means of partners together; late in training, pairs
+    of small loss count as partners too
+matches : each row of view 1 to the nearest row of view 2 that is free, unless all are partners
+groups : k-means of both means side by side
+
 Deviations
 ----------
 A last batch of one row, which batch normalisation cannot take, joins the one before. Where all
