@@ -615,8 +615,10 @@ def _kmeans_luck(root: Path) -> Answer | None:
 
 def _label_free(root: Path) -> Answer | None:
     runs, panels = recorded(root, "choices", "label_free"), []
-    found = pd.DataFrame() if runs.empty else label_free.chosen_by_scores(runs)
-    for name, some in found.groupby("data set", sort=False) if len(found) else ():
+    if runs.empty:
+        return None
+    found = label_free.chosen_by_scores(runs)
+    for name, some in found.groupby("data set", sort=False):
         rows = {score: one.set_index("space")["lost"] for score, one in some.groupby("score")}
         guess = {"by guess": some["by guess"].mean()}
         panels.append(svg.strips(name, rows, "ACC lost (points)", lines=guess))
@@ -624,7 +626,7 @@ def _label_free(root: Path) -> Answer | None:
         "How far the method that a score chooses stays below the best; a dot is a space. "
         "Dotted: a method at random. Again: mvlib run choices/label_free --profile reduced."
     )
-    return Answer(label_free.what_scores_know(runs), panels, caption) if panels else None
+    return Answer(label_free.what_scores_know(runs), panels, caption)
 
 
 _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
