@@ -37,10 +37,7 @@ def kept_clusterings(experiment: str, dataset: str, **where: Any) -> list[dict[s
 
 
 def chosen_by_scores(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return by set, space and score its rank correlation with ACC, and what a choice costs.
-
-    `lost` is below the best method, each the mean of its seeds; `by guess` is of a random one.
-    """
+    """Return by set, space and score its rank correlation with ACC, and what a choice loses."""
     rows = []
     some = runs[runs["space"].notna() & (runs["method"] != NO_CLUSTERING)]
     for (dataset, space), one in some.groupby(["dataset", "space"], sort=False):
