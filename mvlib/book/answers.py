@@ -622,9 +622,7 @@ def _label_free(root: Path) -> Answer | None:
         if found.empty:
             continue
         lost = found["lost"].set_axis(found["space"] + f", record {some['key'].iloc[0][:8]}")
-        rows = {
-            score: lost.iloc[place] for score, place in found.groupby("score").indices.items()
-        }
+        rows = {name: lost.iloc[at] for name, at in found.groupby("score").indices.items()}
         guess = {"by guess": found["by guess"].mean()}
         panels.append(svg.strips(title_of(dataset), rows, "ACC lost (points)", lines=guess))
     caption = (
