@@ -200,4 +200,5 @@ def test_what_fits_nowhere_is_found_where_the_rest_share_few_directions():
     scaled = np.vstack([shared, strange]) * generator.uniform(1, 9, (906, 1))
     assert (fit_nowhere(scaled) == far).all()
     assert not fit_nowhere(np.ones((9, 4))).any()
+    assert not fit_nowhere(np.ones((20, 4))).any()
     assert not fit_nowhere(np.eye(2)).any()
