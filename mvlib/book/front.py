@@ -8,16 +8,9 @@ from typing import NamedTuple
 
 import yaml
 
-from mvlib.book.answers import (
-    ALONE,
-    leak_lines,
-    leak_panel,
-    recorded,
-    selection_steps,
-    values,
-    words_panel,
-)
+from mvlib.book.answers import leak_lines, leak_panel, selection_steps, words_panel
 from mvlib.book.leaderboard import results, small_map
+from mvlib.book.recorded import ALONE, recorded, values
 from mvlib.papers.findings import title_of
 from mvlib.papers.set_clip import chance_of
 from mvlib.plots import svg
