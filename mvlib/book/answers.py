@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mvlib.book.evidence import (
+from mvlib.book.recorded import (
+    ALONE,
+    VIEW_1,
     Answer,
     beside,
     by_method,
     figure,
-    gaps_by_set,
+    gap_text,
     listed,
+    mean_gaps,
     recorded,
-    seeds,
+    seeds_text,
+    set_panels,
     values,
 )
 from mvlib.check import check_choice
+from mvlib.papers import kmeans_luck, label_free
 from mvlib.papers.cae import rank_agreement
 from mvlib.papers.findings import title_of
 from mvlib.papers.set_clip import chance_of
@@ -28,8 +33,6 @@ from mvlib.papers.smart import ABLATIONS, beside_floors
 from mvlib.plots import svg
 from mvlib.records import load_records, results_frame
 
-VIEW_1 = "k-means, view 1"
-ALONE = "view 1 alone"
 # Of one training, from what a user gets to what reading the labels gives.
 STEPS = {
     "our start": (1, "last"),
@@ -51,11 +54,6 @@ def answer_box(root: Path, paper: str, experiment: str) -> str:
         return _NOT_RUN
     box = f":::{{admonition}} What recorded runs say\n:class: answer\n{answer.said}\n:::"
     return f"{box}\n\n{figure(answer.panels, answer.caption)}"
-
-
-def _view_1(root: Path, dataset: str) -> float:
-    floor = recorded(root, "smart", "floors", method=VIEW_1, dataset=dataset)
-    return 100 * floor["acc"].mean()
 
 
 def selection_steps(
@@ -130,30 +128,6 @@ def _selection(root: Path) -> Answer | None:
     return Answer(text, panels, caption)
 
 
-def _two_sets(
-    root: Path,
-    frame: pd.DataFrame,
-    order: Sequence[str] | None,
-    strong: str,
-) -> list[str]:
-    """Return a panel of methods for each set, view 1 alone as a line."""
-    panels = []
-    for dataset, some in frame.groupby("dataset", sort=False):
-        lines = {ALONE: _view_1(root, dataset)}
-        rows = by_method(some, order)
-        panels.append(svg.strips(title_of(dataset), rows, strong=[strong], lines=lines))
-    return panels
-
-
-def _gap_text(gaps: pd.DataFrame) -> str:
-    return listed(
-        [
-            f"{row.mean_:+.1f} on {title_of(row.Index)} (ahead in {row.ahead} of {row.n})"
-            for row in gaps.rename(columns={"mean": "mean_"}).itertuples()
-        ]
-    )
-
-
 def _ablation_losses(root: Path) -> Answer | None:
     frame = recorded(root, "smart", "ablation_losses", starts=20)
     if frame.empty:
@@ -163,14 +137,15 @@ def _ablation_losses(root: Path) -> Answer | None:
         "$L_\\text{vda}$ added to $L_\\text{rec}$": ("L_rec + L_vda", "L_rec"),
         "$L_\\text{smc}$ added to both": ("all", "L_rec + L_vda"),
     }
-    gaps = {said: gaps_by_set(frame, *pair) for said, pair in pairs.items()}
-    lines = [f"- {said}: {_gap_text(gap)}" for said, gap in gaps.items()]
+    gaps = {said: mean_gaps(frame, *pair) for said, pair in pairs.items()}
+    lines = [f"- {said}: {gap_text(gap)}" for said, gap in gaps.items()]
     alone, after = (list(gaps.values())[place]["mean"] for place in (0, 2))
     text = (
         f"**Without $L_\\text{{vda}}$, $L_\\text{{smc}}$ lowers the mean on "
         f"{(alone < 0).sum()} of {len(alone)} sets; beside it, it raises the mean on "
         f"{(after > 0).sum()}** (half aligned, "
-        f"{seeds(frame)}, {frame['split'].nunique()} splits). In points:\n\n" + "\n".join(lines)
+        f"{seeds_text(frame)}, {frame['split'].nunique()} splits). In points:\n\n"
+        + "\n".join(lines)
     )
     caption = (
         "A dot is a seed and split, the bar the mean, which stands at the right; best of "
@@ -178,7 +153,7 @@ def _ablation_losses(root: Path) -> Answer | None:
         "which uses no pair. Reduced profile. "
         "Again: mvlib run smart/ablation_losses --profile reduced."
     )
-    return Answer(text, _two_sets(root, frame, list(ABLATIONS), "all"), caption)
+    return Answer(text, set_panels(root, frame, list(ABLATIONS), "all"), caption)
 
 
 def _alignment_rate(root: Path) -> Answer | None:
@@ -206,9 +181,9 @@ def _alignment_rate(root: Path) -> Answer | None:
         f"SMART's mean is above view 1 alone from {ahead[0]:.0%} of the rows aligned on; with "
         f"{gain.index[0]:.0%} it is {-gain.iloc[0]:.1f} points below. It is highest at "
         f"{best:.0%} ({means['SMART'][best]:.1f}), and {means['SMART'].iloc[-1]:.1f} with all "
-        f"rows aligned (HandWritten, last epoch, one start, {seeds(frame)})."
+        f"rows aligned (HandWritten, last epoch, one start, {seeds_text(frame)})."
         if ahead
-        else f"SMART's mean is above view 1 alone at no share ({seeds(frame)})."
+        else f"SMART's mean is above view 1 alone at no share ({seeds_text(frame)})."
     )
     caption = (
         "Dots are seeds, lines their means. View 1 alone sees no alignment, so that its line "
@@ -225,12 +200,12 @@ def _biased_alignment(root: Path) -> Answer | None:
         return None
     fair = "from all rows"
     lines = [
-        f"- {name}: {_gap_text(gaps_by_set(frame, name, fair))}"
+        f"- {name}: {gap_text(mean_gaps(frame, name, fair))}"
         for name in ("from half of the classes", "from one region")
     ]
     text = (
         f"What a biased sample of as many pairs changes, in points, beside one {fair} "
-        f"({frame['aligned_ratio'].iloc[0]:.0%} aligned, {seeds(frame)}):\n\n"
+        f"({frame['aligned_ratio'].iloc[0]:.0%} aligned, {seeds_text(frame)}):\n\n"
         + "\n".join(lines)
     )
     caption = (
@@ -238,7 +213,7 @@ def _biased_alignment(root: Path) -> Answer | None:
         "mean; best of twenty starts. Dotted: k-means of view 1, which uses no pair at all. "
         "Reduced profile. Again: mvlib run smart/biased_alignment --profile reduced."
     )
-    return Answer(text, _two_sets(root, frame, None, fair), caption)
+    return Answer(text, set_panels(root, frame, None, fair), caption)
 
 
 def _threshold(root: Path) -> Answer | None:
@@ -247,15 +222,15 @@ def _threshold(root: Path) -> Answer | None:
         return None
     paper = "mean-std"
     others = [name for name in scores["method"].unique() if name != paper]
-    gaps = {name: gaps_by_set(scores, name, paper) for name in others}
+    gaps = {name: mean_gaps(scores, name, paper) for name in others}
     below = [name for name, gap in gaps.items() if (gap["ahead"] == 0).all()]
     worst = min(gaps, key=lambda name: gaps[name]["mean"].mean())
     best = max(gaps, key=lambda name: gaps[name]["mean"].mean())
     text = (
         f"Beside the paper's rule, mean - std: the best other rule, {best}, stands "
-        f"{_gap_text(gaps[best])}; the worst, {worst}, {_gap_text(gaps[worst])}. Behind the "
+        f"{gap_text(gaps[best])}; the worst, {worst}, {gap_text(gaps[worst])}. Behind the "
         f"paper's rule in every seed of both sets: {listed(below) if below else 'none'} "
-        f"(half aligned, {seeds(scores)})."
+        f"(half aligned, {seeds_text(scores)})."
     )
     graphs = recorded(root, "smart", "threshold")
     graphs = graphs[graphs["measure_precision"].notna()]
@@ -352,7 +327,7 @@ def _pair_ratio(root: Path) -> Answer | None:
         f"{lead.min():+.1f} and {lead.max():+.1f} points of R@10 at {len(lead)} shares of "
         f"known pairs, above zero at {above} of them. With no pair Set-CLIP comes to "
         f"{means['Set-CLIP'].iloc[0]:.1f}, chance is {chance:.1f} "
-        f"({seeds(frame)} on {frame['split'].nunique()} splits)."
+        f"({seeds_text(frame)} on {frame['split'].nunique()} splits)."
     )
     caption = (
         "Recall at 10 on the full gallery, both directions; a dot is a seed and split. All "
@@ -377,7 +352,7 @@ def _block_structure(root: Path) -> Answer | None:
         f"{looks['measure_gap']:.3f} to {both['measure_gap']:.3f}, ACC from "
         f"{100 * looks['acc']:.1f} to {100 * both['acc']:.1f}. Over {len(means)} affinities "
         f"the rank correlation with ACC is {ranks['measure_gap']:+.2f} for the gap and "
-        f"{ranks['measure_within']:+.2f} for `within` (drawings, {seeds(frame)})."
+        f"{ranks['measure_within']:+.2f} for `within` (drawings, {seeds_text(frame)})."
     )
     order = list(by_method(plain))
     panels = [
@@ -428,7 +403,7 @@ def _when_words_help(root: Path) -> Answer | None:
     text = (
         f"Does the gap between zero-shot and k-means order the gain by words? Rank correlation "
         f"over {table['problems'].max()} problems, and the mean gain over k-means in points "
-        f"({seeds(gains)}):\n\n{lines}"
+        f"({seeds_text(gains)}):\n\n{lines}"
     )
     panels = []
     for encoder, some in gains.groupby("encoder", sort=False):
@@ -470,7 +445,7 @@ def _random_words(root: Path) -> Answer | None:
     ahead = (better[1.0] > better[0.0]).sum()
     text = (
         f"**With random words CAE's mean is higher on {ahead} of {len(better)} sets**: "
-        f"{'; '.join(parts)} ({seeds(frame)}, the small encoder)."
+        f"{'; '.join(parts)} ({seeds_text(frame)}, the small encoder)."
     )
     caption = (
         "ACC by the share of the kept words whose features are random directions; a dot is a "
@@ -529,6 +504,37 @@ def _precision(root: Path) -> Answer | None:
     return Answer(text, [svg.strips("HandWritten, 100 % aligned", by_method(both))], caption)
 
 
+def _kmeans_luck(root: Path) -> Answer | None:
+    runs = recorded(root, "choices", "kmeans_luck")
+    panels = []
+    for dataset, some in runs.groupby("dataset"):
+        found = {
+            name: kmeans_luck.seed_differences(some, name)[0] for name in kmeans_luck.CHANGES
+        }
+        rows = {name: s.rename("seed {:g}".format) for name, s in found.items() if len(s)}
+        label = "change of ACC (points)"
+        panels.append(svg.strips(title_of(dataset), rows, label, ["words"], signed=True))
+    caption = (
+        "What one change moves, the mean over all other choices; a dot is a seed. Words change "
+        "no rule of k-means. Again: mvlib run choices/kmeans_luck --profile reduced."
+    )
+    return Answer(kmeans_luck.words_or_luck(runs), panels, caption) if panels else None
+
+
+def _label_free(root: Path) -> Answer | None:
+    runs, panels = recorded(root, "choices", "label_free"), []
+    found = pd.DataFrame() if runs.empty else label_free.chosen_by_scores(runs)
+    for name, some in found.groupby("data set", sort=False) if len(found) else ():
+        rows = {score: one.set_index("space")["lost"] for score, one in some.groupby("score")}
+        guess = {"by guess": some["by guess"].mean()}
+        panels.append(svg.strips(name, rows, "ACC lost (points)", lines=guess))
+    caption = (
+        "How far the method that a score chooses stays below the best; a dot is a space. "
+        "Dotted: a method at random. Again: mvlib run choices/label_free --profile reduced."
+    )
+    return Answer(label_free.what_scores_know(runs), panels, caption) if panels else None
+
+
 def pays(root: Path) -> Answer | None:
     rivals = {VIEW_1: "k-means of view 1", "spectral, view 1, unit rows": "spectral of view 1"}
     tail = "half aligned, last epoch, one start of k-means"
@@ -566,7 +572,7 @@ def _graph(root: Path) -> Answer | None:
     text = (
         f"**From epoch {first:.0f} to {last:.0f} the share of the graph's edges that join one "
         f"class rises: {listed(parts)}.** It begins at chance, so that matching on it pays "
-        f"only after the alignment loss has ordered the embedding ({seeds(frame)})."
+        f"only after the alignment loss has ordered the embedding ({seeds_text(frame)})."
     )
     caption = (
         "How many of the graph's edges join rows of one class; a dot is a seed, half of the "
@@ -593,4 +599,6 @@ _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "ntk_spectral/block_structure": _block_structure,
     "cae/when_words_help": _when_words_help,
     "cae/random_words": _random_words,
+    "choices/kmeans_luck": _kmeans_luck,
+    "choices/label_free": _label_free,
 }

@@ -20,6 +20,8 @@ from tqdm import tqdm
 from mvlib.book.checks import book_problems
 from mvlib.book.data_cards.cards import card_pages
 from mvlib.book.data_cards.croissant import croissant_files
+from mvlib.book.leaderboard import results
+from mvlib.book.method_pages import head, planned_methods
 from mvlib.book.notebooks import (
     ALL_NOTEBOOKS,
     method_records,
@@ -144,9 +146,16 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
         if notebook.exists():
             records = shown.get(notebook.relative_to(root).as_posix(), [])
             stage_notebook(root, notebook, records, stage / f"{name}.ipynb")
-    for (name, method), records in method_records(root, shown).items():
-        page = (stage / name).with_stem(f"method_{method}")
-        stage_notebook(root, root / name, records, page, find(method).title)
+    ran, scores = method_records(root, shown), results(root)
+    for (name, method), command in planned_methods(root).items():
+        page, line = (stage / name).with_stem(f"method_{method}"), find(method)
+        above = head(line, scores)
+        if (name, method) in ran:
+            stage_notebook(root, root / name, ran[name, method], page, line.title, above)
+        else:
+            again = f"To run it: `{command}`."
+            text = f"# {line.title}\n\n{above}\n\n{again}\n"
+            page.with_suffix(".md").write_text(text, encoding="utf-8")
     suffixes = (".md", ".ipynb", ".rst")
     missing = [
         name

@@ -24,7 +24,7 @@ _HAVE = {
     WORDS: "Images, with words to help",
 }
 # The file of an estimator, where a chapter's page tells more than the reference.
-_CHAPTERS = {
+CHAPTERS = {
     "smart": "notebooks/smart/index",
     "set_clip": "notebooks/set_clip/index",
     "classics": "notebooks/set_clip/against_classics",
@@ -157,16 +157,16 @@ _RECORDED: dict[str, Callable[[Path], _Recorded]] = {
 def _page(method: Method, suffix: str = "") -> str:
     """Return the address of a method's page, from the folder of the book."""
     file, _, name = method.estimator.rpartition(".")
-    if file in _CHAPTERS:
-        return f"../{_CHAPTERS[file]}{suffix}"
+    if file in CHAPTERS:
+        return f"../{CHAPTERS[file]}{suffix}"
     return f"api/rooms/mvlib-methods{suffix}#mvlib.methods.{name}"
 
 
 def _link(method: Method) -> str:
     file, _, name = method.estimator.rpartition(".")
-    if file not in _CHAPTERS:
+    if file not in CHAPTERS:
         return f"{{py:obj}}`mvlib.methods.{name}`"
-    suffix = ".md" if _CHAPTERS[file].endswith("index") else ".ipynb"
+    suffix = ".md" if CHAPTERS[file].endswith("index") else ".ipynb"
     return f"[Its page]({_page(method, suffix)})"
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pandas as pd
 import yaml
 
-from mvlib.book.answers import ALONE, leak_lines, leak_panel, pays, selection_steps, words_panel
-from mvlib.book.evidence import gap_rows, recorded, values
+from mvlib.book.answers import leak_lines, leak_panel, pays, selection_steps, words_panel
 from mvlib.book.leaderboard import results, small_map
+from mvlib.book.recorded import ALONE, gap_rows, recorded, values
 from mvlib.papers.set_clip import chance_of
 from mvlib.papers.smart import beside_floors
 from mvlib.plots import svg

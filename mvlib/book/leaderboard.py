@@ -13,6 +13,7 @@ import pandas as pd
 from mvlib.check import check_choice
 from mvlib.data import describe
 from mvlib.methods.catalogue import MODALITIES, VIEWS, WORDS
+from mvlib.papers.choices import READS_MORE
 from mvlib.papers.findings import title_of
 from mvlib.plots import svg
 from mvlib.records import load_published, results_frame, to_markdown
@@ -28,8 +29,6 @@ KINDS = {"views": VIEWS, "words": WORDS, "modalities": MODALITIES}
 _SETTING = {VIEWS: "aligned_ratio", MODALITIES: "ratio", WORDS: "encoder"}
 _SCORE = {VIEWS: "ACC", MODALITIES: "R@10", WORDS: "ACC"}
 _FEWEST = 2
-# What reads labels, lost partners or the classes' names is no rival of what does not.
-_READS_MORE = (", oracle epoch", "k-means, true concatenation", "zero-shot")
 
 
 def results(root: Path) -> pd.DataFrame:
@@ -144,7 +143,7 @@ def _table(ours: pd.DataFrame, theirs: pd.DataFrame, said: str, score: str) -> s
     cells = {(row.row, row.dataset): row for row in ours.itertuples()}
     claims = {(row.row, row.dataset): row for row in theirs.itertuples()}
     sets = list(dict.fromkeys([*wide.columns, *theirs["dataset"]]))
-    fair = wide[[not name.endswith(_READS_MORE) for name in wide.index]]
+    fair = wide[[not name.endswith(READS_MORE) for name in wide.index]]
     best = fair.max()
     # A name of two words in one may break between them.
     titles = [re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape(title_of(name))) for name in sets]
@@ -154,7 +153,7 @@ def _table(ours: pd.DataFrame, theirs: pd.DataFrame, said: str, score: str) -> s
         row = "".join(
             _cell(cells.get((name, d)), claims.get((name, d)), name, best.get(d)) for d in sets
         )
-        kind = ' class="more"' if name.endswith(_READS_MORE) else ""
+        kind = ' class="more"' if name.endswith(READS_MORE) else ""
         lines.append(f'<tr{kind}><th scope="row">{escape(name)}</th>{row}</tr>')
     caption = f"<caption>{escape(said)}, {score} in points</caption>"
     return (
@@ -171,7 +170,7 @@ def _cell(run: Any, claim: Any, name: str, best: float | None) -> str:
         spread = "" if pd.isna(run.std) else f" ± {run.std:.1f}"
         seeds = f"{run.n} seed{'s' * (run.n != 1)}" if run.n else "draws nothing"
         hover = f"{run.mean:.1f}{spread}, {seeds}, {run.of}"
-        first = run.mean == best and not name.endswith(_READS_MORE)
+        first = run.mean == best and not name.endswith(READS_MORE)
         shown = f"<b>{run.mean:.1f}</b>" if first else f"{run.mean:.1f}"
         style = f' style="--v:{max(run.mean, 0) / 100:.2f}"'
     if claim is not None:

@@ -59,8 +59,9 @@ def stage_notebook(
     records: list[dict[str, Any]],
     target: Path,
     title: str | None = None,
+    above: str = "",
 ) -> None:
-    """Write the page of one notebook."""
+    """Write the page of one notebook; one of a method has its own title, and text above it."""
     page = nbformat.read(notebook, as_version=4)
     if records:
         executed = nbformat.read(root / records[0]["executed"], as_version=4)
@@ -82,7 +83,7 @@ def stage_notebook(
             if cell.cell_type == "markdown" and cell.source.lstrip()[:2] == "# "
         )
         _, _, rest = head.source.partition("\n")
-        head.source = f"# {title}\n{rest}"
+        head.source = f"# {title}\n\n{above}\n\n## A run\n{rest}"
     name = notebook.relative_to(root).as_posix()
     planned = (run for run in plan_runs("quick", root=root) if run.notebook == name)
     again = next((f"{run.paper}/{run.experiment}" for run in planned), None)

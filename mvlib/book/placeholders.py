@@ -15,7 +15,6 @@ from mvlib.book.data_cards.cards import default_views, files_table, sets_table
 from mvlib.book.front import cards_grid, citation
 from mvlib.book.leaderboard import leaderboard
 from mvlib.book.pages import table
-from mvlib.book.widgets import widget
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.papers.claims import judge_claims
@@ -34,6 +33,7 @@ from mvlib.records import (
 from mvlib.records.plan import papers_with
 from mvlib.records.tables import inert
 
+_SAID = re.compile(r'aria-label="([^"]*)"')
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
 
 
@@ -323,6 +323,22 @@ def _smart_settings(root: Path) -> str:
     return table(header, rows, numeric=len(names))
 
 
+def _widget(root: Path, name: str) -> str:
+    """Return a widget's place, still picture, data and script, from a page beside `_static`."""
+    scripts = root / "book" / "_static" / "widgets"
+    known = sorted(path.stem for path in scripts.glob("*.svg"))
+    check_choice("widget", name, known)
+    said = _SAID.search((scripts / f"{name}.svg").read_text(encoding="utf-8"))
+    data = json.loads((root / "book" / "widgets" / f"{name}.json").read_text(encoding="utf-8"))
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        f'<div class="widget" id="widget-{name}">'
+        f'<img src="../_static/widgets/{name}.svg" alt="{said[1] if said else ""}"></div>\n'
+        f'<script type="application/json" id="data-{name}">{text}</script>\n'
+        f'<script src="../_static/widgets/{name}.js"></script>'
+    )
+
+
 _TITLES = {name: title_of(name) for name in all_names()}
 _FILLERS: dict[str, Callable[..., str]] = {
     "answer": answer_box,
@@ -351,5 +367,5 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "unknown_settings": _of_results(_unknown_settings),
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
-    "widget": widget,
+    "widget": _widget,
 }

@@ -57,10 +57,7 @@ def _obey(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mvlib",
-        description=__doc__,
-    )
+    parser = argparse.ArgumentParser(prog="mvlib", description=__doc__)
     parser.add_argument("--version", action="version", version=f"mvlib {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_run_parser(commands)

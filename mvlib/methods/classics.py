@@ -40,8 +40,6 @@ class CCA(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
     n_components : int, optional
         Canonical directions; by default 256, or what the pairs and the widths allow.
     regularization : float, default=0.1
@@ -93,8 +91,6 @@ class Procrustes(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
     n_components : int, optional
         Principal components, from all rows, that each modality is brought down to, since a
         rotation needs one width; by default 256, or what the rows and widths allow.
@@ -103,8 +99,6 @@ class Procrustes(LinearAlignment):
     ----------
     rotation_ : ndarray of shape (n_components, n_components)
         Orthogonal, onto the first modality's components.
-    embedding_, embeddings_, labels_, labels_by_modality_
-        As in `SetCLIP`.
 
     Notes
     -----
@@ -137,8 +131,6 @@ class GromovWasserstein(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
     n_components : int, optional
         As in `Procrustes`.
     max_rows : int, default=500
@@ -154,8 +146,6 @@ class GromovWasserstein(LinearAlignment):
         Rows that were drawn.
     distance_ : float
         The Gromov-Wasserstein loss that is left.
-    embedding_, embeddings_, labels_, labels_by_modality_
-        As in `SetCLIP`.
 
     Notes
     -----
@@ -199,13 +189,6 @@ class GromovWasserstein(LinearAlignment):
 @dataclass(eq=False, repr=False, kw_only=True)
 class Chance(ModalityAlignment):
     """Random embeddings: what is reached without a look at the rows.
-
-    Parameters
-    ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
-    embedding_dim : int, default=256
-        Width of the embeddings.
 
     Notes
     -----

@@ -11,25 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvlib.check import check_choice, check_schema
-from mvlib.files import (
-    NotJSON,
-    check_plain,
-    open_regular,
-    parse_json,
-    project_root,
-    write_text,
-)
+from mvlib.files import NotJSON, check_plain, open_regular, parse_json, project_root, write_text
 from mvlib.records.recorder import PROFILES, RECORD_SCHEMA, result_rows, rows_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
-_FOLDERS = {
-    "full": "data/results",
-    "reduced": "data/results/reduced",
-    "quick": "runs/records",
-}
+_FOLDERS = {"full": "data/results", "reduced": "data/results/reduced", "quick": "runs/records"}
 # A write takes milliseconds.
 _SECONDS_TO_WAIT = 600
 

@@ -48,6 +48,25 @@ def looks(encoder: Encoder, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return parts, encoder.project_images(features), said
 
 
+_FAR = 3.0
+
+
+def fit_nowhere(features: np.ndarray) -> np.ndarray:
+    """Say of each image whether it has much that the 64 components of all leave out.
+
+    It is the squared length of what they leave of its unit features, more than 3 deviations
+    above the median (1.4826 times the median absolute deviation). Distances to a centre do not
+    serve: what is foreign and alike has a centre of its own.
+    """
+    unit = unit_rows(np.asarray(features, dtype=np.float64))
+    unit -= unit.mean(axis=0)
+    n_components = max(1, min(_COMPONENTS, len(unit) // 4, unit.shape[1] - 1))
+    parts = PCA(n_components, svd_solver="full").fit_transform(unit)
+    left = (unit**2).sum(axis=1) - (parts**2).sum(axis=1)
+    above = left - np.median(left)
+    return above > _FAR * 1.4826 * np.median(np.abs(above)) + _EQUAL
+
+
 def fit_groups(
     method: str,
     n_clusters: int,

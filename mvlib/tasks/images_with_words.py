@@ -192,6 +192,8 @@ def texts_of(name: str, problem: VisionProblem) -> Any:
             | "scan"
             | "temi"
             | "turtle"
+            | "cpp"
+            | "pro_dsc"
             | "ssc_omp"
             | "ensc"
             | "adssc"

@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any
 
 from mvlib.check import check_choice
-from mvlib.methods.catalogue import CATALOGUE, MODALITIES, VIEWS, find, load
+from mvlib.methods.catalogue import CATALOGUE, MODALITIES, VIEWS, WORDS, find, load
 from mvlib.ops import resolve_device
 from mvlib.records.recorder import PROFILES, Recorder
 
@@ -15,10 +15,10 @@ from mvlib.records.recorder import PROFILES, Recorder
 SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
     (VIEWS, "quick"): {
         "hidden_dims": (128, 128, 128),
-        "epochs": 10,
-        "warmup_epochs": 3,
+        "epochs": 5,
+        "warmup_epochs": 2,
         "rectification_epochs": 1,
-        "alignment_epochs": 10,
+        "alignment_epochs": 2,
         "tuning_epochs": 5,
         "n_negatives": 10,
         "matching_rounds": 2,
@@ -32,6 +32,10 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 13,
         "alignment_epochs": 40,
     },
+    (WORDS, "quick"): {"body_dim": 256, "embedding_dim": 32, "training_steps": 60}
+    | {"warmup_steps": 20},
+    (WORDS, "reduced"): {"body_dim": 1024, "embedding_dim": 64, "training_steps": 200}
+    | {"warmup_steps": 50},
     (MODALITIES, "quick"): {"embedding_dim": 64, "n_epochs": 10, "max_rows": 300},
 }
 

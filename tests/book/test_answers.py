@@ -11,7 +11,8 @@ from toy_records import make_record
 
 from mvlib import records
 from mvlib.book import answers, fill, front, leaderboard
-from mvlib.book.answers import recorded, selection_steps
+from mvlib.book.answers import selection_steps
+from mvlib.book.recorded import recorded
 from mvlib.data import describe
 from mvlib.papers.cae import rank_agreement
 from mvlib.papers.findings import finding_table

@@ -94,9 +94,12 @@ def pages_of_methods(root):
 
 
 def test_each_method_that_a_notebook_ran_for_has_a_page_under_its_title(project):
-    (page,) = pages_of_methods(project).values()
-    assert "# SMART" in page
-    assert "committed with the notebook" in page
+    pages = pages_of_methods(project)
+    assert "# SMART" in pages["method_smart"]
+    assert "committed with the notebook" in pages["method_smart"]
+    # What has not run has its idea, and its command.
+    assert "<b>pulls</b>" in pages["method_mvcln"]
+    assert "`mvlib run toy/good --profile quick --where method=mvcln`" in pages["method_mvcln"]
     titles = {"smart": "SMART", "mvcln": "MvCLN"}
     for method in titles:
         add_run(project, f"of {method}", parameters={"method": method})

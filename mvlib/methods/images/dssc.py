@@ -8,6 +8,14 @@ Each image is a sum of the others (least squares, in closed form); the sizes of 
 are then fitted by a doubly stochastic matrix, which is sparse by itself. J-DSSC seeks both
 together.
 
+Picture
+-------
+given : features of images; no word is read
+learns : coefficients that write each image as a sum of others; nothing by gradient
+pulls : a graph whose rows and columns sum to one
+matches : nothing
+groups : spectral clustering of that graph
+
 Deviations
 ----------
 k-means is the best of ten starts; the code averages the scores of a hundred single ones. L-BFGS
@@ -171,8 +179,6 @@ class ADSSC(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state
-        As in every clustering of images.
     eta1 : float, default=1.0
         Weight of the coefficients' squares. The code's grid is 0.1, 1, 10, 25, 50.
     eta2 : float, optional
@@ -183,8 +189,6 @@ class ADSSC(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_clusters), float32
         Leading eigenvectors of the graph, rows at unit length.
     affinity_ : ndarray of shape (n_samples, n_samples), float32
@@ -226,8 +230,8 @@ class JDSSC(ADSSC):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state, eta1
-        As in `ADSSC`; here the code's grid of eta1 is 0.01, 0.25, 1, 25.
+    eta1 : float
+        As in `ADSSC`; here the code's grid is 0.01, 0.25, 1, 25.
     eta2 : float, default=0.1
         What an entry of the graph counts beside a coefficient. The code's grid is 0.01, 0.05,
         0.1, 0.2.
@@ -235,11 +239,6 @@ class JDSSC(ADSSC):
         Weight of the coefficients' sizes.
     max_iter : int, default=2000
         Steps, all of which are taken.
-
-    Attributes
-    ----------
-    labels_, embedding_, affinity_, eta2_
-        As in `ADSSC`.
 
     Notes
     -----
@@ -272,8 +271,6 @@ class ADSSCViews(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     eta1, eta2, n_neighbors
         As in `ADSSC`, the same for all views; `eta2` is sought for each where it is None.
 

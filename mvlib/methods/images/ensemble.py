@@ -10,6 +10,14 @@ A row is joined to the cluster that holds it in each base clustering; the eigenv
 graph come from the small matrix of clusters by clusters. LWGP weighs a cluster by how well the
 other clusterings agree on it.
 
+Picture
+-------
+given : features of images, one kind or several, or the views
+learns : many clusterings by k-means
+pulls : clusters on which the others agree weigh more
+matches : nothing
+groups : the graph of rows and clusters, cut by its eigenvectors
+
 Deviations
 ----------
 The bases are k-means from one start each, of the views or of the images and what is given
@@ -32,7 +40,8 @@ from scipy import linalg, sparse
 from mvlib.check import choice, real, whole
 from mvlib.encoders import Encoder
 from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.words import WordClustering, check_features
+from mvlib.methods.features import check_features
+from mvlib.methods.words import WordClustering
 from mvlib.ops import blocked_kmeans
 
 WEIGHTS = ("entropy", "equal")
@@ -159,8 +168,6 @@ class ImageEnsemble(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, device, random_state
-        As in every clustering of images.
     n_bases : int, default=20
         M. The authors' code has 20 for U-SENC, 10 for LWGP.
     weights : {"entropy", "equal"}, default="entropy"
@@ -170,8 +177,6 @@ class ImageEnsemble(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_clusters), float32
         U, rows at unit length.
     bases_ : ndarray of shape (n_bases, n_samples), int64
@@ -219,8 +224,6 @@ class ViewEnsemble(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     n_bases, weights, theta
         As in `ImageEnsemble`.
     device : str, default="auto"

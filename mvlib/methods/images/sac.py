@@ -2,6 +2,14 @@
 
 Source: a third party's code, VLM4Cluster; the authors' is not to be found, and is said to read
 captions, which this does not.
+
+Picture
+-------
+given : features of images and of nouns
+learns : a head of images and one of words
+pulls : neighbours in one cluster in both heads, weighted by what the heads agree on
+matches : nothing
+groups : by the image head's largest output
 """
 
 from __future__ import annotations
@@ -106,9 +114,6 @@ class SAC(TrainedTAC):
 
     Parameters
     ----------
-    n_clusters, encoder, n_centers, top, temperature, hidden_dim, epochs, batch_size, \
-learning_rate, prompts, kmeans, precision, device, random_state, verbose
-        As in `TrainedTAC`; 30 epochs by default.
     n_neighbors : int, default=20
         Neighbours of each image among the images and among the counterparts, one of which is
         drawn.
@@ -119,8 +124,6 @@ learning_rate, prompts, kmeans, precision, device, random_state, verbose
 
     Attributes
     ----------
-    labels_, embedding_, cluster_names_
-        As in `TrainedTAC`.
     history_ : dict
         As in `TrainedTAC`, with "contrast" and "agreement" for its parts beside the entropy.
 

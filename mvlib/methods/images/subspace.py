@@ -7,6 +7,14 @@ https://github.com/ChongYou/subspace-clustering (MIT licence), computes them. No
 
 Rows of one subspace code one another, so that the coefficients are a graph of the images.
 
+Picture
+-------
+given : features of images; no word is read
+learns : coefficients that write each image as a sparse sum of others; nothing by gradient
+pulls : few coefficients, a small error
+matches : nothing
+groups : spectral clustering of the graph of coefficients
+
 Deviations
 ----------
 Rows are brought to unit length, which the code leaves to the caller. The elastic net is solved
@@ -164,7 +172,15 @@ def spectral_rows(A: np.ndarray, n_clusters: int, least: float = 1e-8) -> np.nda
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class _Subspace(WordClustering):
-    """What both share: coefficients, a graph, its eigenvectors, k-means; no word is read."""
+    """What both share: coefficients, a graph, its eigenvectors, k-means; no word is read.
+
+    Attributes
+    ----------
+    embedding_ : ndarray of shape (n_samples, n_clusters), float32
+        Leading eigenvectors of the graph, rows at unit length.
+    coefficients_ : csr_array of shape (n_samples, n_samples)
+        What codes each image.
+    """
 
     encoder: Encoder | str | None = None
     precision: str = "float32"
@@ -189,21 +205,10 @@ class SSCOMP(_Subspace):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state
-        As in every clustering of images.
     n_nonzero : int, default=10
         q, most images that code another.
     tolerance : float, default=1e-6
         An image is coded once what is left of it is below this, squared.
-
-    Attributes
-    ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
-    embedding_ : ndarray of shape (n_samples, n_clusters), float32
-        Leading eigenvectors of the graph, rows at unit length.
-    coefficients_ : csr_array of shape (n_samples, n_samples)
-        What codes each image.
 
     Notes
     -----
@@ -232,8 +237,6 @@ class EnSC(_Subspace):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state
-        As in every clustering of images.
     gamma : float, default=200.0
         The larger, the weaker the penalty: alpha = max_j |<x_i, x_j>| / (tau gamma). The
         authors' class has 50 by default, their script for digits 200.
@@ -244,11 +247,6 @@ class EnSC(_Subspace):
         Images of the first active set.
     n_kept : int, default=50
         Largest coefficients of each image that are kept.
-
-    Attributes
-    ----------
-    labels_, embedding_, coefficients_
-        As in `SSCOMP`.
 
     Notes
     -----

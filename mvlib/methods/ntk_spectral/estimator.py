@@ -15,6 +15,14 @@ from scipy.sparse.csgraph import connected_components
 from mvlib.check import Bound, check_choice, check_number, choice, optional, real, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
+from mvlib.methods.features import (
+    BLOCK_BYTES,
+    check_same_space,
+    choose_rows,
+    number_of_centres,
+    semantic_centres,
+    text_bank,
+)
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     GRAPHS,
@@ -38,15 +46,7 @@ from mvlib.methods.ntk_spectral.scale import (
     search_in_cells,
 )
 from mvlib.methods.tac import filter_nouns
-from mvlib.methods.words import (
-    BLOCK_BYTES,
-    WordClustering,
-    check_same_space,
-    choose_rows,
-    number_of_centres,
-    semantic_centres,
-    text_bank,
-)
+from mvlib.methods.words import WordClustering
 from mvlib.ops import discretize, spectral_embedding, unit_rows
 
 FUSIONS = ("diffusion", "mean", "single")
@@ -84,8 +84,6 @@ class NTKSpectralClustering(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, random_state
-        As in `TAC`.
     temperature : float, default=0.04
         tau of the assignments.
     n_neighbors : int, default=30
@@ -143,8 +141,6 @@ class NTKSpectralClustering(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     affinity_ : ndarray, csr_array or SubspaceAffinity of shape (n_samples, n_samples)
         What was cut: diffused in full, the graph, or diffused in a subspace (with `@`,
         `rows` and `toarray`). Under "features" the features, (n_samples, n_features), whose

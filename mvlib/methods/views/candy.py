@@ -4,6 +4,14 @@ Source: Guo et al., "Robust Contrastive Multi-view Clustering against Dual Noisy
 Correspondence", NeurIPS 2024. Each function follows the authors' code. Encoders, heads and the
 loop are those of `mvlib/methods/views/momentum_twins.py`.
 
+Picture
+-------
+given : two views, rows paired, rightly or not
+learns : an encoder a view, its slow twin, a head to the other view's code
+pulls : each row to those with a like context, by affinities that a spectral filter has cleaned
+matches : each row of view 1 to the nearest predicted code of view 2 in a random batch
+groups : k-means of the twins' codes side by side
+
 Deviations
 ----------
 Those of `mvlib/methods/views/momentum_twins.py`. A target whose row would sum to less than 1e-7
@@ -116,32 +124,17 @@ class CANDY(MomentumTwins):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
-temperature
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=1024
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out of an
         epoch. A step takes two decompositions of a matrix of this size.
-    identity_epochs : int, default=20
-        In so many epochs at first each row has only its partner for target.
     threshold : float, default=0.2
         Singular values below it are noise. With 0 nothing is filtered.
-    rematch : {"none", "batch", "global"}, default="batch"
-        Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all. One row may
-        be taken by several.
-    match_batch_size : int, default=1024
-        Rows of such a batch.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`. `history_` has `removed`, too:
-        what share of the singular values was set to 0.
+    history_ : dict of str to ndarray
+        A value an epoch, the mean over batches: `loss`, `intra`, `inter`, and `removed`: what
+        share of the singular values was set to 0.
 
     Notes
     -----

@@ -9,6 +9,14 @@ code has its root: `reading="paper"` and "code". They also tell of a rate of 0.0
 of 50 epochs for all data, where the code has 0.001 and 20 for Scene-15; which warm-up is meant
 is not known. Whoever wants these sets `learning_rate=1e-3` and the epochs.
 
+Picture
+-------
+given : two views, rows paired, rightly or not
+learns : an encoder a view, its slow twin, a head to the other view's code
+pulls : each row to those to which a transport plan sends it, with a place for noise
+matches : each row of view 1 to the nearest predicted code of view 2 in a random batch
+groups : cosine k-means of the twins' codes side by side
+
 Deviations
 ----------
 Those of `mvlib/methods/views/momentum_twins.py`, but for k-means: the authors' own draws each
@@ -146,16 +154,9 @@ class CorreGen(MomentumTwins):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
-temperature
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=512
         Rows in a batch; all, if there are fewer. A last batch of less than half as many is left
         out of an epoch.
-    identity_epochs : int, default=20
-        In so many epochs at first each row has only its partner for target.
     noise : float, default=0.2
         rho: mass of the virtual row, from 0 to less than 1, where all others have one together.
     marginal_epoch : int, default=100
@@ -163,19 +164,9 @@ temperature
         all set to their mean, so that rows differ two epochs later.
     reading : {"code", "paper"}, default="code"
         Whether the distance of rows to their component has its root taken, or not.
-    rematch : {"none", "batch", "global"}, default="batch"
-        Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all. One row may
-        be taken by several.
-    match_batch_size : int, default=512
-        Rows of such a batch.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     marginals_ : ndarray of shape (2, n_samples), float32
         How much the rows of both views count after the last epoch, before they are brought to
         one in all in a batch.
@@ -207,11 +198,7 @@ temperature
 
     _labels_from = "directions"
     _drop_last = False
-    _bounds = {
-        "noise": real(0, 0.99),
-        "marginal_epoch": whole(0),
-        "reading": choice(READINGS),
-    }
+    _bounds = {"noise": real(0, 0.99), "marginal_epoch": whole(0), "reading": choice(READINGS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:  # type: ignore[override]
         self.marginals_ = np.ones((2, len(aligned)), np.float32)

@@ -4,6 +4,14 @@ Source: Lu et al., "Decoupled Contrastive Multi-View Clustering with High-Order 
 AAAI 2024. Each function follows the authors' code. Encoders, heads and the loop are those of
 `mvlib/methods/views/momentum_twins.py`.
 
+Picture
+-------
+given : two views, rows paired rightly; a sample may lack one
+learns : an encoder a view, its slow twin, a head to the other view's code
+pulls : each row to those that a random walk among the rows of the batch reaches
+matches : nothing; a code that is missing is predicted by the head from the other
+groups : k-means of the twins' codes side by side
+
 Deviations
 ----------
 Those of `mvlib/methods/views/momentum_twins.py`. The authors' loader is meant to shuffle anew
@@ -60,30 +68,12 @@ class DIVIDE(MomentumTwins):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
-temperature
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=1024
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out.
-    identity_epochs : int, default=100
-        In so many epochs at first each row has only its partner for target.
     fixed_batches : bool, default=True
         Whether all epochs have the batches of the first, as in the authors' code.
     rematch : {"none", "batch", "global"}, default="none"
-        Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all. Only samples
-        that have both views are matched anew.
-    match_batch_size : int, default=1024
-        Rows of such a batch.
-    verbose : bool, optional
-        As in `SMART`.
-
-    Attributes
-    ----------
-    labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
+        As in `CANDY`; only samples that have both views are matched anew.
 
     Notes
     -----

@@ -12,6 +12,14 @@ lowered after a Fourier transform along the samples.
 to row, and where a file is sorted by class the classes are such a change. Turning the order
 round a circle changes nothing, any other order does. The code takes a file as it comes.
 
+Picture
+-------
+given : two or more views, rows paired; their order is read
+learns : a projection a view, parted into a slim part and a sparse one; nothing by gradient
+pulls : a tensor of all slim parts of low rank, after a Fourier transform along the samples
+matches : nothing
+groups : k-means of what the views share
+
 Deviations
 ----------
 Rows are shuffled first, by the seed, unless `order="given"`. k-means is scikit-learn's, the
@@ -135,8 +143,8 @@ class DSTL(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views. A slim matrix has `n_clusters` rows.
+    n_clusters : int
+        Number of clusters, and of rows of a slim matrix.
     lambda1, lambda2, lambda3 : float, default=1.0, 5.0, 1e-4
         Weights of the sparse part, of the tensor's rank, and of what the views share. The code
         says of the first two that they are searched for, a set apart.

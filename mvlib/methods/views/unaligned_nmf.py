@@ -8,6 +8,14 @@ Each view is the product of a basis and of the rows' coefficients, which shall b
 other views, too. In turn the unaligned rows are matched to those of view 1 by their
 coefficients, and all views are factorised anew, near the mean of their coefficients.
 
+Picture
+-------
+given : two or more views without negative values, some rows known to be partners
+learns : a basis and coefficients a view; nothing by gradient
+pulls : each view as the product of both; coefficients of all views near their mean
+matches : unaligned rows to those of view 1, by their coefficients, in turns
+groups : k-means of the mean coefficients
+
 Deviations
 ----------
 The demonstration script calls the main function with four of seven arguments and does not run;
@@ -121,8 +129,8 @@ class UnalignedNMF(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views. `n_clusters` is the rank as well.
+    n_clusters : int
+        Number of clusters, and the rank.
     alpha : float, default=0.01
         How near the views' coefficients are held to their mean.
     bandwidth : float, default=1.0

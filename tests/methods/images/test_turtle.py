@@ -5,12 +5,7 @@ import pytest
 import torch
 
 from mvlib.methods import TURTLE
-from mvlib.methods.images.turtle import (
-    TaskEncoder,
-    fit_classifiers,
-    inner_loss,
-    total_loss,
-)
+from mvlib.methods.images.turtle import TaskEncoder, fit_classifiers, inner_loss, total_loss
 from mvlib.metrics import accuracy
 
 

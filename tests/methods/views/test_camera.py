@@ -229,8 +229,7 @@ def plain_losses(model, batch, epoch, aligned, there, share):
 
 
 @pytest.mark.parametrize(
-    ("aligned", "there", "share"),
-    [(ALIGNED, PRESENT, 18 / 21), (ALIGNED, PRESENT | True, 1.0)],
+    ("aligned", "there", "share"), [(ALIGNED, PRESENT, 18 / 21), (ALIGNED, PRESENT | True, 1.0)]
 )
 def test_a_batch_has_the_losses_of_its_pairs_and_of_its_single_cells(aligned, there, share):
     met = []

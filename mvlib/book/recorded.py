@@ -1,4 +1,4 @@
-"""What answers are made of: results of records, their differences, and a figure."""
+"""Recorded runs as sentences and figures need them: values, gaps, panels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ import pandas as pd
 from mvlib.papers.findings import title_of
 from mvlib.plots import svg
 from mvlib.records import results_frame
+
+VIEW_1 = "k-means, view 1"
+ALONE = "view 1 alone"
 
 
 class Answer(NamedTuple):
@@ -71,13 +74,30 @@ def by_method(
     return {name: found[name] for name in order if name in found}
 
 
-def seeds(frame: pd.DataFrame) -> str:
+def seeds_text(frame: pd.DataFrame) -> str:
     return f"n = {frame['seed'].nunique()} seeds"
 
 
 def listed(parts: Iterable[str]) -> str:
     parts = list(parts)
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _view_1(root: Path, dataset: str) -> float:
+    floor = recorded(root, "smart", "floors", method=VIEW_1, dataset=dataset)
+    return 100 * floor["acc"].mean()
+
+
+def set_panels(
+    root: Path, frame: pd.DataFrame, order: Sequence[str] | None, strong: str
+) -> list[str]:
+    """Return a panel of methods for each set, view 1 alone as a line."""
+    panels = []
+    for dataset, some in frame.groupby("dataset", sort=False):
+        lines = {ALONE: _view_1(root, dataset)}
+        rows = by_method(some, order)
+        panels.append(svg.strips(title_of(dataset), rows, strong=[strong], lines=lines))
+    return panels
 
 
 def gap_rows(frame: pd.DataFrame, a: str, b: str) -> dict[str, pd.Series]:
@@ -110,13 +130,22 @@ def beside(
         label = f"{a[1].partition(',')[0]} less {title} (points)"
         panels.append(svg.strips(f"Beside {title}", rows, label, ahead or ["-"], signed=True))
     ends = "; the most and the least" if len(means) > 2 else ""
-    text = f"**In the mean {a[1]} is ahead of** ({tail}, {seeds(frame)}{ends}):\n\n"
+    text = f"**In the mean {a[1]} is ahead of** ({tail}, {seeds_text(frame)}{ends}):\n\n"
     said = "A dot is a seed, the bar the mean; right of the line the method is ahead."
     caption = f"{said} Reduced profile. Again: mvlib run {again} --profile reduced."
     return Answer(text + "\n".join(lines), panels, caption)
 
 
-def gaps_by_set(frame: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+def mean_gaps(frame: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     """Return by set the mean of A less B over shared seeds and splits, and where A is ahead."""
     rows = pd.DataFrame(gap_rows(frame, a, b))
     return pd.DataFrame({"mean": rows.mean(), "ahead": (rows > 0).sum(), "n": rows.count()})
+
+
+def gap_text(gaps: pd.DataFrame) -> str:
+    return listed(
+        [
+            f"{row.mean_:+.1f} on {title_of(row.Index)} (ahead in {row.ahead} of {row.n})"
+            for row in gaps.rename(columns={"mean": "mean_"}).itertuples()
+        ]
+    )
