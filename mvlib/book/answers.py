@@ -13,6 +13,7 @@ from mvlib.book.recorded import (
     ALONE,
     VIEW_1,
     Answer,
+    beside,
     by_method,
     figure,
     gap_text,
@@ -29,9 +30,9 @@ from mvlib.papers.findings import title_of
 from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
 from mvlib.papers.label_free import chosen_by_scores, what_scores_know
 from mvlib.papers.set_clip import chance_of
-from mvlib.papers.smart import ABLATIONS
+from mvlib.papers.smart import ABLATIONS, beside_floors
 from mvlib.plots import svg
-from mvlib.records import load_records
+from mvlib.records import load_records, results_frame
 
 # Of one training, from what a user gets to what reading the labels gives.
 STEPS = {
@@ -539,7 +540,59 @@ def _label_free(root: Path) -> Answer | None:
     return Answer(what_scores_know(runs), panels, caption) if panels else None
 
 
+def pays(root: Path) -> Answer | None:
+    rivals = {VIEW_1: "k-means of view 1", "spectral, view 1, unit rows": "spectral of view 1"}
+    tail = "half aligned, last epoch, one start of k-means"
+    a = "SMART, 1 start", "SMART"
+    return beside(beside_floors(root=root), a, rivals, tail, "smart/method")
+
+
+def _words_help(root: Path) -> Answer | None:
+    frame = results_frame("cae", "reduced", "method", root)
+    frame = frame if frame.empty else frame[frame["rule"] == "last"]
+    names = ("CAE", "TAC, no training", "TAC, trained", "SIC")
+    a = "k-means of images", "k-means of the images, which reads no word,"
+    return beside(frame, a, {n: n for n in names}, "the small encoder, not CLIP", "cae/method")
+
+
+def _halves(root: Path) -> Answer | None:
+    frame = results_frame("ntk_spectral", "reduced", "ablation_affinity", root)
+    rivals = {f"{name}, diffusion": f"{name} alone" for name in ("looks", "words")}
+    tail = "seven prompts, diffused; the small encoder, not CLIP; 90 % of the images a seed"
+    a = "product, diffusion", "the product"
+    return beside(frame, a, rivals, tail, "ntk_spectral/ablation_affinity")
+
+
+def _graph(root: Path) -> Answer | None:
+    frame = recorded(root, "smart", "what_the_graph_sees")
+    if frame.empty:
+        return None
+    lines, parts = {}, []
+    first, last = frame["epochs"].min(), frame["epochs"].max()
+    for name, some in frame.groupby("dataset"):
+        kept = {n: values(s, "measure_precision") for n, s in some.groupby("epochs")}
+        lines[title_of(name)] = kept
+        ends = [f"{kept[n].mean():.0f}" for n in (first, last)]
+        parts.append(f"{title_of(name)} from {ends[0]} to {ends[1]} %")
+    text = (
+        f"**From epoch {first:.0f} to {last:.0f} the share of the graph's edges that join one "
+        f"class rises: {listed(parts)}.** It begins at chance, so that matching on it pays "
+        f"only after the alignment loss has ordered the embedding ({seeds_text(frame)})."
+    )
+    caption = (
+        "How many of the graph's edges join rows of one class; a dot is a seed, half of the "
+        "rows aligned. Reduced profile. Again: mvlib run smart/what_the_graph_sees --profile "
+        "reduced."
+    )
+    panel = svg.trend("Right edges", lines, "epochs", "edges in one class (%)")
+    return Answer(text, [panel], caption)
+
+
 _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
+    "smart/method": pays,
+    "smart/what_the_graph_sees": _graph,
+    "cae/method": _words_help,
+    "ntk_spectral/ablation_affinity": _halves,
     "smart/selection": _selection,
     "smart/precision": _precision,
     "smart/ablation_losses": _ablation_losses,
