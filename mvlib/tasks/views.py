@@ -45,9 +45,9 @@ def run(
 ) -> dict[tuple[str, int | None], Any]:
     """Fit methods once a seed, as `catalogued` gives them, and record each.
 
-    The labels of view 1 score. Measured beside: the accuracy of each training under every protocol of `protocols`. Of
-    profiles whose records are committed, the labels of what was trained are kept; in
-    quick ones k-means starts three times.
+    The labels of view 1 score. Measured beside: the accuracy of each training under every
+    protocol of `protocols`. Of profiles whose records are committed, the labels of what was
+    trained are kept; in quick ones k-means starts three times.
     """
     n_clusters = len(np.unique(problem.y))
     fitted = {}
