@@ -18,7 +18,7 @@ from mvlib.book.pages import table
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.papers.claims import judge_claims
-from mvlib.papers.findings import comparisons, finding_table, intervals
+from mvlib.papers.findings import comparisons, finding_table, intervals, title_of
 from mvlib.records import (
     VERDICT_RULES,
     comparison_table,
@@ -143,7 +143,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
 def _smart_steps(root: Path) -> str:
     from mvlib.papers.smart import steps_to_the_oracle
 
-    return to_markdown(steps_to_the_oracle(root=root), 1)
+    return to_markdown(steps_to_the_oracle(root=root).replace(_TITLES), 1)
 
 
 def _smart_floors(root: Path) -> str:
@@ -170,7 +170,7 @@ def _smart_parts(root: Path, experiment: str) -> str:
     hidden = ["sets", "sets_ahead", "ahead", "difference", "ci_low", "ci_high", "p", "p_holm"]
     shown = found.drop(columns=[*hidden, "detail", "told"])
     shown.insert(3, "difference, 95 %", intervals(found))
-    return to_markdown(shown)
+    return to_markdown(shown.rename(columns=_TITLES))
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
@@ -189,7 +189,8 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
         [*(place[k] for k in kept), *(" or ".join(found.get(name, ())) for name in sets)]
         for place, found in values.items()
     ]
-    return table([*(names[k] for k in kept), *sets], lines, numeric=len(sets))
+    heads = (names[k] for k in kept)
+    return table([*heads, *map(title_of, sets)], lines, numeric=len(sets))
 
 
 def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
@@ -204,7 +205,9 @@ def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
 
 def _recorded(frame: Any) -> str:
     names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
-    return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
+    found = score_table(frame, names, ["acc", "nmi", "ari"]).replace({"dataset": _TITLES})
+    heads = {"dataset": "data set", "acc": "ACC", "nmi": "NMI", "ari": "ARI"}
+    return to_markdown(found.rename(columns=heads))
 
 
 def _unknown_settings(frame: Any) -> str:
@@ -325,6 +328,7 @@ def _widget(root: Path, name: str) -> str:
     )
 
 
+_TITLES = {name: title_of(name) for name in all_names()}
 _FILLERS: dict[str, Callable[..., str]] = {
     "answer": answer_box,
     "benchmarks": _benchmarks,
