@@ -93,6 +93,7 @@ def test_a_docstring_has_what_parents_and_the_head_of_the_file_say_and_its_own_f
         < notes.index("**Deviations**")
     )
     assert notes.index("**Deviations**") < notes.index("Examples\n--------")
+    assert "Picture" not in notes
 
 
 def test_names_and_titles_stand_once():
