@@ -25,9 +25,10 @@ from mvlib.book.recorded import (
     values,
 )
 from mvlib.check import check_choice
-from mvlib.papers import kmeans_luck, label_free
 from mvlib.papers.cae import rank_agreement
 from mvlib.papers.findings import title_of
+from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
+from mvlib.papers.label_free import chosen_by_scores, what_scores_know
 from mvlib.papers.set_clip import chance_of
 from mvlib.papers.smart import ABLATIONS, beside_floors
 from mvlib.plots import svg
@@ -508,31 +509,35 @@ def _kmeans_luck(root: Path) -> Answer | None:
     runs = recorded(root, "choices", "kmeans_luck")
     panels = []
     for dataset, some in runs.groupby("dataset"):
-        found = {
-            name: kmeans_luck.seed_differences(some, name)[0] for name in kmeans_luck.CHANGES
-        }
-        rows = {name: s.rename("seed {:g}".format) for name, s in found.items() if len(s)}
+        keys = some.groupby("seed")["key"].first().str[:8]
+        found = {change: seed_differences(some, change)[0] for change in CHANGES}
+        told = {seed: f"seed {seed:g}, record {key}" for seed, key in keys.items()}
+        rows = {name: gaps.rename(told) for name, gaps in found.items() if len(gaps)}
         label = "change of ACC (points)"
         panels.append(svg.strips(title_of(dataset), rows, label, ["words"], signed=True))
     caption = (
-        "What one change moves, the mean over all other choices; a dot is a seed. Words change "
-        "no rule of k-means. Again: mvlib run choices/kmeans_luck --profile reduced."
+        "What one change moves, the mean over all other choices; a dot is a seed. "
+        "Again: mvlib run choices/kmeans_luck --profile reduced."
     )
-    return Answer(kmeans_luck.words_or_luck(runs), panels, caption) if panels else None
+    return Answer(words_or_luck(runs), panels, caption) if panels else None
 
 
 def _label_free(root: Path) -> Answer | None:
-    runs, panels = recorded(root, "choices", "label_free"), []
-    found = pd.DataFrame() if runs.empty else label_free.chosen_by_scores(runs)
-    for name, some in found.groupby("data set", sort=False) if len(found) else ():
-        rows = {score: one.set_index("space")["lost"] for score, one in some.groupby("score")}
-        guess = {"by guess": some["by guess"].mean()}
-        panels.append(svg.strips(name, rows, "ACC lost (points)", lines=guess))
+    runs = recorded(root, "choices", "label_free")
+    panels = []
+    for dataset, some in runs.groupby("dataset", sort=False):
+        found = chosen_by_scores(some)
+        if found.empty:
+            continue
+        lost = found["lost"].set_axis(found["space"] + f", record {some['key'].iloc[0][:8]}")
+        rows = {name: lost.iloc[at] for name, at in found.groupby("score").indices.items()}
+        guess = {"by guess": found["by guess"].mean()}
+        panels.append(svg.strips(title_of(dataset), rows, "ACC lost (points)", lines=guess))
     caption = (
-        "How far the method that a score chooses stays below the best; a dot is a space. "
-        "Dotted: a method at random. Again: mvlib run choices/label_free --profile reduced."
+        "What the method that a score chooses loses; a dot is a space. Dotted: one at random. "
+        "Again: mvlib run choices/label_free --profile reduced."
     )
-    return Answer(label_free.what_scores_know(runs), panels, caption) if panels else None
+    return Answer(what_scores_know(runs), panels, caption) if panels else None
 
 
 def pays(root: Path) -> Answer | None:

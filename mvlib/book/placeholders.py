@@ -31,6 +31,7 @@ from mvlib.records import (
     to_markdown,
 )
 from mvlib.records.plan import papers_with
+from mvlib.records.readme import setting_text
 from mvlib.records.tables import inert
 
 _SAID = re.compile(r'aria-label="([^"]*)"')
@@ -78,7 +79,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
     for row in load_published(paper, root):
         if method in (None, row["method"]):
             title = describe(row["dataset"]).title
-            place = (row["method"], title, _setting(row), row["source"])
+            place = (row["method"], title, setting_text(row["setting"]), row["source"])
             rows.setdefault(place, {})[row["metric"]] = published_text(row)
     known = {metric for values in rows.values() for metric in values}
     names = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "purity": "purity"}
@@ -125,7 +126,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
     known = [name for name in rates if name in found]
     told = found.assign(
         dataset=[describe(dataset).title for dataset in found["dataset"]],
-        setting=[_setting({"setting": dict(row)}) for row in found[known].to_dict("records")],
+        setting=[setting_text(row) for row in found[known].to_dict("records")],
         difference=intervals(found),
         verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
@@ -178,7 +179,7 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
     for row in load_published(paper, root):
         if row["metric"] == metric and only in (None, row["table"]):
             sets[row["dataset"]] = None
-            place = (row["method"], _setting(row), row["source"])
+            place = (row["method"], setting_text(row["setting"]), row["source"])
             cell = values.setdefault(place, {}).setdefault(row["dataset"], [])
             cell.append(published_text(row))
     # A setting that all rows share is for the text around the table to say.
@@ -258,18 +259,6 @@ def _faults(root: Path) -> str:
     sets = {json.dumps(fault.versions, sort_keys=True): fault.versions for fault in found}
     packages = "; or ".join(map(_versions, sets.values()))
     return f"{table(header, rows)}\n\nTried with {packages}."
-
-
-def _setting(row: dict[str, Any]) -> str:
-    words = [
-        f"{value:.0%} aligned"
-        if name == "aligned_ratio"
-        else str(value)
-        if name in ("encoder", "run")
-        else f"{name} {value}"
-        for name, value in row["setting"].items()
-    ]
-    return ", ".join(words)
 
 
 def _unpinned(root: Path) -> str:

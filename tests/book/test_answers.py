@@ -48,7 +48,7 @@ def test_each_answer_stands_on_its_own_page_and_each_page_of_the_plan_has_one():
 @pytest.mark.parametrize("name", PAGES)
 def test_an_answer_has_its_n_a_figure_in_words_and_dots_that_say_their_record(name):
     box = answers.answer_box(ROOT, *name.split("/"))
-    assert re.search(r"n = \d seeds?|means of \d+ runs", box)
+    assert re.search(r"n = \d+ seeds?|means of \d+ runs", box)
     figure = BeautifulSoup(box[box.index("<figure") :], "html.parser")
     assert figure.select("svg[role=img][aria-label]")
     assert "profile" in figure.figcaption.get_text()
