@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mvlib.files import check_folder, replacing
+from mvlib.files import check_folder
 from mvlib.report.formats import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
@@ -368,13 +368,17 @@ def thumbnails_beside(
             if room < 0:
                 break
             made.append(folder / files[file])
-            with replacing(made[-1]) as temporary:
-                temporary.write_bytes(content)
+            # `replacing` would wait for the disk each time.
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".{files[file]}"
+            temporary.write_bytes(content)
+            temporary.replace(made[-1])
         there = before.keys() | {path.name for path in made}
         yield {row: name for row, name in names.items() if name in there}
     except BaseException:
         for path in made:
             path.unlink(missing_ok=True)
+            path.with_name(f".{path.name}").unlink(missing_ok=True)
         raise
     for name in before.keys() - set(names.values()):
         before[name].unlink(missing_ok=True)

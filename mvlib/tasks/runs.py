@@ -34,10 +34,12 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 13,
         "alignment_epochs": 40,
     },
-    (WORDS, "quick"): {"body_dim": 256, "embedding_dim": 32, "training_steps": 60}
-    | {"warmup_steps": 20},
-    (WORDS, "reduced"): {"body_dim": 1024, "embedding_dim": 64, "training_steps": 200}
-    | {"warmup_steps": 50},
+    (WORDS, "reduced"): {
+        "body_dim": 512,
+        "embedding_dim": 32,
+        "training_steps": 300,
+        "warmup_steps": 100,
+    },
     (MODALITIES, "quick"): {"embedding_dim": 64, "n_epochs": 10, "max_rows": 300},
 }
 

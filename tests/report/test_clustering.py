@@ -225,3 +225,30 @@ def test_a_write_that_fails_takes_its_own_small_copies_back(folder, tmp_path, mo
     (tmp_path / "file" / "report_thumbs").write_text("mine")
     with pytest.raises(ValueError, match="holds a file report_thumbs"):
         cluster(folder, tmp_path / "file")
+
+
+def test_what_fits_nowhere_comes_last_under_no_name_and_stays_there(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "mvlib.report.clustering.fit_nowhere", lambda features: np.arange(len(features)) < 2
+    )
+    plain = cluster(folder, tmp_path / "plain")
+    assert (len(plain.names), plain.sizes.tolist()) == (3, [8, 6, 5])
+    result = cluster(folder, tmp_path / "out", apart=True)
+    assert result.names == ("red", "green", "blue", "none of these")
+    assert [result.files[row] for row in np.flatnonzero(result.labels == 3)] == [
+        "blue0.png",
+        "blue1.png",
+    ]
+    assert result.confidence[:2].tolist() == [0, 0]
+    assert 3 not in result.next_group
+    assert rows_of(tmp_path / "out")[0]["cluster_name"] == "none of these"
+    assert not (tmp_path / "out" / "edits.json").exists()
+    later = cluster(folder, tmp_path / "out", update=True)
+    assert later.names == result.names
+    assert (later.labels == result.labels).all()
+    monkeypatch.setattr(
+        "mvlib.report.clustering.fit_nowhere", lambda features: np.arange(len(features)) < 0
+    )
+    assert cluster(folder, apart=True).names == plain.names

@@ -189,7 +189,7 @@ class CAPIMAC(TwoViewNetworks):
     Parameters
     ----------
     n_clusters : int
-        Number of clusters. Each view gives twice as many anchors.
+        Number of clusters; each view gives twice as many anchors.
     embedding_dim : int, optional
         Width of the embeddings, `n_clusters` by default.
     hidden_dims, dropout : sequence of int, float, default=(1024, 1024, 1024), 0.2
@@ -225,8 +225,6 @@ class CAPIMAC(TwoViewNetworks):
     not with `mended=False`, which clusters one view alone. *Cost*: n_aligned * (1 +
     n_negatives) / batch_size steps an epoch; walks and matching take memory with the square of
     the rows. *Beside it*: `KMeansView`, `KMeansConcatenation`, `SURE`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/views/capimac.py`.
     """
 
     embedding_dim: int | None = None
@@ -246,9 +244,8 @@ class CAPIMAC(TwoViewNetworks):
     _takes_missing = True
     _bounds = {
         "embedding_dim": optional(whole()),
-        **dict.fromkeys(
-            ("code_dim", "n_negatives", "pretraining_epochs", "batch_size"), whole()
-        ),
+        **dict.fromkeys(("code_dim", "n_negatives", "pretraining_epochs"), whole()),
+        "batch_size": whole(),
         "margin": real(0, open_low=True),
         "code_hidden_dims": each(whole()),
         "matching": choice(MATCHINGS),
@@ -300,8 +297,8 @@ class CAPIMAC(TwoViewNetworks):
             return {"loss": reconstruction_loss(Xs, rebuilt) + PENALTY * squares}
 
         optimizer = Adam(network.parameters(), lr=self.learning_rate)
-        steps = self.pretraining_epochs
-        history = train(self, lambda: [slice(None)], step, network, optimizer, epochs=steps)
+        more = {"epochs": self.pretraining_epochs}
+        history = train(self, lambda: [slice(None)], step, network, optimizer, **more)
         with torch.no_grad():
             codes = [half.encode(X).cpu().numpy() for half, X in zip(network, Xs, strict=True)]
         return codes, history["loss"]

@@ -39,7 +39,6 @@ from torch import nn
 
 from mvlib.check import choice, each, real, whole
 from mvlib.methods.base import Mask, ViewClustering, Views
-from mvlib.methods.networks import on_device
 from mvlib.methods.training import seeded, train
 from mvlib.methods.views.pvc import perceptron
 from mvlib.ops.adam import Adam
@@ -252,8 +251,6 @@ class WAH(ViewClustering):
     paper's ablation the distance is worth half a point. *Cost*: 200 epochs of n // batch_size
     steps, each with a sort of 128 columns a view and pair. *Beside it*: `KMeansConcatenation`,
     `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/views/wah.py`.
     """
 
     distance_weight: float = 0.1
@@ -287,7 +284,7 @@ class WAH(ViewClustering):
 
     def _fit(self, views: Views, aligned: Mask, y: Any, seed: int) -> None:
         device = resolve_device(self.device)
-        Xs = on_device(views, device)
+        Xs = [torch.from_numpy(view).to(device) for view in views]
         with seeded(seed, device) as generator:
             self._train(Xs, generator)
         self.network_.eval()
@@ -318,7 +315,7 @@ class WAH(ViewClustering):
             return total_loss(Z, A, directions, *settings)
 
         optimizer = ClippedAdam(network.parameters(), lr=self.learning_rate)
-        parts = "distance", "semantic", "balance"
+        parts = ("distance", "semantic", "balance")
         self.history_ = train(self, batches, step, network, optimizer, parts=parts)
         self.network_ = network
 
