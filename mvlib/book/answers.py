@@ -13,6 +13,7 @@ from mvlib.book.recorded import (
     ALONE,
     VIEW_1,
     Answer,
+    beside,
     by_method,
     figure,
     gap_text,
@@ -24,13 +25,14 @@ from mvlib.book.recorded import (
     values,
 )
 from mvlib.check import check_choice
-from mvlib.papers import kmeans_luck, label_free
 from mvlib.papers.cae import rank_agreement
 from mvlib.papers.findings import title_of
+from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
+from mvlib.papers.label_free import chosen_by_scores, what_scores_know
 from mvlib.papers.set_clip import chance_of
-from mvlib.papers.smart import ABLATIONS
+from mvlib.papers.smart import ABLATIONS, beside_floors
 from mvlib.plots import svg
-from mvlib.records import load_records
+from mvlib.records import load_records, results_frame
 
 # Of one training, from what a user gets to what reading the labels gives.
 STEPS = {
@@ -507,34 +509,90 @@ def _kmeans_luck(root: Path) -> Answer | None:
     runs = recorded(root, "choices", "kmeans_luck")
     panels = []
     for dataset, some in runs.groupby("dataset"):
-        found = {
-            name: kmeans_luck.seed_differences(some, name)[0] for name in kmeans_luck.CHANGES
-        }
-        rows = {name: s.rename("seed {:g}".format) for name, s in found.items() if len(s)}
+        keys = some.groupby("seed")["key"].first().str[:8]
+        found = {change: seed_differences(some, change)[0] for change in CHANGES}
+        told = {seed: f"seed {seed:g}, record {key}" for seed, key in keys.items()}
+        rows = {name: gaps.rename(told) for name, gaps in found.items() if len(gaps)}
         label = "change of ACC (points)"
         panels.append(svg.strips(title_of(dataset), rows, label, ["words"], signed=True))
     caption = (
-        "What one change moves, the mean over all other choices; a dot is a seed. Words change "
-        "no rule of k-means. Again: mvlib run choices/kmeans_luck --profile reduced."
+        "What one change moves, the mean over all other choices; a dot is a seed. "
+        "Again: mvlib run choices/kmeans_luck --profile reduced."
     )
-    return Answer(kmeans_luck.words_or_luck(runs), panels, caption) if panels else None
+    return Answer(words_or_luck(runs), panels, caption) if panels else None
 
 
 def _label_free(root: Path) -> Answer | None:
-    runs, panels = recorded(root, "choices", "label_free"), []
-    found = pd.DataFrame() if runs.empty else label_free.chosen_by_scores(runs)
-    for name, some in found.groupby("data set", sort=False) if len(found) else ():
-        rows = {score: one.set_index("space")["lost"] for score, one in some.groupby("score")}
-        guess = {"by guess": some["by guess"].mean()}
-        panels.append(svg.strips(name, rows, "ACC lost (points)", lines=guess))
+    runs = recorded(root, "choices", "label_free")
+    panels = []
+    for dataset, some in runs.groupby("dataset", sort=False):
+        found = chosen_by_scores(some)
+        if found.empty:
+            continue
+        lost = found["lost"].set_axis(found["space"] + f", record {some['key'].iloc[0][:8]}")
+        rows = {name: lost.iloc[at] for name, at in found.groupby("score").indices.items()}
+        guess = {"by guess": found["by guess"].mean()}
+        panels.append(svg.strips(title_of(dataset), rows, "ACC lost (points)", lines=guess))
     caption = (
-        "How far the method that a score chooses stays below the best; a dot is a space. "
-        "Dotted: a method at random. Again: mvlib run choices/label_free --profile reduced."
+        "What the method that a score chooses loses; a dot is a space. Dotted: one at random. "
+        "Again: mvlib run choices/label_free --profile reduced."
     )
-    return Answer(label_free.what_scores_know(runs), panels, caption) if panels else None
+    return Answer(what_scores_know(runs), panels, caption) if panels else None
+
+
+def pays(root: Path) -> Answer | None:
+    rivals = {VIEW_1: "k-means of view 1", "spectral, view 1, unit rows": "spectral of view 1"}
+    tail = "half aligned, last epoch, one start of k-means"
+    a = "SMART, 1 start", "SMART"
+    return beside(beside_floors(root=root), a, rivals, tail, "smart/method")
+
+
+def _words_help(root: Path) -> Answer | None:
+    frame = results_frame("cae", "reduced", "method", root)
+    frame = frame if frame.empty else frame[frame["rule"] == "last"]
+    names = ("CAE", "TAC, no training", "TAC, trained", "SIC")
+    a = "k-means of images", "k-means of the images, which reads no word,"
+    return beside(frame, a, {n: n for n in names}, "the small encoder, not CLIP", "cae/method")
+
+
+def _halves(root: Path) -> Answer | None:
+    frame = results_frame("ntk_spectral", "reduced", "ablation_affinity", root)
+    rivals = {f"{name}, diffusion": f"{name} alone" for name in ("looks", "words")}
+    tail = "seven prompts, diffused; the small encoder, not CLIP; 90 % of the images a seed"
+    a = "product, diffusion", "the product"
+    return beside(frame, a, rivals, tail, "ntk_spectral/ablation_affinity")
+
+
+def _graph(root: Path) -> Answer | None:
+    frame = recorded(root, "smart", "what_the_graph_sees")
+    if frame.empty:
+        return None
+    lines, parts = {}, []
+    first, last = frame["epochs"].min(), frame["epochs"].max()
+    for name, some in frame.groupby("dataset"):
+        kept = {n: values(s, "measure_precision") for n, s in some.groupby("epochs")}
+        lines[title_of(name)] = kept
+        ends = [f"{kept[n].mean():.0f}" for n in (first, last)]
+        parts.append(f"{title_of(name)} from {ends[0]} to {ends[1]} %")
+    text = (
+        f"**From epoch {first:.0f} to {last:.0f} the share of the graph's edges that join one "
+        f"class rises: {listed(parts)}.** It begins at chance, so that matching on it pays "
+        f"only after the alignment loss has ordered the embedding ({seeds_text(frame)})."
+    )
+    caption = (
+        "How many of the graph's edges join rows of one class; a dot is a seed, half of the "
+        "rows aligned. Reduced profile. Again: mvlib run smart/what_the_graph_sees --profile "
+        "reduced."
+    )
+    panel = svg.trend("Right edges", lines, "epochs", "edges in one class (%)")
+    return Answer(text, [panel], caption)
 
 
 _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
+    "smart/method": pays,
+    "smart/what_the_graph_sees": _graph,
+    "cae/method": _words_help,
+    "ntk_spectral/ablation_affinity": _halves,
     "smart/selection": _selection,
     "smart/precision": _precision,
     "smart/ablation_losses": _ablation_losses,

@@ -18,7 +18,7 @@ from mvlib.book.pages import table
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.papers.claims import judge_claims
-from mvlib.papers.findings import comparisons, finding_table, intervals
+from mvlib.papers.findings import comparisons, finding_table, intervals, title_of
 from mvlib.records import (
     VERDICT_RULES,
     comparison_table,
@@ -31,6 +31,7 @@ from mvlib.records import (
     to_markdown,
 )
 from mvlib.records.plan import papers_with
+from mvlib.records.readme import setting_text
 from mvlib.records.tables import inert
 
 _SAID = re.compile(r'aria-label="([^"]*)"')
@@ -79,7 +80,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
     for row in load_published(paper, root):
         if method in (None, row["method"]):
             title = describe(row["dataset"]).title
-            place = (row["method"], title, _setting(row), row["source"])
+            place = (row["method"], title, setting_text(row["setting"]), row["source"])
             rows.setdefault(place, {})[row["metric"]] = published_text(row)
     known = {metric for values in rows.values() for metric in values}
     names = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "purity": "purity"}
@@ -126,7 +127,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
     known = [name for name in rates if name in found]
     told = found.assign(
         dataset=[describe(dataset).title for dataset in found["dataset"]],
-        setting=[_setting({"setting": dict(row)}) for row in found[known].to_dict("records")],
+        setting=[setting_text(row) for row in found[known].to_dict("records")],
         difference=intervals(found),
         verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
@@ -143,7 +144,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
 def _smart_steps(root: Path) -> str:
     from mvlib.papers.smart import steps_to_the_oracle
 
-    return to_markdown(steps_to_the_oracle(root=root), 1)
+    return to_markdown(steps_to_the_oracle(root=root).replace(_TITLES), 1)
 
 
 def _smart_floors(root: Path) -> str:
@@ -170,7 +171,7 @@ def _smart_parts(root: Path, experiment: str) -> str:
     hidden = ["sets", "sets_ahead", "ahead", "difference", "ci_low", "ci_high", "p", "p_holm"]
     shown = found.drop(columns=[*hidden, "detail", "told"])
     shown.insert(3, "difference, 95 %", intervals(found))
-    return to_markdown(shown)
+    return to_markdown(shown.rename(columns=_TITLES))
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
@@ -179,7 +180,7 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
     for row in load_published(paper, root):
         if row["metric"] == metric and only in (None, row["table"]):
             sets[row["dataset"]] = None
-            place = (row["method"], _setting(row), row["source"])
+            place = (row["method"], setting_text(row["setting"]), row["source"])
             cell = values.setdefault(place, {}).setdefault(row["dataset"], [])
             cell.append(published_text(row))
     # A setting that all rows share is for the text around the table to say.
@@ -189,7 +190,8 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
         [*(place[k] for k in kept), *(" or ".join(found.get(name, ())) for name in sets)]
         for place, found in values.items()
     ]
-    return table([*(names[k] for k in kept), *sets], lines, numeric=len(sets))
+    heads = (names[k] for k in kept)
+    return table([*heads, *map(title_of, sets)], lines, numeric=len(sets))
 
 
 def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
@@ -204,7 +206,9 @@ def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
 
 def _recorded(frame: Any) -> str:
     names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
-    return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
+    found = score_table(frame, names, ["acc", "nmi", "ari"]).replace({"dataset": _TITLES})
+    heads = {"dataset": "data set", "acc": "ACC", "nmi": "NMI", "ari": "ARI"}
+    return to_markdown(found.rename(columns=heads))
 
 
 def _measures(root: Path, paper: str, profile: str, experiment: str, variant: str) -> str:
@@ -270,18 +274,6 @@ def _faults(root: Path) -> str:
     sets = {json.dumps(fault.versions, sort_keys=True): fault.versions for fault in found}
     packages = "; or ".join(map(_versions, sets.values()))
     return f"{table(header, rows)}\n\nTried with {packages}."
-
-
-def _setting(row: dict[str, Any]) -> str:
-    words = [
-        f"{value:.0%} aligned"
-        if name == "aligned_ratio"
-        else str(value)
-        if name in ("encoder", "run")
-        else f"{name} {value}"
-        for name, value in row["setting"].items()
-    ]
-    return ", ".join(words)
 
 
 def _unpinned(root: Path) -> str:
@@ -351,6 +343,7 @@ def _widget(root: Path, name: str) -> str:
     )
 
 
+_TITLES = {name: title_of(name) for name in all_names()}
 _FILLERS: dict[str, Callable[..., str]] = {
     "answer": answer_box,
     "benchmarks": _benchmarks,

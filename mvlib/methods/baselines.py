@@ -329,10 +329,7 @@ class CLIPKMeans(ImageClustering):
 
     n_clusters: int = 8
     _: KW_ONLY
-    encoder: Encoder | str | None = None
     n_init: int = 20
-    precision: str = "float32"
-    device: str = "auto"
     random_state: RandomState = None
 
     def _fit(
@@ -373,10 +370,7 @@ class ZeroShot(ImageClustering):
     TAC does for nouns; CLIP's own recipe normalises each first.
     """
 
-    encoder: Encoder | str | None = None
     prompts: Sequence[str] | None = None
-    precision: str = "float32"
-    device: str = "auto"
 
     _labels_from = "largest"
 

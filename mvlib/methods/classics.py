@@ -50,8 +50,6 @@ class CCA(LinearAlignment):
     ----------
     correlations_ : ndarray of shape (n_components,)
         Of the canonical directions on the pairs, from the largest.
-    embedding_, embeddings_, labels_, labels_by_modality_
-        As in `SetCLIP`. A direction is weighed by its correlation.
 
     Notes
     -----
@@ -59,9 +57,9 @@ class CCA(LinearAlignment):
     modality changes nothing. *Cost*: eigenvectors of the columns, width cubed, or of the pairs
     where they are fewer, pairs squared * width.
 
-    Source: Hotelling 1936; ridge: Vinod 1976; the weights: Gong et al., "A multi-view
-    embedding space" (IJCV 2014), section 3.3, with power 1. Rows without a partner are not
-    read.
+    Source: Hotelling 1936; ridge: Vinod 1976; each direction is weighed by its correlation:
+    Gong et al., "A multi-view embedding space" (IJCV 2014), section 3.3, with power 1. Rows
+    without a partner are not read.
     """
 
     regularization: float = 0.1
@@ -189,6 +187,11 @@ class GromovWasserstein(LinearAlignment):
 @dataclass(eq=False, repr=False, kw_only=True)
 class Chance(ModalityAlignment):
     """Random embeddings: what is reached without a look at the rows.
+
+    Parameters
+    ----------
+    embedding_dim : int
+        Width of the embeddings.
 
     Notes
     -----

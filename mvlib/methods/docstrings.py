@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from dataclasses import MISSING, Field
 from typing import Any
 
@@ -14,7 +15,8 @@ def complete(cls: Any) -> None:
     """Add to a class's docstring what its parents say of the parameters and attributes it has.
 
     Its own entries go before theirs. A parent may speak of parameters that only some classes
-    have, and leave out a default, which is then the class's.
+    have, and leave out a default, which is then the class's. Source and deviations that stand
+    at the head of the file end its notes.
     """
     head, *parts = re.split(r"(?m)^([A-Z]\w+)\n---+\n", inspect.cleandoc(cls.__doc__ or ""))
     sections = dict.fromkeys(TITLES, "") | dict(zip(parts[::2], parts[1::2], strict=True))
@@ -34,6 +36,10 @@ def complete(cls: Any) -> None:
             _entry(cls, [name for name in names if found[name] == entry], entry)
             for entry in dict.fromkeys(found[name] for name in names)
         )
+    told = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
+    if "Notes" in sections and "\nDeviations\n---" in told:
+        source = re.sub(r"(?m)^(.+)\n---+\n", r"**\1**\n\n", told[told.index("Source:") :])
+        sections["Notes"] = f"{sections['Notes'].strip()}\n\n{source}\n\n"
     if cls.__doc__:
         cls.__doc__ = "\n\n".join(
             [head.strip()]

@@ -13,8 +13,7 @@ from mvlib.records.verdicts import Verdict, verdict
 
 RAW, UNIT, WITH_WORDS = "raw rows", "unit rows", "unit rows and words"
 ALL, CAPPED = "all rows", "256 a cluster"
-# A change, its column, what is changed to and from; None is the most that were run. Words
-# change no rule of k-means.
+# A change, its column, what is changed to and from; None is the most that were run.
 CHANGES: Mapping[str, tuple[str, Any, Any]] = {
     "unit rows": ("features", UNIT, RAW),
     "k-means++": ("init", "k-means++", "random"),
@@ -26,10 +25,7 @@ WAY = ["features", "init", "starts", "learnt_from"]
 
 
 def seed_differences(runs: pd.DataFrame, change: str) -> tuple[pd.Series, pd.Series]:
-    """Return what a change moves, in points: by seed, and by the settings that it is made in.
-
-    Where the change is one of k-means, the settings are those that read images alone.
-    """
+    """Return points that a change moves, by seed and setting; of k-means, on images alone."""
     column, new, old = CHANGES[change]
     new = runs[column].max() if new is None else new
     others = [name for name in WAY if name != column]

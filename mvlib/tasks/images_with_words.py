@@ -179,7 +179,7 @@ def record_fit(
 
 
 def texts_of(name: str, problem: VisionProblem) -> Any:
-    """Return what a method of the catalogue reads beside the images: mostly the nouns."""
+    """Return what a method reads beside the images: the nouns, if it needs any, or others."""
     match name:
         case "cae":
             return problem.texts
@@ -187,23 +187,9 @@ def texts_of(name: str, problem: VisionProblem) -> Any:
             return encoders.noun_rows(problem.nouns, "tac")
         case "sic":
             return encoders.noun_rows(problem.nouns, "sic")
-        case (
-            "clip_kmeans"
-            | "scan"
-            | "temi"
-            | "turtle"
-            | "cpp"
-            | "pro_dsc"
-            | "ssc_omp"
-            | "ensc"
-            | "adssc"
-            | "jdssc"
-            | "ensemble_images"
-        ):
-            return None
         case "zero_shot":
             return problem.classes
-    return problem.nouns
+    return problem.nouns if "nouns" in find(name).needs else None
 
 
 def run(

@@ -19,6 +19,8 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 2,
         "rectification_epochs": 1,
         "alignment_epochs": 2,
+        "pretraining_epochs": 20,
+        "lorentz_dims": (64, 32),
         "tuning_epochs": 5,
         "n_negatives": 10,
         "matching_rounds": 2,
@@ -32,10 +34,12 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 13,
         "alignment_epochs": 40,
     },
-    (WORDS, "quick"): {"body_dim": 256, "embedding_dim": 32, "training_steps": 60}
-    | {"warmup_steps": 20},
-    (WORDS, "reduced"): {"body_dim": 1024, "embedding_dim": 64, "training_steps": 200}
-    | {"warmup_steps": 50},
+    (WORDS, "reduced"): {
+        "body_dim": 512,
+        "embedding_dim": 32,
+        "training_steps": 300,
+        "warmup_steps": 100,
+    },
     (MODALITIES, "quick"): {"embedding_dim": 64, "n_epochs": 10, "max_rows": 300},
 }
 

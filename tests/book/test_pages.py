@@ -138,7 +138,7 @@ def test_published_numbers_carry_their_source_class_and_a_table_leaves_others_ou
     page = fill("<!-- mvlib: published toy A -->", project)
     (line,) = page.splitlines()[2:]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
-        "A", data.describe("wiki").title, "50% aligned", "code", "36.50",
+        "A", data.describe("wiki").title, "50 % aligned", "code", "36.50",
     ]  # fmt: skip
     page = fill("<!-- mvlib: published_by_set toy acc small -->", project)
     assert "36.5" in page

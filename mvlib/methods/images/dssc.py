@@ -202,12 +202,8 @@ class ADSSC(WordClustering):
     `doubly_stochastic`; not where classes are not linear subspaces. The length of an image's
     features changes nothing. *Cost*: an inverse and eigenvectors of n x n numbers, n cubed, and
     up to a thousand passes over them a weight. *Beside it*: `CLIPKMeans`, `SSCOMP`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/dssc.py`.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
     eta1: float = 1.0
     eta2: float | None = None
     n_neighbors: int = 20
@@ -246,8 +242,6 @@ class JDSSC(ADSSC):
     images. It has not converged after the code's steps. The length of an image's features
     changes nothing. *Cost*: 2,000 steps of n^2 * n_features. *Beside it*: `CLIPKMeans`,
     `ADSSC`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/dssc.py`.
     """
 
     eta2: float = 0.1
@@ -288,8 +282,6 @@ class ADSSCViews(ViewClustering):
     nothing. *Cost*: a view, an inverse of n x n numbers and up to a thousand passes over them a
     weight; eigenvectors once, n cubed. *Beside it*: `KMeansConcatenation`,
     `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/dssc.py`.
     """
 
     eta1: float = 1.0

@@ -188,13 +188,8 @@ class ImageEnsemble(WordClustering):
     encoders each see something; not where all bases err alike. The length of an image's
     features changes nothing. *Cost*: n_bases starts of k-means of up to 3 n_clusters, and
     eigenvectors of a matrix of some 2 n_bases * n_clusters rows. *Beside it*: `CLIPKMeans`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/ensemble.py`.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
-    device: str = "auto"
     n_bases: int = 20
     weights: str = "entropy"
     theta: float = 0.4
@@ -240,8 +235,6 @@ class ViewEnsemble(ViewClustering):
     feature of one is compared with another's; not where one view alone tells the clusters. The
     scale of a view changes nothing. *Cost*: as `ImageEnsemble`. *Beside it*:
     `KMeansConcatenation`, `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/ensemble.py`.
     """
 
     n_bases: int = 20

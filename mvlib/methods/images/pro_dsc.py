@@ -17,21 +17,6 @@ import torch
 from mvlib.check import Bound, real
 from mvlib.encoders import Encoder
 from mvlib.methods.images.cpp import CodingClustering, coding_rate, membership
-from mvlib.methods.words import PaperSettings
-
-# Of the authors' sets that the defaults are not for: all but the number of steps.
-SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "cifar-10": {},
-    "cifar-20": {
-        "gamma": 600.0, "beta": 300.0, "eta": 0.13, "embedding_dim": 256, "batch_size": 1500,
-        "warmup_steps": -1, "learning_rate": 5e-5,
-    },
-    "imagenet-dogs": {"beta": 400.0, "eta": 0.1, "half_steps": 5, "warmup_steps": -1},
-    "imagenet-1k": {
-        "gamma": 800.0, "beta": 400.0, "eta": 0.09, "embedding_dim": 1024, "batch_size": 2048,
-        "warmup_steps": 2000,
-    },
-}  # fmt: skip
 
 
 def affinity(C: torch.Tensor, eta: float, half_steps: int) -> torch.Tensor:
@@ -92,7 +77,7 @@ def total_loss(
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class PRODSC(CodingClustering, PaperSettings):
+class PRODSC(CodingClustering):
     """Features of large coding rate that express each other by a graph in blocks.
 
     There is no map for new images.
@@ -101,7 +86,7 @@ class PRODSC(CodingClustering, PaperSettings):
     ----------
     n_clusters : int
         Number of clusters, at most the images of a batch.
-    encoder, precision, device, random_state, embedding_dim, body_dim, single_head, epsilon, \
+    encoder, precision, device, random_state, embedding_dim, body_dim, epsilon, \
 batch_size, learning_rate, weight_decay, verbose
         As in `CPP`.
     eta : float, default=0.175
@@ -135,9 +120,8 @@ batch_size, learning_rate, weight_decay, verbose
     batch_size x batch_size numbers; eigenvectors of n x n numbers at the end. *Beside it*:
     `CPP`, `SSCOMP` and `CLIPKMeans`.
 
-    Source: the authors' code with its setting for CIFAR-10; `paper_settings` are those of its
-    other sets, without the number of steps. The clusters are those of |C C^T| of all images,
-    without Sinkhorn and without the diagonal.
+    Source: the authors' code with its setting for CIFAR-10. The clusters are those of |C C^T|
+    of all images, without Sinkhorn and without the diagonal.
 
     *Deviations*. Steps are counted, not epochs, as in `CPP`. One k-means of ten starts makes
     the labels; the code prints the mean and the best, by the labels, of ten. float32, where the
@@ -152,7 +136,6 @@ batch_size, learning_rate, weight_decay, verbose
 
     _bounds: ClassVar[Mapping[str, Bound]] = {"gamma": real(0), "beta": real(0)}
     _parts = ("rate", "expression", "blocks")
-    _paper_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = SETTINGS
 
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
@@ -165,16 +148,7 @@ batch_size, learning_rate, weight_decay, verbose
         super()._fit(X, train, texts, encoder, seed)
 
     def _losses(self, Z: torch.Tensor, C: torch.Tensor) -> dict[str, torch.Tensor]:
-        return total_loss(
-            Z,
-            C,
-            self.n_clusters,
-            eta=self.eta,
-            half_steps=self.half_steps,
-            epsilon=self.epsilon,
-            gamma=self.gamma,
-            beta=self.beta,
-        )
+        return total_loss(Z, C, self.n_clusters, **self._given("gamma", "beta"))
 
     def _graph(self, C: torch.Tensor) -> torch.Tensor:
         return (C @ C.T).abs()

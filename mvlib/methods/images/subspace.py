@@ -182,9 +182,6 @@ class _Subspace(WordClustering):
         What codes each image.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
-
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
     ) -> None:
@@ -216,8 +213,6 @@ class SSCOMP(_Subspace):
     they lie round a mean, as features of CLIP mostly do. The length of an image's features
     changes nothing. *Cost*: n_nonzero * n^2 * n_features, and eigenvectors of n x n numbers, n
     cubed. *Beside it*: `CLIPKMeans`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/subspace.py`.
     """
 
     n_nonzero: int = 10
@@ -254,8 +249,6 @@ class EnSC(_Subspace):
     image's features changes nothing. *Cost*: an elastic net of some hundred images an image,
     n^2 * n_features for what joins them, and eigenvectors of n x n numbers, n cubed. *Beside
     it*: `CLIPKMeans`, `SSCOMP`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/subspace.py`.
     """
 
     gamma: float = 200.0

@@ -310,17 +310,9 @@ class SetCLIP(ModalityAlignment):
                 schedule.step(last["loss"].item() if of_last else means["loss"])
                 return {"learning_rate": rate}
 
-            self.history_ = training.run(
-                self.n_epochs,
-                batches,
-                step,
-                branches,
-                optimizer,
-                parts=PARTS,
-                after_epoch=after_epoch,
-                name="Set-CLIP",
-                verbose=self.verbose,
-            )
+            more: dict[str, Any] = {"parts": PARTS, "after_epoch": after_epoch}
+            more["epochs"] = self.n_epochs
+            self.history_ = training.train(self, batches, step, branches, optimizer, **more)
         self.branches_ = branches.eval()
 
     def _losses(

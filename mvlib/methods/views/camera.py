@@ -297,9 +297,6 @@ class CAMERA(TwoViewNetworks):
     `SMILE` and `SURE`; `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and
     `AutoencoderHungarian`.
 
-    Source: Li et al., TPAMI 2025, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/camera.py`.
-
     Examples
     --------
     >>> from sklearn.preprocessing import StandardScaler

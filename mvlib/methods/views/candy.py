@@ -143,9 +143,6 @@ class CANDY(MomentumTwins):
     rows, each of batch_size cubed. *Beside it*: `KMeansView`, `KMeansConcatenation`,
     `SpectralConcatenation`.
 
-    Source: Guo et al., NeurIPS 2024, and the authors' code. *Deviations* stand at the head of
-    the file, `mvlib/methods/views/candy.py`.
-
     Examples
     --------
     >>> from mvlib import data, methods

@@ -43,8 +43,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from mvlib.check import choice, each, flag, optional, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import run, seeded
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import seeded, train
 from mvlib.methods.views.mvcln import (
     MATCHINGS,
     draw_pairs,
@@ -180,15 +181,15 @@ def paired(
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class CAPIMAC(ViewClustering):
+class CAPIMAC(TwoViewNetworks):
     """Anchors and padding for two views whose rows are shuffled, missing, or both.
 
     All rows are matched anew, the aligned ones too, and k-means clusters the pairs.
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views. Each view gives 2 * n_clusters anchors.
+    n_clusters : int
+        Number of clusters; each view gives twice as many anchors.
     embedding_dim : int, optional
         Width of the embeddings, `n_clusters` by default.
     hidden_dims, dropout : sequence of int, float, default=(1024, 1024, 1024), 0.2
@@ -204,8 +205,6 @@ class CAPIMAC(ViewClustering):
     pretraining_epochs, epochs, batch_size : int, default=200, 200, 1024
         Steps of the auto-encoders, passes over the pairs, and pairs in a batch; those that fill
         none are left out of an epoch.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too.
 
     Attributes
     ----------
@@ -226,8 +225,6 @@ class CAPIMAC(ViewClustering):
     not with `mended=False`, which clusters one view alone. *Cost*: n_aligned * (1 +
     n_negatives) / batch_size steps an epoch; walks and matching take memory with the square of
     the rows. *Beside it*: `KMeansView`, `KMeansConcatenation`, `SURE`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/views/capimac.py`.
     """
 
     embedding_dim: int | None = None
@@ -243,34 +240,25 @@ class CAPIMAC(ViewClustering):
     epochs: int = 200
     batch_size: int = 1024
     learning_rate: float = 1e-4
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
     _takes_missing = True
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
         "embedding_dim": optional(whole()),
-        **dict.fromkeys(
-            ("code_dim", "n_negatives", "pretraining_epochs", "epochs", "batch_size"), whole()
-        ),
-        **dict.fromkeys(("margin", "learning_rate"), real(0, open_low=True)),
-        **dict.fromkeys(("hidden_dims", "code_hidden_dims"), each(whole())),
-        "dropout": real(0, 1),
+        **dict.fromkeys(("code_dim", "n_negatives", "pretraining_epochs"), whole()),
+        "batch_size": whole(),
+        "margin": real(0, open_low=True),
+        "code_hidden_dims": each(whole()),
         "matching": choice(MATCHINGS),
         "mended": flag,
     }
 
-    def _fit(
-        self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int, present: Any
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         known = np.flatnonzero(aligned & present.all(axis=1))
         self._check_rows(len(known), present)
         device = resolve_device(self.device)
         learnt = [view[known] for view in views]
         with seeded(seed, device) as generator:
-            codes, before = self._codes([torch.from_numpy(X).to(device) for X in learnt])
+            codes, before = self._codes(on_device(learnt, device))
             rng = np.random.default_rng(seed)
             found = [anchor_rows(Z, 2 * self.n_clusters, rng) for Z in codes]
             chosen = np.unique(np.concatenate(found))
@@ -309,10 +297,8 @@ class CAPIMAC(ViewClustering):
             return {"loss": reconstruction_loss(Xs, rebuilt) + PENALTY * squares}
 
         optimizer = Adam(network.parameters(), lr=self.learning_rate)
-        history = run(
-            self.pretraining_epochs, lambda: [slice(None)], step, network, optimizer,
-            name="CAPIMAC's auto-encoders", verbose=self.verbose,
-        )  # fmt: skip
+        more = {"epochs": self.pretraining_epochs}
+        history = train(self, lambda: [slice(None)], step, network, optimizer, **more)
         with torch.no_grad():
             codes = [half.encode(X).cpu().numpy() for half, X in zip(network, Xs, strict=True)]
         return codes, history["loss"]
@@ -335,14 +321,12 @@ class CAPIMAC(ViewClustering):
             return {"loss": contrastive_loss(pair_distances(*H), positive.bool(), self.margin)}
 
         optimizer = Adam(network.parameters(), lr=self.learning_rate)
-        self.history_ = run(
-            self.epochs, batches, step, network, optimizer, name="CAPIMAC", verbose=self.verbose
-        )
+        self.history_ = train(self, batches, step, network, optimizer)
         self.network_ = network
 
     def _told(self, views: list[np.ndarray], device: torch.device) -> list[torch.Tensor]:
         told = [by_anchors(*both) for both in zip(views, self.anchors_, strict=True)]
-        return [torch.from_numpy(X).to(device) for X in told]
+        return on_device(told, device)
 
     @torch.no_grad()
     def _embedded(self, views: list[np.ndarray]) -> list[np.ndarray]:
@@ -353,10 +337,6 @@ class CAPIMAC(ViewClustering):
         return np.concatenate(self._embedded(views), axis=1)
 
     def _check_rows(self, n_known: int, present: np.ndarray) -> None:
-        if present.shape[1] != 2:
-            raise ValueError(
-                f"Xs has {present.shape[1]} views: expected two, which CAPIMAC is made for"
-            )
         least = max(2 * self.n_clusters, self.n_negatives)
         if n_known < least:
             raise ValueError(

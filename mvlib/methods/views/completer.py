@@ -221,9 +221,6 @@ class COMPLETER(TwoViewNetworks):
     for 2,000. *Beside it*: `DIVIDE`; `KMeansView`, `KMeansConcatenation` and
     `SpectralConcatenation`.
 
-    Source: Lin et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/completer.py`.
-
     HSACC (NeurIPS 2025) with two views is `DCP(contrast_weight=10)`, as its code computes it:
     its dynamic weights are always a half, and the term that it adds is a thousandth of the
     contrast. What else differs is its mask, in which fewer samples lack a view, and that it
@@ -369,8 +366,7 @@ class DCP(COMPLETER):
     for 2,000. *Beside it*: `COMPLETER` and `DIVIDE` for two views; `KMeansView`,
     `KMeansConcatenation` and `SpectralConcatenation`.
 
-    Source: Lin et al., TPAMI 2023, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/completer.py`. On HSACC see `COMPLETER`.
+    On HSACC see `COMPLETER`.
 
     Examples
     --------

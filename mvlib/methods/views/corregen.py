@@ -178,9 +178,6 @@ class CorreGen(MomentumTwins):
     all for 2,000 rows, each of batch_size squared. *Beside it*: `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation`.
 
-    Source: the paper of ICLR 2026, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/corregen.py`.
-
     Examples
     --------
     >>> from mvlib import data, methods

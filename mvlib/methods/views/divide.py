@@ -82,9 +82,8 @@ class DIVIDE(MomentumTwins):
     2,000 rows, each of batch_size squared. *Beside it*: `KMeansView`, `KMeansConcatenation`,
     `SpectralConcatenation`; `CANDY` and `CorreGen` where partners are wrong.
 
-    Source: Lu et al., AAAI 2024, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/divide.py`. What a missing view is filled with passes two heads:
-    that of the view that is there gives the code, that of the view that lacks the prediction.
+    What a missing view is filled with passes two heads: that of the view that is there
+    gives the code, that of the view that lacks the prediction.
 
     Examples
     --------

@@ -170,8 +170,6 @@ class DSTL(ViewClustering):
     large mean, which is all that is kept of them. A row's length changes nothing. *Cost*: up to
     21 iterations, each n * n_features * n_clusters and the singular values of n / 2 matrices
     of n_clusters x n_views. *Beside it*: `KMeansConcatenation`, `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/views/dstl.py`.
     """
 
     lambda1: float = 1.0

@@ -228,9 +228,7 @@ class MvCLN(TwoViewNetworks):
     made. Matching compares n * match_batch_size rows at the end. *Beside it*: `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: Yang et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of
-    the file, `mvlib/methods/views/mvcln.py`. The authors leave views unscaled, but scale each
-    feature of Reuters_dim10 to [0, 1].
+    The authors leave views unscaled, but scale each feature of Reuters_dim10 to [0, 1].
 
     Examples
     --------

@@ -206,9 +206,8 @@ class PVC(TwoViewNetworks):
     batches of `batch_size`, and 200 steps with all rows, each of n squared. *Beside it*:
     `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: Huang et al., NeurIPS 2020, and the authors' code. *Readings* and *Deviations* stand
-    at the head of the file, `mvlib/methods/views/pvc.py`. The authors' NMI has the geometric
-    mean of the entropies below it: theirs is scikit-learn 0.21.
+    The authors' NMI has the geometric mean of the entropies below it: theirs is
+    scikit-learn 0.21.
 
     Examples
     --------

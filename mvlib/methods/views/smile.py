@@ -247,8 +247,7 @@ class SMILE(TwoViewNetworks):
     `KMeansConcatenation`, `SpectralConcatenation` and, where some rows are aligned,
     `AutoencoderHungarian`.
 
-    Source: Zeng et al., TPAMI 2023, and the authors' code, whose NMI and ARI are constant 0.
-    *Deviations* stand at the head of the file, `mvlib/methods/views/smile.py`.
+    The NMI and ARI of the authors' code are constant 0.
 
     Examples
     --------

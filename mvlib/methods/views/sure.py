@@ -143,10 +143,8 @@ class SURE(MvCLN):
     with decoders, too. *Beside it*: `MvCLN` where no view is missing; `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: Yang et al., TPAMI 2023, and the authors' code. *Readings* and *Deviations* stand at
-    the head of the file, `mvlib/methods/views/sure.py`. The authors leave views unscaled, but
-    scale each feature of Reuters_dim10 and of the second view of MNIST-USPS to [0, 1]. A
-    constant feature is NaN there.
+    The authors leave views unscaled, but scale each feature of Reuters_dim10 and of the
+    second view of MNIST-USPS to [0, 1]. A constant feature is NaN there.
 
     Examples
     --------

@@ -166,9 +166,7 @@ class UnalignedNMF(ViewClustering):
     view, by default 30,000, each n * n_features * n_clusters. *Beside it*: `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    *Source* and *Deviations* stand at the head of the file,
-    `mvlib/methods/views/unaligned_nmf.py`. The authors pose their problem as
-    `data.misalign(..., protocol="classwise")` does.
+    The authors pose their problem as `data.misalign(..., protocol="classwise")` does.
     """
 
     alpha: float = 0.01

@@ -246,9 +246,7 @@ class VITAL(TwoViewNetworks):
     batch_size squared losses. *Beside it*: `KMeansView`, `KMeansConcatenation`,
     `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: He et al., ACM MM 2024, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/vital.py`. The authors report the last epoch, a mean over five
-    splits.
+    The authors report the last epoch, a mean over five splits.
 
     Examples
     --------

@@ -38,8 +38,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mvlib.check import choice, each, real, whole
-from mvlib.methods.base import ViewClustering
-from mvlib.methods.training import run, seeded
+from mvlib.methods.base import Mask, ViewClustering, Views
+from mvlib.methods.training import seeded, train
 from mvlib.methods.views.pvc import perceptron
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
@@ -218,8 +218,6 @@ class WAH(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     distance_weight, semantic_weight, balance_weight : float, default=0.1, 0.5, 0.5
         a, b and c: those of the code for views that are vectors. With a = 0 the hyperbolic
         distance is left out.
@@ -227,8 +225,6 @@ class WAH(ViewClustering):
         How what is encoded comes onto the hyperboloid.
     similarity : {"cosine", "product"}, default="cosine"
         Of columns, in L_sem.
-    temperature : float, default=0.9
-        tau.
     power, n_directions : float, int, default=2.0, 128
         p, and the random directions, drawn anew for each batch and pair of views.
     embedding_dim : int, default=1024
@@ -238,8 +234,6 @@ class WAH(ViewClustering):
     epochs, batch_size, learning_rate : int, int, float, default=200, 256, 1e-4
         Of Adam; the length of all gradients together is at most 1. Rows that fill no batch are
         left out of an epoch.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too.
 
     Attributes
     ----------
@@ -257,8 +251,6 @@ class WAH(ViewClustering):
     paper's ablation the distance is worth half a point. *Cost*: 200 epochs of n // batch_size
     steps, each with a sort of 128 columns a view and pair. *Beside it*: `KMeansConcatenation`,
     `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/views/wah.py`.
     """
 
     distance_weight: float = 0.1
@@ -283,15 +275,14 @@ class WAH(ViewClustering):
     _network_name = "network_"
     _bounds = {
         **dict.fromkeys(("distance_weight", "semantic_weight", "balance_weight"), real(0)),
-        **dict.fromkeys(("temperature", "power", "learning_rate"), real(0, open_low=True)),
-        **dict.fromkeys(("n_directions", "embedding_dim", "epochs", "batch_size"), whole()),
+        "power": real(0, open_low=True),
+        **dict.fromkeys(("n_directions", "batch_size"), whole()),
         "reading": choice(READINGS),
         "similarity": choice(SIMILARITIES),
-        "hidden_dims": each(whole()),
         "lorentz_dims": each(whole(2)),
     }
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int) -> None:
         device = resolve_device(self.device)
         Xs = [torch.from_numpy(view).to(device) for view in views]
         with seeded(seed, device) as generator:
@@ -324,10 +315,8 @@ class WAH(ViewClustering):
             return total_loss(Z, A, directions, *settings)
 
         optimizer = ClippedAdam(network.parameters(), lr=self.learning_rate)
-        self.history_ = run(
-            self.epochs, batches, step, network, optimizer,
-            parts=("distance", "semantic", "balance"), name="WAH", verbose=self.verbose,
-        )  # fmt: skip
+        parts = ("distance", "semantic", "balance")
+        self.history_ = train(self, batches, step, network, optimizer, parts=parts)
         self.network_ = network
 
     @torch.no_grad()

@@ -24,7 +24,7 @@ def fit(method, train=slice(None), **parameters):
 CASES = {
     "cpp": {
         "by default": partial(fit, CPP),
-        "one head, without warm-up": partial(fit, CPP, single_head=True, warmup_steps=-1),
+        "without warm-up": partial(fit, CPP, warmup_steps=-1),
         "one half-step": partial(fit, CPP, half_steps=1),
         "trained on half of the images": partial(fit, CPP, train=slice(0, None, 2)),
     },

@@ -1,4 +1,4 @@
-"""CPP: its membership, rates and warm-up, its graph, its count of clusters, what it refuses."""
+"""CPP: its membership, rates and warm-up, its graph, what it refuses."""
 
 import numpy as np
 import pytest
@@ -112,16 +112,14 @@ def test_the_warm_up_has_a_step_more_and_ends_with_both_heads_equal(monkeypatch)
     assert np.allclose(model.history_["loss"][:3], -model.history_["rate"][:3])
 
 
-def test_without_warm_up_nothing_is_copied_and_one_head_can_serve_as_both(monkeypatch):
+def test_without_warm_up_nothing_is_copied(monkeypatch):
     _, seen = traced(monkeypatch, warmup_steps=-1)
     assert len(seen) == 8
     assert not torch.equal(*seen[0])
-    _, seen = traced(monkeypatch, single_head=True)
-    assert all(torch.equal(Z, C) for Z, C in seen)
 
 
 def test_the_codes_head_takes_no_step_in_the_warm_up_and_decays_by_its_own_weight(monkeypatch):
-    network, copied, made = CodingNetwork(12, 16, 6, False), [], []
+    network, copied, made = CodingNetwork(12, 16, 6), [], []
     first = network.codes.weight.detach().clone()
     load = network.codes.load_state_dict
 
@@ -222,7 +220,6 @@ def test_numbers_of_clusters_are_scored_by_the_features_and_their_own_cuts():
         ({"epsilon": 0.0}, "epsilon"),
         ({"batch_size": 1}, "batch_size"),
         ({"membership_weight": -1.0}, "membership_weight"),
-        ({"single_head": "yes"}, "single_head='yes' is unknown"),
     ],
 )
 def test_what_it_cannot_take_is_named(change, message):

@@ -111,13 +111,6 @@ def test_training_reads_the_number_of_clusters_and_finds_planted_ones(monkeypatc
     assert history["loss"][-1] < history["loss"][0]
 
 
-def test_settings_of_the_authors_are_those_that_differ():
-    assert PRODSC.paper_settings("cifar-10") == {}
-    dogs = {"beta": 400.0, "eta": 0.1, "half_steps": 5, "warmup_steps": -1}
-    assert PRODSC.paper_settings("imagenet-dogs") == dogs
-    assert PRODSC(10, **PRODSC.paper_settings("cifar-20")).embedding_dim == 256
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -240,15 +240,13 @@ def fit_small(Xs=SHUFFLED, aligned=HALF, present=None, **changes):
 test_a_parameter_out_of_range_is_refused_by_its_name = out_of_range(
     fit_small,
     {
-        "margin": (0,), "n_negatives": (0,), "epochs": (0,), "pretraining_epochs": (0,),
-        "batch_size": (0,), "learning_rate": (0,), "embedding_dim": (0,), "code_dim": (0,),
+        "margin": (0,), "n_negatives": (0,), "pretraining_epochs": (0,), "code_dim": (0,),
         "mended": (2,),
     },
 )  # fmt: skip
 test_what_does_not_fit_is_refused = refused(
     [
         ("matching='first' is unknown", partial(fit_small, matching="first")),
-        ("Xs has 3 views: expected two", partial(fit_small, [*XS, XS[0]])),
         (
             "aligned has 5 True in rows with both views: expected at least 6",
             partial(fit_small, aligned=np.arange(120) < 5),

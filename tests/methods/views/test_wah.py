@@ -194,8 +194,7 @@ def fit_small(Xs=XS, **changes):
 test_a_parameter_out_of_range_is_refused_by_its_name = out_of_range(
     fit_small,
     {
-        "distance_weight": (-1,), "temperature": (0,), "power": (0,), "n_directions": (0,),
-        "batch_size": (0,), "embedding_dim": (0,), "epochs": (0,), "learning_rate": (0,),
+        "distance_weight": (-1,), "power": (0,), "n_directions": (0,),
     },
 )  # fmt: skip
 test_what_does_not_fit_is_refused = refused(

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from browser import find_browser, open_browser
 from projects import wait_for
 from report_stand_ins import cluster_patches, write_patches
 
@@ -20,14 +19,6 @@ DRAG = """(() => {
   const to = document.querySelector('%s');
   on('dragstart', from); on('dragover', to); on('drop', to); on('dragend', from);
 })()"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
-    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
