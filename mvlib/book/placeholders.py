@@ -216,13 +216,14 @@ def _measures(root: Path, paper: str, profile: str, experiment: str, variant: st
     if "variant" not in frame:
         return to_markdown(frame.iloc[:0])
     frame = frame[frame["variant"] == variant].dropna(axis="columns", how="all")
+    frame = frame.assign(dataset=[describe(name).title for name in frame["dataset"]])
     names = [name for name in frame if name.startswith("measure_")]
     by = [name for name in ("dataset", "names", "share", "method") if name in frame]
     means = (
         100 * frame.astype(dict.fromkeys(names, float)).groupby(by, sort=False)[names].mean()
     )
     means.columns = [name.removeprefix("measure_").replace("_", " ") for name in names]
-    return to_markdown(means.reset_index(), decimals=0)
+    return to_markdown(means.reset_index(), decimals=1)
 
 
 def _unknown_settings(frame: Any) -> str:
