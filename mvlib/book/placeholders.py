@@ -50,6 +50,7 @@ def fill(text: str, root: str | Path) -> str:
     `claims PAPER`, sentences with verdicts, and `claims_counted`; `compared PAPER TABLE`,
     accuracies of a published table beside ours, with verdicts;
     `recorded PAPER PROFILE EXPERIMENT`, mean scores of an experiment's records;
+    `measures PAPER PROFILE EXPERIMENT VARIANT`, means of the measures of a variant, in percent;
     `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
     `smart_parts EXPERIMENT`, what the chapter's records say; `finding PAPER NAME`, arms that
@@ -210,6 +211,21 @@ def _recorded(frame: Any) -> str:
     return to_markdown(found.rename(columns=heads))
 
 
+def _measures(root: Path, paper: str, profile: str, experiment: str, variant: str) -> str:
+    frame = results_frame(paper, profile, experiment, root, variants=True)
+    if "variant" not in frame:
+        return to_markdown(frame.iloc[:0])
+    frame = frame[frame["variant"] == variant].dropna(axis="columns", how="all")
+    frame = frame.assign(dataset=[describe(name).title for name in frame["dataset"]])
+    names = [name for name in frame if name.startswith("measure_")]
+    by = [name for name in ("dataset", "names", "share", "method") if name in frame]
+    means = (
+        100 * frame.astype(dict.fromkeys(names, float)).groupby(by, sort=False)[names].mean()
+    )
+    means.columns = [name.removeprefix("measure_").replace("_", " ") for name in names]
+    return to_markdown(means.reset_index(), decimals=1)
+
+
 def _unknown_settings(frame: Any) -> str:
     from mvlib.papers.cae import differences_from_default
 
@@ -345,6 +361,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "finding": _finding,
     "leaderboard": leaderboard,
     "files": lambda root: files_table(),
+    "measures": _measures,
     "methods": _methods,
     "published": _published,
     "published_by_set": _published_by_set,
