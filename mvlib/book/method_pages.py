@@ -115,8 +115,8 @@ def _standing(scores: pd.DataFrame, method: Method) -> str:
     span = list(dict.fromkeys(f"{gap:+.1f}" for gap in (gaps.min(), gaps.max())))
     said = (
         f"**Above the best floor in {(gaps > 0).sum()} of {len(gaps)} recorded "
-        f"setting{'s' * (len(gaps) > 1)}**, by {' to '.join(span)} points. The best floor is chosen by the "
-        "labels, the method is not; in brackets the seeds; the rank is among what was trained "
-        "on the same rows."
+        f"setting{'s' * (len(gaps) > 1)}**, by {' to '.join(span)} points. The best "
+        "floor is chosen by the labels, the method is not; in brackets the seeds; the rank is "
+        "among what was trained on the same rows."
     )
     return f"{said}\n\n{to_markdown(found, 1)}"

@@ -9,6 +9,8 @@ import pytest
 from mvlib.papers.cae import differences_from_default
 from mvlib.papers.claims import judge_claims
 from mvlib.papers.findings import finding_table
+from mvlib.papers.kmeans_luck import ALL
+from mvlib.papers.label_free import chosen_by_scores, groups_by_scores
 from mvlib.papers.ntk import recorded_comparisons, recorded_losses
 from mvlib.papers.set_clip import CHANCE, chance_of, compare_recall, with_chance
 from mvlib.papers.set_clip import alignment_results as aligned
@@ -378,7 +380,7 @@ def test_what_the_semantic_graph_does_before_and_after_alignment():
         "together; the alignment loss orders the embedding; then the graph is right more "
         "often than not",
     )
-    graph = finding_table("smart", "graph").set_index("")
+    graph = finding_table("smart", "graph").set_index("epochs")
     graph = graph[["HandWritten", "BDGP"]].map(lambda text: float(text.split(" ±")[0]))
     # Ten classes, and five.
     assert abs(graph.loc["1", "HandWritten"] - 10) < 3
@@ -531,3 +533,22 @@ def test_what_the_order_of_a_file_is_worth():
     others = best.drop("wiki")
     assert (others["as in the file"] - others["by class"]).abs().max() < 1
     assert len(others) == 4
+
+
+def test_what_choices_of_kmeans_and_scores_without_labels_are_worth():
+    says("choices/kmeans_luck", "The cap can bind on CIFAR-10 alone")
+    runs = results("choices", "reduced", "kmeans_luck")
+    assert set(runs.loc[runs["learnt_from"] != ALL, "dataset"]) <= {"cifar-10"}
+    says(
+        "choices/label_free",
+        "on Open Clip Art the one that agrees best with itself stands below a method drawn",
+        "A score that orders methods well may still choose a poor number of groups.",
+    )
+    runs = results("choices", "reduced", "label_free", dataset="openclipart")
+    found = chosen_by_scores(runs)
+    agreement = found[found["score"] == "agreement"]
+    assert len(agreement) == 1
+    assert (agreement["lost"] > agreement["by guess"]).all()
+    assert found.loc[found["score"] == "silhouette", "low"].min() > 0
+    groups = groups_by_scores(runs).set_index("score")["ACC lost"]
+    assert groups["silhouette"] > 5
