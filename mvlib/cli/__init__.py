@@ -31,10 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Put nothing in the place of standard streams that are closed.
-
-    Files that are opened later would take their numbers, and what is printed would fail.
-    """
+    # Files that are opened later would take their numbers, and what is printed would fail.
     for number in range(3):
         try:
             os.fstat(number)

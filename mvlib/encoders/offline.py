@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ _NORMED = {
 }
 
 
-def _fold(block: nn.Module) -> None:
+def _fold(block: Any) -> None:
     """Put batch norms into the weights before them, and let ReLU6 overwrite what it reads."""
     for convolution, norm in _NORMED.items():
         if hasattr(block, convolution):

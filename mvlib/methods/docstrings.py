@@ -38,7 +38,9 @@ def complete(cls: Any) -> None:
         )
     told = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or "")
     if "Notes" in sections and "\nDeviations\n---" in told:
-        source = re.sub(r"(?m)^(.+)\n---+\n", r"**\1**\n\n", told[told.index("Source:") :])
+        # What the drawing of the method's page shows is for that page.
+        source = re.sub(r"(?ms)^Picture\n---+\n.*?(\n\n|\Z)", "", told[told.index("Source:") :])
+        source = re.sub(r"(?m)^(.+)\n---+\n", r"**\1**\n\n", source)
         sections["Notes"] = f"{sections['Notes'].strip()}\n\n{source}\n\n"
     if cls.__doc__:
         cls.__doc__ = "\n\n".join(

@@ -201,11 +201,7 @@ def run(
     *,
     parameters: Mapping[str, Any] | None = None,
 ) -> dict[tuple[str, int | None], Any]:
-    """Fit methods of the catalogue once a seed, and record each; `settings` by method.
-
-    ValueError, before anything is fitted, if a method is not of this task or `settings` name
-    one that does not run.
-    """
+    """Fit methods once a seed, as `catalogued` gives them, and record each."""
     return {
         (name, seed): record_fit(
             recorder, find(name).title, problem, model, texts_of(name, problem), parameters

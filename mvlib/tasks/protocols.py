@@ -86,10 +86,7 @@ ONE_SPACE = ("SMART", "PVC", "MvCLN", "SURE", "SMILE", "VITAL", "CAMERA")
 
 
 def embeddings_by_view(model: Any, problem: ViewsProblem) -> list[np.ndarray] | None:
-    """Return the embedding of each of two views, or None if they are not in one space.
-
-    Nor are there any of views that lack rows.
-    """
+    """Return the embedding of each of two whole views, or None if they share no space."""
     if len(problem.Xs) != 2 or not problem.present.all():
         return None
     if type(model).__name__ not in ONE_SPACE:

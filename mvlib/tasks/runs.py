@@ -71,7 +71,8 @@ def catalogued(
 ) -> Iterator[tuple[str, int | None, Any]]:
     """Yield name, seed and estimator of methods of a task, once where a method draws nothing.
 
-    ValueError if a method is not of the task, or `settings` name one that does not run.
+    `settings` are by method. ValueError, before anything is made, if a method is not of the
+    task, or `settings` name one that does not run.
     """
     names = [method.name for method in CATALOGUE if method.task == task]
     for name in methods:

@@ -380,7 +380,7 @@ def test_what_the_semantic_graph_does_before_and_after_alignment():
         "together; the alignment loss orders the embedding; then the graph is right more "
         "often than not",
     )
-    graph = finding_table("smart", "graph").set_index("")
+    graph = finding_table("smart", "graph").set_index("epochs")
     graph = graph[["HandWritten", "BDGP"]].map(lambda text: float(text.split(" ±")[0]))
     # Ten classes, and five.
     assert abs(graph.loc["1", "HandWritten"] - 10) < 3
@@ -536,9 +536,9 @@ def test_what_the_order_of_a_file_is_worth():
 
 
 def test_what_choices_of_kmeans_and_scores_without_labels_are_worth():
-    says("choices/kmeans_luck", "The cap binds on CIFAR-10 alone")
+    says("choices/kmeans_luck", "The cap can bind on CIFAR-10 alone")
     runs = results("choices", "reduced", "kmeans_luck")
-    assert set(runs.loc[runs["learnt_from"] != ALL, "dataset"]) == {"cifar-10"}
+    assert set(runs.loc[runs["learnt_from"] != ALL, "dataset"]) <= {"cifar-10"}
     says(
         "choices/label_free",
         "on Open Clip Art the one that agrees best with itself stands below a method drawn",

@@ -18,7 +18,7 @@ SYMBOLS = {
         "NTK, paper": {"A_ij", "beta"},
         "NTK, as coded": {"s_i", "K(z_i, z_j)", "S", "A", "J(A, beta)", "beta_i"},
     },
-    "words": {"TAC, as coded": {"n", "c_l"}},
+    "features": {"TAC, as coded": {"n", "c_l"}},
     "tac": {"TAC, as coded": {"p_jl", "x_i^u", "L", "L_dis", "L_con", "H"}},
     "images/seic": {"SEIC, secondary": {"S", "x_i^t", "l(A, B)", "m_k", "L_bal", "h", "L"}},
     "images/sac": {"SAC, secondary": {"w_i", "L_c", "L_a", "L"}},
