@@ -2,13 +2,14 @@ import inspect
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import toy_records
 from docutils.core import publish_doctree
 from pybtex.database import parse_string
 
 from mvlib import data, methods, records
-from mvlib.book import api_pages, failures_page, fill, status_page
+from mvlib.book import api_pages, failures_page, fill, placeholders, status_page
 from mvlib.book.reference import equations, equations_page
 from mvlib.book.sphinx_extension import (
     author_year,
@@ -253,10 +254,13 @@ def test_every_equation_has_a_row_and_one_without_a_test_stops_the_book(tmp_path
     assert "| Toy | as coded | `L = x + y` |" in equations_page(methods, tests)
 
 
-def test_measures_of_a_variant_come_from_records_in_percent(project):
+def test_measures_of_a_variant_are_means_over_seeds_in_percent(project, monkeypatch):
     measured = "<!-- mvlib: measures cae reduced own_images names -->"
     assert fill(measured, project) == "*Nothing is recorded yet.*"
-    lines = [line.split(" | ") for line in fill(measured, ROOT).splitlines()]
-    assert lines[0][:3] == ["| dataset", "names", "method"]
-    assert all(0 <= float(part.strip(" |")) <= 100 for row in lines[2:] for part in row[3:])
-    assert any(float(row[3]) > 10 for row in lines[2:])
+    rows = [("names", 1, 0.5), ("names", 2, 0.25), ("nowhere", 1, 1.0), (None, 1, None)]
+    frame = pd.DataFrame(rows, columns=["variant", "seed", "measure_either_of_sure"])
+    frame = frame.assign(dataset="openclipart", method="plain cosine", paper="cae")
+    monkeypatch.setattr(placeholders, "results_frame", lambda *_, **__: frame)
+    head, _, *lines = fill(measured, project).splitlines()
+    assert head == "| dataset | method | either of sure |"
+    assert lines == ["| Open Clip Art | plain cosine | 37.5 |"]
