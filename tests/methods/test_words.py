@@ -152,13 +152,13 @@ OUT_OF_RANGE = {
         "confident_share": (0, 0.01), "label_weight": (-1,), "weight_decay": (-1,),
     },
     "CAE": {
-        "top_k": (0, 23), "epsilon": (0,), "gamma": (-1.0,), "temperature": (np.inf,),
+        "top_k": (0, 23), "epsilon": (0,), "gamma": (0.0,), "temperature": (np.inf,),
         "max_iter": (0,), "n_centers": (0,), "space": ("noun",), "cost": ("cosin",),
         "counterpart": ("transports",), "fusion": ("adaptiv",),
         "column_marginals": ("unifrom",), "row_marginals": ("unifrom",),
     },
     "NTK": {
-        "temperature": (0,), "graph": ("mutal",), "fusion": ("median",), "mu": (-1,),
+        "temperature": (0,), "graph": ("mutal",), "fusion": ("median",), "mu": (0,),
         "solver": ("arpack",), "rank": (0,), "n_neighbors": (160,), "n_centers": ("two",),
     },
 }  # fmt: skip

@@ -125,7 +125,7 @@ def test_what_is_not_of_the_task_is_refused_before_anything_runs(task, recorder)
 
 def test_a_method_takes_of_a_profiles_size_what_it_has():
     quick = views.sized("mvcln", "quick", device="cpu")
-    few = {"hidden_dims": (128, 128, 128), "epochs": 10, "n_negatives": 10}
+    few = {"hidden_dims": (128, 128, 128), "epochs": 5, "n_negatives": 10}
     assert quick == few | {"device": "cpu"}
     assert modalities.sized("gromov_wasserstein", "quick") == {"max_rows": 300}
     assert views.sized("kmeans_view", "quick", device="cpu") == {}

@@ -5,6 +5,14 @@ arXiv 2306.05272 (ICLR 2024). Each equation follows the authors' code ("as coded
 
 Two heads of one body give an image a feature z and a code c. Features are to spread as a whole,
 and to need few bits in each group of images; the codes say who shares a group.
+
+Picture
+-------
+given : features of images; no word is read
+learns : one body with two heads, a feature and a code of each image
+pulls : features that spread as a whole, and need few bits in each group that the codes make
+matches : nothing
+groups : spectral clustering of who shares a group by the codes
 """
 
 from __future__ import annotations

@@ -3,6 +3,14 @@
 Source: "Exploring a Principled Framework for Deep Subspace Clustering", arXiv 2503.17288 (ICLR
 2025). Each equation follows the authors' code ("as coded"). Network, warm-up, coding rate and
 membership are those of CPP, `mvlib.methods.images.cpp`.
+
+Picture
+-------
+given : features of images; no word is read
+learns : one body with two heads, a feature and a code of each image
+pulls : features that spread, express each other by what the codes say, and fall into blocks
+matches : nothing
+groups : spectral clustering of who shares a group by the codes
 """
 
 from __future__ import annotations
