@@ -1,4 +1,4 @@
-"""Note what was broken and what happened, and keep it for the book."""
+"""A browser; and what was broken and what happened, noted and kept for the book."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,22 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(tried): what a test breaks, for the book")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Give a page of a browser, or say that there is none."""
+    from browser import find_browser, open_browser
+
+    if find_browser() is None:
+        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
+    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    return browser
 
 
 @pytest.fixture

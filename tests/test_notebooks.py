@@ -1,9 +1,11 @@
 """The committed notebooks: fit to be run, compared and read."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 
@@ -96,3 +98,106 @@ def test_every_exercise_has_a_folded_solution(notebook):
             numbers = [re.findall(r"(?m)^(\d)\. ", part) for part in (asked, solved)]
             assert numbers[0] == numbers[1] != []
             assert solved.rstrip().endswith("\n:::")
+
+
+def test_what_a_solution_says_that_its_page_has_stands_in_the_pages_outputs():
+    found = []
+    for path in NOTEBOOKS:
+        cells = nbformat.read(path, as_version=4).cells
+        outputs = str([cell.outputs for cell in cells if cell.cell_type == "code"])
+        for cell in cells:
+            _, _, solutions = cell.source.partition("} Solutions")
+            for number in re.findall(r"the page has (\d+\.?\d*)\b", solutions):
+                assert re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", outputs), (
+                    path,
+                    number,
+                )
+                found.append(number)
+    assert len(found) >= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "exchanged", "precision", "share"),
+    [
+        ("smart/tutorial", {"aligned_ratio = 0.5": "aligned_ratio = 0.05"}, 0.24, (0, 0.5)),
+        (
+            "smart/what_the_graph_sees",
+            {
+                "[1, 5, 10]": "[10]",
+                "(dataset, profile)": "(dataset, profile) | {'lambda2': 0.0}",
+            },
+            0.24,
+            (0.6, 0.9),
+        ),
+    ],
+)
+def test_what_a_solution_tells_of_another_setting_comes_out_with_it(
+    name, exchanged, precision, share
+):
+    cells = code(nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4))
+    source = "\n".join(cell.source for cell in cells[:-1])
+    assert f"precision comes to about {precision}" in str(
+        nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    )
+    for old, new in exchanged.items():
+        assert source.count(old) == 1
+        source = source.replace(old, new)
+    left = {}
+    with plt.rc_context():
+        exec(source, left)
+    plt.close("all")
+    frame = left["recorder"].frame()
+    known = frame["measure_precision"].dropna() if "measure_precision" in frame else None
+    found = left["edges"]["precision"] if known is None else known.mean()
+    assert found == pytest.approx(precision, abs=0.03)
+    accuracies = 100 * frame["acc"].dropna()
+    page = {"smart/tutorial": 72, "smart/what_the_graph_sees": 67.1}[name]
+    assert share[0] < accuracies.max() / page < share[1]
+
+
+# A short one; AGAIN="smart/tutorial cae/tutorial" names others.
+AGAIN = os.environ.get("AGAIN", "choices/who_wins").split()
+# Pictures and their sizes, and what is of the run and not of its result.
+UNLIKE = (
+    "/metadata",
+    "/cells/*/id",
+    "/cells/*/outputs/*/metadata",
+    "/cells/*/outputs/*/data/image",
+)
+
+
+@pytest.mark.filterwarnings("ignore:Field .* type could not be converted:UserWarning")
+@pytest.mark.parametrize("name", AGAIN)
+def test_a_second_comparer_finds_every_stored_output_but_the_one_that_was_changed(
+    name, tmp_path
+):
+    from pytest_notebook.nb_regression import NBRegressionFixture
+
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    stored = nbformat.read(path, as_version=4)
+    loose = {
+        number
+        for number, cell in enumerate(stored.cells)
+        if "nbval-ignore-output" in cell.metadata.get("tags", [])
+    }
+    told = [
+        (number, output)
+        for number, cell in enumerate(stored.cells)
+        for output in cell.get("outputs", [])
+        if number not in loose
+    ]
+    changed, output = told[-1]
+    texts = output if "text" in output else output.data
+    kind = min({"text", "text/markdown", "text/plain"} & set(texts))
+    texts[kind] = texts[kind] + " and more"
+    nbformat.write(stored, tmp_path / path.name)
+    unlike = tuple(f"/cells/{number}/outputs" for number in loose)
+    comparer = NBRegressionFixture(
+        exec_cwd=str(path.parent),
+        exec_timeout=300,
+        diff_use_color=False,
+        diff_ignore=(*UNLIKE, *unlike),
+    )
+    found = comparer.check(tmp_path / path.name, raise_errors=False)
+    assert [patch.key for patch in found.diff_filtered] == ["cells"], found.diff_string
+    assert [patch.key for patch in found.diff_filtered[0].diff] == [changed], found.diff_string

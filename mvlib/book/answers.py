@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mvlib.book.recorded import (
+    ALONE,
+    VIEW_1,
+    Answer,
+    beside,
+    by_method,
+    figure,
+    gap_text,
+    listed,
+    mean_gaps,
+    recorded,
+    seeds_text,
+    set_panels,
+    values,
+)
 from mvlib.check import check_choice
 from mvlib.papers.cae import rank_agreement
 from mvlib.papers.findings import title_of
 from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
 from mvlib.papers.label_free import chosen_by_scores, what_scores_know
 from mvlib.papers.set_clip import chance_of
-from mvlib.papers.smart import ABLATIONS
+from mvlib.papers.smart import ABLATIONS, beside_floors
 from mvlib.plots import svg
 from mvlib.records import load_records, results_frame
 
-VIEW_1 = "k-means, view 1"
-ALONE = "view 1 alone"
 # Of one training, from what a user gets to what reading the labels gives.
 STEPS = {
     "our start": (1, "last"),
@@ -35,14 +47,6 @@ _NOT_RUN = (
 )
 
 
-class Answer(NamedTuple):
-    """A sentence with its n, and a figure of panels with how to read it."""
-
-    said: str
-    panels: Sequence[str]
-    caption: str
-
-
 def answer_box(root: Path, paper: str, experiment: str) -> str:
     """Return the box that stands under a page's question, and its figure."""
     name = f"{paper}/{experiment}"
@@ -51,68 +55,6 @@ def answer_box(root: Path, paper: str, experiment: str) -> str:
         return _NOT_RUN
     box = f":::{{admonition}} What recorded runs say\n:class: answer\n{answer.said}\n:::"
     return f"{box}\n\n{figure(answer.panels, answer.caption)}"
-
-
-def figure(panels: Sequence[str], caption: str) -> str:
-    """Return panels side by side, where there is room, above their caption."""
-    shown = f'<div class="panels">{"".join(panels)}</div>'
-    return (
-        f'<figure class="recorded">{shown}<figcaption>{escape(caption)}</figcaption></figure>'
-    )
-
-
-def recorded(
-    root: Path, paper: str, experiment: str, profile: str = "reduced", **where: Any
-) -> pd.DataFrame:
-    """Return an experiment's results, variants too, where columns have some values.
-
-    What older records leave out is what was the only way then: a start of our own.
-    """
-    frame = results_frame(paper, profile, experiment, root, variants=True)
-    frame["init"] = frame["init"].fillna("draws") if "init" in frame else "draws"
-    for name, value in where.items():
-        frame = frame[frame[name] == value] if name in frame else frame.iloc[:0]
-    return frame
-
-
-def values(frame: pd.DataFrame, column: str = "acc", unit: float = 100) -> pd.Series:
-    """Return values in points, each under what a reader may ask of its dot."""
-    known = frame[frame[column].notna()]
-    said = [
-        ", ".join(
-            f"{name} {row[name]:g}" for name in ("seed", "split") if pd.notna(row.get(name))
-        )
-        + f", record {row['key'][:8]}"
-        for row in known.to_dict("records")
-    ]
-    return pd.Series(unit * known[column].astype(float).to_numpy(), said)
-
-
-def by_method(
-    frame: pd.DataFrame,
-    order: Sequence[str] | None = None,
-    column: str = "acc",
-    unit: float = 100,
-) -> dict[str, pd.Series]:
-    """Return the values of each method, in an order or from the best mean down."""
-    found = {name: values(some, column, unit) for name, some in frame.groupby("method")}
-    if order is None:
-        order = sorted(found, key=lambda name: -found[name].mean())
-    return {name: found[name] for name in order if name in found}
-
-
-def _seeds(frame: pd.DataFrame) -> str:
-    return f"n = {frame['seed'].nunique()} seeds"
-
-
-def _listed(parts: Iterable[str]) -> str:
-    parts = list(parts)
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _view_1(root: Path, dataset: str) -> float:
-    floor = recorded(root, "smart", "floors", method=VIEW_1, dataset=dataset)
-    return 100 * floor["acc"].mean()
 
 
 def selection_steps(
@@ -170,7 +112,7 @@ def _selection(root: Path) -> Answer | None:
     names = ("twenty starts", "the central epoch", "reading labels")
     steps = pd.DataFrame({name: pd.DataFrame(found).mean() for name, found in gains.items()})
     largest = steps.set_axis(names).idxmax()
-    where = "; ".join(f"{kind} on {_listed(s.index)}" for kind, s in largest.groupby(largest))
+    where = "; ".join(f"{kind} on {listed(s.index)}" for kind, s in largest.groupby(largest))
     text = (
         f"**From the last epoch to the one that the labels like best it is {min(gaps):.0f} to "
         f"{max(gaps):.0f} points; the largest step is {where}** (in the mean of both shares of "
@@ -187,40 +129,6 @@ def _selection(root: Path) -> Answer | None:
     return Answer(text, panels, caption)
 
 
-def _two_sets(
-    root: Path,
-    frame: pd.DataFrame,
-    order: Sequence[str] | None,
-    strong: str,
-) -> list[str]:
-    """Return a panel of methods for each set, view 1 alone as a line."""
-    panels = []
-    for dataset, some in frame.groupby("dataset", sort=False):
-        lines = {ALONE: _view_1(root, dataset)}
-        rows = by_method(some, order)
-        panels.append(svg.strips(title_of(dataset), rows, strong=[strong], lines=lines))
-    return panels
-
-
-def _gaps(frame: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
-    """Return by set the mean of A less B over shared seeds and splits, and where A is ahead."""
-    keys = [name for name in ("split", "seed") if name in frame]
-    wide = 100 * frame.pivot(index=["dataset", *keys], columns="method", values="acc")
-    gap = (wide[a] - wide[b]).dropna().groupby("dataset", sort=False)
-    return pd.DataFrame(
-        {"mean": gap.mean(), "ahead": gap.agg(lambda g: (g > 0).sum()), "n": gap.size()}
-    )
-
-
-def _gap_text(gaps: pd.DataFrame) -> str:
-    return _listed(
-        [
-            f"{row.mean_:+.1f} on {title_of(row.Index)} (ahead in {row.ahead} of {row.n})"
-            for row in gaps.rename(columns={"mean": "mean_"}).itertuples()
-        ]
-    )
-
-
 def _ablation_losses(root: Path) -> Answer | None:
     frame = recorded(root, "smart", "ablation_losses", starts=20)
     if frame.empty:
@@ -230,14 +138,14 @@ def _ablation_losses(root: Path) -> Answer | None:
         "$L_\\text{vda}$ added to $L_\\text{rec}$": ("L_rec + L_vda", "L_rec"),
         "$L_\\text{smc}$ added to both": ("all", "L_rec + L_vda"),
     }
-    gaps = {said: _gaps(frame, *pair) for said, pair in pairs.items()}
-    lines = [f"- {said}: {_gap_text(gap)}" for said, gap in gaps.items()]
+    gaps = {said: mean_gaps(frame, *pair) for said, pair in pairs.items()}
+    lines = [f"- {said}: {gap_text(gap)}" for said, gap in gaps.items()]
     alone, after = (list(gaps.values())[place]["mean"] for place in (0, 2))
     text = (
         f"**Without $L_\\text{{vda}}$, $L_\\text{{smc}}$ lowers the mean on "
         f"{(alone < 0).sum()} of {len(alone)} sets; beside it, it raises the mean on "
         f"{(after > 0).sum()}** (half aligned, "
-        f"{_seeds(frame)}, {frame['split'].nunique()} splits). In points:\n\n"
+        f"{seeds_text(frame)}, {frame['split'].nunique()} splits). In points:\n\n"
         + "\n".join(lines)
     )
     caption = (
@@ -246,7 +154,7 @@ def _ablation_losses(root: Path) -> Answer | None:
         "which uses no pair. Reduced profile. "
         "Again: mvlib run smart/ablation_losses --profile reduced."
     )
-    return Answer(text, _two_sets(root, frame, list(ABLATIONS), "all"), caption)
+    return Answer(text, set_panels(root, frame, list(ABLATIONS), "all"), caption)
 
 
 def _alignment_rate(root: Path) -> Answer | None:
@@ -274,9 +182,9 @@ def _alignment_rate(root: Path) -> Answer | None:
         f"SMART's mean is above view 1 alone from {ahead[0]:.0%} of the rows aligned on; with "
         f"{gain.index[0]:.0%} it is {-gain.iloc[0]:.1f} points below. It is highest at "
         f"{best:.0%} ({means['SMART'][best]:.1f}), and {means['SMART'].iloc[-1]:.1f} with all "
-        f"rows aligned (HandWritten, last epoch, one start, {_seeds(frame)})."
+        f"rows aligned (HandWritten, last epoch, one start, {seeds_text(frame)})."
         if ahead
-        else f"SMART's mean is above view 1 alone at no share ({_seeds(frame)})."
+        else f"SMART's mean is above view 1 alone at no share ({seeds_text(frame)})."
     )
     caption = (
         "Dots are seeds, lines their means. View 1 alone sees no alignment, so that its line "
@@ -293,12 +201,12 @@ def _biased_alignment(root: Path) -> Answer | None:
         return None
     fair = "from all rows"
     lines = [
-        f"- {name}: {_gap_text(_gaps(frame, name, fair))}"
+        f"- {name}: {gap_text(mean_gaps(frame, name, fair))}"
         for name in ("from half of the classes", "from one region")
     ]
     text = (
         f"What a biased sample of as many pairs changes, in points, beside one {fair} "
-        f"({frame['aligned_ratio'].iloc[0]:.0%} aligned, {_seeds(frame)}):\n\n"
+        f"({frame['aligned_ratio'].iloc[0]:.0%} aligned, {seeds_text(frame)}):\n\n"
         + "\n".join(lines)
     )
     caption = (
@@ -306,7 +214,7 @@ def _biased_alignment(root: Path) -> Answer | None:
         "mean; best of twenty starts. Dotted: k-means of view 1, which uses no pair at all. "
         "Reduced profile. Again: mvlib run smart/biased_alignment --profile reduced."
     )
-    return Answer(text, _two_sets(root, frame, None, fair), caption)
+    return Answer(text, set_panels(root, frame, None, fair), caption)
 
 
 def _threshold(root: Path) -> Answer | None:
@@ -315,15 +223,15 @@ def _threshold(root: Path) -> Answer | None:
         return None
     paper = "mean-std"
     others = [name for name in scores["method"].unique() if name != paper]
-    gaps = {name: _gaps(scores, name, paper) for name in others}
+    gaps = {name: mean_gaps(scores, name, paper) for name in others}
     below = [name for name, gap in gaps.items() if (gap["ahead"] == 0).all()]
     worst = min(gaps, key=lambda name: gaps[name]["mean"].mean())
     best = max(gaps, key=lambda name: gaps[name]["mean"].mean())
     text = (
         f"Beside the paper's rule, mean - std: the best other rule, {best}, stands "
-        f"{_gap_text(gaps[best])}; the worst, {worst}, {_gap_text(gaps[worst])}. Behind the "
-        f"paper's rule in every seed of both sets: {_listed(below) if below else 'none'} "
-        f"(half aligned, {_seeds(scores)})."
+        f"{gap_text(gaps[best])}; the worst, {worst}, {gap_text(gaps[worst])}. Behind the "
+        f"paper's rule in every seed of both sets: {listed(below) if below else 'none'} "
+        f"(half aligned, {seeds_text(scores)})."
     )
     graphs = recorded(root, "smart", "threshold")
     graphs = graphs[graphs["measure_precision"].notna()]
@@ -385,7 +293,7 @@ def _leakage(root: Path) -> Answer | None:
     ]
     text = (
         f"With no pair known, R@10 after {longest:.0f} steps with batches of the same things "
-        f"against batches drawn apart: {_listed(parts)}; chance is "
+        f"against batches drawn apart: {listed(parts)}; chance is "
         f"{100 * chance_of(last).mean():.1f} (means of {n} runs)."
     )
     caption = (
@@ -420,7 +328,7 @@ def _pair_ratio(root: Path) -> Answer | None:
         f"{lead.min():+.1f} and {lead.max():+.1f} points of R@10 at {len(lead)} shares of "
         f"known pairs, above zero at {above} of them. With no pair Set-CLIP comes to "
         f"{means['Set-CLIP'].iloc[0]:.1f}, chance is {chance:.1f} "
-        f"({_seeds(frame)} on {frame['split'].nunique()} splits)."
+        f"({seeds_text(frame)} on {frame['split'].nunique()} splits)."
     )
     caption = (
         "Recall at 10 on the full gallery, both directions; a dot is a seed and split. All "
@@ -445,7 +353,7 @@ def _block_structure(root: Path) -> Answer | None:
         f"{looks['measure_gap']:.3f} to {both['measure_gap']:.3f}, ACC from "
         f"{100 * looks['acc']:.1f} to {100 * both['acc']:.1f}. Over {len(means)} affinities "
         f"the rank correlation with ACC is {ranks['measure_gap']:+.2f} for the gap and "
-        f"{ranks['measure_within']:+.2f} for `within` (drawings, {_seeds(frame)})."
+        f"{ranks['measure_within']:+.2f} for `within` (drawings, {seeds_text(frame)})."
     )
     order = list(by_method(plain))
     panels = [
@@ -496,7 +404,7 @@ def _when_words_help(root: Path) -> Answer | None:
     text = (
         f"Does the gap between zero-shot and k-means order the gain by words? Rank correlation "
         f"over {table['problems'].max()} problems, and the mean gain over k-means in points "
-        f"({_seeds(gains)}):\n\n{lines}"
+        f"({seeds_text(gains)}):\n\n{lines}"
     )
     panels = []
     for encoder, some in gains.groupby("encoder", sort=False):
@@ -538,7 +446,7 @@ def _random_words(root: Path) -> Answer | None:
     ahead = (better[1.0] > better[0.0]).sum()
     text = (
         f"**With random words CAE's mean is higher on {ahead} of {len(better)} sets**: "
-        f"{'; '.join(parts)} ({_seeds(frame)}, the small encoder)."
+        f"{'; '.join(parts)} ({seeds_text(frame)}, the small encoder)."
     )
     caption = (
         "ACC by the share of the kept words whose features are random directions; a dot is a "
@@ -632,7 +540,59 @@ def _label_free(root: Path) -> Answer | None:
     return Answer(what_scores_know(runs), panels, caption) if panels else None
 
 
+def pays(root: Path) -> Answer | None:
+    rivals = {VIEW_1: "k-means of view 1", "spectral, view 1, unit rows": "spectral of view 1"}
+    tail = "half aligned, last epoch, one start of k-means"
+    a = "SMART, 1 start", "SMART"
+    return beside(beside_floors(root=root), a, rivals, tail, "smart/method")
+
+
+def _words_help(root: Path) -> Answer | None:
+    frame = results_frame("cae", "reduced", "method", root)
+    frame = frame if frame.empty else frame[frame["rule"] == "last"]
+    names = ("CAE", "TAC, no training", "TAC, trained", "SIC")
+    a = "k-means of images", "k-means of the images, which reads no word,"
+    return beside(frame, a, {n: n for n in names}, "the small encoder, not CLIP", "cae/method")
+
+
+def _halves(root: Path) -> Answer | None:
+    frame = results_frame("ntk_spectral", "reduced", "ablation_affinity", root)
+    rivals = {f"{name}, diffusion": f"{name} alone" for name in ("looks", "words")}
+    tail = "seven prompts, diffused; the small encoder, not CLIP; 90 % of the images a seed"
+    a = "product, diffusion", "the product"
+    return beside(frame, a, rivals, tail, "ntk_spectral/ablation_affinity")
+
+
+def _graph(root: Path) -> Answer | None:
+    frame = recorded(root, "smart", "what_the_graph_sees")
+    if frame.empty:
+        return None
+    lines, parts = {}, []
+    first, last = frame["epochs"].min(), frame["epochs"].max()
+    for name, some in frame.groupby("dataset"):
+        kept = {n: values(s, "measure_precision") for n, s in some.groupby("epochs")}
+        lines[title_of(name)] = kept
+        ends = [f"{kept[n].mean():.0f}" for n in (first, last)]
+        parts.append(f"{title_of(name)} from {ends[0]} to {ends[1]} %")
+    text = (
+        f"**From epoch {first:.0f} to {last:.0f} the share of the graph's edges that join one "
+        f"class rises: {listed(parts)}.** It begins at chance, so that matching on it pays "
+        f"only after the alignment loss has ordered the embedding ({seeds_text(frame)})."
+    )
+    caption = (
+        "How many of the graph's edges join rows of one class; a dot is a seed, half of the "
+        "rows aligned. Reduced profile. Again: mvlib run smart/what_the_graph_sees --profile "
+        "reduced."
+    )
+    panel = svg.trend("Right edges", lines, "epochs", "edges in one class (%)")
+    return Answer(text, [panel], caption)
+
+
 _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
+    "smart/method": pays,
+    "smart/what_the_graph_sees": _graph,
+    "cae/method": _words_help,
+    "ntk_spectral/ablation_affinity": _halves,
     "smart/selection": _selection,
     "smart/precision": _precision,
     "smart/ablation_losses": _ablation_losses,

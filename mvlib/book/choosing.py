@@ -7,7 +7,6 @@ from html import escape
 from inspect import signature
 from itertools import groupby
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mvlib.data import describe
@@ -52,7 +51,6 @@ problem = vision_problem("openclipart", "offline", n_nouns=8000)
 model = methods.load("{0}")({1})
 labels = model.fit_predict(problem.images, texts_of("{0}", problem))""",
 }
-_WIDTH, _ROW, _INDENT, _LETTER, _LONGEST = 640, 25, 36, 8.8, 68
 
 
 def choices() -> list[tuple[str, list[tuple[str, list[Method]]]]]:
@@ -66,46 +64,16 @@ def choices() -> list[tuple[str, list[tuple[str, list[Method]]]]]:
 
 
 def choice_tree() -> str:
-    """Return the tree as a drawing, each method a link to its page."""
-    drawn, y = [], 20
+    """Return the tree as nested lists, each method a link to its page."""
+    drawn = []
     for task, needs in choices():
-        drawn.append(f'<text x="4" y="{y}" font-weight="bold">{_HAVE[task]}</text>')
-        top = y
+        drawn.append(f"<p>{_HAVE[task]}</p><ul>")
         for needed, methods in needs:
-            y += _ROW
-            elbow = f"M10 {top + 8}V{y - 5}H26"
-            drawn.append(f'<path d="{elbow}"/>')
-            for line in wrap(needed, _LONGEST):
-                drawn.append(f'<text x="32" y="{y}">{escape(line)}</text>')
-                y += _ROW
-            x = _INDENT
-            for method in methods:
-                width = round(_LETTER * len(method.title)) + 20
-                if x + width > _WIDTH and x > _INDENT:
-                    x, y = _INDENT, y + _ROW + 4
-                drawn.append(
-                    f'<a href="{_page(method, ".html")}"><rect x="{x}" y="{y - 17}" rx="11" '
-                    f'width="{width}" height="23"/><text x="{x + width / 2:g}" y="{y}" '
-                    f'text-anchor="middle">{escape(method.title)}</text></a>'
-                )
-                x += width + 8
-        y += round(1.5 * _ROW)
-    size = f'viewBox="0 0 {_WIDTH} {y - _ROW}" width="{_WIDTH}"'
-    # In a block of its own, so that nothing in it is read as prose.
-    return (
-        f'<div class="tree"><svg {size} role="group" aria-label="{escape(_words())}">'
-        f"{''.join(drawn)}</svg></div>"
-    )
-
-
-def _words() -> str:
-    """Return what the drawing shows."""
-    branches = [
-        f"{_HAVE[task]}: "
-        + "; ".join(f"{needed}: {', '.join(m.title for m in some)}" for needed, some in needs)
-        for task, needs in choices()
-    ]
-    return f"A tree of choices. {'. '.join(branches)}."
+            links = (f'<a href="{_page(m, ".html")}">{escape(m.title)}</a>' for m in methods)
+            drawn.append(f"<li>{escape(needed)}<br/>{' '.join(links)}</li>")
+        drawn.append("</ul>")
+    # In a block of its own and on one line, so that nothing in it is read as prose.
+    return f'<div class="tree">{"".join(drawn)}</div>'
 
 
 def choice_list() -> str:

@@ -6,20 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import yaml
 
-from mvlib.book.answers import (
-    ALONE,
-    leak_lines,
-    leak_panel,
-    recorded,
-    selection_steps,
-    values,
-    words_panel,
-)
+from mvlib.book.answers import leak_lines, leak_panel, pays, selection_steps, words_panel
 from mvlib.book.leaderboard import results, small_map
-from mvlib.papers.findings import title_of
+from mvlib.book.recorded import ALONE, gap_rows, recorded, values
 from mvlib.papers.set_clip import chance_of
+from mvlib.papers.smart import beside_floors
 from mvlib.plots import svg
 
 _RIVAL = "spectral, view 1, unit rows"
@@ -141,26 +135,15 @@ def _words(root: Path) -> Iterator[Card]:
 
 
 def _rival(root: Path) -> Iterator[Card]:
-    where = {"aligned_ratio": 0.5}
-    kept = {"starts": 1, "features": "eval", "init": "draws", "rule": "last"}
-    ours = recorded(root, "smart", "method", **where, **kept, method="SMART")
-    theirs = recorded(root, "smart", "floors", **where, method=_RIVAL)
-    sides = [frame.set_index(["dataset", "seed"])["acc"] for frame in (ours, theirs)]
-    gap = (100 * (sides[0] - sides[1])).dropna()
-    if gap.empty:
+    frame = beside_floors(root=root)
+    if frame.empty:
         return
-    by_set = gap.groupby("dataset").mean().sort_values(ascending=False)
-    rows = {}
-    for name in by_set.index:
-        one = gap[name]
-        rows[title_of(name)] = one.set_axis([f"seed {seed:g}" for seed in one.index])
-    ahead = [title_of(name) for name in by_set.index[by_set > 0]]
-    label = "SMART less spectral of view 1 (points)"
-    panel = svg.strips("Half aligned, last epoch", rows, label, strong=ahead, signed=True)
+    by_set = pd.DataFrame(gap_rows(frame, "SMART, 1 start", _RIVAL)).mean()
+    panel = pays(root).panels[1]
     said = (
         f"Spectral clustering of view 1 alone, which sees no pair and trains nothing, is ahead "
         f"of SMART on {(by_set < 0).sum()} of {len(by_set)} sets (means of "
-        f"{gap.groupby('dataset').size().min()} seeds, reduced)."
+        f"{frame['seed'].nunique()} seeds, reduced)."
     )
     title = "A rival without training, ahead on most sets"
     if (by_set < 0).sum() > len(by_set) / 2:

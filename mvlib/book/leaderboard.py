@@ -69,13 +69,13 @@ def results(root: Path) -> pd.DataFrame:
 
 def published(root: Path) -> pd.DataFrame:
     """Return the published accuracies of settings that a run here can have."""
-    rows = []
+    rows, tasks = [], {("aligned_ratio",): VIEWS, ("encoder",): WORDS}
     for paper in papers_with("published.toml", root):
         for row in load_published(paper, root):
             setting, known = dict(row["setting"]), row["metric"] == "acc"
             runnable = str(setting.get("encoder", "openclip:")).startswith("openclip:")
-            if known and len(setting) == 1 and runnable:
-                task = VIEWS if "aligned_ratio" in setting else WORDS
+            task = tasks.get(tuple(setting))
+            if known and runnable and task is not None:
                 said = _setting({"task": task, **setting})
                 name = _name(row["method"], row["rule"])
                 rows.append((task, said, name, row["dataset"], row["value"], row["source"]))

@@ -15,11 +15,10 @@ from mvlib.book.data_cards.cards import default_views, files_table, sets_table
 from mvlib.book.front import cards_grid, citation
 from mvlib.book.leaderboard import leaderboard
 from mvlib.book.pages import table
-from mvlib.book.widgets import widget
 from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.papers.claims import judge_claims
-from mvlib.papers.findings import comparisons, finding_table, intervals
+from mvlib.papers.findings import comparisons, finding_table, intervals, title_of
 from mvlib.records import (
     VERDICT_RULES,
     comparison_table,
@@ -32,8 +31,10 @@ from mvlib.records import (
     to_markdown,
 )
 from mvlib.records.plan import papers_with
+from mvlib.records.readme import setting_text
 from mvlib.records.tables import inert
 
+_SAID = re.compile(r'aria-label="([^"]*)"')
 _PLACEHOLDER = re.compile(r"^<!-- mvlib: ([a-z_]+)((?: [\w.-]+)*) -->$", re.MULTILINE)
 
 
@@ -49,6 +50,7 @@ def fill(text: str, root: str | Path) -> str:
     `claims PAPER`, sentences with verdicts, and `claims_counted`; `compared PAPER TABLE`,
     accuracies of a published table beside ours, with verdicts;
     `recorded PAPER PROFILE EXPERIMENT`, mean scores of an experiment's records;
+    `measures PAPER PROFILE EXPERIMENT VARIANT`, means of the measures of a variant, in percent;
     `unknown_settings PAPER PROFILE EXPERIMENT`, the values that differ
     from their setting's default; `smart_settings`; `smart_steps`, `smart_floors` and
     `smart_parts EXPERIMENT`, what the chapter's records say; `finding PAPER NAME`, arms that
@@ -78,7 +80,7 @@ def _published(root: Path, paper: str, method: str | None = None) -> str:
     for row in load_published(paper, root):
         if method in (None, row["method"]):
             title = describe(row["dataset"]).title
-            place = (row["method"], title, _setting(row), row["source"])
+            place = (row["method"], title, setting_text(row["setting"]), row["source"])
             rows.setdefault(place, {})[row["metric"]] = published_text(row)
     known = {metric for values in rows.values() for metric in values}
     names = {"acc": "ACC", "nmi": "NMI", "ari": "ARI", "purity": "purity"}
@@ -125,7 +127,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
     known = [name for name in rates if name in found]
     told = found.assign(
         dataset=[describe(dataset).title for dataset in found["dataset"]],
-        setting=[_setting({"setting": dict(row)}) for row in found[known].to_dict("records")],
+        setting=[setting_text(row) for row in found[known].to_dict("records")],
         difference=intervals(found),
         verdict=found["verdict"].where(decided, found["verdict"] + ": " + found["detail"]),
     )
@@ -142,7 +144,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
 def _smart_steps(root: Path) -> str:
     from mvlib.papers.smart import steps_to_the_oracle
 
-    return to_markdown(steps_to_the_oracle(root=root), 1)
+    return to_markdown(steps_to_the_oracle(root=root).replace(_TITLES), 1)
 
 
 def _smart_floors(root: Path) -> str:
@@ -169,7 +171,7 @@ def _smart_parts(root: Path, experiment: str) -> str:
     hidden = ["sets", "sets_ahead", "ahead", "difference", "ci_low", "ci_high", "p", "p_holm"]
     shown = found.drop(columns=[*hidden, "detail", "told"])
     shown.insert(3, "difference, 95 %", intervals(found))
-    return to_markdown(shown)
+    return to_markdown(shown.rename(columns=_TITLES))
 
 
 def _published_by_set(root: Path, paper: str, metric: str, only: str | None = None) -> str:
@@ -178,7 +180,7 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
     for row in load_published(paper, root):
         if row["metric"] == metric and only in (None, row["table"]):
             sets[row["dataset"]] = None
-            place = (row["method"], _setting(row), row["source"])
+            place = (row["method"], setting_text(row["setting"]), row["source"])
             cell = values.setdefault(place, {}).setdefault(row["dataset"], [])
             cell.append(published_text(row))
     # A setting that all rows share is for the text around the table to say.
@@ -188,7 +190,8 @@ def _published_by_set(root: Path, paper: str, metric: str, only: str | None = No
         [*(place[k] for k in kept), *(" or ".join(found.get(name, ())) for name in sets)]
         for place, found in values.items()
     ]
-    return table([*(names[k] for k in kept), *sets], lines, numeric=len(sets))
+    heads = (names[k] for k in kept)
+    return table([*heads, *map(title_of, sets)], lines, numeric=len(sets))
 
 
 def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
@@ -203,7 +206,24 @@ def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
 
 def _recorded(frame: Any) -> str:
     names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
-    return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
+    found = score_table(frame, names, ["acc", "nmi", "ari"]).replace({"dataset": _TITLES})
+    heads = {"dataset": "data set", "acc": "ACC", "nmi": "NMI", "ari": "ARI"}
+    return to_markdown(found.rename(columns=heads))
+
+
+def _measures(root: Path, paper: str, profile: str, experiment: str, variant: str) -> str:
+    frame = results_frame(paper, profile, experiment, root, variants=True)
+    if "variant" not in frame:
+        return to_markdown(frame.iloc[:0])
+    frame = frame[frame["variant"] == variant].dropna(axis="columns", how="all")
+    frame = frame.assign(dataset=[describe(name).title for name in frame["dataset"]])
+    names = [name for name in frame if name.startswith("measure_")]
+    by = [name for name in ("dataset", "names", "share", "method") if name in frame]
+    means = (
+        100 * frame.astype(dict.fromkeys(names, float)).groupby(by, sort=False)[names].mean()
+    )
+    means.columns = [name.removeprefix("measure_").replace("_", " ") for name in names]
+    return to_markdown(means.reset_index(), decimals=1)
 
 
 def _unknown_settings(frame: Any) -> str:
@@ -257,18 +277,6 @@ def _faults(root: Path) -> str:
     return f"{table(header, rows)}\n\nTried with {packages}."
 
 
-def _setting(row: dict[str, Any]) -> str:
-    words = [
-        f"{value:.0%} aligned"
-        if name == "aligned_ratio"
-        else str(value)
-        if name in ("encoder", "run")
-        else f"{name} {value}"
-        for name, value in row["setting"].items()
-    ]
-    return ", ".join(words)
-
-
 def _unpinned(root: Path) -> str:
     rows = []
     for name in all_names():
@@ -320,6 +328,23 @@ def _smart_settings(root: Path) -> str:
     return table(header, rows, numeric=len(names))
 
 
+def _widget(root: Path, name: str) -> str:
+    """Return a widget's place, still picture, data and script, from a page beside `_static`."""
+    scripts = root / "book" / "_static" / "widgets"
+    known = sorted(path.stem for path in scripts.glob("*.svg"))
+    check_choice("widget", name, known)
+    said = _SAID.search((scripts / f"{name}.svg").read_text(encoding="utf-8"))
+    data = json.loads((root / "book" / "widgets" / f"{name}.json").read_text(encoding="utf-8"))
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        f'<div class="widget" id="widget-{name}">'
+        f'<img src="../_static/widgets/{name}.svg" alt="{said[1] if said else ""}"></div>\n'
+        f'<script type="application/json" id="data-{name}">{text}</script>\n'
+        f'<script src="../_static/widgets/{name}.js"></script>'
+    )
+
+
+_TITLES = {name: title_of(name) for name in all_names()}
 _FILLERS: dict[str, Callable[..., str]] = {
     "answer": answer_box,
     "benchmarks": _benchmarks,
@@ -336,6 +361,7 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "finding": _finding,
     "leaderboard": leaderboard,
     "files": lambda root: files_table(),
+    "measures": _measures,
     "methods": _methods,
     "published": _published,
     "published_by_set": _published_by_set,
@@ -347,5 +373,5 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "unknown_settings": _of_results(_unknown_settings),
     "unpinned": _unpinned,
     "verdict_rules": _verdict_rules,
-    "widget": widget,
+    "widget": _widget,
 }

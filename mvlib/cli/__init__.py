@@ -31,10 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Put nothing in the place of standard streams that are closed.
-
-    Files that are opened later would take their numbers, and what is printed would fail.
-    """
+    # Files that are opened later would take their numbers, and what is printed would fail.
     for number in range(3):
         try:
             os.fstat(number)
@@ -57,10 +54,7 @@ def _obey(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mvlib",
-        description=__doc__,
-    )
+    parser = argparse.ArgumentParser(prog="mvlib", description=__doc__)
     parser.add_argument("--version", action="version", version=f"mvlib {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_run_parser(commands)

@@ -14,9 +14,7 @@ _BITS = (8, 10, 12, 14, 16)
 ImageLike = str | Path | Image.Image | np.ndarray
 
 
-def check_images(
-    images: Sequence[ImageLike] | np.ndarray,
-) -> Sequence[ImageLike] | np.ndarray:
+def check_images(images: Sequence[ImageLike] | np.ndarray) -> Sequence[ImageLike] | np.ndarray:
     """Return `images` if it is a sequence of paths, PIL images or RGB arrays, not empty."""
     if isinstance(images, np.ndarray):
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:

@@ -157,12 +157,7 @@ def mismatch(
 
 
 def hide_views(
-    Xs: Any,
-    y: Any = None,
-    *,
-    rate: float,
-    random_state: int = 0,
-    protocol: str = "completer",
+    Xs: Any, y: Any = None, *, rate: float, random_state: int = 0, protocol: str = "completer"
 ) -> ViewsProblem:
     r"""Hide some rows of some views; each sample keeps one view at least.
 

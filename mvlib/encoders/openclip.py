@@ -84,7 +84,10 @@ class OpenCLIPEncoder(Encoder):
         self.fingerprint = _fingerprint(self._model, architecture, prepared)
 
     def _image_features(
-        self, images: Sequence[ImageLike] | np.ndarray, batch_size: int, resize: int | None
+        self,
+        images: Sequence[ImageLike] | np.ndarray,
+        batch_size: int | None,
+        resize: int | None,
     ) -> np.ndarray:
         def forward(batch: torch.Tensor) -> torch.Tensor:
             pixels = (batch.float() / 255 - self._mean) / self._std

@@ -139,7 +139,7 @@ def run_on_images(
     *,
     crop: int,
     resize: int | None,
-    batch_size: int,
+    batch_size: int | None,
 ) -> np.ndarray:
     """Return a tower's features of images, float32 (n, dim), from `cache` where it has them.
 
@@ -147,6 +147,8 @@ def run_on_images(
     square that the tower sees. Errors are those of `Encoder.encode_images`.
     """
     images = check_images(images)
+    if batch_size is None:
+        batch_size = 16 if tower.device.type == "cpu" else 64
     check_number("batch_size", batch_size, low=1, integer=True)
     side = int(
         check_number("resize", crop if resize is None else resize, low=crop, integer=True)

@@ -35,17 +35,25 @@ from mvlib.check import (
     check_present,
     check_views,
     check_widths,
+    each,
     feature_names,
     flag,
     lost_column,
     optional,
+    real,
     resolve_seed,
     warn_fewer,
+    whole,
 )
+from mvlib.methods.docstrings import complete
 from mvlib.ops.device import resolve_device
 from mvlib.ops.rows import unit_rows
 
 KMEANS_STARTS = 10
+
+# Of `_fit`: each (n_samples, n_features_v); and of rows, or of rows and views.
+Views = list[np.ndarray]
+Mask = np.ndarray
 
 
 def _device(name: str, value: Any) -> None:
@@ -74,11 +82,20 @@ class Clustering(ClusterMixin, BaseEstimator):
 
     Parameters
     ----------
+    n_clusters : int
+        Number of clusters.
+    epochs : int
+        Passes over what is learnt from.
+    learning_rate, weight_decay : float
+        Of Adam.
     device : str, default="auto"
-        Where to compute, in methods that have a choice. "auto" takes a GPU if there is one.
+        Where to compute. "auto" takes a GPU if there is one.
     random_state : int, Generator, RandomState, optional
         Seed of all that is random in a fit, from 0 to 2**32 - 1, or what to draw one from. By
         default each fit has another.
+    verbose : bool, optional
+        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
+        terminal alone.
     """
 
     _bounds: ClassVar[Mapping[str, Bound]] = {
@@ -95,6 +112,10 @@ class Clustering(ClusterMixin, BaseEstimator):
     # The rows are no metadata.
     __metadata_request__transform = {"Xs": UNUSED}
     __metadata_request__predict = {"Xs": UNUSED}
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        complete(cls)
 
     def _check_parameters(self) -> None:
         """Refuse what `__init__` took out of bounds, before any work is done."""
@@ -257,6 +278,9 @@ class Clustering(ClusterMixin, BaseEstimator):
             delattr(self, name)
 
 
+complete(Clustering)
+
+
 @dataclass(eq=False, repr=False)
 class ViewClustering(Clustering):
     """Clustering of views of the same things, whose rows are partners, in part or not.
@@ -266,10 +290,12 @@ class ViewClustering(Clustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    device, random_state
-        As in `Clustering`.
+    embedding_dim : int
+        Width of the embeddings.
+    hidden_dims : sequence of int
+        Widths of each encoder's hidden layers; decoders have them in reverse.
+    temperature : float
+        tau.
 
     Attributes
     ----------
@@ -281,6 +307,8 @@ class ViewClustering(Clustering):
         Widths of the views.
     feature_names_in_ : list of ndarray of str
         Names of their columns, where all are frames.
+    network_ : Module
+        In evaluation mode, after the last epoch.
     """
 
     n_clusters: int = 8
@@ -288,7 +316,16 @@ class ViewClustering(Clustering):
     random_state: RandomState = None
 
     __metadata_request__fit = {"Xs": UNUSED}
+    # What a parameter of such a name must be, in every method that has it.
+    _bounds: ClassVar[Mapping[str, Bound]] = {
+        **dict.fromkeys(("embedding_dim", "epochs", "match_batch_size"), whole()),
+        **dict.fromkeys(("learning_rate", "temperature"), real(0, open_low=True)),
+        "hidden_dims": each(whole()),
+        "batch_size": whole(2),
+        "dropout": real(0, 1),
+    }
     _min_views: ClassVar[int] = 1
+    _only_two: ClassVar[bool] = False
     # Whether views stay float64 where float32 would lose their spread beside their mean.
     _any_offset: ClassVar[bool] = False
     _takes_missing: ClassVar[bool] = False
@@ -365,12 +402,14 @@ class ViewClustering(Clustering):
         return [_with_means(X, there[:, v]) for v, X in enumerate(arrays)], there
 
     def _views(self, Xs: Sequence[Any]) -> list[np.ndarray]:
-        if not self._any_offset:
-            return check_views(Xs, minimum=self._min_views)
-        return [
-            narrowed(view)
-            for view in check_views(Xs, minimum=self._min_views, dtype=np.float64)
-        ]
+        dtype = np.float64 if self._any_offset else np.float32
+        views = check_views(Xs, minimum=self._min_views, dtype=dtype)
+        if self._only_two and len(views) > 2:
+            raise ValueError(
+                f"Xs has {len(views)} views: expected two, which {type(self).__name__} is made "
+                "for"
+            )
+        return [narrowed(view) for view in views] if self._any_offset else views
 
     def _new_rows(self, Xs: Sequence[Any]) -> list[np.ndarray]:
         views = self._views(Xs)
@@ -401,7 +440,7 @@ def note_features(model: Clustering, Xs: Sequence[Any], widths: list[Any]) -> No
     """Set the widths of what is fitted, and its columns' names where all have some."""
     model.n_features_in_ = widths
     names = [feature_names(X) for X in Xs]
-    if all(each is not None for each in names):
+    if all(name is not None for name in names):
         model.feature_names_in_ = names
 
 

@@ -26,10 +26,11 @@ from sklearn.preprocessing import StandardScaler, normalize
 from mvlib.check import RandomState, check_number, choice, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder
-from mvlib.methods.base import ViewClustering, kmeans_labels
+from mvlib.methods.base import Mask, ViewClustering, Views, kmeans_labels
+from mvlib.methods.features import check_same_space, text_bank
 from mvlib.methods.smart.estimator import SMART
 from mvlib.methods.smart.network import SMARTNetwork, encoded
-from mvlib.methods.words import ImageClustering, check_same_space, text_bank
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import unit_rows
 
 ROWS = ("as given", "unit")
@@ -46,8 +47,6 @@ class KMeansView(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     view : int, default=0
         Which view, from 0. The labels name the rows of that view.
     rows : {"as given", "unit"}, default="as given"
@@ -76,14 +75,7 @@ class KMeansView(ViewClustering):
     _takes_missing = True
     _labels_from = "centers"
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         check_number("view", self.view, high=len(views) - 1)
         self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
@@ -100,8 +92,6 @@ class KMeansConcatenation(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     rows : {"as given", "unit"}, default="as given"
         "unit" gives each row of each view unit length, so that the views weigh the same.
 
@@ -127,14 +117,7 @@ class KMeansConcatenation(ViewClustering):
     _takes_missing = True
     _labels_from = "centers"
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         self.embedding_ = self._embed(views)
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
@@ -148,8 +131,6 @@ class SpectralConcatenation(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     n_neighbors : int, default=10
         Of the symmetrised nearest-neighbour graph; doubled as long as the graph falls into
         more pieces than clusters.
@@ -184,14 +165,7 @@ class SpectralConcatenation(ViewClustering):
     _any_offset = True
     _takes_missing = True
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         n = len(views[0])
         check_number("n_neighbors", self.n_neighbors, high=n - 1)
         joined = np.hstack(prepared_rows(views, self.rows))
@@ -209,10 +183,7 @@ class SpectralConcatenation(ViewClustering):
             self.labels_ = parts.astype(np.int64)
             return
         spectral = SpectralClustering(
-            self.n_clusters,
-            affinity="precomputed",
-            eigen_solver="lobpcg",
-            random_state=seed,
+            self.n_clusters, affinity="precomputed", eigen_solver="lobpcg", random_state=seed
         )
         with warnings.catch_warnings():
             # LOBPCG takes a graph of few pieces, and how many there are is known.
@@ -226,18 +197,12 @@ class AutoencoderKMeans(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     settings : dict, optional
         Keyword arguments of `SMART` for networks and training, such as `epochs`. Its loss
         weights are set to 0.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
         Embeddings side by side.
     embeddings_ : list of ndarray, each (n_samples, embedding_dim), float32
@@ -346,17 +311,11 @@ class CLIPKMeans(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     n_init : int, default=20
         Starts of k-means, each of at most 300 iterations.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_features), float32
         L2-normalised image features.
     history_ : dict
@@ -370,10 +329,7 @@ class CLIPKMeans(ImageClustering):
 
     n_clusters: int = 8
     _: KW_ONLY
-    encoder: Encoder | str | None = None
     n_init: int = 20
-    precision: str = "float32"
-    device: str = "auto"
     random_state: RandomState = None
 
     def _fit(
@@ -394,8 +350,6 @@ class ZeroShot(ImageClustering):
 
     Parameters
     ----------
-    encoder, precision, device
-        As in every clustering of images.
     prompts : sequence of str, optional
         Templates for class names given as strings; by default `mvlib.data.PROMPTS`.
 
@@ -416,10 +370,7 @@ class ZeroShot(ImageClustering):
     TAC does for nouns; CLIP's own recipe normalises each first.
     """
 
-    encoder: Encoder | str | None = None
     prompts: Sequence[str] | None = None
-    precision: str = "float32"
-    device: str = "auto"
 
     _labels_from = "largest"
 

@@ -74,6 +74,8 @@ CATALOGUE = (
     Method("vital", "VITAL", "views.vital.VITAL", VIEWS, "two views, some rows known to be partners, features from 0 to 1", "he2024vital"),
     Method("unaligned_nmf", "unaligned NMF", "views.unaligned_nmf.UnalignedNMF", VIEWS, "two or more views without negative values", "unaligned2022nmf"),
     Method("dstl", "DSTL", "views.dstl.DSTL", VIEWS, f"two or more views, {_PAIRED}", "xu2024dstl"),
+    Method("wah", "WAH", "views.wah.WAH", VIEWS, "two or more views, rows paired rightly", "wah2026"),
+    Method("capimac", "CAPIMAC", "views.capimac.CAPIMAC", VIEWS, "two views, rows shuffled or missing, by default 30 complete ones known to be partners", "capimac2025"),
     Method("adssc_views", "A-DSSC, mean graph", "images.dssc.ADSSCViews", VIEWS, _PAIRED, "lim2020dssc", golden="dssc"),
     Method("ensemble_views", "LWGP of views", "images.ensemble.ViewEnsemble", VIEWS, _PAIRED, "huang2018lwgp", golden="ensemble"),
     Method("ssc_omp", "SSC-OMP", "images.subspace.SSCOMP", WORDS, "features of images", "you2016omp", golden="subspace"),
@@ -104,6 +106,8 @@ CATALOGUE = (
     Method("sac", "SAC after VLM4Cluster", "images.sac.SAC", WORDS, _NOUNS, "vlm4cluster2026"),
     Method("temi", "TEMI", "images.temi.TEMI", WORDS, _IMAGES, "adaloglou2023temi"),
     Method("turtle", "TURTLE", "images.turtle.TURTLE", WORDS, _IMAGES, "gadetsky2024turtle"),
+    Method("cpp", "CPP", "images.cpp.CPP", WORDS, _IMAGES, "chu2024cpp"),
+    Method("pro_dsc", "PRO-DSC", "images.pro_dsc.PRODSC", WORDS, _IMAGES, "meng2025prodsc"),
     Method("scan", "SCAN step", "images.scan.SCAN", WORDS, _IMAGES, "vangansbeke2020scan"),
 )
 # fmt: on

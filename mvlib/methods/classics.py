@@ -40,8 +40,6 @@ class CCA(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
     n_components : int, optional
         Canonical directions; by default 256, or what the pairs and the widths allow.
     regularization : float, default=0.1
@@ -52,8 +50,6 @@ class CCA(LinearAlignment):
     ----------
     correlations_ : ndarray of shape (n_components,)
         Of the canonical directions on the pairs, from the largest.
-    embedding_, embeddings_, labels_, labels_by_modality_
-        As in `SetCLIP`. A direction is weighed by its correlation.
 
     Notes
     -----
@@ -61,9 +57,9 @@ class CCA(LinearAlignment):
     modality changes nothing. *Cost*: eigenvectors of the columns, width cubed, or of the pairs
     where they are fewer, pairs squared * width.
 
-    Source: Hotelling 1936; ridge: Vinod 1976; the weights: Gong et al., "A multi-view
-    embedding space" (IJCV 2014), section 3.3, with power 1. Rows without a partner are not
-    read.
+    Source: Hotelling 1936; ridge: Vinod 1976; each direction is weighed by its correlation:
+    Gong et al., "A multi-view embedding space" (IJCV 2014), section 3.3, with power 1. Rows
+    without a partner are not read.
     """
 
     regularization: float = 0.1
@@ -93,8 +89,6 @@ class Procrustes(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
     n_components : int, optional
         Principal components, from all rows, that each modality is brought down to, since a
         rotation needs one width; by default 256, or what the rows and widths allow.
@@ -103,8 +97,6 @@ class Procrustes(LinearAlignment):
     ----------
     rotation_ : ndarray of shape (n_components, n_components)
         Orthogonal, onto the first modality's components.
-    embedding_, embeddings_, labels_, labels_by_modality_
-        As in `SetCLIP`.
 
     Notes
     -----
@@ -137,8 +129,6 @@ class GromovWasserstein(LinearAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
     n_components : int, optional
         As in `Procrustes`.
     max_rows : int, default=500
@@ -154,8 +144,6 @@ class GromovWasserstein(LinearAlignment):
         Rows that were drawn.
     distance_ : float
         The Gromov-Wasserstein loss that is left.
-    embedding_, embeddings_, labels_, labels_by_modality_
-        As in `SetCLIP`.
 
     Notes
     -----
@@ -202,9 +190,7 @@ class Chance(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, random_state
-        As in every alignment of two modalities.
-    embedding_dim : int, default=256
+    embedding_dim : int
         Width of the embeddings.
 
     Notes

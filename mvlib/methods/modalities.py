@@ -53,8 +53,6 @@ class ModalityAlignment(Clustering):
         Whether the rows are clustered less the mean of their modality. Where the modalities lie
         apart in the shared space, k-means parts them instead of the things they show; a
         warning says so.
-    random_state : int, Generator, RandomState, optional
-        As in `Clustering`.
 
     Attributes
     ----------

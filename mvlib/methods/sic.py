@@ -19,16 +19,11 @@ from torch import nn
 
 from mvlib.check import check_labels, check_number
 from mvlib.encoders import Encoder
+from mvlib.methods.features import choose_rows
+from mvlib.methods.heads import assignments, draw_neighbours, train_heads
 from mvlib.methods.tac import balance_entropy
 from mvlib.methods.training import seeded
-from mvlib.methods.words import (
-    PaperSettings,
-    WordClustering,
-    assignments,
-    choose_rows,
-    draw_neighbours,
-    train_heads,
-)
+from mvlib.methods.words import PaperSettings, WordClustering
 from mvlib.ops import contingency_table, matched_accuracy, resolve_device, top_k, unit_rows
 
 PARTS = ("consistency", "entropy", "cross_entropy")
@@ -120,8 +115,6 @@ class SIC(WordClustering, PaperSettings):
 
     Parameters
     ----------
-    n_clusters, encoder, device, random_state
-        As in `TAC`.
     n_nearest : int, default=500
         Nouns nearest to each k-means centre of the images that make up the semantic space; at
         most all.
@@ -138,19 +131,12 @@ class SIC(WordClustering, PaperSettings):
         Weight of the clusters' balance.
     label_weight : float, default=0.1
         Weight of the cross-entropy with the pseudo-labels.
-    epochs : int, default=100
-        Passes over the train images.
     batch_size : int, default=128
         Images in a batch; the last may have fewer.
-    learning_rate, weight_decay : float, default=1e-4
-        Of Adam.
     prompts : sequence of str, optional
         Templates for words given as strings; by default SIC's, "a photo of a {}".
     precision : {"float32", "float16"}, default="float32"
         "float16" rounds all features to half precision.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------

@@ -18,20 +18,16 @@ from torch import nn
 from mvlib.check import Bound, check_number, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
-from mvlib.methods.training import seeded
-from mvlib.methods.words import (
-    PaperSettings,
-    WordClustering,
+from mvlib.methods.features import check_pair, choose_rows, softmax_blocks, weighted_sums
+from mvlib.methods.heads import (
     assignments,
     check_batch_size,
-    check_pair,
-    choose_rows,
     draw_neighbours,
     full_batches,
-    softmax_blocks,
     train_heads,
-    weighted_sums,
 )
+from mvlib.methods.training import seeded
+from mvlib.methods.words import PaperSettings, WordClustering
 from mvlib.ops import resolve_device, top_k, unit_rows
 
 PARTS = ("distillation", "consistency", "entropy")
@@ -267,7 +263,26 @@ def clustering_head(
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class _NounClustering(WordClustering):
-    """What both share: which nouns are kept, and what the images are in them."""
+    """What both share: which nouns are kept, and what the images are in them.
+
+    Parameters
+    ----------
+    n_centers : int, optional
+        Centres that choose the nouns, at most the train images; by default
+        `number_of_centres` of them.
+    top : int, default=5
+        Nouns kept for each centre.
+    temperature : float, default=0.005
+        tau of the counterpart.
+    prompts : sequence of str, optional
+        Templates for words given as strings; by default TAC's seven, `mvlib.data.PROMPTS`.
+    kmeans : {"faiss", "k-means++"}, default="faiss"
+        Rules of each k-means: `mvlib.ops.faiss_kmeans` as in the authors' code, or
+        `mvlib.ops.blocked_kmeans`.
+    precision : {"float32", "float16"}, default="float32"
+        "float16" computes centres, filter and counterparts in half precision, as the authors
+        do.
+    """
 
     n_centers: int | None = None
     top: int = 5
@@ -307,36 +322,11 @@ class TAC(_NounClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder : Encoder or str, optional
-        For raw images and words; a name goes to `mvlib.encoders.load`.
-    n_centers : int, optional
-        Centres that choose the nouns, at most the train images; by default
-        `number_of_centres` of them.
-    top : int, default=5
-        Nouns kept for each centre.
-    temperature : float, default=0.005
-        tau of the counterpart.
     n_init : int, default=20
         Starts of k-means, each of at most 300 iterations.
-    prompts : sequence of str, optional
-        Templates for words given as strings; by default TAC's seven, `mvlib.data.PROMPTS`.
-    kmeans : {"faiss", "k-means++"}, default="faiss"
-        Rules of each k-means: `mvlib.ops.faiss_kmeans` as in the authors' code, or
-        `mvlib.ops.blocked_kmeans`.
-    precision : {"float32", "float16"}, default="float32"
-        "float16" computes centres, filter and counterparts in half precision, as the authors
-        do.
-    device : str, default="auto"
-        Where to compute.
-    random_state : int, Generator, RandomState, optional
-        Seed of all that is random.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, 2 * n_features), float32
         [x, x^u], each half of unit length.
     cluster_names_ : list of dict
@@ -391,8 +381,6 @@ class TrainedTAC(_NounClustering, PaperSettings):
 
     Parameters
     ----------
-    n_clusters, encoder, n_centers, top, temperature, prompts, kmeans
-        As in `TAC`; so are `precision`, `device` and `random_state`.
     hidden_dim : int, optional
         Width of the heads' hidden layer; by default that of the features.
     n_neighbors : int, default=50
@@ -401,16 +389,11 @@ class TrainedTAC(_NounClustering, PaperSettings):
         tau of the distillation.
     entropy_weight : float, default=5.0
         Weight of the clusters' balance.
-    epochs : int, default=20
-        Passes over the train images.
     batch_size : int, default=512
         Images in a batch, from 2, at most the train images. The images left over are dropped,
         others in each epoch.
     learning_rate : float, default=1e-3
         Of Adam, whose betas are (0.9, 0.99).
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------

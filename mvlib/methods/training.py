@@ -62,6 +62,22 @@ def run(
     return {part: np.asarray(values) for part, values in history.items()}
 
 
+def train(
+    model: Any,
+    batches: Callable[[], Iterable[Any]],
+    step: Callable[[Any], Mapping[str, torch.Tensor]],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epochs: int | None = None,
+    **more: Any,
+) -> dict[str, np.ndarray]:
+    """`run` the epochs of a model, under its name and as `verbose` as it is."""
+    more |= {"name": type(model).__name__, "verbose": model.verbose}
+    epochs = model.epochs if epochs is None else epochs
+    return run(epochs, batches, step, network, optimizer, **more)
+
+
 def progress(epochs: int, name: str, verbose: bool | None = None) -> Iterable[int]:
     """Yield the epochs beside a bar: on a terminal alone, or by `verbose` always or never."""
     if verbose:

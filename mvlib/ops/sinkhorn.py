@@ -286,8 +286,8 @@ def scaling_iterations(
         sums = torch.zeros_like(b)
         for rows in blocks:
             # Both products while the block is in the cache: the kernel is read once.
-            u[rows] = mass[rows] / torch.mv(kernel[rows], v)
-            sums += torch.mv(kernel[rows].T, u[rows])
+            u[rows], part = _half_steps(kernel[rows], mass[rows], v)
+            sums += part
         progress.n_iter += 1
         error = float((v * sums - b).abs().sum())
         factor = torch.where(b > 0, b / sums, 0).to(dtype)
@@ -310,6 +310,20 @@ def scaling_iterations(
     for rows in blocks:
         kernel[rows] *= u[rows].unsqueeze(1) * v
     progress.g += epsilon * _log(v)
+
+
+def _half_steps(
+    tile: torch.Tensor, mass: torch.Tensor, v: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return u = a / K v of a block of rows, and its share of K^T u."""
+    if tile.device.type != "cpu":
+        u = mass / torch.mv(tile, v)
+        return u, torch.mv(tile.T, u)
+    # NumPy's products of a matrix and a vector take 0.5 to 0.8 of the time of torch's.
+    K = tile.numpy()
+    with np.errstate(all="ignore"):
+        factors = mass.numpy() / (K @ v.numpy())
+        return torch.from_numpy(factors), torch.from_numpy(factors @ K)
 
 
 def log_iterations(

@@ -48,7 +48,7 @@ def finding_table(paper: str, name: str, root: Path | None = None) -> pd.DataFra
     if any(CHANCE in pair for pair in pairs):
         frame = with_chance(frame, "arm")
     if not pairs:
-        return _levels(frame, measure)
+        return _levels(frame, measure, ", ".join(asked.get("arms", [""])))
     return comparisons(frame, pairs, _BY, measure, "arm", mark=True)
 
 
@@ -121,12 +121,12 @@ def title_of(dataset: str) -> str:
     return describe(dataset).title.split(" (")[0].split(",")[0]
 
 
-def _levels(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+def _levels(frame: pd.DataFrame, measure: str, axis: str) -> pd.DataFrame:
     points = (100 * frame[measure]).groupby([frame["arm"], frame["dataset"]], sort=False)
     said = points.agg(lambda one: spread(one.mean(), one.std(ddof=1))).unstack()
     n = points.size().unstack().min(axis="columns")
     said.columns = [title_of(name) for name in said]
-    return said.assign(n=n).rename_axis("").reset_index()
+    return said.assign(n=n).rename_axis(axis).reset_index()
 
 
 def _named(value: Any) -> str:

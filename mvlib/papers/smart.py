@@ -179,7 +179,7 @@ def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.D
     rows = []
     for (dataset, ratio), some in choices.groupby(["dataset", "aligned_ratio"], sort=False):
         here = methods[(methods["dataset"] == dataset) & (methods["aligned_ratio"] == ratio)]
-        means = 100 * here.groupby("method")["acc"].mean()
+        means = (100 * here["acc"]).groupby(here["method"]).mean()
         columns = STEPS | {"k-means of view 1": "k-means, view 1"}
         row = {"data set": dataset, "aligned": f"{ratio:.0%}", "n": some["seed"].nunique()}
         rows.append(row | {title: means.get(name) for title, name in columns.items()})

@@ -31,6 +31,9 @@ def use_style() -> None:
         }
     )
     set_matplotlib_formats("retina")
+    # A cell's end shows its figures; pyplot would first draw each once more, for nobody.
+    plt.switch_backend(plt.get_backend())
+    plt.uninstall_repl_displayhook()
     formatter = InteractiveShell.instance().display_formatter.formatters["image/png"]
     formatter.for_type(Figure, _show_in_palette)
 

@@ -15,7 +15,8 @@ from mvlib.files import file_stamp, project_root, read_json, sha256_of
 from mvlib.records import provenance
 from mvlib.records.plan import PlannedRun, load_plan, plan_papers
 from mvlib.records.provenance import sources_are_those_of
-from mvlib.records.store import Record, load_records
+from mvlib.records.recorder import PROFILES
+from mvlib.records.store import Record, load_records, records_path
 from mvlib.records.versions import is_earlier, is_vouched_for, recorded_versions
 
 _NOTEBOOK = Path(__file__).parent / "schemas" / "notebook.schema.json"
@@ -171,13 +172,25 @@ def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
 def _read_by(run: PlannedRun, root: Path) -> list[Any]:
     chapters = {run.paper, *(name.split("/")[0] for name in run.after if "/" in name)}
     read = [
-        [record["key"], record["status"]]
+        [key, status]
         for paper in chapters
-        for record in load_records(paper, root=root)
-        if run.reads(paper, record["experiment"])
+        for experiment, key, status in _recorded(paper, root, _record_stamps(paper, root))
+        if run.reads(paper, experiment)
     ]
     published = root / "notebooks" / run.paper / "published.toml"
     return [sorted(read), sha256_of(published) if published.is_file() else None]
+
+
+def _record_stamps(paper: str, root: Path) -> tuple[Any, ...]:
+    paths = [records_path(paper, profile, root) for profile in PROFILES]
+    return tuple(file_stamp(path) if path.is_file() else None for path in paths)
+
+
+# Several runs of a command read the same chapters.
+@lru_cache(maxsize=256)
+def _recorded(paper: str, root: Path, _: tuple[Any, ...]) -> list[tuple[str, str, str]]:
+    records = load_records(paper, root=root)
+    return [(record["experiment"], record["key"], record["status"]) for record in records]
 
 
 def _hash(content: Any) -> str:

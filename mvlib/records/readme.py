@@ -87,7 +87,8 @@ def _rows(paper: str, root: Path) -> Iterator[dict[str, Any]]:
 
 def setting_text(setting: Mapping[str, Any]) -> str:
     """Return a setting in words: `50 % aligned`, `openclip:ViT-B-32/openai`."""
-    words = {"aligned_ratio": lambda ratio: f"{100 * ratio:g} % aligned", "encoder": str}
+    words = {"aligned_ratio": lambda ratio: f"{100 * ratio:g} % aligned"}
+    words |= {"encoder": str, "run": str}
     return ", ".join(
         words.get(name, lambda value, name=name: f"{name} {value}")(value)
         for name, value in setting.items()

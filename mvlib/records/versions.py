@@ -30,7 +30,7 @@ def method_of(recorded: str, own: str) -> str:
 
 def versions_of(results: Iterable[Mapping[str, Any]], own: str) -> dict[str, int]:
     """Return today's version of each method among some results."""
-    names = {method_of(result["method"], own) for result in results}
+    names = {method_of(name, own) for name in {result["method"] for result in results}}
     return {name: VERSIONS.get(name, 1) for name in sorted(names)}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mvlib.check import check_choice, check_number
 from mvlib.methods import name_groups
-from mvlib.report.curate.edits import apply_edits, read_edits
+from mvlib.report.curate.edits import Edits, apply_edits, read_edits
 from mvlib.report.curate.export import exported
 from mvlib.report.curate.features import cache_of, known_of
 from mvlib.report.curate.find import findings
@@ -21,11 +21,12 @@ from mvlib.report.groups import (
     METHODS,
     choose_n_clusters,
     fit_groups,
+    fit_nowhere,
     group_confidence,
     highest_candidate,
     looks,
 )
-from mvlib.report.image_folder import ImageFolder, find_images
+from mvlib.report.image_folder import ImageFolder, find_images, printable
 from mvlib.report.output import (
     EDITS_NAME,
     GROUPS_NAME,
@@ -66,8 +67,12 @@ def cluster_folder(
     edits: str | Path | None = None,
     cache: str | Path | None = None,
     update: bool = False,
+    apart: bool = False,
 ) -> FolderClustering:
-    """Cluster the images of a folder, name the groups, and write a report."""
+    """Cluster the images of a folder, name the groups, and write a report.
+
+    `apart` puts images that fit nowhere into a last group, "none of these".
+    """
     from mvlib import encoders
 
     check_choice("method", method, METHODS)
@@ -148,11 +153,15 @@ def cluster_folder(
         channels=tuple(channels) if channels else None,
         looked_at=looked_at if method == "kmeans" else "",
         features=known.features,
+        digests=known.digests,
         found=found,
         kept_in=kept.folder,
     )
     if there:
         result = replace(apply_edits(result, there[0], everywhere=True), edits=None)
+    if apart and (far := fit_nowhere(known.features[once])[back]).any():
+        aside = tuple(printable(result.files[row]) for row in np.flatnonzero(far))
+        result = replace(apply_edits(result, Edits((), aside)), edits=None)
     if held is not None:
         result = apply_edits(result, held)
     return result if out is None else write_report(result, out, vectors=vectors)

@@ -43,8 +43,9 @@ _OPTIONS = {
 _EPILOG = """\
 It writes OUT/labels.csv, the group of each image, OUT/skipped.csv, what was left out and why,
 and OUT/report.html, which any browser opens, also offline: groups with their names and images,
-a map, and what was special. Nothing is sent anywhere. A second run replaces its own files and
-touches no other. DIR may be -: paths are read from standard input, one a line.
+a map, and what was special. OUT/report_thumbs has small copies of images beyond 60 a group.
+Nothing is sent anywhere. A second run replaces its own files and touches no other. DIR may
+be -: paths are read from standard input, one a line.
 
 """
 

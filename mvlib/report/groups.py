@@ -48,6 +48,33 @@ def looks(encoder: Encoder, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return parts, encoder.project_images(features), said
 
 
+_FAR, _FOLDS = 3.0, 5
+
+
+def fit_nowhere(features: np.ndarray) -> np.ndarray:
+    """Say of each image whether it has much that 64 components of other images leave out.
+
+    It is the squared length of what they leave of its unit features, more than 3 deviations
+    above the median (1.4826 times the median absolute deviation). The components are those of
+    four fifths of the images, without its own fifth. Distances to a centre do not serve: what
+    is foreign and alike has a centre of its own.
+    """
+    unit = unit_rows(np.asarray(features, dtype=np.float64))
+    if len(unit) < 2 * _FOLDS:
+        return np.zeros(len(unit), dtype=bool)
+    n_components = max(1, min(_COMPONENTS, len(unit) // 4, unit.shape[1] - 1))
+    # Drawn, since files may come in turns; always alike.
+    fold = np.random.default_rng(0).permutation(len(unit)) % _FOLDS
+    left = np.empty(len(unit))
+    for number in range(_FOLDS):
+        own = fold == number
+        parts = PCA(n_components, svd_solver="covariance_eigh").fit(unit[~own])
+        rest = unit[own] - parts.inverse_transform(parts.transform(unit[own]))
+        left[own] = (rest**2).sum(axis=1)
+    above = left - np.median(left)
+    return above > _FAR * 1.4826 * np.median(np.abs(above)) + _EQUAL
+
+
 def fit_groups(
     method: str,
     n_clusters: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Mapping
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
@@ -19,7 +20,7 @@ from markupsafe import Markup
 from mvlib import __version__
 from mvlib.report.curate.edits import held_in
 from mvlib.report.groups import NEARLY, NumberOfClusters, map_positions
-from mvlib.report.image_folder import printable, rows_to_show, thumbnail_uris
+from mvlib.report.image_folder import THUMBS, printable, rows_to_show, thumbnail_uris
 from mvlib.report.output import GENERATOR, FolderClustering
 
 METHOD_NAMES = {
@@ -35,15 +36,29 @@ _CURVE_WIDTH, _CURVE_HEIGHT = 640, 250
 _MOST_SETS, _LONGEST_SET = 60, 12
 
 
-def report_html(result: FolderClustering, *, beside: str | Path = ".") -> str:
-    """Return the report as a page of HTML, whose links to images hold in a folder."""
+def rows_inside(result: FolderClustering) -> list[np.ndarray]:
+    """Return which images the page holds: those of each group, and at last others."""
     shown = rows_to_show(result.labels, result.confidence)
     # The last groups may have emptied.
     shown += [np.empty(0, np.int64)] * (len(result.groups) - len(shown))
-    rows, most = np.concatenate(shown).tolist(), result.max_pixels
+    _, repeats, odd = _findings(result)
+    named = {row for _, some, _ in repeats for row in some}.union(odd)
+    return [*shown, np.array(sorted(named.difference(*shown)), np.int64)]
+
+
+def report_html(
+    result: FolderClustering,
+    *,
+    beside: str | Path = ".",
+    thumbs: Mapping[int, str] | None = None,
+) -> str:
+    """Return the report as a page of HTML, whose links to images hold in a folder.
+
+    `thumbs` names small copies in its folder `report_thumbs`, for images not in the page.
+    """
+    *shown, extra = rows_inside(result)
+    rows, most = np.concatenate([*shown, extra]).tolist(), result.max_pixels
     words, repeats, odd = _findings(result)
-    extra = {row for _, some, _ in repeats for row in some}.union(odd).difference(rows)
-    rows += sorted(extra)
     uris = thumbnail_uris(
         result.directory, result.files, rows, max_pixels=most, channels=result.channels
     )
@@ -66,7 +81,8 @@ def report_html(result: FolderClustering, *, beside: str | Path = ".") -> str:
     )
     script = Markup("").join(scripts)
     data = {"names": list(result.names), "images": images, "words": words[0]}
-    data["extra"] = {row: uris[row] for row in extra if row in uris}
+    data["extra"] = {row: uris[row] for row in extra.tolist() if row in uris}
+    data["thumbs"] = {row: f"{THUMBS}/{name}" for row, name in (thumbs or {}).items()}
     return _template().render(
         generator=GENERATOR,
         version=__version__,

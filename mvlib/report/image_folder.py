@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import os
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +34,13 @@ from mvlib.report.formats import (
     unread,
 )
 
-# What servers and file managers put beside images: small copies, and what was thrown away.
+# What servers, file managers and reports put beside images: small copies, and what was thrown
+# away.
 EXCLUDED = (
     "@eaDir", "#recycle", "#snapshot", "$RECYCLE.BIN", "__MACOSX", "lost+found",
-    "System Volume Information", "trash",
+    "System Volume Information", "trash", "report_thumbs",
 )  # fmt: skip
+THUMBS = EXCLUDED[-1]
 
 
 @dataclass(frozen=True)
@@ -316,6 +322,66 @@ def thumbnail_uris(
                 copies[row] = _small_copy(image, side, quality)
     coded = {row: base64.b64encode(content).decode() for row, content in copies.items()}
     return {row: f"data:image/webp;base64,{text}" for row, text in coded.items()}
+
+
+MAX_FOLDER_BYTES = 400_000_000
+_BESIDE = (160, 50)
+_OWN = re.compile(r"[0-9a-f]{16}\.webp")
+
+
+@contextmanager
+def thumbnails_beside(
+    folder: Path,
+    directory: Path,
+    wanted: Mapping[int, tuple[str, str]],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    channels: Sequence[int] | None = None,
+) -> Iterator[dict[int, str]]:
+    """Write small copies of images into a folder and give their names, by row.
+
+    `wanted` has a file and its digest for each row. A copy is named by the content it shows, so
+    that those of an earlier run serve again. Where the block fails, new ones go; else those
+    that no row needs any more. No other file is touched. Beyond 400 MB nothing is added.
+    """
+    names = {
+        row: hashlib.sha256(repr((*_BESIDE, channels, digest)).encode()).hexdigest()[:16]
+        + ".webp"
+        for row, (_, digest) in wanted.items()
+    }
+    before = {path.name: path for path in folder.glob("*.webp") if _OWN.fullmatch(path.name)}
+    lacking = {name: wanted[row][0] for row, name in names.items() if name not in before}
+    room = MAX_FOLDER_BYTES - sum(
+        before[name].stat().st_size for name in before.keys() & names.values()
+    )
+    made: list[Path] = []
+    try:
+        options = {"short_side": _BESIDE[0], "max_pixels": max_pixels, "channels": channels}
+        files = {file: name for name, file in lacking.items()}
+        for file, image in chain.from_iterable(
+            _opened(directory, list(files), "thumbnails", **options)
+        ):
+            if isinstance(image, UnreadableImage):
+                continue
+            content = _small_copy(image, *_BESIDE)
+            room -= len(content)
+            if room < 0:
+                break
+            made.append(folder / files[file])
+            # `replacing` would wait for the disk each time.
+            folder.mkdir(parents=True, exist_ok=True)
+            temporary = folder / f".{files[file]}"
+            temporary.write_bytes(content)
+            temporary.replace(made[-1])
+        there = before.keys() | {path.name for path in made}
+        yield {row: name for row, name in names.items() if name in there}
+    except BaseException:
+        for path in made:
+            path.unlink(missing_ok=True)
+            path.with_name(f".{path.name}").unlink(missing_ok=True)
+        raise
+    for name in before.keys() - set(names.values()):
+        before[name].unlink(missing_ok=True)
 
 
 def _small_copy(image: Image.Image, side: int, quality: int) -> bytes:

@@ -20,7 +20,13 @@ from mvlib.report.curate.edits import EDITS_FORMAT, Edits
 from mvlib.report.curate.find import Findings
 from mvlib.report.curate.keep import assign, save
 from mvlib.report.groups import NumberOfClusters
-from mvlib.report.image_folder import ImageFolder, SkippedFile, printable
+from mvlib.report.image_folder import (
+    THUMBS,
+    ImageFolder,
+    SkippedFile,
+    printable,
+    thumbnails_beside,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class FolderClustering:
     channels: tuple[int, ...] | None = None
     looked_at: str = ""
     features: np.ndarray | None = None
+    digests: tuple[str, ...] = ()
     found: Findings | None = None
     kept_in: Path | None = None
     edits: Edits | None = None
@@ -86,7 +93,7 @@ _MARKS = {
 
 
 def report_paths(out: str | Path) -> tuple[Path, ...]:
-    """Return the place of each file that may be written, if nothing else is lost by it."""
+    """Return the place of each file and folder of a report, if nothing else is lost by it."""
     folder = nearest = Path(out)
     while not os.path.lexists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
@@ -105,24 +112,31 @@ def report_paths(out: str | Path) -> tuple[Path, ...]:
             f"out={str(out)!r} holds a {TABLE_NAME} that was changed since it was written: "
             "expected another folder, or move that file"
         )
-    return tuple(folder / name for name in _MARKS)
+    if os.path.lexists(folder / THUMBS) and not (folder / THUMBS).is_dir():
+        raise ValueError(f"out={str(out)!r} holds a file {THUMBS}: expected a folder, or none")
+    return tuple(folder / name for name in (*_MARKS, THUMBS))
 
 
 def write_report(
     result: FolderClustering, out: str | Path, *, vectors: bool = False
 ) -> FolderClustering:
     """Write all files to a folder, or none, and return the result with the paths of two."""
-    from mvlib.report.html import report_html
+    from mvlib.report.html import report_html, rows_inside
 
     folder = Path(out)
-    page = report_html(result, beside=folder)
+    rows = set(range(len(result.digests))).difference(*rows_inside(result))
+    outside = {row: (result.files[row], result.digests[row]) for row in sorted(rows)}
+    settings = {"max_pixels": result.max_pixels, "channels": result.channels}
     # One of earlier groups would not fit those beside it.
     wanted = {VECTORS_NAME: vectors or (folder / VECTORS_NAME).exists()}
     wanted |= {EDITS_NAME: result.edits is not None, SKIPPED_NAME: False}
     # From the inside out.
-    made = [part for part in (folder, *folder.parents) if not part.exists()]
+    made = [p for p in (folder / THUMBS, folder, *folder.parents) if not p.exists()]
     try:
         with ExitStack() as whole:
+            copies = thumbnails_beside(folder / THUMBS, result.directory, outside, **settings)
+            thumbs = whole.enter_context(copies)
+            page = report_html(result, beside=folder, thumbs=thumbs)
             # All are whole under temporary names before the first takes its own.
             new = {
                 name: whole.enter_context(replacing(folder / name))

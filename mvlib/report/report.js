@@ -10,15 +10,17 @@
     const rival = next < 0 ? "" : ` Next nearest: group ${next + 1}, ${names[next]}.`;
     return { file, group, facts: `Confidence ${confidence.toFixed(2)} in ${name}.${rival}` };
   };
-  const picture = (row) => {
-    const source = byId(`image-${row}`)?.querySelector("img").src ?? window.groups.extra[row];
-    const shown = document.createElement(source ? "img" : "span");
-    if (source) {
-      shown.src = source;
-      shown.alt = images[row][0];
-    } else {
-      shown.textContent = "This image is not among those inside this page.";
-    }
+  // A small copy from this page or from the folder beside it; words where there is none.
+  const { extra, thumbs } = window.groups;
+  const picture = window.groups.picture = (row, said) => {
+    const words = document.createElement("span");
+    words.textContent = said ?? "There is no small copy of this image beside this page.";
+    words.className = said ? "named" : "";
+    const source = byId(`image-${row}`)?.querySelector("img").src ?? extra[row] ?? thumbs[row];
+    if (!source) return words;
+    const shown = document.createElement("img");
+    [shown.loading, shown.alt, shown.src] = ["lazy", images[row][0], source];
+    shown.addEventListener("error", () => shown.replaceWith(words));
     return shown;
   };
 

@@ -41,10 +41,7 @@ _SHARE_OF_MEMORY = 0.9
 # A socket's path has at most 107 characters, and Jupyter adds some ten to the folder's.
 _LONGEST_FOLDER = 60
 # In a container the machine's memory is not all ours: version 2 of cgroups, and version 1.
-_CGROUP_FILES = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
+_CGROUP_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _ENVIRONMENT = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",

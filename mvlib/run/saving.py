@@ -17,13 +17,7 @@ from mvlib.records.keys import data_checksums, record_key, run_key
 from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import save_sources
 from mvlib.records.recorder import RESULTS_MIME
-from mvlib.records.store import (
-    Record,
-    check_record,
-    records_path,
-    save_record,
-    writing_records,
-)
+from mvlib.records.store import Record, check_record, records_path, save_record, writing_records
 from mvlib.records.versions import versions_of
 
 # Whatever is saved next would meet these again.

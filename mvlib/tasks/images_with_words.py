@@ -179,7 +179,7 @@ def record_fit(
 
 
 def texts_of(name: str, problem: VisionProblem) -> Any:
-    """Return what a method of the catalogue reads beside the images: mostly the nouns."""
+    """Return what a method reads beside the images: the nouns, if it needs any, or others."""
     match name:
         case "cae":
             return problem.texts
@@ -187,21 +187,9 @@ def texts_of(name: str, problem: VisionProblem) -> Any:
             return encoders.noun_rows(problem.nouns, "tac")
         case "sic":
             return encoders.noun_rows(problem.nouns, "sic")
-        case (
-            "clip_kmeans"
-            | "scan"
-            | "temi"
-            | "turtle"
-            | "ssc_omp"
-            | "ensc"
-            | "adssc"
-            | "jdssc"
-            | "ensemble_images"
-        ):
-            return None
         case "zero_shot":
             return problem.classes
-    return problem.nouns
+    return problem.nouns if "nouns" in find(name).needs else None
 
 
 def run(
@@ -213,11 +201,7 @@ def run(
     *,
     parameters: Mapping[str, Any] | None = None,
 ) -> dict[tuple[str, int | None], Any]:
-    """Fit methods of the catalogue once a seed, and record each; `settings` by method.
-
-    ValueError, before anything is fitted, if a method is not of this task or `settings` name
-    one that does not run.
-    """
+    """Fit methods once a seed, as `catalogued` gives them, and record each."""
     return {
         (name, seed): record_fit(
             recorder, find(name).title, problem, model, texts_of(name, problem), parameters

@@ -473,10 +473,9 @@ def run(
     *,
     parameters: Mapping[str, Any] | None = None,
 ) -> dict[tuple[str, int | None], Any]:
-    """Fit methods of the catalogue once a seed, and record each; `settings` by method.
+    """Fit methods once a seed, as `catalogued` gives them, and record each.
 
-    What is known to be paired is the problem's `aligned_ratio`. ValueError, before anything is
-    fitted, if a method is not of this task or `settings` name one that does not run.
+    What is known to be paired is the problem's `aligned_ratio`.
     """
     ratio, k = problem.aligned_ratio, problem.n_clusters
     return {

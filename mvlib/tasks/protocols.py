@@ -86,10 +86,7 @@ ONE_SPACE = ("SMART", "PVC", "MvCLN", "SURE", "SMILE", "VITAL", "CAMERA")
 
 
 def embeddings_by_view(model: Any, problem: ViewsProblem) -> list[np.ndarray] | None:
-    """Return the embedding of each of two views, or None if they are not in one space.
-
-    Nor are there any of views that lack rows.
-    """
+    """Return the embedding of each of two whole views, or None if they share no space."""
     if len(problem.Xs) != 2 or not problem.present.all():
         return None
     if type(model).__name__ not in ONE_SPACE:
@@ -136,13 +133,23 @@ def rescore(
     return clustering_scores(y, k_means.fit_predict(features))
 
 
-def accuracies(model: Any, problem: ViewsProblem) -> dict[str, float]:
-    """Return the accuracy of one training under each protocol of `MATCHING` and `CHOICES`."""
+def accuracies(model: Any, problem: ViewsProblem, most_starts: int = 10) -> dict[str, float]:
+    """Return the accuracy of one training under each protocol of `MATCHING` and `CHOICES`.
+
+    k-means starts no more than `most_starts` times.
+    """
     Zs = embeddings_by_view(model, problem)
     if Zs is None:
         return {}
     named = {f"as_{name}": protocol for name, protocol in MATCHING.items()} | CHOICES
-    return {
-        name: rescore(Zs, problem, protocol, model.random_state)["acc"]
-        for name, protocol in named.items()
+    # Some are the same by two names.
+    found = {
+        protocol: rescore(
+            Zs,
+            problem,
+            replace(protocol, n_init=min(protocol.n_init, most_starts)),
+            model.random_state,
+        )["acc"]
+        for protocol in dict.fromkeys(named.values())
     }
+    return {name: found[protocol] for name, protocol in named.items()}

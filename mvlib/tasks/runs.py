@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any
 
 from mvlib.check import check_choice
-from mvlib.methods.catalogue import CATALOGUE, MODALITIES, VIEWS, find, load
+from mvlib.methods.catalogue import CATALOGUE, MODALITIES, VIEWS, WORDS, find, load
 from mvlib.ops import resolve_device
 from mvlib.records.recorder import PROFILES, Recorder
 
@@ -15,10 +15,12 @@ from mvlib.records.recorder import PROFILES, Recorder
 SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
     (VIEWS, "quick"): {
         "hidden_dims": (128, 128, 128),
-        "epochs": 10,
-        "warmup_epochs": 3,
+        "epochs": 5,
+        "warmup_epochs": 2,
         "rectification_epochs": 1,
-        "alignment_epochs": 10,
+        "alignment_epochs": 2,
+        "pretraining_epochs": 20,
+        "lorentz_dims": (64, 32),
         "tuning_epochs": 5,
         "n_negatives": 10,
         "matching_rounds": 2,
@@ -31,6 +33,12 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "epochs": 40,
         "warmup_epochs": 13,
         "alignment_epochs": 40,
+    },
+    (WORDS, "reduced"): {
+        "body_dim": 512,
+        "embedding_dim": 32,
+        "training_steps": 300,
+        "warmup_steps": 100,
     },
     (MODALITIES, "quick"): {"embedding_dim": 64, "n_epochs": 10, "max_rows": 300},
 }
@@ -63,7 +71,8 @@ def catalogued(
 ) -> Iterator[tuple[str, int | None, Any]]:
     """Yield name, seed and estimator of methods of a task, once where a method draws nothing.
 
-    ValueError if a method is not of the task, or `settings` name one that does not run.
+    `settings` are by method. ValueError, before anything is made, if a method is not of the
+    task, or `settings` name one that does not run.
     """
     names = [method.name for method in CATALOGUE if method.task == task]
     for name in methods:

@@ -10,6 +10,7 @@ ratio of a whole fit is larger than the one printed.
 
 import json
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -101,6 +102,22 @@ def test_labels_of_five_thousand_images_equal_the_dense_ones(once, report_ratio)
     ratio = theirs["seconds"] / found["seconds"]
     report_ratio("n=5,000: time of a fit, dense / mvlib", ratio, "none")
     assert same >= 0.99
+
+
+def test_a_subspace_from_three_hundred_images_on(once, report_ratio):
+    Z, Ws, _ = problem(600)
+
+    def seconds(solver):
+        start = time.process_time()
+        labels = ours(Z, Ws, solver=solver)
+        return time.process_time() - start, labels
+
+    with threadpool_limits(1):
+        ours(Z[:200], Ws)
+        (low, labels), (full, expected) = once(seconds, "subspace"), seconds("full")
+    report_ratio("n=600: time of a fit, in full / in a subspace", full / low, ">= 2")
+    same = adjusted_rand_score(expected, labels)
+    report_ratio("n=600: ARI of the labels, in full and in a subspace", same, ">= 0.99")
 
 
 def test_ten_thousand_images(once, report_ratio):

@@ -1,4 +1,4 @@
-"""k-means, transport plans and retrieval at full size, against faiss and POT; small copies.
+"""k-means, transport plans and retrieval against faiss and POT; small copies; the image tower.
 
 CPU time of one thread; memory is what a process of its own grows by at its peak.
 """
@@ -13,6 +13,7 @@ import numpy as np
 import ot
 import pytest
 import torch
+from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
@@ -20,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.resources_used import in_a_fresh_process, used_by
 
-from mvlib import data
+from mvlib import data, encoders
 from mvlib.data.images import read_image
+from mvlib.encoders.offline import _efficientnet_state
 from mvlib.ops import blocked_kmeans, check_marginals, top_k, transport_plan
 from mvlib.report.image_folder import _small_copy
 
@@ -183,6 +185,28 @@ def test_small_copies_of_images(benchmark, report_ratio, monkeypatch):
     report_ratio("small copies, WebP's usual method / mvlib", usual / ours, ">= 1.5")
     bytes_ = [sum(map(len, found)) for found in (small, smallest)]
     report_ratio("... their bytes, mvlib / usual method", bytes_[0] / bytes_[1], "<= 1.1")
+
+
+def test_the_image_tower(benchmark, report_ratio, one_thread):
+    images = np.random.default_rng(0).integers(0, 256, (64, 160, 160, 3), dtype=np.uint8)
+    package = EfficientNet.from_name("efficientnet-lite2", image_size=160)
+    package.load_state_dict(_efficientnet_state())
+    package = package.eval().to(memory_format=torch.channels_last)
+
+    def as_built():
+        x = (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 127) / 128
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            return package.extract_features(x).mean(dim=(2, 3)).numpy()
+
+    encoder = encoders.load("offline", device="cpu", cache=False)
+    encoder.image_tower(images[:16]), as_built()
+    theirs = [cpu_seconds(as_built) for _ in range(3)]
+    ours = [cpu_seconds(encoder.image_tower, images) for _ in range(2)]
+    ours.append(benchmark.pedantic(cpu_seconds, args=(encoder.image_tower, images), rounds=1))
+    np.testing.assert_allclose(ours[0][1], theirs[0][1], atol=1e-5 * theirs[0][1].max())
+    ratio = np.median([s for s, _ in theirs]) / np.median([s for s, _ in ours])
+    report_ratio("image tower, as built and in batches of 64 / mvlib", ratio, ">= 2")
 
 
 if __name__ == "__main__":

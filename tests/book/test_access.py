@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser import find_browser, open_browser
 from bs4 import BeautifulSoup
 
 from mvlib.book import book_problems, build_book
@@ -96,14 +95,6 @@ def test_plain_sphinx_builds_the_same_pages_from_the_exported_configuration(book
         ]
         assert texts[0].get_text() == texts[1].get_text()
     assert book_problems(tmp_path / "html") == []
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
-    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -11,8 +11,13 @@ from toy_records import make_record
 
 from mvlib import records
 from mvlib.book import answers, fill, front, leaderboard
-from mvlib.book.answers import recorded, selection_steps
+from mvlib.book.answers import selection_steps
+from mvlib.book.recorded import recorded
+from mvlib.data import describe
 from mvlib.papers.cae import rank_agreement
+from mvlib.papers.findings import finding_table
+from mvlib.papers.smart import beside_floors
+from mvlib.records import results_frame
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
@@ -237,3 +242,37 @@ def test_the_front_page_has_its_cards_with_pages_that_exist():
         target = (ROOT / "book" / link).resolve()
         assert any(target.with_suffix(suffix).exists() for suffix in (".md", ".ipynb"))
     assert "@software{mvlib," in text
+
+
+def test_what_the_pages_say_under_their_answers_holds_in_the_records():
+    page = prose("smart/method")
+    assert "loses most on Wiki and CUB, where view 2 alone is worth least beside view 1" in page
+    floors = means("smart", "floors", aligned_ratio=0.5).unstack()
+    trained = beside_floors(root=ROOT).query("method == 'SMART, 1 start'")
+    gain = 100 * trained.groupby("dataset")["acc"].mean() - floors["k-means, view 1"]
+    worth = floors["k-means, view 2"] / floors["k-means, view 1"]
+    assert set(gain.nsmallest(2).index) == set(worth[gain.index].nsmallest(2).index)
+    assert set(gain.nsmallest(2).index) == {"wiki", "cub"}
+
+    said = answers.answer_box(ROOT, "smart", "what_the_graph_sees")
+    assert "begins at chance" in said
+    first = means("smart", "what_the_graph_sees", column="measure_precision", epochs=1)
+    for (dataset, _), share in first.items():
+        assert abs(share - 100 / describe(dataset).n_clusters) < 3
+
+    assert "only SIC gains by words, and only on photographs; its seeds differ most" in prose(
+        "cae/method"
+    )
+    frame = results_frame("cae", "reduced", "method", ROOT).query("rule == 'last'")
+    acc = frame.groupby(["dataset", "method"])["acc"].agg(["mean", "std"])
+    for dataset, some in acc.groupby("dataset"):
+        one = some.droplevel("dataset")
+        assert one["std"].idxmax() == "SIC"
+        ahead = one.index[one["mean"] > one["mean"]["k-means of images"]]
+        with_words = set(ahead) - {"zero-shot", "spectral of images"}
+        assert with_words == ({"SIC"} if dataset == "cifar-10" else set())
+
+    assert "told apart from the mean for words alone" in prose("ntk_spectral/ablation_affinity")
+    found = finding_table("ntk_spectral", "diffusion", ROOT).set_index("A")["verdict"]
+    assert found["words, diffusion"] == "words, diffusion ahead here"
+    assert found["product, diffusion"] == "not told apart"

@@ -2,7 +2,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browser import find_browser, open_browser
 from bs4 import BeautifulSoup
 
 from mvlib.book import book_problems, build_book
@@ -70,14 +69,6 @@ def test_citations_are_author_and_year_and_search_knows_the_pages(book):
     # What the search puts first, whatever other pages are called.
     for words in ("which method", "which file", "glossary", "sinkhorn"):
         assert f'"{words}": [[' in index
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
-    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 # Tables and figures that stick out of the column of a page, or of a box that would scroll.

@@ -138,7 +138,7 @@ def test_published_numbers_carry_their_source_class_and_a_table_leaves_others_ou
     page = fill("<!-- mvlib: published toy A -->", project)
     (line,) = page.splitlines()[2:]
     assert [cell.strip() for cell in line.strip("|").split("|")] == [
-        "A", data.describe("wiki").title, "50% aligned", "code", "36.50",
+        "A", data.describe("wiki").title, "50 % aligned", "code", "36.50",
     ]  # fmt: skip
     page = fill("<!-- mvlib: published_by_set toy acc small -->", project)
     assert "36.5" in page
@@ -251,3 +251,12 @@ def test_every_equation_has_a_row_and_one_without_a_test_stops_the_book(tmp_path
         equations_page(methods, tests)
     (tests / "test_toy.py").write_text("def test_it_adds():\n    loss()\n")
     assert "| Toy | as coded | `L = x + y` |" in equations_page(methods, tests)
+
+
+def test_measures_of_a_variant_come_from_records_in_percent(project):
+    measured = "<!-- mvlib: measures cae reduced own_images names -->"
+    assert fill(measured, project) == "*Nothing is recorded yet.*"
+    lines = [line.split(" | ") for line in fill(measured, ROOT).splitlines()]
+    assert lines[0][:3] == ["| dataset", "names", "method"]
+    assert all(0 <= float(part.strip(" |")) <= 100 for row in lines[2:] for part in row[3:])
+    assert any(float(row[3]) > 10 for row in lines[2:])

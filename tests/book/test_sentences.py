@@ -380,7 +380,7 @@ def test_what_the_semantic_graph_does_before_and_after_alignment():
         "together; the alignment loss orders the embedding; then the graph is right more "
         "often than not",
     )
-    graph = finding_table("smart", "graph").set_index("")
+    graph = finding_table("smart", "graph").set_index("epochs")
     graph = graph[["HandWritten", "BDGP"]].map(lambda text: float(text.split(" ±")[0]))
     # Ten classes, and five.
     assert abs(graph.loc["1", "HandWritten"] - 10) < 3

@@ -3,19 +3,10 @@
 from pathlib import Path
 
 import pytest
-from browser import find_browser, open_browser
 
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 ROWS = "[...document.querySelectorAll('tbody tr')]"
 SHOWN = f"{ROWS}.filter(r => r.offsetParent !== null).map(r => r.cells[0].innerText)"
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
-    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

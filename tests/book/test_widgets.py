@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from browser import find_browser, open_browser
 from bs4 import BeautifulSoup
 
 from mvlib.book.placeholders import fill
@@ -169,14 +168,6 @@ def test_the_protocols_read_what_the_record_says():
     low, high, count = value("protocol", "widget.range(data, {share: '0.5'})")
     every = [number for one in rules.values() for number in one["rules"].values()]
     assert (low, high, count) == (min(every), max(every), 24)
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
-    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

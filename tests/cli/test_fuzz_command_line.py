@@ -123,11 +123,7 @@ LOOKS = [
 
 @pytest.mark.filterwarnings("ignore:.*torn and ignored")
 @fuzz(100)
-@given(
-    name=st.sampled_from(sorted(SPOILT)),
-    look=st.sampled_from(LOOKS),
-    draw=st.data(),
-)
+@given(name=st.sampled_from(sorted(SPOILT)), look=st.sampled_from(LOOKS), draw=st.data())
 def test_whatever_a_file_of_the_project_holds_ends_with_a_status_and_a_line(
     project, name, look, draw
 ):

@@ -129,15 +129,7 @@ HUGE = with_header(size=b"\x80" + (1 << 70).to_bytes(11, "big"), type=b"x")
         gzip.compress(HUGE),
         with_header(name=b"."),
     ],
-    ids=[
-        "cut",
-        "cut, then compressed",
-        "bad header",
-        "bad checksum",
-        "back",
-        "huge",
-        "folder",
-    ],
+    ids=["cut", "cut, then compressed", "bad header", "bad checksum", "back", "huge", "folder"],
 )
 def test_an_archive_that_is_cut_or_damaged_never_passes_for_whole(content, folder, fault):
     refused(folder, "dtd.tar", content, r"dtd\.tar cannot be unpacked")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from plain import unit
 from refusals import refuses
+from threadpoolctl import threadpool_limits
 
 from mvlib.data import captions, describe, load_images, nouns, openclipart_pairs
 from mvlib.encoders import (
@@ -21,6 +22,7 @@ from mvlib.encoders import (
 )
 from mvlib.encoders.shipped import NOUNS_FILE, class_texts, text_features
 from mvlib.files import embedded_data, sha256_of
+from mvlib.report.groups import fit_groups, looks
 
 HALF = 2.0**-11
 
@@ -257,3 +259,20 @@ def test_importing_the_room_loads_no_network():
         "sys.exit(any(m in sys.modules for m in ('torch', 'open_clip', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_another_number_of_threads_gives_the_same_groups(encoder, drawings):
+    images, _, tower = drawings
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if threads > 1 else 2)
+    try:
+        with threadpool_limits(torch.get_num_threads()):
+            again = encoder.image_tower(images)
+            labels = [
+                fit_groups("kmeans", 8, looks(encoder, X)[0], X, {}, 0, "cpu")[0]
+                for X in (tower, again)
+            ]
+    finally:
+        torch.set_num_threads(threads)
+    assert np.abs(again - tower).max() < 1e-4
+    assert (labels[0] == labels[1]).all()

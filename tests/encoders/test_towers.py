@@ -193,6 +193,18 @@ def test_texts_are_batched_by_length_and_returned_in_their_order():
     assert encoder.batches == [[1, 2], [3, 4], [5]]
 
 
+def test_on_a_cpu_a_pass_takes_sixteen_images_unless_told_otherwise(monkeypatch):
+    encoder, sizes = Counting(False), []
+    tower = encoder._tower
+    monkeypatch.setattr(
+        encoder,
+        "_tower",
+        lambda run: tower(lambda batch: sizes.append(len(batch)) or run(batch)),
+    )
+    encoder.encode_images(np.zeros((40, 10, 10, 3), np.uint8))
+    assert sizes == [16, 16, 8]
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64])
 def test_batches_do_not_change_image_features(batch_size):
     images = pictures()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from refusals import refuses
 from sklearn import config_context
 from sklearn.base import clone, is_clusterer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -208,6 +209,34 @@ def test_checks_of_scikit_learn_that_take_images(name):
     assert same(pickle.loads(pickle.dumps(found)).labels_, found.labels_)
 
 
+# Of parameters that several methods for views have, what none of them may be.
+OUT_OF_RANGE = {
+    "n_clusters": (0, 61), "embedding_dim": (0,), "epochs": (0,), "batch_size": (0, 1),
+    "dropout": (-0.1, 1.5), "learning_rate": (0,), "temperature": (0,),
+    "match_batch_size": (0,), "hidden_dims": ((16, 0),),
+}  # fmt: skip
+# These normalise no batch.
+BATCHES_OF_ONE = {"capimac", "wah"}
+TWO_VIEWS = {"mvcln", "sure", "pvc", "divide", "candy", "corregen", "completer", "camera"}
+TWO_VIEWS |= {"smile", "vital", "capimac"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if TASKS[name] == VIEWS])
+def test_what_methods_for_views_share_is_refused_by_its_name_and_value(name):
+    for parameter in OUT_OF_RANGE.keys() & make(name).get_params():
+        for value in OUT_OF_RANGE[parameter]:
+            if parameter == "batch_size" and value == 1 and name in BATCHES_OF_ONE:
+                continue
+            said = f"{parameter}={0 if parameter == 'hidden_dims' else value} is"
+            with pytest.raises(ValueError, match=said):
+                fit(name, **{parameter: value})
+    if name in TWO_VIEWS:
+        with pytest.raises(
+            ValueError, match=f"3 views: expected two, which {load(name).__name__}"
+        ):
+            make(name).fit([X, Z, X])
+
+
 FEW = [X[:30], Z[:30]]
 MASKED = np.ma.masked_array(X[:30], mask=X[:30] > 100)
 MASKED[0, 0] = np.ma.masked
@@ -248,39 +277,29 @@ def test_what_is_no_list_of_views_is_named(name, Xs, message):
         make(name).fit(Xs)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"hidden_dims": 8}, r"hidden_dims=8: expected a sequence, such as \(8,\)"),
-        ({"device": None}, r"device=None cannot be used here \(it is of type NoneType\)"),
-        ({"device": "meta"}, "device='meta' cannot be used"),
-        ({"threshold": "nearest-2.5"}, "expected a whole number K"),
-        ({"n_clusters": 10**400}, "n_clusters=1000"),
-    ],
+test_parameters_of_the_wrong_kind_are_named = refuses(
+    lambda **change: make("smart", **change).fit(FEW),
+    ({"hidden_dims": 8}, r"hidden_dims=8: expected a sequence, such as \(8,\)"),
+    ({"device": None}, r"device=None cannot be used here \(it is of type NoneType\)"),
+    ({"device": "meta"}, "device='meta' cannot be used"),
+    ({"threshold": "nearest-2.5"}, "expected a whole number K"),
+    ({"n_clusters": 10**400}, "n_clusters=1000"),
 )
-def test_parameters_of_the_wrong_kind_are_named(change, message):
-    with pytest.raises(ValueError, match=message):
-        make("smart", **change).fit(FEW)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: metrics.accuracy(np.ma.masked_array([0, 1], mask=[0, 1]), [0, 1]), "masked"),
-        (lambda: metrics.accuracy(np.array([np.nan, 1], object), [0, 1]), "NaN or None"),
-        (lambda: metrics.accuracy([None, 1], [0, 1]), "NaN or None"),
-        (lambda: metrics.accuracy(np.array(["a", 1], object), [0, 1]), "do not sort"),
-        (lambda: metrics.accuracy(pd.Series(["a", None], dtype="string"), [0, 1]), "or None"),
-        (lambda: metrics.accuracy(np.array(["NaT", 1], "M8[s]"), [0, 1]), "NaN or None"),
-        (lambda: metrics.accuracy([[0], [1, 2]], [0, 1]), "y_true is no array"),
-        (lambda: metrics.graph_precision_recall(np.eye(1), [np.nan], [0]), "y_rows holds NaN"),
-        (lambda: data.partially_align(FEW, [None, 1] * 15, 0.5), "y holds NaN or None"),
-        (lambda: metrics.retrieval_scores(X, X, depths=5), "depths=5: expected a sequence"),
-    ],
+test_labels_and_numbers_that_are_missing_are_refused = refuses(
+    None,
+    (lambda: metrics.accuracy(np.ma.masked_array([0, 1], mask=[0, 1]), [0, 1]), "masked"),
+    (lambda: metrics.accuracy(np.array([np.nan, 1], object), [0, 1]), "NaN or None"),
+    (lambda: metrics.accuracy([None, 1], [0, 1]), "NaN or None"),
+    (lambda: metrics.accuracy(np.array(["a", 1], object), [0, 1]), "do not sort"),
+    (lambda: metrics.accuracy(pd.Series(["a", None], dtype="string"), [0, 1]), "or None"),
+    (lambda: metrics.accuracy(np.array(["NaT", 1], "M8[s]"), [0, 1]), "NaN or None"),
+    (lambda: metrics.accuracy([[0], [1, 2]], [0, 1]), "y_true is no array"),
+    (lambda: metrics.graph_precision_recall(np.eye(1), [np.nan], [0]), "y_rows holds NaN"),
+    (lambda: data.partially_align(FEW, [None, 1] * 15, 0.5), "y holds NaN or None"),
+    (lambda: metrics.retrieval_scores(X, X, depths=5), "depths=5: expected a sequence"),
 )
-def test_labels_and_numbers_that_are_missing_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
 
 
 HIDDEN = np.ma.masked_array(np.ones(60, int), mask=np.arange(60) == 7)

@@ -30,12 +30,7 @@ from mvlib.methods.catalogue import CATALOGUE, load
 from mvlib.methods.set_clip.equations import Objective as SetObjective
 from mvlib.methods.set_clip.network import Branch
 from mvlib.methods.sic import total_loss as sic_loss
-from mvlib.methods.smart.equations import (
-    FLOOR,
-    Objective,
-    batch_losses,
-    threshold_rule,
-)
+from mvlib.methods.smart.equations import FLOOR, Objective, batch_losses, threshold_rule
 from mvlib.methods.tac import total_loss as tac_loss
 from mvlib.methods.views.mvcln import contrastive_loss, pair_distances
 from mvlib.ops.discrepancy import mmd

@@ -18,34 +18,30 @@ SYMBOLS = {
         "NTK, paper": {"A_ij", "beta"},
         "NTK, as coded": {"s_i", "K(z_i, z_j)", "S", "A", "J(A, beta)", "beta_i"},
     },
-    "words": {"TAC, as coded": {"n", "c_l"}},
+    "features": {"TAC, as coded": {"n", "c_l"}},
     "tac": {"TAC, as coded": {"p_jl", "x_i^u", "L", "L_dis", "L_con", "H"}},
-    "images/seic": {
-        "SEIC, secondary": {"S", "x_i^t", "l(A, B)", "m_k", "L_bal", "h", "L"},
-    },
+    "images/seic": {"SEIC, secondary": {"S", "x_i^t", "l(A, B)", "m_k", "L_bal", "h", "L"}},
     "images/sac": {"SAC, secondary": {"w_i", "L_c", "L_a", "L"}},
     "images/temi": {"TEMI, as coded": {"w(a, b)", "l_h(a, b)", "L_h", "pi"}},
     "images/turtle": {"TURTLE, as coded": {"q", "L_in", "L"}},
     "images/scan": {"SCAN, as coded": {"L", "H", "C"}},
+    "images/cpp": {"CPP, as coded": {"Pi_ij", "R", "R_c", "L", "l"}},
+    "images/pro_dsc": {"PRO-DSC, as coded": {"A", "L_e", "L_b", "L"}},
     "images/gradnorm": {"GradNorm, as coded": {"s_1"}},
     "sic": {"SIC, as coded": {"S", "h_k", "y_i", "L"}},
     "views/momentum_twins": {
-        "DIVIDE, as coded": {"G_ij", "L(q, k, T)", "L", "lr", "theta_bar"},
+        "DIVIDE, as coded": {"G_ij", "L(q, k, T)", "L", "lr", "theta_bar"}
+    },
+    "views/capimac": {
+        "CAPIMAC, as coded": {"L", "D_ij", "P_ij", "h(t)", "L_ae"},
+    },
+    "views/wah": {
+        "WAH, as coded": {"x", "HHSW", "Q_ik", "L_sem", "L_reg", "logit_k", "L"},
+        "WAH, paper": {"exp_o(x)"},
     },
     "views/divide": {"DIVIDE, as coded": {"T"}},
     "views/camera": {
-        "CAMERA, as coded": {
-            "L_com",
-            "L_con",
-            "L_ver",
-            "L",
-            "u",
-            "pi",
-            "A",
-            "z",
-            "u_v",
-            "z_2",
-        },
+        "CAMERA, as coded": {"L_com", "L_con", "L_ver", "L", "u", "pi", "A", "z", "u_v", "z_2"}
     },
     "views/completer": {
         "COMPLETER, as coded": {"P", "L_cl"},

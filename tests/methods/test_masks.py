@@ -22,7 +22,7 @@ GAPPY = [name for name in OF_VIEWS if load(name)._takes_missing]
 # These take row i of every view for one thing, whatever is known of it.
 AS_GIVEN = {
     "divide", "candy", "corregen", "completer", "dcp", "autoencoder_kmeans", "dstl",
-    "adssc_views", "ensemble_views",
+    "wah",    "adssc_views", "ensemble_views",
 }  # fmt: skip
 AS_GIVEN |= {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
 # These fill with the mean; the others let no filled row take part.
@@ -131,13 +131,17 @@ def test_nan_in_what_is_there_is_refused_in_fits_and_in_new_rows(name, finite, f
     fault("A ValueError with view, row and column; no network met it.", times=2)
 
 
-KNOWN = {
-    "none": np.zeros(60, bool),
-    "one": np.arange(60) == 7,
-    "half": HALF,
-}
+KNOWN = {"none": np.zeros(60, bool), "one": np.arange(60) == 7, "half": HALF}
 # How many known rows these need at the least.
-NEEDS = {"smart": 1, "autoencoder_hungarian": 1, "pvc": 2, "vital": 2, "mvcln": 3, "sure": 3}
+NEEDS = {
+    "capimac": 6,
+    "smart": 1,
+    "autoencoder_hungarian": 1,
+    "pvc": 2,
+    "vital": 2,
+    "mvcln": 3,
+    "sure": 3,
+}
 
 
 @pytest.mark.parametrize("known", KNOWN)

@@ -23,8 +23,8 @@ from mvlib.methods import (
     filter_nouns,
     softmax_counterpart,
 )
+from mvlib.methods.heads import draw_neighbours
 from mvlib.methods.tac import clustering_head, nearest_neighbours, total_loss
-from mvlib.methods.words import draw_neighbours
 
 
 def assignments(n=12, k=4, seed=0):
@@ -76,7 +76,7 @@ def test_the_counterpart_goes_to_the_mean_and_sees_no_order_doubling_length_or_b
         (images, nouns[order]), (images, np.vstack([nouns, nouns])), (8 * images, 0.1 * nouns),
     ):  # fmt: skip
         assert np.allclose(softmax_counterpart(X, U, 0.02), told, atol=1e-5)
-    monkeypatch.setattr("mvlib.methods.words.BLOCK_BYTES", 4 * len(nouns) * 7)
+    monkeypatch.setattr("mvlib.methods.features.BLOCK_BYTES", 4 * len(nouns) * 7)
     assert np.allclose(softmax_counterpart(images, nouns, 0.02), told, atol=1e-6)
 
 

@@ -23,7 +23,7 @@ from mvlib.methods import (
     number_of_centres,
     semantic_centres,
 )
-from mvlib.methods.words import choose_rows, image_features, text_bank
+from mvlib.methods.features import choose_rows, image_features, text_bank
 from mvlib.metrics import accuracy
 from mvlib.ops import faiss_kmeans
 

@@ -13,9 +13,9 @@ from refusals import refuses
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 
-from mvlib.ops import blocked_kmeans, cosine_kmeans, faiss_kmeans, kmeans
-from mvlib.ops.kmeans import plus_plus_rows
+from mvlib.ops import blocked_kmeans, cosine_kmeans, faiss_kmeans, seeding
 from mvlib.ops.rows import BlockedPoints
+from mvlib.ops.seeding import plus_plus_rows
 
 
 def clustered(n_clusters=5, per_cluster=40, n_features=8, noise=0.3, seed=0):
@@ -235,7 +235,7 @@ def test_seeding_draws_only_from_the_subsample(monkeypatch):
         seen.append(rows)
         return plus_plus_rows(tile, rows, n_clusters, **options)
 
-    monkeypatch.setattr(kmeans, "plus_plus_rows", recorded)
+    monkeypatch.setattr(seeding, "plus_plus_rows", recorded)
     X = clip_like(300)
     for subsample, expected in ((3, 30), (1000, 300), (None, 300)):
         blocked_kmeans(X, 10, subsample=subsample, max_iter=1, random_state=0)

@@ -85,7 +85,7 @@ def test_one_seed_has_a_difference_and_no_interval(root):
 
 def test_without_pairs_the_arms_levels_are_told_with_their_spread(root):
     record(root, seeds=3)
-    table = finding_table("toy", "levels", root).set_index("")
+    table = finding_table("toy", "levels", root).set_index("method, starts")
     assert table.loc["a, 20", "BDGP"] == "60.1 ± 0.1"
     assert table.loc["b, 20", "n"] == 3
 

@@ -157,7 +157,7 @@ def test_a_published_table_stands_beside_ours_with_verdicts(tmp_path):
     said = [line.split("|")[-2].strip().split(":")[0] for line in rows]
     assert set(said) <= words
     # What all rows share, how many say what, and why others are left out.
-    assert before.startswith("**SMART, 100% aligned**: of 3 published accuracies")
+    assert before.startswith("**SMART, 100 % aligned**: of 3 published accuracies")
     assert all(f"{said.count(word)} {word}" in before for word in set(said))
     assert "1 more cannot be compared (SMART): the data have no public link" in before
 

@@ -3,6 +3,7 @@
 import pytest
 from toy_records import SCORES, make_record
 
+from mvlib.records import store
 from mvlib.records.store import (
     check_record,
     drop_records,
@@ -187,3 +188,19 @@ def test_a_run_that_has_a_parameter_method_names_no_column_twice():
     frame = records_frame([make_record(parameters={"method": "smart"})])
     assert frame.columns.is_unique
     assert frame["method"].tolist() == ["SMART"]
+
+
+def test_committed_records_found_good_are_checked_once_and_anew_when_changed(
+    tmp_path, monkeypatch
+):
+    save_record(make_record(profile="reduced"), tmp_path)
+    (tmp_path / "runs").mkdir()
+    first, checked = load_records(root=tmp_path), []
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_check", checked.append)
+        assert load_records(root=tmp_path) == first
+        assert checked == []
+    path = records_path("toy", "reduced", tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'"status": "ok"', b'"status": "OK"'))
+    with pytest.raises(ValueError, match="no record"):
+        load_records(root=tmp_path)

@@ -1,6 +1,7 @@
 """A folder becomes named groups and one page that needs nothing else."""
 
 import base64
+import json
 import re
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 from report_stand_ins import COLOURS, ColourEncoder, Page, rows_of, write_patches
 
-from mvlib.report import cluster_folder
+from mvlib.report import cluster_folder, image_folder, search_folder
 from mvlib.report.image_folder import thumbnail_uris
 from mvlib.report.output import _no_formula
 
@@ -161,3 +162,93 @@ def test_thumbnails_carry_no_metadata_of_the_originals(tmp_path):
     image.save(tmp_path / "photo.jpg", exif=exif)
     (uri,) = thumbnail_uris(tmp_path, ["photo.jpg"], [0]).values()
     assert b"taken at home" not in base64.b64decode(uri.split(",")[1])
+
+
+def beside(out):
+    return sorted(path.name for path in (out / "report_thumbs").iterdir())
+
+
+def test_images_beyond_those_in_the_page_lie_beside_it_and_are_made_once(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mvlib.report.image_folder.PER_GROUP", 3)
+    (folder / "red-copy.png").write_bytes((folder / "red0.png").read_bytes())
+    # In the folder of images, of which it is no part.
+    out = folder / "report"
+    cluster(folder, out)
+    first = beside(out)
+    data = json.loads(
+        re.search(r'id="data">(.*?)</script>', (out / "report.html").read_text())[1]
+    )
+    inside = {
+        int(row) for row in re.findall(r'id="image-(\d+)"', (out / "report.html").read_text())
+    }
+    rows = inside | {int(row) for row in (*data["thumbs"], *data["extra"])}
+    assert rows == set(range(20))
+    assert sorted(set(data["thumbs"].values())) == [f"report_thumbs/{name}" for name in first]
+    with Image.open(out / data["thumbs"][min(data["thumbs"])]) as image:
+        assert image.size == (32, 24)
+    (out / "report_thumbs" / "mine.webp").write_bytes(b"mine")
+    made = []
+    small_copy = image_folder._small_copy
+    monkeypatch.setattr(
+        image_folder,
+        "_small_copy",
+        lambda *given: made.append(given[1]) or small_copy(*given),
+    )
+    cluster(folder, out)
+    assert beside(out) == sorted([*first, "mine.webp"])
+    assert set(made) == {320}
+    monkeypatch.setattr("mvlib.report.image_folder.PER_GROUP", 60)
+    assert len(cluster(folder, out).files) == 20
+    assert beside(out) == ["mine.webp"]
+    assert search_folder(folder, "red", encoder=ColourEncoder(), n=99)[20:] == []
+
+
+def test_a_write_that_fails_takes_its_own_small_copies_back(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("mvlib.report.image_folder.PER_GROUP", 3)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("mvlib.report.output.write_table", fail)
+        with pytest.raises(OSError, match="No space"):
+            cluster(folder, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setattr("mvlib.report.image_folder.MAX_FOLDER_BYTES", 500)
+    cluster(folder, tmp_path / "out")
+    sizes = [path.stat().st_size for path in (tmp_path / "out" / "report_thumbs").iterdir()]
+    assert sizes
+    assert sum(sizes) <= 500
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file" / "report_thumbs").write_text("mine")
+    with pytest.raises(ValueError, match="holds a file report_thumbs"):
+        cluster(folder, tmp_path / "file")
+
+
+def test_what_fits_nowhere_comes_last_under_no_name_and_stays_there(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "mvlib.report.clustering.fit_nowhere", lambda features: np.arange(len(features)) < 2
+    )
+    plain = cluster(folder, tmp_path / "plain")
+    assert (len(plain.names), plain.sizes.tolist()) == (3, [8, 6, 5])
+    result = cluster(folder, tmp_path / "out", apart=True)
+    assert result.names == ("red", "green", "blue", "none of these")
+    assert [result.files[row] for row in np.flatnonzero(result.labels == 3)] == [
+        "blue0.png",
+        "blue1.png",
+    ]
+    assert result.confidence[:2].tolist() == [0, 0]
+    assert 3 not in result.next_group
+    assert rows_of(tmp_path / "out")[0]["cluster_name"] == "none of these"
+    assert not (tmp_path / "out" / "edits.json").exists()
+    later = cluster(folder, tmp_path / "out", update=True)
+    assert later.names == result.names
+    assert (later.labels == result.labels).all()
+    monkeypatch.setattr(
+        "mvlib.report.clustering.fit_nowhere", lambda features: np.arange(len(features)) < 0
+    )
+    assert cluster(folder, apart=True).names == plain.names

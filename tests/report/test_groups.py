@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvlib.report import choose_n_clusters, group_confidence
-from mvlib.report.groups import highest_candidate, looks, map_positions
+from mvlib.report.groups import fit_nowhere, highest_candidate, looks, map_positions
 from mvlib.report.image_folder import rows_to_show
 
 
@@ -188,3 +188,17 @@ def test_an_encoder_without_a_tower_is_taken_as_it_is():
 def test_copies_of_one_image_are_one_group_for_the_suggestion():
     found = choose_n_clusters(np.ones((12, 3)), random_state=0)
     assert (found.n_clusters, found.candidates) == (1, (1,))
+
+
+def test_what_fits_nowhere_is_found_where_the_rest_share_few_directions():
+    generator = np.random.default_rng(0)
+    shared = 2 * np.eye(300)[np.arange(900) % 5] + generator.normal(0, 0.05, (900, 300))
+    strange = generator.normal(0, 0.4, (6, 300))
+    far = fit_nowhere(np.vstack([shared, strange]))
+    assert far[900:].all()
+    assert far[:900].mean() < 0.01
+    scaled = np.vstack([shared, strange]) * generator.uniform(1, 9, (906, 1))
+    assert (fit_nowhere(scaled) == far).all()
+    assert not fit_nowhere(np.ones((9, 4))).any()
+    assert not fit_nowhere(np.ones((20, 4))).any()
+    assert not fit_nowhere(np.eye(2)).any()

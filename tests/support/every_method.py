@@ -5,6 +5,7 @@ import numpy as np
 from mvlib.methods.catalogue import CATALOGUE, MODALITIES, WORDS, load
 
 NET = {"hidden_dims": (8,), "embedding_dim": 3, "epochs": 2, "batch_size": 32}
+CODES = {"embedding_dim": 6, "body_dim": 8, "training_steps": 6, "warmup_steps": 1}
 SETTINGS = {
     "smart": NET,
     "mvcln": NET | {"n_negatives": 3},
@@ -32,6 +33,9 @@ SETTINGS = {
     "sic": {"epochs": 2, "n_nearest": 30, "n_texts": 3, "max_cosine": 2.0},
     "ntk_spectral": {"n_neighbors": 10},
     "dstl": {"lambda2": 0.02},
+    "capimac": NET
+    | {"n_negatives": 3, "code_hidden_dims": (), "code_dim": 4, "pretraining_epochs": 2},
+    "wah": NET | {"embedding_dim": 8, "lorentz_dims": (8, 8), "n_directions": 5},
     "sac": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "kmeans": "k-means++"},
     "temi": {
         "n_heads": 2,
@@ -51,6 +55,7 @@ SETTINGS = {
         "hidden_dim": 8,
         "kmeans": "k-means++",
     },
+    **dict.fromkeys(("cpp", "pro_dsc"), CODES),
     # By faiss's rules equal rows cost all iterations of all starts.
     "gradnorm": {"kmeans": "k-means++", "n_init": 2},
     "tac_temperature": {"kmeans": "k-means++", "n_init": 2},
@@ -63,10 +68,10 @@ TASKS = {method.name: method.task for method in CATALOGUE}
 # These have labels only for the rows that were fitted.
 WITHOUT_MAP = {"spectral_concatenation", "unaligned_nmf"}
 WITHOUT_MAP |= {"dstl", "ssc_omp", "ensc", "adssc", "jdssc", "adssc_views"}
-WITHOUT_MAP |= {"ensemble_images", "ensemble_views"}
+WITHOUT_MAP |= {"ensemble_images", "ensemble_views", "cpp", "pro_dsc"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
-MATCHING = {"smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
+MATCHING = {"capimac", "smart", "mvcln", "sure", "pvc", "smile", "candy", "corregen"}
 
 
 def make(name, **more):

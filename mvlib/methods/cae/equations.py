@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from mvlib.check import check_choice, check_number
-from mvlib.methods.tac import softmax_counterpart
-from mvlib.methods.words import (
+from mvlib.methods.features import (
     BLOCK_BYTES,
     Block,
     check_features,
@@ -26,6 +25,7 @@ from mvlib.methods.words import (
     softmax_blocks,
     weighted_sums,
 )
+from mvlib.methods.tac import softmax_counterpart
 from mvlib.ops import TransportResult, transport_plan, unit_rows
 from mvlib.ops import top_k as nearest_rows
 

@@ -26,15 +26,15 @@ from mvlib.methods.cae.equations import (
     word_potentials,
 )
 from mvlib.methods.cluster_naming import name_clusters
-from mvlib.methods.tac import softmax_counterpart
-from mvlib.methods.words import (
-    WordClustering,
+from mvlib.methods.features import (
     check_same_space,
     choose_rows,
     cluster_mass,
     softmax_blocks,
     text_bank,
 )
+from mvlib.methods.tac import softmax_counterpart
+from mvlib.methods.words import WordClustering
 
 SPACES = ("nouns", "captions")
 NAME_ORDERS = {"nouns": "specific", "captions": "typical"}
@@ -77,7 +77,7 @@ class CAE(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, n_centers, n_init, device, random_state
+    n_centers, n_init
         As in `TAC`.
     top_k : int, default=10
         K, words of either kind for each centre.
@@ -109,8 +109,6 @@ class CAE(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_features), float32
         Fused features; wider where concatenated.
     counterparts_ : dict of str to ndarray of shape (n_samples, n_features), float32

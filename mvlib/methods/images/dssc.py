@@ -179,8 +179,6 @@ class ADSSC(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state
-        As in every clustering of images.
     eta1 : float, default=1.0
         Weight of the coefficients' squares. The code's grid is 0.1, 1, 10, 25, 50.
     eta2 : float, optional
@@ -191,8 +189,6 @@ class ADSSC(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_clusters), float32
         Leading eigenvectors of the graph, rows at unit length.
     affinity_ : ndarray of shape (n_samples, n_samples), float32
@@ -206,12 +202,8 @@ class ADSSC(WordClustering):
     `doubly_stochastic`; not where classes are not linear subspaces. The length of an image's
     features changes nothing. *Cost*: an inverse and eigenvectors of n x n numbers, n cubed, and
     up to a thousand passes over them a weight. *Beside it*: `CLIPKMeans`, `SSCOMP`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/dssc.py`.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
     eta1: float = 1.0
     eta2: float | None = None
     n_neighbors: int = 20
@@ -234,8 +226,8 @@ class JDSSC(ADSSC):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state, eta1
-        As in `ADSSC`; here the code's grid of eta1 is 0.01, 0.25, 1, 25.
+    eta1 : float
+        As in `ADSSC`; here the code's grid is 0.01, 0.25, 1, 25.
     eta2 : float, default=0.1
         What an entry of the graph counts beside a coefficient. The code's grid is 0.01, 0.05,
         0.1, 0.2.
@@ -244,19 +236,12 @@ class JDSSC(ADSSC):
     max_iter : int, default=2000
         Steps, all of which are taken.
 
-    Attributes
-    ----------
-    labels_, embedding_, affinity_, eta2_
-        As in `ADSSC`.
-
     Notes
     -----
     *Use it* to see what seeking both together adds to `ADSSC`; not on more than some hundred
     images. It has not converged after the code's steps. The length of an image's features
     changes nothing. *Cost*: 2,000 steps of n^2 * n_features. *Beside it*: `CLIPKMeans`,
     `ADSSC`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/dssc.py`.
     """
 
     eta2: float = 0.1
@@ -280,8 +265,6 @@ class ADSSCViews(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     eta1, eta2, n_neighbors
         As in `ADSSC`, the same for all views; `eta2` is sought for each where it is None.
 
@@ -299,8 +282,6 @@ class ADSSCViews(ViewClustering):
     nothing. *Cost*: a view, an inverse of n x n numbers and up to a thousand passes over them a
     weight; eigenvectors once, n cubed. *Beside it*: `KMeansConcatenation`,
     `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/dssc.py`.
     """
 
     eta1: float = 1.0

@@ -40,7 +40,8 @@ from scipy import linalg, sparse
 from mvlib.check import choice, real, whole
 from mvlib.encoders import Encoder
 from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.words import WordClustering, check_features
+from mvlib.methods.features import check_features
+from mvlib.methods.words import WordClustering
 from mvlib.ops import blocked_kmeans
 
 WEIGHTS = ("entropy", "equal")
@@ -167,8 +168,6 @@ class ImageEnsemble(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, device, random_state
-        As in every clustering of images.
     n_bases : int, default=20
         M. The authors' code has 20 for U-SENC, 10 for LWGP.
     weights : {"entropy", "equal"}, default="entropy"
@@ -178,8 +177,6 @@ class ImageEnsemble(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     embedding_ : ndarray of shape (n_samples, n_clusters), float32
         U, rows at unit length.
     bases_ : ndarray of shape (n_bases, n_samples), int64
@@ -191,13 +188,8 @@ class ImageEnsemble(WordClustering):
     encoders each see something; not where all bases err alike. The length of an image's
     features changes nothing. *Cost*: n_bases starts of k-means of up to 3 n_clusters, and
     eigenvectors of a matrix of some 2 n_bases * n_clusters rows. *Beside it*: `CLIPKMeans`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/ensemble.py`.
     """
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
-    device: str = "auto"
     n_bases: int = 20
     weights: str = "entropy"
     theta: float = 0.4
@@ -227,8 +219,6 @@ class ViewEnsemble(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views.
     n_bases, weights, theta
         As in `ImageEnsemble`.
     device : str, default="auto"
@@ -245,8 +235,6 @@ class ViewEnsemble(ViewClustering):
     feature of one is compared with another's; not where one view alone tells the clusters. The
     scale of a view changes nothing. *Cost*: as `ImageEnsemble`. *Beside it*:
     `KMeansConcatenation`, `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/ensemble.py`.
     """
 
     n_bases: int = 20

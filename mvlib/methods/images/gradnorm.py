@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from mvlib.check import Bound, real
+from mvlib.methods.features import check_pair, softmax_blocks
 from mvlib.methods.tac import TAC, smallest_of_each
-from mvlib.methods.words import PaperSettings, check_pair, softmax_blocks
+from mvlib.methods.words import PaperSettings
 
 # As the comments of the authors' code have them for ViT-B/32; how they were tuned is unknown.
 SETTINGS = {
@@ -84,18 +85,10 @@ class GradNorm(TAC, PaperSettings):
 
     Parameters
     ----------
-    n_clusters, encoder, top, temperature, n_init, prompts, kmeans, precision, device, \
-random_state
-        As in `TAC`.
     n_centers : int, optional
         Centres that choose the nouns; by default three a cluster, at most the train images.
     filter_temperature : float, default=0.04
         T_f of the softmax over the centres.
-
-    Attributes
-    ----------
-    labels_, embedding_, cluster_names_, history_
-        As in `TAC`.
 
     Notes
     -----
@@ -140,17 +133,6 @@ random_state
 @dataclass(eq=False, repr=False, kw_only=True)
 class TACWithTemperature(GradNorm):
     """The ablation of `GradNorm`: TAC's own score at GradNorm's temperature and centres.
-
-    Parameters
-    ----------
-    n_clusters, encoder, n_centers, top, filter_temperature, temperature, n_init, prompts, \
-kmeans, precision, device, random_state
-        As in `GradNorm`.
-
-    Attributes
-    ----------
-    labels_, embedding_, cluster_names_, history_
-        As in `TAC`.
 
     Notes
     -----

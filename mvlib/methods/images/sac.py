@@ -114,9 +114,6 @@ class SAC(TrainedTAC):
 
     Parameters
     ----------
-    n_clusters, encoder, n_centers, top, temperature, hidden_dim, epochs, batch_size, \
-learning_rate, prompts, kmeans, precision, device, random_state, verbose
-        As in `TrainedTAC`; 30 epochs by default.
     n_neighbors : int, default=20
         Neighbours of each image among the images and among the counterparts, one of which is
         drawn.
@@ -127,8 +124,6 @@ learning_rate, prompts, kmeans, precision, device, random_state, verbose
 
     Attributes
     ----------
-    labels_, embedding_, cluster_names_
-        As in `TrainedTAC`.
     history_ : dict
         As in `TrainedTAC`, with "contrast" and "agreement" for its parts beside the entropy.
 

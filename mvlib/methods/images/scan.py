@@ -24,15 +24,11 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, check_number, whole
 from mvlib.encoders import Encoder
+from mvlib.methods import training
+from mvlib.methods.heads import assignments, check_batch_size, draw_neighbours, full_batches
 from mvlib.methods.tac import consistency_loss
-from mvlib.methods.training import run, seeded
-from mvlib.methods.words import (
-    ImageClustering,
-    assignments,
-    check_batch_size,
-    draw_neighbours,
-    full_batches,
-)
+from mvlib.methods.training import seeded
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device, top_k, unit_rows
 
 PARTS = ("consistency", "entropy")
@@ -79,10 +75,6 @@ class SCAN(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     n_heads : int, default=1
         Linear heads, trained side by side; one is kept.
     n_neighbors : int, default=20
@@ -90,14 +82,8 @@ class SCAN(ImageClustering):
         is drawn at each visit.
     entropy_weight : float, default=5.0
         lambda, the weight of the clusters' balance.
-    epochs : int, default=100
-        Passes over the train images.
     batch_size : int, default=128
         Images in a batch, at most the train images; a short last batch is dropped.
-    learning_rate, weight_decay : float, default=1e-4
-        Of Adam.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------
@@ -193,17 +179,11 @@ class SCAN(ImageClustering):
                     best["weights"] = {name: kept[name].clone() for name in kept}
                 return {"own_loss": np.array(own), "labels": P[head].argmax(axis=1)}
 
-            self.history_ = run(
-                self.epochs,
-                lambda: full_batches(len(train), self.batch_size, generator),
-                step,
-                heads,
-                optimizer,
-                parts=PARTS,
-                after_epoch=after_epoch,
-                name=type(self).__name__,
-                verbose=self.verbose,
-            )
+            def batches() -> list[torch.Tensor]:
+                return full_batches(len(train), self.batch_size, generator)
+
+            more: dict[str, Any] = {"parts": PARTS, "after_epoch": after_epoch}
+            self.history_ = training.train(self, batches, step, heads, optimizer, **more)
             self.head_ = heads[best["head"]]
         self.head_.load_state_dict(best["weights"])
         self.history_ |= {"epoch": best["epoch"], "head": best["head"]}

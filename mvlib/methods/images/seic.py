@@ -27,16 +27,10 @@ from torch import nn
 from mvlib.check import Bound, check_number, optional, real, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder
+from mvlib.methods.features import check_pair, choose_rows, cosine_blocks, semantic_centres
+from mvlib.methods.heads import assignments, train_heads
 from mvlib.methods.training import seeded
-from mvlib.methods.words import (
-    WordClustering,
-    assignments,
-    check_pair,
-    choose_rows,
-    cosine_blocks,
-    semantic_centres,
-    train_heads,
-)
+from mvlib.methods.words import WordClustering
 from mvlib.ops import resolve_device, top_k, unit_rows
 
 PARTS = ("instance", "assignment", "centre", "balance")
@@ -205,8 +199,6 @@ class SEIC(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, device, random_state
-        As in `TAC`.
     n_nearest : int, default=200
         Nouns nearest to each of the n_clusters centres of the images; at most all.
     top : int, default=50
@@ -217,19 +209,13 @@ class SEIC(WordClustering):
         Of the contrast of clusters by their columns, and by their centres.
     hidden_dim : int, optional
         Width of h; by default that of the features.
-    epochs : int, default=200
-        Passes over the train images.
     batch_size : int, default=1024
         Images in a batch, at least 2; the last has the rest, and is dropped if that is a single
         image.
-    learning_rate : float, default=5e-3
-        Of Adam.
     prompts : sequence of str, optional
         Templates for words given as strings; by default TAC's seven.
     kmeans : {"faiss", "k-means++"}, default="faiss"
         Rules of the k-means that makes the centres, as in `TAC`.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------

@@ -172,10 +172,15 @@ def spectral_rows(A: np.ndarray, n_clusters: int, least: float = 1e-8) -> np.nda
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class _Subspace(WordClustering):
-    """What both share: coefficients, a graph, its eigenvectors, k-means; no word is read."""
+    """What both share: coefficients, a graph, its eigenvectors, k-means; no word is read.
 
-    encoder: Encoder | str | None = None
-    precision: str = "float32"
+    Attributes
+    ----------
+    embedding_ : ndarray of shape (n_samples, n_clusters), float32
+        Leading eigenvectors of the graph, rows at unit length.
+    coefficients_ : csr_array of shape (n_samples, n_samples)
+        What codes each image.
+    """
 
     def _fit(
         self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
@@ -197,21 +202,10 @@ class SSCOMP(_Subspace):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state
-        As in every clustering of images.
     n_nonzero : int, default=10
         q, most images that code another.
     tolerance : float, default=1e-6
         An image is coded once what is left of it is below this, squared.
-
-    Attributes
-    ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
-    embedding_ : ndarray of shape (n_samples, n_clusters), float32
-        Leading eigenvectors of the graph, rows at unit length.
-    coefficients_ : csr_array of shape (n_samples, n_samples)
-        What codes each image.
 
     Notes
     -----
@@ -219,8 +213,6 @@ class SSCOMP(_Subspace):
     they lie round a mean, as features of CLIP mostly do. The length of an image's features
     changes nothing. *Cost*: n_nonzero * n^2 * n_features, and eigenvectors of n x n numbers, n
     cubed. *Beside it*: `CLIPKMeans`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/subspace.py`.
     """
 
     n_nonzero: int = 10
@@ -240,8 +232,6 @@ class EnSC(_Subspace):
 
     Parameters
     ----------
-    n_clusters, encoder, precision, random_state
-        As in every clustering of images.
     gamma : float, default=200.0
         The larger, the weaker the penalty: alpha = max_j |<x_i, x_j>| / (tau gamma). The
         authors' class has 50 by default, their script for digits 200.
@@ -253,19 +243,12 @@ class EnSC(_Subspace):
     n_kept : int, default=50
         Largest coefficients of each image that are kept.
 
-    Attributes
-    ----------
-    labels_, embedding_, coefficients_
-        As in `SSCOMP`.
-
     Notes
     -----
     *Use it* as `SSCOMP`, where its few coefficients leave the graph in pieces. The length of an
     image's features changes nothing. *Cost*: an elastic net of some hundred images an image,
     n^2 * n_features for what joins them, and eigenvectors of n x n numbers, n cubed. *Beside
     it*: `CLIPKMeans`, `SSCOMP`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/images/subspace.py`.
     """
 
     gamma: float = 200.0

@@ -27,15 +27,11 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, check_number, each, real, whole
 from mvlib.encoders import Encoder
+from mvlib.methods import training
+from mvlib.methods.heads import WeightNormLinear, assignments, draw_neighbours, full_batches
 from mvlib.methods.tac import nearest_neighbours
-from mvlib.methods.training import run, seeded
-from mvlib.methods.words import (
-    ImageClustering,
-    WeightNormLinear,
-    assignments,
-    draw_neighbours,
-    full_batches,
-)
+from mvlib.methods.training import seeded
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device
 
 # How slowly the clusters' prior moves.
@@ -105,10 +101,6 @@ class TEMI(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     n_heads : int, default=16
         Heads, trained side by side, which share the pairs' weights; one is kept.
     n_neighbors : int, default=50
@@ -122,8 +114,6 @@ class TEMI(ImageClustering):
         Of the softmax of students and teachers.
     momentum : float, default=0.996
         How slowly the teachers follow their students, after each step.
-    epochs : int, default=100
-        Passes over the train images.
     warmup_epochs : int, default=20
         In whose steps the rate rises from 0.
     batch_size : int, default=1024
@@ -132,8 +122,6 @@ class TEMI(ImageClustering):
         Of AdamW, for 256 pairs; it grows with those of a batch.
     weight_decay : float, default=1e-4
         Of all that is a matrix, gains included; not of biases.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------
@@ -238,16 +226,8 @@ class TEMI(ImageClustering):
                 labels = assignments(self.head_, scored).argmax(axis=1)
                 return {"head_losses": means, "labels": labels}
 
-            self.history_ = run(
-                self.epochs,
-                batches,
-                step,
-                students,
-                optimizer,
-                after_epoch=after_epoch,
-                name=type(self).__name__,
-                verbose=self.verbose,
-            )
+            more: dict[str, Any] = {"after_epoch": after_epoch}
+            self.history_ = training.train(self, batches, step, students, optimizer, **more)
         head = int(self.history_["head_losses"][-1].argmin())
         self.history_["head"] = head  # type: ignore[assignment]
         self.embedding_ = self._embed(X)

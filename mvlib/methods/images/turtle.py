@@ -25,8 +25,10 @@ from torch import nn
 
 from mvlib.check import Bound, RandomState, each, optional, real, whole
 from mvlib.encoders import Encoder
-from mvlib.methods.training import run, seeded
-from mvlib.methods.words import ImageClustering, WeightNormLinear, assignments
+from mvlib.methods import training
+from mvlib.methods.heads import WeightNormLinear, assignments
+from mvlib.methods.training import seeded
+from mvlib.methods.words import ImageClustering
 from mvlib.ops import resolve_device
 
 PARTS = ("cross_entropy", "entropy")
@@ -102,10 +104,6 @@ class TURTLE(ImageClustering):
 
     Parameters
     ----------
-    n_clusters : int
-        Number of clusters.
-    encoder, precision, device, random_state
-        As in every clustering of images.
     widths : sequence of int, optional
         Widths of the spaces that stand side by side in the features, such as those of two
         encoders; by default one space.
@@ -119,8 +117,6 @@ class TURTLE(ImageClustering):
         Images of a step, drawn without replacement; all, where there are fewer.
     learning_rate, inner_learning_rate : float, default=1e-3
         Of Adam, for the task encoder and for the classifiers.
-    verbose : bool, optional
-        As in `SIC`.
 
     Attributes
     ----------
@@ -196,16 +192,9 @@ class TURTLE(ImageClustering):
                 Z, logits = batch
                 return total_loss(network.of_spaces(Z), logits, gamma=self.gamma)
 
-            self.history_ = run(
-                self.outer_steps,
-                batches,
-                step,
-                network,
-                torch.optim.Adam(network.parameters(), lr=self.learning_rate),
-                parts=PARTS,
-                name=type(self).__name__,
-                verbose=self.verbose,
-            )
+            optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+            more: dict[str, Any] = {"epochs": self.outer_steps, "parts": PARTS}
+            self.history_ = training.train(self, batches, step, network, optimizer, **more)
         self.network_ = network
         self.embedding_ = self._embed(X)
         self.labels_ = self.embedding_.argmax(axis=1)

@@ -18,7 +18,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from mvlib.check import check_choice, check_number
-from mvlib.methods.words import check_features, check_same_space
+from mvlib.methods.features import check_features, check_same_space
 from mvlib.ops import resolve_device
 
 AFFINITIES = ("ntk", "visual", "semantic", "rbf")

@@ -15,6 +15,14 @@ from scipy.sparse.csgraph import connected_components
 from mvlib.check import Bound, check_choice, check_number, choice, optional, real, whole
 from mvlib.data import PROMPTS
 from mvlib.encoders import Encoder, TextBank
+from mvlib.methods.features import (
+    BLOCK_BYTES,
+    check_same_space,
+    choose_rows,
+    number_of_centres,
+    semantic_centres,
+    text_bank,
+)
 from mvlib.methods.ntk_spectral.equations import (
     AFFINITIES,
     GRAPHS,
@@ -38,22 +46,15 @@ from mvlib.methods.ntk_spectral.scale import (
     search_in_cells,
 )
 from mvlib.methods.tac import filter_nouns
-from mvlib.methods.words import (
-    BLOCK_BYTES,
-    WordClustering,
-    check_same_space,
-    choose_rows,
-    number_of_centres,
-    semantic_centres,
-    text_bank,
-)
+from mvlib.methods.words import WordClustering
 from mvlib.ops import discretize, spectral_embedding, unit_rows
 
 FUSIONS = ("diffusion", "mean", "single")
 PROMPT_MEANS = ("plain", "unit")
 THREE_A_CLASS = "three_a_class"
 SOLVERS = ("auto", "full", "subspace", "features")
-FULL_ROWS = 2000
+# Beyond, a subspace takes a quarter of the time and less, for very nearly the same labels.
+FULL_ROWS = 250
 # With 50, degrees of images on few edges came out too small on photographs, even negative,
 # and such an image had an eigenvector of its own.
 SPARE_RANK = 120
@@ -84,8 +85,6 @@ class NTKSpectralClustering(WordClustering):
 
     Parameters
     ----------
-    n_clusters, encoder, random_state
-        As in `TAC`.
     temperature : float, default=0.04
         tau of the assignments.
     n_neighbors : int, default=30
@@ -125,7 +124,7 @@ class NTKSpectralClustering(WordClustering):
         What the nouns are filtered by: the mean of their features over the prompts, as in
         TAC's code, or of their unit vectors, as in the code.
     solver : {"auto", "full", "subspace", "features"}, default="auto"
-        "full" diffuses a matrix of n x n, which "auto" takes up to 2,000 images; "subspace"
+        "full" diffuses a matrix of n x n, which "auto" takes up to 250 images; "subspace"
         diffuses in a subspace, without one. "features" makes no graph: the eigenvectors are
         those of the whole kernel, from explicit features; for a million images, and for
         `fusion` "mean" or "single" only.
@@ -143,8 +142,6 @@ class NTKSpectralClustering(WordClustering):
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each image.
     affinity_ : ndarray, csr_array or SubspaceAffinity of shape (n_samples, n_samples)
         What was cut: diffused in full, the graph, or diffused in a subspace (with `@`,
         `rows` and `toarray`). Under "features" the features, (n_samples, n_features), whose
@@ -165,7 +162,7 @@ class NTKSpectralClustering(WordClustering):
     -----
     *Use it* where one encoder gives images and nouns in one space; nothing is trained, and new
     images are placed approximately. The length of an image's features changes nothing. *Cost*:
-    up to 2,000 images a matrix of n x n is diffused, beyond them a subspace. The neighbours
+    up to 250 images a matrix of n x n is diffused, beyond them a subspace. The neighbours
     compare all images with all up to 15,000, and a number that does not grow beyond. *Beside
     it*: `CLIPKMeans` and `TAC`; `ZeroShot` where the classes' names are known.
 
@@ -177,7 +174,7 @@ class NTKSpectralClustering(WordClustering):
     *Deviations*. In each graph, pieces of at most `n_neighbors` images are tied to the rest by
     their strongest edges (`connect_fragments`): the paper's mutual graph leaves many images
     without a neighbour. The symmetric normalisation is a choice between two readings
-    (`normalize_graph`). Above 2,000 images the diffusion is restricted to a subspace
+    (`normalize_graph`). Above 250 images the diffusion is restricted to a subspace
     (`diffuse_in_subspace`), above 15,000 the neighbours are searched in cells. The eigenvectors
     come from LAPACK or LOBPCG, not from ARPACK. A graph of more pieces than clusters is an
     error, where the code cuts it.

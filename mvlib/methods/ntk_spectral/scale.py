@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from mvlib.check import check_choice, check_number
+from mvlib.methods.features import check_features
 from mvlib.methods.ntk_spectral.equations import (
     Diffusion,
     FullState,
@@ -22,7 +23,6 @@ from mvlib.methods.ntk_spectral.equations import (
     check_transitions,
     diffuse_affinities,
 )
-from mvlib.methods.words import check_features
 from mvlib.ops import blocked_kmeans, nearest_others
 
 SEARCHES = ("auto", "exact", "cells")

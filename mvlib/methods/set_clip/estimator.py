@@ -56,8 +56,6 @@ class SetCLIP(ModalityAlignment):
 
     Parameters
     ----------
-    n_clusters, remove_gap, device, random_state
-        As in every alignment of two modalities.
     weights : mapping of str to float, optional
         Of the losses "contrast_1", "contrast_2" (inside the first and second modality),
         "sdd", "mmd", "clip" and "pseudo_label" (S-CLIP's, not part of Set-CLIP); a name left
@@ -110,21 +108,9 @@ class SetCLIP(ModalityAlignment):
     plateau : {"epoch", "last_batch"}, default="epoch"
         Which loss that is: the mean of an epoch, or as in the authors' code that of its last
         batch alone.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    embedding_ : ndarray of shape (n_first, embedding_dim), float32
-        Unit vectors of the first modality.
-    embeddings_ : list of two ndarrays
-        Of both.
-    labels_ : ndarray of shape (n_first,), int64
-        Clusters of the first modality, from cosine k-means (the best of ten starts) of the
-        rows of both together; only with `n_clusters`.
-    labels_by_modality_ : list of two ndarrays
-        Of both.
     history_ : dict of str to ndarray
         A value an epoch: "loss", "contrast_1", "contrast_2", "sdd", "mmd", "clip" and
         "pseudo_label" without their weights, means over batches, NaN where one has no weight
@@ -324,17 +310,9 @@ class SetCLIP(ModalityAlignment):
                 schedule.step(last["loss"].item() if of_last else means["loss"])
                 return {"learning_rate": rate}
 
-            self.history_ = training.run(
-                self.n_epochs,
-                batches,
-                step,
-                branches,
-                optimizer,
-                parts=PARTS,
-                after_epoch=after_epoch,
-                name="Set-CLIP",
-                verbose=self.verbose,
-            )
+            more: dict[str, Any] = {"parts": PARTS, "after_epoch": after_epoch}
+            more["epochs"] = self.n_epochs
+            self.history_ = training.train(self, batches, step, branches, optimizer, **more)
         self.branches_ = branches.eval()
 
     def _losses(

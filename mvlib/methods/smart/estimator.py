@@ -23,12 +23,7 @@ from mvlib.check import (
     whole,
 )
 from mvlib.methods.base import ViewClustering
-from mvlib.methods.smart.equations import (
-    VDA_TERMS,
-    Objective,
-    graph_blocks,
-    threshold_rule,
-)
+from mvlib.methods.smart.equations import VDA_TERMS, Objective, graph_blocks, threshold_rule
 from mvlib.methods.smart.network import LINEAR, SMARTNetwork, embed_rows, encoded
 from mvlib.methods.smart.training import Training
 from mvlib.ops.device import PRECISIONS, resolve_device
@@ -84,18 +79,12 @@ class SMART(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, default=30
         d, width of the embeddings.
-    hidden_dims : sequence of int, default=(2000, 2000, 2000)
-        Widths of each encoder's hidden layers; the decoder mirrors them.
     epochs : int, default=500
         Passes over the data.
     batch_size : int, default=2000
         Rows in a batch. The graph of a training step costs batch_size squared.
-    learning_rate : float, default=1e-4
-        Of Adam.
     weight_decay : float, default=0.01
         Of Adam (added to the gradient, not AdamW's).
     temperature : float, default=1.0
@@ -137,14 +126,9 @@ class SMART(ViewClustering):
         Of the networks' matrix products in training. Which is faster depends on the processor:
         bfloat16 where AMX or a fast AVX512-BF16 multiplies it, else it can be the slower one
         (`make bench` says).
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
         The features that were clustered.
     history_ : dict of str to ndarray
@@ -224,10 +208,8 @@ class SMART(ViewClustering):
     _min_views = 2
     _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("epochs", "n_init"), whole()),
-        **dict.fromkeys(("embedding_dim", "batch_size"), whole(2)),
-        "hidden_dims": each(whole()),
-        **dict.fromkeys(("learning_rate", "temperature"), real(0, open_low=True)),
+        "n_init": whole(),
+        "embedding_dim": whole(2),
         **dict.fromkeys(("weight_decay", "lambda1", "lambda2"), real(0)),
         "threshold": lambda name, value: threshold_rule(value),
         "vda_terms": each(choice(VDA_TERMS)),

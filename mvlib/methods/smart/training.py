@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from mvlib.methods.smart.equations import FLOOR, clustering_features, objective_step
 from mvlib.methods.smart.network import SMARTNetwork, embed_rows
-from mvlib.methods.training import batches, run, seeded
+from mvlib.methods.training import batches, seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.contingency import contingency_table, matched_accuracy
 from mvlib.ops.kmeans import cosine_kmeans
@@ -76,8 +76,8 @@ class Training:
             weight_decay=model.weight_decay,
             fused=True,
         )
-        history = run(
-            model.epochs,
+        history = train(
+            model,
             lambda: batches(n, model.batch_size, self.generator),
             self._step,
             self.network,
@@ -85,8 +85,6 @@ class Training:
             parts=PARTS,
             share=lambda rows: len(self.aligned[rows]) / n,
             after_epoch=self._after_epoch,
-            name="SMART",
-            verbose=model.verbose,
         )
         if self.state is not None:
             self.network.load_state_dict(self.state)

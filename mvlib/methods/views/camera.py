@@ -41,9 +41,10 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from mvlib.check import each, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import run, seeded
+from mvlib.check import real, whole
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.nearest import top_k
@@ -247,7 +248,7 @@ class Network(nn.Module):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class CAMERA(ViewClustering):
+class CAMERA(TwoViewNetworks):
     """Community-aware clustering of two views, of which rows may be shuffled or missing.
 
     Pass `aligned` for which rows are known to be partners and `present` for what is there. All
@@ -260,37 +261,25 @@ class CAMERA(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views. There is a prototype a cluster in each view.
-    embedding_dim : int, default=256
-        Width of the codes.
+    n_clusters : int
+        Number of clusters, and of prototypes in each view.
     hidden_dims : sequence of int, default=(1024, 1024, 512)
         Widths of the encoder's layers, of which each view has the first for itself; decoders
         have them in reverse.
     dropout : float, default=0.2
         After each hidden layer, from 0 to 1.
-    epochs : int, default=150
-        Passes over the rows.
     batch_size : int, default=256
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out of an
         epoch.
-    learning_rate : float, default=1e-3
-        Of Adam.
     reconstruction_weight : float, default=10.0
         Of the mean squared error.
-    temperature : float, default=0.5
-        tau.
     matching_epoch : int, default=49
         Before this epoch, counted from 0, prototypes are matched; from it on L_ver counts.
     match_batch_size : int, default=1024
         Among how many rows, aligned ones first, a row looks for its match.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         [z_1, z_2 matched], each of length one, as clustered.
     matching_ : ndarray of shape (n_samples,), int64
@@ -300,8 +289,6 @@ class CAMERA(ViewClustering):
     history_ : dict of str to ndarray
         A value an epoch, the mean over batches: `loss`, `reconstruction`, `commonality`,
         `consistency`, `versatility`; the last two 0 where a batch has none.
-    network_ : Network
-        In evaluation mode, after the last epoch.
 
     Notes
     -----
@@ -309,9 +296,6 @@ class CAMERA(ViewClustering):
     *Cost*: n // batch_size steps an epoch, by default 1,050 in all for 2,000 rows. *Beside it*:
     `SMILE` and `SURE`; `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and
     `AutoencoderHungarian`.
-
-    Source: Li et al., TPAMI 2025, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/camera.py`.
 
     Examples
     --------
@@ -334,39 +318,18 @@ class CAMERA(ViewClustering):
     temperature: float = 0.5
     matching_epoch: int = 49
     match_batch_size: int = 1024
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
     _takes_missing = True
-    _labels_from = "centers"
-    _network_name = "network_"
-    _bounds = {
-        **dict.fromkeys(("embedding_dim", "epochs", "match_batch_size"), whole()),
-        "matching_epoch": whole(0),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "dropout": real(0, 1),
-        "reconstruction_weight": real(0),
-        **dict.fromkeys(("learning_rate", "temperature"), real(0, open_low=True)),
-    }
+    _bounds = {"matching_epoch": whole(0), "reconstruction_weight": real(0)}
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
-        if len(views) != 2 or self.n_clusters < 2 or not self.hidden_dims:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
+        if self.n_clusters < 2 or not self.hidden_dims:
             raise ValueError(
-                f"Xs has {len(views)} views of {len(aligned)} rows, n_clusters="
-                f"{self.n_clusters}, hidden_dims={self.hidden_dims}: expected two views, at "
+                f"n_clusters={self.n_clusters}, hidden_dims={self.hidden_dims}: expected at "
                 "least 2 clusters and a width, which CAMERA is made for"
             )
         device = resolve_device(self.device)
-        Xs = [torch.from_numpy(view).to(device) for view in views]
+        Xs = on_device(views, device)
         there = torch.from_numpy(present).to(device)
         with seeded(seed, device) as generator:
             self._train(Xs, there, torch.from_numpy(aligned).to(device), generator)
@@ -400,11 +363,8 @@ class CAMERA(ViewClustering):
         ]
         return seen, [F.normalize(Z_v, dim=1) for Z_v in Z]
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        Xs = [torch.from_numpy(view).to(device) for view in views]
-        there = torch.ones(len(views[0]), 2, dtype=torch.bool, device=device)
-        return torch.cat(self._seen(Xs, there)[1], dim=1).cpu().numpy()
+    def _encoded(self, Xs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return self._seen(Xs, torch.ones(len(Xs[0]), 2, dtype=torch.bool).to(Xs[0].device))[1]
 
     def _network(self) -> Network:
         settings = self.hidden_dims, self.embedding_dim, self.n_clusters, self.dropout
@@ -483,16 +443,7 @@ class CAMERA(ViewClustering):
             return total_loss(losses, self.reconstruction_weight)
 
         names = ("reconstruction", "commonality", "consistency", "versatility")
-        self.history_ = run(
-            self.epochs,
-            batches,
-            step,
-            network,
-            optimizer,
-            parts=names,
-            name="CAMERA",
-            verbose=self.verbose,
-        )
+        self.history_ = train(self, batches, step, network, optimizer, parts=names)
         if self.epochs <= self.matching_epoch:
             self._match_prototypes(Xs, there, known)
 

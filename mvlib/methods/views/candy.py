@@ -124,32 +124,17 @@ class CANDY(MomentumTwins):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
-temperature
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=1024
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out of an
         epoch. A step takes two decompositions of a matrix of this size.
-    identity_epochs : int, default=20
-        In so many epochs at first each row has only its partner for target.
     threshold : float, default=0.2
         Singular values below it are noise. With 0 nothing is filtered.
-    rematch : {"none", "batch", "global"}, default="batch"
-        Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all. One row may
-        be taken by several.
-    match_batch_size : int, default=1024
-        Rows of such a batch.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`. `history_` has `removed`, too:
-        what share of the singular values was set to 0.
+    history_ : dict of str to ndarray
+        A value an epoch, the mean over batches: `loss`, `intra`, `inter`, and `removed`: what
+        share of the singular values was set to 0.
 
     Notes
     -----
@@ -157,9 +142,6 @@ temperature
     changes nothing. *Cost*: n // batch_size steps an epoch, by default 200 in all for 2,000
     rows, each of batch_size cubed. *Beside it*: `KMeansView`, `KMeansConcatenation`,
     `SpectralConcatenation`.
-
-    Source: Guo et al., NeurIPS 2024, and the authors' code. *Deviations* stand at the head of
-    the file, `mvlib/methods/views/candy.py`.
 
     Examples
     --------

@@ -40,9 +40,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.check import choice, each, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import batches, run, seeded
+from mvlib.check import choice, real, whole
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import batches, seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
@@ -181,7 +182,7 @@ def recovered(
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class COMPLETER(ViewClustering):
+class COMPLETER(TwoViewNetworks):
     """Contrastive prediction for clustering of two views, of which samples may lack one.
 
     Rows must be partners, and `aligned` is not read; pass `present` to say what is there. The
@@ -194,39 +195,24 @@ class COMPLETER(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim : int, default=128
-        Width of the codes.
-    hidden_dims : sequence of int, default=(1024, 1024, 1024)
-        Widths of each encoder's hidden layers; decoders have them in reverse.
     epochs : int, default=500
         Passes over the samples that have all views.
     batch_size : int, default=256
         Rows in a batch; the last one of an epoch is shorter.
-    learning_rate : float, default=1e-4
-        Of Adam.
     alpha : float, default=9.0
         How much even components count.
     contrast_weight, reconstruction_weight, prediction_weight : float, default=1.0, 0.1, 0.1
         w_1, w_2 and w_3 of `total_loss`.
     prediction_epoch : int, default=100
         From this epoch on, counted from 0, predictions count.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each sample.
     embedding_ : ndarray of shape (n_samples, n_views * embedding_dim), float32
         The codes of all views, as clustered.
     history_ : dict of str to ndarray
         A value an epoch, the mean over batches: `loss`, `contrast`, `reconstruction`,
         `prediction`; the last also where it does not count yet.
-    network_ : DualPrediction
-        In evaluation mode, after the last epoch.
 
     Notes
     -----
@@ -234,9 +220,6 @@ class COMPLETER(ViewClustering):
     batch_size steps an epoch, of the n samples that have both views, by default 4,000 in all
     for 2,000. *Beside it*: `DIVIDE`; `KMeansView`, `KMeansConcatenation` and
     `SpectralConcatenation`.
-
-    Source: Lin et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/completer.py`.
 
     HSACC (NeurIPS 2025) with two views is `DCP(contrast_weight=10)`, as its code computes it:
     its dynamic weights are always a half, and the term that it adds is a thousandth of the
@@ -263,56 +246,38 @@ class COMPLETER(ViewClustering):
     reconstruction_weight: float = 0.1
     prediction_weight: float = 0.1
     prediction_epoch: int = 100
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
     _takes_missing = True
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("embedding_dim", "epochs"), whole()),
         "prediction_epoch": whole(0),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "learning_rate": real(0, open_low=True),
         **dict.fromkeys(
             ("alpha", "contrast_weight", "reconstruction_weight", "prediction_weight"), real(0)
         ),
     }
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         rows = torch.from_numpy(np.flatnonzero(present.all(axis=1)))
-        self._check_rows(len(views), len(rows))
+        self._check_rows(len(rows))
         device = resolve_device(self.device)
-        Xs = [torch.from_numpy(view).to(device) for view in views]
+        Xs = on_device(views, device)
         with seeded(seed, device) as generator:
             self._train([X[rows] for X in Xs], generator)
         self.network_.eval()
-        self.embedding_ = self._codes(Xs, torch.from_numpy(present).to(device))
+        there = torch.from_numpy(present).to(device)
+        self.embedding_ = torch.cat(self._codes(Xs, there), dim=1).cpu().numpy()
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
 
     @torch.no_grad()
-    def _codes(self, Xs: Sequence[torch.Tensor], there: torch.Tensor) -> np.ndarray:
+    def _codes(self, Xs: Sequence[torch.Tensor], there: torch.Tensor) -> list[torch.Tensor]:
         parts = []
         for block in torch.arange(len(there), device=there.device).split(8192):
             Zs = self.network_.encode([X[block] for X in Xs])
-            Zs = recovered(self.network_, Zs, there[block], self._core())
-            parts.append(torch.cat(Zs, dim=1))
-        return torch.cat(parts).cpu().numpy()
+            parts.append(recovered(self.network_, Zs, there[block], self._core()))
+        return [torch.cat(part) for part in zip(*parts, strict=True)]
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        Xs = [torch.from_numpy(view).to(device) for view in views]
-        there = torch.ones(len(views[0]), len(views), dtype=torch.bool, device=device)
-        return self._codes(Xs, there)
+    def _encoded(self, Xs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        there = torch.ones(len(Xs[0]), len(Xs), dtype=torch.bool)
+        return self._codes(Xs, there.to(Xs[0].device))
 
     def _core(self) -> bool:
         """Return whether views are compared with the first alone."""
@@ -364,25 +329,12 @@ class COMPLETER(ViewClustering):
                 ),
             )
 
-        parts, name = ("contrast", "reconstruction", "prediction"), type(self).__name__
-        self.history_ = run(
-            self.epochs,
-            epoch_batches,
-            step,
-            network,
-            optimizer,
-            parts=parts,
-            name=name,
-            verbose=self.verbose,
-        )
+        parts = ("contrast", "reconstruction", "prediction")
+        self.history_ = train(self, epoch_batches, step, network, optimizer, parts=parts)
         self.network_ = network
 
-    def _check_rows(self, n_views: int, n_whole: int) -> None:
+    def _check_rows(self, n_whole: int) -> None:
         """Refuse samples that the method cannot take."""
-        if n_views != 2:
-            raise ValueError(
-                f"Xs has {n_views} views: expected two, which COMPLETER is made for"
-            )
         if n_whole < 2:
             raise ValueError(
                 f"Xs has {n_whole} samples with all views: expected at least 2 to learn from"
@@ -399,22 +351,13 @@ class DCP(COMPLETER):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, epochs, batch_size, learning_rate, alpha, contrast_weight, \
-reconstruction_weight, prediction_weight, prediction_epoch
-        As in `COMPLETER`. The authors take 300 epochs for three views of Scene-15.
+    epochs : int
+        Passes over the samples that have all views. The authors take 300 for three views of
+        Scene-15.
     pairs : {"core", "all"}, default="core"
         Which views are compared and predicted, if there are more than two: the first with each
         other, or all. The first is then recovered as the mean of predictions from those that
         are there, and the others from it; else each from all that are there.
-    verbose : bool, optional
-        As in `COMPLETER`.
-
-    Attributes
-    ----------
-    labels_, embedding_, history_, network_
-        As in `COMPLETER`.
 
     Notes
     -----
@@ -423,8 +366,7 @@ reconstruction_weight, prediction_weight, prediction_epoch
     for 2,000. *Beside it*: `COMPLETER` and `DIVIDE` for two views; `KMeansView`,
     `KMeansConcatenation` and `SpectralConcatenation`.
 
-    Source: Lin et al., TPAMI 2023, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/completer.py`. On HSACC see `COMPLETER`.
+    On HSACC see `COMPLETER`.
 
     Examples
     --------
@@ -438,6 +380,7 @@ reconstruction_weight, prediction_weight, prediction_epoch
 
     pairs: str = "core"
 
+    _only_two = False
     _bounds = {"pairs": choice(PAIRS)}
 
     def _core(self) -> bool:
@@ -446,7 +389,7 @@ reconstruction_weight, prediction_weight, prediction_epoch
     def _batches(self, n: int, generator: torch.Generator) -> Sequence[Any]:
         return torch.randperm(n, generator=generator).split(self.batch_size)[:-1]
 
-    def _check_rows(self, n_views: int, n_whole: int) -> None:
+    def _check_rows(self, n_whole: int) -> None:
         if n_whole <= self.batch_size:
             raise ValueError(
                 f"Xs has {n_whole} samples with all views: expected more than batch_size="

@@ -154,16 +154,9 @@ class CorreGen(MomentumTwins):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
-temperature
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=512
         Rows in a batch; all, if there are fewer. A last batch of less than half as many is left
         out of an epoch.
-    identity_epochs : int, default=20
-        In so many epochs at first each row has only its partner for target.
     noise : float, default=0.2
         rho: mass of the virtual row, from 0 to less than 1, where all others have one together.
     marginal_epoch : int, default=100
@@ -171,19 +164,9 @@ temperature
         all set to their mean, so that rows differ two epochs later.
     reading : {"code", "paper"}, default="code"
         Whether the distance of rows to their component has its root taken, or not.
-    rematch : {"none", "batch", "global"}, default="batch"
-        Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all. One row may
-        be taken by several.
-    match_batch_size : int, default=512
-        Rows of such a batch.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     marginals_ : ndarray of shape (2, n_samples), float32
         How much the rows of both views count after the last epoch, before they are brought to
         one in all in a batch.
@@ -194,9 +177,6 @@ temperature
     offset of a column changes nothing. *Cost*: n / batch_size steps an epoch, by default 800 in
     all for 2,000 rows, each of batch_size squared. *Beside it*: `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation`.
-
-    Source: the paper of ICLR 2026, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/corregen.py`.
 
     Examples
     --------
@@ -215,11 +195,7 @@ temperature
 
     _labels_from = "directions"
     _drop_last = False
-    _bounds = {
-        "noise": real(0, 0.99),
-        "marginal_epoch": whole(0),
-        "reading": choice(READINGS),
-    }
+    _bounds = {"noise": real(0, 0.99), "marginal_epoch": whole(0), "reading": choice(READINGS)}
 
     def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:  # type: ignore[override]
         self.marginals_ = np.ones((2, len(aligned)), np.float32)

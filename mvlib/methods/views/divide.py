@@ -68,30 +68,12 @@ class DIVIDE(MomentumTwins):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, learning_rate, warm_up_epochs, momentum, \
-temperature
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
     batch_size : int, default=1024
         Rows in a batch; all, if there are fewer. The rows that fill no batch are left out.
-    identity_epochs : int, default=100
-        In so many epochs at first each row has only its partner for target.
     fixed_batches : bool, default=True
         Whether all epochs have the batches of the first, as in the authors' code.
     rematch : {"none", "batch", "global"}, default="none"
-        Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all. Only samples
-        that have both views are matched anew.
-    match_batch_size : int, default=1024
-        Rows of such a batch.
-    verbose : bool, optional
-        As in `SMART`.
-
-    Attributes
-    ----------
-    labels_, embedding_, matching_, history_, means_, scales_, network_
-        As in `mvlib.methods.views.momentum_twins.MomentumTwins`.
+        As in `CANDY`; only samples that have both views are matched anew.
 
     Notes
     -----
@@ -100,9 +82,8 @@ temperature
     2,000 rows, each of batch_size squared. *Beside it*: `KMeansView`, `KMeansConcatenation`,
     `SpectralConcatenation`; `CANDY` and `CorreGen` where partners are wrong.
 
-    Source: Lu et al., AAAI 2024, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/divide.py`. What a missing view is filled with passes two heads:
-    that of the view that is there gives the code, that of the view that lacks the prediction.
+    What a missing view is filled with passes two heads: that of the view that is there
+    gives the code, that of the view that lacks the prediction.
 
     Examples
     --------

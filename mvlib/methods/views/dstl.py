@@ -143,8 +143,8 @@ class DSTL(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views. A slim matrix has `n_clusters` rows.
+    n_clusters : int
+        Number of clusters, and of rows of a slim matrix.
     lambda1, lambda2, lambda3 : float, default=1.0, 5.0, 1e-4
         Weights of the sparse part, of the tensor's rank, and of what the views share. The code
         says of the first two that they are searched for, a set apart.
@@ -170,8 +170,6 @@ class DSTL(ViewClustering):
     large mean, which is all that is kept of them. A row's length changes nothing. *Cost*: up to
     21 iterations, each n * n_features * n_clusters and the singular values of n / 2 matrices
     of n_clusters x n_views. *Beside it*: `KMeansConcatenation`, `SpectralConcatenation`.
-
-    *Source* and *Deviations* stand at the head of the file, `mvlib/methods/views/dstl.py`.
     """
 
     lambda1: float = 1.0

@@ -26,9 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mvlib.check import choice, each, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import run, seeded
+from mvlib.check import choice, real, whole
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.nearest import top_k
@@ -195,7 +196,7 @@ def rematched(
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class MomentumTwins(ViewClustering):
+class MomentumTwins(TwoViewNetworks):
     """Base of DIVIDE, CANDY and CorreGen, which give their targets, loss and features.
 
     Views are brought to mean 0 and deviation 1 column by column here, with the population's
@@ -204,16 +205,10 @@ class MomentumTwins(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, default=128
         Width of the codes; a head's hidden layer has four times as many units.
-    hidden_dims : sequence of int, default=(1024, 1024, 1024)
-        Widths of each encoder's hidden layers.
     dropout : float, default=0.2
         After each hidden layer but the last, from 0 to 1.
-    epochs : int, default=200
-        Passes over the rows.
     batch_size : int
         Rows in a batch; all, if there are fewer.
     learning_rate : float, default=5e-4
@@ -222,23 +217,17 @@ class MomentumTwins(ViewClustering):
         Over so many epochs the rate grows to that, step by step.
     momentum : float, default=0.98
         mu: what share of itself a twin keeps in each step.
-    temperature : float, default=0.5
-        tau.
     identity_epochs : int
         In so many epochs at first each row has only its partner for target.
     rematch : {"none", "batch", "global"}
         Which row of view 2 stands beside a row of view 1 when they are clustered: its own, or
-        the one whose predicted code is nearest among a random batch, or among all.
+        the one whose predicted code is nearest among a random batch, or among all. One row may
+        be taken by several.
     match_batch_size : int
         Rows of such a batch.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         What was clustered, rows of length one.
     matching_ : ndarray of shape (n_samples,), int64
@@ -263,22 +252,11 @@ class MomentumTwins(ViewClustering):
     identity_epochs: int = 20
     rematch: str = "batch"
     match_batch_size: int = 1024
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(
-            ("embedding_dim", "epochs", "warm_up_epochs", "match_batch_size"), whole()
-        ),
+        "warm_up_epochs": whole(),
         "identity_epochs": whole(0),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "dropout": real(0, 1),
         "momentum": real(0, 1),
-        **dict.fromkeys(("learning_rate", "temperature"), real(0, open_low=True)),
         "rematch": choice(REMATCHES),
     }
     # Whether a batch must be full, or half full; and whether all epochs have the same batches.
@@ -287,18 +265,8 @@ class MomentumTwins(ViewClustering):
     _parts: ClassVar[tuple[str, ...]] = ("intra", "inter")
 
     def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray | None = None,
+        self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask | None = None
     ) -> None:
-        if len(views) != 2:
-            raise ValueError(
-                f"Xs has {len(views)} views: expected two, which {type(self).__name__} is made "
-                "for"
-            )
         there = np.ones((len(aligned), 2), bool) if present is None else present
         rows = torch.from_numpy(np.flatnonzero(there.all(axis=1)))
         if len(rows) < 2:
@@ -326,7 +294,7 @@ class MomentumTwins(ViewClustering):
     def _scaled(self, views: Sequence[np.ndarray], device: torch.device) -> list[torch.Tensor]:
         scales = zip(views, self.means_, self.scales_, strict=True)
         scaled = [((X - mean) / scale).astype(np.float32) for X, mean, scale in scales]
-        return [torch.from_numpy(X).to(device) for X in scaled]
+        return on_device(scaled, device)
 
     def _codes(self, Xs: Sequence[torch.Tensor], there: np.ndarray) -> list[torch.Tensor]:
         """Return the twins' codes; what lacks a view has there what the other view predicts."""
@@ -382,16 +350,8 @@ class MomentumTwins(ViewClustering):
         def after_epoch(epoch: int, means: dict[str, float]) -> dict[str, Any]:
             return self._after_epoch(epoch, Xs)
 
-        self.history_ = run(
-            self.epochs,
-            batches,
-            step,
-            network,
-            optimizer,
-            parts=self._parts,
-            after_epoch=after_epoch,
-            name=type(self).__name__,
-            verbose=self.verbose,
+        self.history_ = train(
+            self, batches, step, network, optimizer, parts=self._parts, after_epoch=after_epoch
         )
 
     def _losses(

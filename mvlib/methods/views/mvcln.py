@@ -41,9 +41,10 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import nn
 
-from mvlib.check import choice, each, flag, optional, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import run, seeded
+from mvlib.check import choice, flag, optional, real, whole
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
@@ -171,7 +172,7 @@ def encoder(
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class MvCLN(ViewClustering):
+class MvCLN(TwoViewNetworks):
     """Noise-robust contrastive learning for partially view-aligned clustering.
 
     Two views of the same things, of which only some rows are known to be partners. An
@@ -181,12 +182,6 @@ class MvCLN(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim : int, default=10
-        Width of the embeddings.
-    hidden_dims : sequence of int, default=(1024, 1024, 1024)
-        Widths of each encoder's hidden layers.
     dropout : float, default=0.2
         After each hidden layer, from 0 to 1.
     epochs : int, default=80
@@ -194,8 +189,6 @@ class MvCLN(ViewClustering):
     batch_size : int, default=1024
         Pairs in a batch, of which there must be one at least. The pairs that fill no batch are
         left out of an epoch.
-    learning_rate : float, default=1e-3
-        Of Adam.
     n_negatives : int, default=30
         Negative pairs of each aligned row, at most as many as there are aligned rows.
     margin : float, optional
@@ -211,14 +204,9 @@ class MvCLN(ViewClustering):
         fewer wrong rows to choose from. From the number of rows on, all are matched at once.
     keep_pairs : bool, default=False
         Whether aligned rows keep their partner, and only the others are matched.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         [h1, h2 matched], as clustered.
     matching_ : ndarray of shape (n_samples,), int64
@@ -240,9 +228,7 @@ class MvCLN(ViewClustering):
     made. Matching compares n * match_batch_size rows at the end. *Beside it*: `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: Yang et al., CVPR 2021, and the authors' code. *Deviations* stand at the head of
-    the file, `mvlib/methods/views/mvcln.py`. The authors leave views unscaled, but scale each
-    feature of Reuters_dim10 to [0, 1].
+    The authors leave views unscaled, but scale each feature of Reuters_dim10 to [0, 1].
 
     Examples
     --------
@@ -268,38 +254,30 @@ class MvCLN(ViewClustering):
     matching: str = "greedy"
     match_batch_size: int = 1024
     keep_pairs: bool = False
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
-    _labels_from = "centers"
-    _network_name = "network_"
     _parts: ClassVar[tuple[str, ...]] = ()
     # Of which aligned rows errors speak.
     _among: ClassVar[str] = ""
     _bounds = {
-        **dict.fromkeys(
-            ("embedding_dim", "epochs", "n_negatives", "match_batch_size"), whole()
-        ),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "dropout": real(0, 1),
-        "learning_rate": real(0, open_low=True),
+        "n_negatives": whole(),
         "switch": real(0),
         "margin": optional(real(0, open_low=True)),
         "keep_pairs": flag,
         "matching": choice(MATCHINGS),
     }
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
-        self._check_rows(views, int(aligned.sum()))
+    def _fit(
+        self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask | None = None
+    ) -> None:
+        whole = aligned if present is None else aligned & present.all(axis=1)
+        self._check_rows(views, int(whole.sum()))
         device = resolve_device(self.device)
-        tensors = [torch.from_numpy(view).to(device) for view in views]
-        rows = torch.from_numpy(np.flatnonzero(aligned))
+        tensors = on_device(views, device)
+        rows = torch.from_numpy(np.flatnonzero(whole))
         with seeded(seed, device) as generator:
             self._train(tensors, rows, generator)
         self.network_.eval()
-        H_1, H_2 = self._encoded(tensors)
+        H_1, H_2 = self._completed(self._encoded(tensors), present, generator)
         self.matching_ = self._match(H_1, H_2, aligned, generator)
         self.embedding_ = torch.cat([H_1, H_2[self.matching_]], dim=1).cpu().numpy()
         self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
@@ -312,10 +290,11 @@ class MvCLN(ViewClustering):
             for encode, X in zip(self.network_, tensors, strict=False)
         ]
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        tensors = [torch.from_numpy(view).to(device) for view in views]
-        return torch.cat(self._encoded(tensors), dim=1).cpu().numpy()
+    def _completed(
+        self, H: Sequence[torch.Tensor], present: Mask | None, generator: torch.Generator
+    ) -> Sequence[torch.Tensor]:
+        """Return the embeddings, those of what a view lacks filled."""
+        return H
 
     def _network(self) -> nn.ModuleList:
         settings = self.hidden_dims, self.embedding_dim, self.dropout
@@ -369,16 +348,8 @@ class MvCLN(ViewClustering):
         measured = measured_margin(*mean_distances())
         self.margin_ = measured if self.margin is None else self.margin
         optimizer = Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        self.history_ = run(
-            self.epochs,
-            batches,
-            step,
-            network,
-            optimizer,
-            after_epoch=after_epoch,
-            name=type(self).__name__,
-            parts=self._parts,
-            verbose=self.verbose,
+        self.history_ = train(
+            self, batches, step, network, optimizer, after_epoch=after_epoch, parts=self._parts
         )
         self.network_ = network
 
@@ -404,11 +375,6 @@ class MvCLN(ViewClustering):
 
     def _check_rows(self, views: Sequence[np.ndarray], n_aligned: int) -> None:
         """Refuse rows that the method cannot take."""
-        if len(views) != 2:
-            raise ValueError(
-                f"Xs has {len(views)} views: expected two, which "
-                f"{type(self).__name__} is made for"
-            )
         if n_aligned < self.n_negatives:
             raise ValueError(
                 f"aligned has {n_aligned} True{self._among}: expected at least n_negatives="

@@ -43,9 +43,10 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import nn
 
-from mvlib.check import choice, each, real, whole
-from mvlib.methods.base import ViewClustering
-from mvlib.methods.training import batches, run, seeded
+from mvlib.check import choice, real, whole
+from mvlib.methods.base import Mask, Views
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import batches, seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 
@@ -146,7 +147,8 @@ def permutation_loss(P: torch.Tensor, P_true: torch.Tensor) -> torch.Tensor:
     return F.mse_loss(P, P_true)
 
 
-def _half(widths: Sequence[int]) -> nn.Sequential:
+def perceptron(widths: Sequence[int]) -> nn.Sequential:
+    """Return linear layers of these widths with ReLU between them."""
     layers: list[nn.Module] = []
     for n_inputs, width in zip(widths[:-2], widths[1:-1], strict=True):
         layers += [nn.Linear(n_inputs, width), nn.ReLU()]
@@ -159,11 +161,11 @@ class AutoEncoder(nn.Module):
     def __init__(self, n_features: int, hidden_dims: Sequence[int], embedding_dim: int):
         super().__init__()
         widths = [n_features, *hidden_dims, embedding_dim]
-        self.encode, self.decode = _half(widths), _half(widths[::-1])
+        self.encode, self.decode = perceptron(widths), perceptron(widths[::-1])
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class PVC(ViewClustering):
+class PVC(TwoViewNetworks):
     """Auto-encoders and a differentiable matching, for partially view-aligned clustering.
 
     Two views of the same things, of which only some rows are known to be partners. All rows
@@ -174,12 +176,6 @@ class PVC(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim : int, default=20
-        Width of the embeddings.
-    hidden_dims : sequence of int, default=(1024, 1024)
-        Widths of the encoders' hidden layers; the decoders have them in reverse.
     epochs, alignment_epochs, tuning_epochs : int, default=2000, 2000 and 200
         Of the three stages; in the last an epoch is one step with all rows.
     batch_size : int, default=128
@@ -190,14 +186,9 @@ class PVC(ViewClustering):
         Of the matching's error in the second stage.
     reading : {"paper", "code"}, default="paper"
         Whether the matching is made anew for the clustering, or that of the third stage kept.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         [h1, P h2], as clustered.
     matching_ : ndarray of shape (n_samples,), int64
@@ -215,9 +206,8 @@ class PVC(ViewClustering):
     batches of `batch_size`, and 200 steps with all rows, each of n squared. *Beside it*:
     `KMeansView`, `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: Huang et al., NeurIPS 2020, and the authors' code. *Readings* and *Deviations* stand
-    at the head of the file, `mvlib/methods/views/pvc.py`. The authors' NMI has the geometric
-    mean of the entropies below it: theirs is scikit-learn 0.21.
+    The authors' NMI has the geometric mean of the entropies below it: theirs is
+    scikit-learn 0.21.
 
     Examples
     --------
@@ -238,31 +228,20 @@ class PVC(ViewClustering):
     weight_decay: float = 1e-5
     permutation_weight: float = 10.0
     reading: str = "paper"
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("embedding_dim", "epochs"), whole()),
         **dict.fromkeys(("alignment_epochs", "tuning_epochs"), whole(0)),
         **dict.fromkeys(("weight_decay", "permutation_weight"), real(0)),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
-        "learning_rate": real(0, open_low=True),
         "reading": choice(READINGS),
     }
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
-        if len(views) != 2:
-            raise ValueError(f"Xs has {len(views)} views: expected two, which PVC is made for")
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int) -> None:
         if aligned.sum() < 2:
             raise ValueError(
                 f"aligned has {aligned.sum()} True: expected at least 2, to be told apart"
             )
         device = resolve_device(self.device)
-        Xs = [torch.from_numpy(view).to(device) for view in views]
+        Xs = on_device(views, device)
         with seeded(seed, device) as generator:
             P = self._train(Xs, torch.from_numpy(aligned), generator)
         self.network_.eval()
@@ -281,11 +260,6 @@ class PVC(ViewClustering):
     @torch.no_grad()
     def _encoded(self, Xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         return [model.encode(X) for model, X in zip(self.network_, Xs, strict=True)]
-
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        Xs = [torch.from_numpy(view).to(device) for view in views]
-        return torch.cat(self._encoded(Xs), dim=1).cpu().numpy()
 
     def _train(
         self, Xs: list[torch.Tensor], aligned: torch.Tensor, generator: torch.Generator
@@ -328,15 +302,15 @@ class PVC(ViewClustering):
             return Adam(network.parameters(), **rates)
 
         optimizer = adam()
-        more: dict[str, Any] = {"parts": PARTS, "name": "PVC", "verbose": self.verbose}
+        more: dict[str, Any] = {"parts": PARTS}
         for epochs, one_step in ((self.epochs, step), (self.alignment_epochs, align)):
-            histories.append(run(epochs, drawn, one_step, network, optimizer, **more))
+            more["epochs"] = epochs
+            histories.append(train(self, drawn, one_step, network, optimizer, **more))
         with torch.no_grad():
             P = soft_matching(squared_distances(*self._encoded(Xs)))
         everything = [(Xs, P)]
-        histories.append(
-            run(self.tuning_epochs, lambda: everything, step, network, adam(), **more)
-        )
+        more["epochs"] = self.tuning_epochs
+        histories.append(train(self, lambda: everything, step, network, adam(), **more))
         self.history_ = {
             part: np.concatenate([history[part] for history in histories if history])
             for part in ("loss", *PARTS)

@@ -51,9 +51,10 @@ from scipy.stats import norm
 from sklearn.cluster import KMeans
 from torch import nn
 
-from mvlib.check import each, flag, optional, real, whole
-from mvlib.methods.base import KMEANS_STARTS, ViewClustering
-from mvlib.methods.training import run, seeded
+from mvlib.check import flag, optional, real, whole
+from mvlib.methods.base import KMEANS_STARTS, Mask, Views
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
 from mvlib.ops.rows import unit_rows
@@ -193,7 +194,7 @@ def input_noise(X: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class SMILE(ViewClustering):
+class SMILE(TwoViewNetworks):
     """Clustering by semantic invariance, for views whose rows are shuffled or missing.
 
     Two views of the same things. No row need be known to have a partner; known pairs are used
@@ -204,12 +205,8 @@ class SMILE(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, optional
         Width of the embeddings, `n_clusters` by default.
-    hidden_dims : sequence of int, default=(1024, 1024, 512, 256)
-        Widths of the encoder's hidden layers; the decoders have them in reverse.
     dropout : float, default=0.2
         After each hidden layer.
     epochs : int, default=149
@@ -219,8 +216,6 @@ class SMILE(ViewClustering):
     batch_size : int, default=256
         Rows in a batch, of which there must be one at least. Rows that fill no batch are left
         out of an epoch.
-    learning_rate : float, default=1e-3
-        Of Adam.
     balance_weight, invariance_weight, confidence_weight : float, default=0.04, 0.2 and 0.04
         Of the three terms of the clusters.
     pair_weight : float, default=0.02
@@ -229,9 +224,6 @@ class SMILE(ViewClustering):
         Of the clusters and of the contrast.
     evaluation_noise : bool, default=True
         Whether inputs are dropped in evaluation as well, as in the authors' code.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
@@ -255,8 +247,7 @@ class SMILE(ViewClustering):
     `KMeansConcatenation`, `SpectralConcatenation` and, where some rows are aligned,
     `AutoencoderHungarian`.
 
-    Source: Zeng et al., TPAMI 2023, and the authors' code, whose NMI and ARI are constant 0.
-    *Deviations* stand at the head of the file, `mvlib/methods/views/smile.py`.
+    The NMI and ARI of the authors' code are constant 0.
 
     Examples
     --------
@@ -283,39 +274,23 @@ class SMILE(ViewClustering):
     temperature: float = 0.1
     pair_temperature: float = 0.2
     evaluation_noise: bool = True
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
     _takes_missing = True
-    _network_name = "network_"
+    _labels_from = "directions"
     _bounds = {
         "embedding_dim": optional(whole()),
-        "hidden_dims": each(whole()),
-        "dropout": real(0, 1),
-        "epochs": whole(),
         "warmup_epochs": whole(0),
-        "batch_size": whole(2),
+        "pair_temperature": real(0, open_low=True),
         "evaluation_noise": flag,
         **dict.fromkeys(
             ("balance_weight", "invariance_weight", "confidence_weight", "pair_weight"), real(0)
         ),
-        **dict.fromkeys(
-            ("learning_rate", "temperature", "pair_temperature"), real(0, open_low=True)
-        ),
     }
 
-    def _fit(
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
-    ) -> None:
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask) -> None:
         self._check_rows(views)
         device = resolve_device(self.device)
-        tensors = [torch.from_numpy(view).to(device) for view in views]
+        tensors = on_device(views, device)
         with seeded(seed, device) as generator:
             self._train(tensors, aligned, present, seed, generator)
             H = self._embedded(tensors, self.evaluation_noise)
@@ -341,10 +316,8 @@ class SMILE(ViewClustering):
             for v, X in enumerate(tensors)
         ]
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        tensors = [torch.from_numpy(view).to(device) for view in views]
-        return torch.cat(self._embedded(tensors, False), dim=1).cpu().numpy()
+    def _encoded(self, Xs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return self._embedded(Xs, False)
 
     def _train(
         self,
@@ -401,22 +374,9 @@ class SMILE(ViewClustering):
             "invariance": self.invariance_weight,
             "confidence": self.confidence_weight,
         }
-        self.history_ = run(
-            self.epochs,
-            batches,
-            step,
-            network,
-            optimizer,
-            parts=tuple(weights),
-            name="SMILE",
-            verbose=self.verbose,
-        )
+        self.history_ = train(self, batches, step, network, optimizer, parts=tuple(weights))
 
     def _check_rows(self, views: Sequence[np.ndarray]) -> None:
-        if len(views) != 2:
-            raise ValueError(
-                f"Xs has {len(views)} views: expected two, which SMILE is made for"
-            )
         if len(views[0]) < self.batch_size:
             raise ValueError(
                 f"Xs has {len(views[0])} rows: expected at least batch_size={self.batch_size}, "

@@ -40,10 +40,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from mvlib.check import choice, flag, real
-from mvlib.methods.base import kmeans_labels
-from mvlib.methods.training import seeded
+from mvlib.methods.base import Mask, Views
 from mvlib.methods.views.mvcln import MvCLN, distance_matrix, encoder
-from mvlib.ops.device import resolve_device
 
 SETTINGS = ("both", "unaligned", "missing")
 READINGS = ("paper", "code")
@@ -116,12 +114,8 @@ class SURE(MvCLN):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
-    embedding_dim, hidden_dims, dropout, epochs, batch_size, learning_rate, n_negatives
-        As in `MvCLN`, with its defaults. The decoders have the same hidden widths and dropout.
-    margin, switch, matching, match_batch_size, keep_pairs
-        As in `MvCLN`, with its defaults.
+    hidden_dims : sequence of int
+        Widths of the hidden layers of encoders and decoders.
     reconstruction_weight : float, default=0.5
         Of the reconstruction in the loss.
     setting : {"both", "unaligned", "missing"}, default="both"
@@ -132,21 +126,13 @@ class SURE(MvCLN):
         authors' setting for Deep Caltech-101 and Deep Animal.
     reading : {"paper", "code"}, default="paper"
         By what the sum over fewer than three neighbours is divided: their number, or three.
-    verbose : bool, optional
-        As in `SMART`.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
-    embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
-        [h1, h2 matched], as clustered.
     matching_ : ndarray of shape (n_samples,), int64
         The row of view 2 that each row of view 1 was matched to; with "missing" itself.
     history_ : dict of str to ndarray
         As in `MvCLN`, and the parts `contrastive` and `reconstruction` of the loss.
-    margin_ : float
-        m.
     network_ : ModuleList
         The two encoders and the two decoders, in evaluation mode, after the last epoch.
 
@@ -157,10 +143,8 @@ class SURE(MvCLN):
     with decoders, too. *Beside it*: `MvCLN` where no view is missing; `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: Yang et al., TPAMI 2023, and the authors' code. *Readings* and *Deviations* stand at
-    the head of the file, `mvlib/methods/views/sure.py`. The authors leave views unscaled, but
-    scale each feature of Reuters_dim10 and of the second view of MNIST-USPS to [0, 1]. A
-    constant feature is NaN there.
+    The authors leave views unscaled, but scale each feature of Reuters_dim10 and of the
+    second view of MNIST-USPS to [0, 1]. A constant feature is NaN there.
 
     Examples
     --------
@@ -189,32 +173,22 @@ class SURE(MvCLN):
         "reading": choice(READINGS),
     }
 
-    def _fit(  # type: ignore[override]  # It takes `present`, too.
-        self,
-        views: list[np.ndarray],
-        aligned: np.ndarray,
-        y: Any,
-        seed: int,
-        present: np.ndarray,
+    def _fit(
+        self, views: Views, aligned: Mask, y: Any, seed: int, present: Mask | None = None
     ) -> None:
-        whole = aligned & present.all(axis=1)
-        self._check_rows(views, int(whole.sum()))
-        if self.setting == "unaligned" and not present.all():
+        if self.setting == "unaligned" and present is not None and not present.all():
             raise ValueError(
                 f"present has {(~present).sum()} False: expected True alone with "
                 "setting='unaligned', which fills no missing row"
             )
-        device = resolve_device(self.device)
-        tensors = [torch.from_numpy(view).to(device) for view in views]
-        with seeded(seed, device) as generator:
-            self._train(tensors, torch.from_numpy(np.flatnonzero(whole)), generator)
-        self.network_.eval()
-        H_1, H_2 = self._completed(self._encoded(tensors), present, generator)
-        self.matching_ = np.arange(len(aligned))
-        if self.setting != "missing":
-            self.matching_ = self._match(H_1, H_2, aligned, generator)
-        self.embedding_ = torch.cat([H_1, H_2[self.matching_]], dim=1).cpu().numpy()
-        self.labels_ = kmeans_labels(self.embedding_, self.n_clusters, seed)
+        super()._fit(views, aligned, y, seed, present)
+
+    def _match(
+        self, H_1: torch.Tensor, H_2: torch.Tensor, aligned: Mask, generator: torch.Generator
+    ) -> np.ndarray:
+        if self.setting == "missing":
+            return np.arange(len(aligned))
+        return super()._match(H_1, H_2, aligned, generator)
 
     def _network(self) -> nn.ModuleList:
         settings = self.hidden_dims, self.embedding_dim, self.dropout
@@ -239,10 +213,10 @@ class SURE(MvCLN):
         return {"loss": total_loss(contrastive, rebuilt, self.reconstruction_weight)} | parts
 
     def _completed(
-        self, H: list[torch.Tensor], present: np.ndarray, generator: torch.Generator
-    ) -> list[torch.Tensor]:
+        self, H: Sequence[torch.Tensor], present: Mask | None, generator: torch.Generator
+    ) -> Sequence[torch.Tensor]:
         """Fill missing embeddings inside the batches in which rows are then matched."""
-        if present.all():
+        if present is None or present.all():
             return H
         drawn = generator.get_state()
         order = torch.randperm(len(present), generator=generator)

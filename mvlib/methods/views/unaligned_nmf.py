@@ -129,8 +129,8 @@ class UnalignedNMF(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, random_state
-        As in every clustering of views. `n_clusters` is the rank as well.
+    n_clusters : int
+        Number of clusters, and the rank.
     alpha : float, default=0.01
         How near the views' coefficients are held to their mean.
     bandwidth : float, default=1.0
@@ -166,9 +166,7 @@ class UnalignedNMF(ViewClustering):
     view, by default 30,000, each n * n_features * n_clusters. *Beside it*: `KMeansView`,
     `KMeansConcatenation`, `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    *Source* and *Deviations* stand at the head of the file,
-    `mvlib/methods/views/unaligned_nmf.py`. The authors pose their problem as
-    `data.misalign(..., protocol="classwise")` does.
+    The authors pose their problem as `data.misalign(..., protocol="classwise")` does.
     """
 
     alpha: float = 0.01

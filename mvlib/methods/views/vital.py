@@ -44,9 +44,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import nn
 
-from mvlib.check import choice, each, flag, optional, real, whole
-from mvlib.methods.base import ViewClustering, kmeans_labels
-from mvlib.methods.training import batches, run, seeded
+from mvlib.check import choice, flag, optional, real, whole
+from mvlib.methods.base import Mask, Views, kmeans_labels
+from mvlib.methods.networks import TwoViewNetworks, on_device
+from mvlib.methods.training import batches, seeded, train
 from mvlib.methods.views.mvcln import MATCHINGS, matched_rows
 from mvlib.ops.adam import Adam
 from mvlib.ops.device import resolve_device
@@ -187,7 +188,7 @@ class AutoEncoder(nn.Module):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class VITAL(ViewClustering):
+class VITAL(TwoViewNetworks):
     """Variational contrastive learning for partially view-aligned clustering.
 
     Two views of the same things, of which only some rows are known to be partners. Their
@@ -198,8 +199,6 @@ class VITAL(ViewClustering):
 
     Parameters
     ----------
-    n_clusters, device, random_state
-        As in every clustering of views.
     embedding_dim : int, default=128
         Width of the codes' means.
     hidden_dims : sequence of int, default=(1024, 1024, 1024)
@@ -216,7 +215,6 @@ class VITAL(ViewClustering):
         Aligned rows in a batch. The authors take 256 for MNIST-USPS and 512 for Scene-15.
     learning_rate, rectification_learning_rate : float, default=2e-3 and 1e-4
         Of Adam, which goes on through both stages.
-    temperature : float, default=0.4
     alpha : float, default=0.1
         The highest power of the contrast between views.
     unit_features : bool, default=True
@@ -228,14 +226,9 @@ class VITAL(ViewClustering):
         Among how many random rows a row looks for its match; by default `batch_size`.
     keep_pairs : bool, default=False
         Whether aligned rows keep their partner.
-    verbose : bool, optional
-        Whether a bar shows the epochs, in notebooks and logs too. By default it is shown on a
-        terminal alone.
 
     Attributes
     ----------
-    labels_ : ndarray of shape (n_samples,), int64
-        Cluster of each row of view 1.
     embedding_ : ndarray of shape (n_samples, 2 * embedding_dim), float32
         What was clustered.
     matching_ : ndarray of shape (n_samples,), int64
@@ -253,9 +246,7 @@ class VITAL(ViewClustering):
     batch_size squared losses. *Beside it*: `KMeansView`, `KMeansConcatenation`,
     `SpectralConcatenation` and `AutoencoderHungarian`.
 
-    Source: He et al., ACM MM 2024, and the authors' code. *Deviations* stand at the head of the
-    file, `mvlib/methods/views/vital.py`. The authors report the last epoch, a mean over five
-    splits.
+    The authors report the last epoch, a mean over five splits.
 
     Examples
     --------
@@ -281,40 +272,24 @@ class VITAL(ViewClustering):
     matching: str = "greedy"
     match_batch_size: int | None = None
     keep_pairs: bool = False
-    verbose: bool | None = None
-    device: str = "auto"
 
-    _min_views = 2
-    _labels_from = "centers"
-    _network_name = "network_"
     _bounds = {
-        **dict.fromkeys(("embedding_dim", "epochs"), whole()),
-        **dict.fromkeys(
-            ("learning_rate", "rectification_learning_rate", "temperature"),
-            real(0, open_low=True),
-        ),
         **dict.fromkeys(("unit_features", "keep_pairs"), flag),
-        "hidden_dims": each(whole()),
-        "batch_size": whole(2),
+        "rectification_learning_rate": real(0, open_low=True),
         "rectification_epochs": whole(0),
-        "dropout": real(0, 1),
         "alpha": real(0),
         "matching": choice(MATCHINGS),
         "match_batch_size": optional(whole()),
     }
 
-    def _fit(self, views: list[np.ndarray], aligned: np.ndarray, y: Any, seed: int) -> None:
-        if len(views) != 2:
-            raise ValueError(
-                f"Xs has {len(views)} views: expected two, which VITAL is made for"
-            )
+    def _fit(self, views: Views, aligned: Mask, y: Any, seed: int) -> None:
         if aligned.sum() < 2:
             raise ValueError(
                 f"aligned has {aligned.sum()} True: expected at least 2, since each is "
                 "contrasted with the others"
             )
         device = resolve_device(self.device)
-        tensors = [torch.from_numpy(view).to(device) for view in views]
+        tensors = on_device(views, device)
         with seeded(seed, device) as generator:
             self._train([X[torch.from_numpy(aligned)] for X in tensors], generator)
         self.network_.eval()
@@ -343,11 +318,8 @@ class VITAL(ViewClustering):
             codes.append((torch.cat(means), torch.cat(log_variances)))
         return codes
 
-    def _embed(self, views: list[np.ndarray]) -> np.ndarray:
-        device = next(self.network_.parameters()).device
-        codes = self._codes([torch.from_numpy(view).to(device) for view in views])
-        parts = [view_features(*code, self.unit_features) for code in codes]
-        return torch.cat(parts, dim=1).cpu().numpy()
+    def _encoded(self, Xs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return [view_features(*code, self.unit_features) for code in self._codes(Xs)]
 
     def _train(self, Xs: Sequence[torch.Tensor], generator: torch.Generator) -> None:
         network = self._network().to(Xs[0].device)
@@ -391,11 +363,9 @@ class VITAL(ViewClustering):
             "parts": ("intra", "inter", "divergence"),
             "after_epoch": after_epoch,
         }
-        n_epochs = self.epochs + self.rectification_epochs
-        self.history_ = run(
-            n_epochs, drawn, step, network, optimizer, share=lambda b: len(Xs[0][b]),
-            name="VITAL", verbose=self.verbose, **more,
-        )  # fmt: skip
+        more["epochs"] = self.epochs + self.rectification_epochs
+        more["share"] = lambda batch: len(Xs[0][batch])
+        self.history_ = train(self, drawn, step, network, optimizer, **more)
         self.network_ = network
 
     def _inter(

@@ -34,8 +34,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     words = "what the page saved, or none (default: OUT/edits.json)"
     parser.add_argument("--edits", metavar="FILE", help=words)
     parser.add_argument("--cache", metavar="DIR", help=_CACHE)
-    words = "keep the groups of OUT; new images join them"
-    parser.add_argument("--update", action="store_true", help=words)
+    for flag, words in (
+        ("--update", "keep the groups of OUT; new images join them"),
+        ("--apart", "put images that fit nowhere into a last group, none of these"),
+    ):
+        parser.add_argument(flag, action="store_true", help=words)
     taken = parser.add_argument_group("to take the groups away")
     words = "link, copy or move images into a folder a group"
     taken.add_argument("--export", metavar="KIND", help=words)
@@ -83,7 +86,8 @@ def beforehand(options: argparse.Namespace) -> int | None:
 
 def curate_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of `cluster_folder` that these options give."""
-    return {name: getattr(options, name) for name in ("vectors", "edits", "cache", "update")}
+    names = ("vectors", "edits", "cache", "update", "apart")
+    return {name: getattr(options, name) for name in names}
 
 
 def afterwards(result: FolderClustering, options: argparse.Namespace) -> int:

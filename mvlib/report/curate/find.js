@@ -1,6 +1,6 @@
 (() => {
   "use strict";
-  const { names, images, words, extra, base } = window.groups;
+  const { names, images, words, base, picture } = window.groups;
   const byId = (id) => document.getElementById(id);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const rows = Object.keys(images);
@@ -9,17 +9,13 @@
   let listed = 0;
   const original = (row) => base + images[row][0].split("/").map(encodeURIComponent).join("/");
 
-  // A button with the image, or its name where the page does not hold it.
+  // A button with the image, or its name where there is no small copy of it.
   const thumb = (row) => {
     const [file] = images[row];
     const button = document.createElement("button");
     [button.type, button.className, button.title] = ["button", "thumb", file];
     button.dataset.row = row;
-    const source = byId(`image-${row}`)?.querySelector("img").src ?? extra[row];
-    const shown = document.createElement(source ? "img" : "span");
-    if (source) [shown.src, shown.alt] = [source, file];
-    else [shown.className, shown.textContent] = ["named", file];
-    button.append(shown);
+    button.append(picture(row, file));
     return button;
   };
   const link = (row) => {
@@ -98,7 +94,7 @@
     button.addEventListener("click", () => {
       const group = Number(button.dataset.group);
       const which = rows.filter((row) => images[row][1] === group && !byId(`image-${row}`));
-      list(which, `${count(which.length)} of ${names[group]} that the page does not show.`);
+      list(which, `${count(which.length)} of ${names[group]} that are not shown with the group.`);
       byId("find-title").scrollIntoView();
       byId("find-list").querySelector("button")?.focus();
     });

@@ -153,8 +153,7 @@ test_a_parameter_out_of_range_is_refused_by_its_name = out_of_range(
     fit_small, {"n_nonzero": (0, 2.5), "tolerance": (-1,)}
 )
 test_one_of_the_elastic_net_too = out_of_range(
-    partial(fit_small, EnSC),
-    {"gamma": (0,), "tau": (0, 1.5), "n_active": (4,), "n_kept": (0,)},
+    partial(fit_small, EnSC), {"gamma": (0,), "tau": (0, 1.5), "n_active": (4,), "n_kept": (0,)}
 )
 test_an_image_without_features_is_refused = refused(
     [("images is all zero in row 0", partial(fit_small, X=np.r_[np.zeros((1, 7)), noisy()]))]

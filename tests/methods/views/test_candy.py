@@ -145,6 +145,5 @@ def test_defaults_are_the_authors_settings():
 
 
 test_a_parameter_out_of_range_is_refused_by_its_name = out_of_range(
-    lambda **change: CANDY(3, **SMALL | change).fit(XS),
-    {"threshold": (-0.1, float("nan"))},
+    lambda **change: CANDY(3, **SMALL | change).fit(XS), {"threshold": (-0.1, float("nan"))}
 )

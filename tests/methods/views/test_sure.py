@@ -292,10 +292,6 @@ test_views_and_flags_that_do_not_fit_are_refused = refused(
         ("2 False: .* setting='unaligned'", partial(fit_small, setting="unaligned")),
         (r"widths \[6, 7\]: expected one width", partial(fit_small, shared_weights=True)),
         (
-            "Xs has 3 views: expected two, which SURE",
-            partial(fit_small, [*XS, XS[0]], present=None),
-        ),
-        (
             "aligned has 30 True in rows with both views: expected",
             partial(fit_small, n_negatives=31),
         ),

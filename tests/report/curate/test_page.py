@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from browser import find_browser, open_browser
 from projects import wait_for
 from report_stand_ins import cluster_patches, write_patches
 
@@ -20,14 +19,6 @@ DRAG = """(() => {
   const to = document.querySelector('%s');
   on('dragstart', from); on('dragover', to); on('drop', to); on('dragend', from);
 })()"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if find_browser() is None:
-        pytest.skip("no Chromium on this machine: install one, or name it in MVLIB_BROWSER")
-    with open_browser(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +183,34 @@ def test_no_page_is_wider_than_the_screen_while_groups_are_corrected(browser, fo
     browser.open((folder.parent / "out" / "report.html").as_uri(), width=width)
     browser.run(PRESS.format("edit"))
     assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+LOADED = """Promise.all([...document.querySelectorAll('#find-list img')].map(image => {
+  image.loading = 'eager';
+  return image.decode().then(() => image.naturalWidth, () => 0);
+}))"""
+
+
+def test_images_that_the_page_does_not_hold_are_shown_from_beside_it(
+    browser, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mvlib.report.image_folder.PER_GROUP", 3)
+    cluster_patches(folder, tmp_path / "out")
+    browser.open((tmp_path / "out" / "report.html").as_uri())
+    browser.run("document.querySelector('#group-1 .others').click()")
+    outside = browser.run(LISTED)
+    assert len(outside) == 5
+    assert browser.run(LOADED) == [32] * 5
+    browser.run("document.querySelector('#find-list .thumb').click()")
+    large = "document.querySelector('#large-picture img')"
+    assert browser.run(f"{large}.decode().then(() => {large}.naturalWidth)") == 32
+    assert browser.said == []
+    own = (tmp_path / "out").as_uri()
+    assert all(address.startswith((own, "data:image/")) for address in browser.asked)
+    for path in (tmp_path / "out" / "report_thumbs").iterdir():
+        path.unlink()
+    browser.open((tmp_path / "out" / "report.html").as_uri())
+    browser.run("document.querySelector('#group-1 .others').click()")
+    browser.run(LOADED)
+    names = "[...document.querySelectorAll('#find-list .named')].map(one => one.innerText)"
+    assert browser.run(names) == outside
