@@ -535,6 +535,47 @@ def test_what_the_order_of_a_file_is_worth():
     assert len(others) == 4
 
 
+def test_what_names_and_foreign_images_come_to_in_ones_own_folder():
+    says(
+        "../book/own_images",
+        "**With the nouns that ship, the plain cosine names better**",
+        "half of the groups of CIFAR-10 against a quarter",
+        "the two are within three points of each other",
+        "finds two fifths to four fifths of the drawings among photographs",
+        "of digits among drawings it finds none",
+    )
+    runs = results("cae", "reduced", "own_images", variants=True)
+    named = runs[runs["variant"] == "names"].filter(regex="^(dataset|names|method$|measure)")
+    named = 100 * named.groupby(["dataset", "names", "method"]).mean(numeric_only=False)
+    either = named["measure_either"]
+    ours, plain = (
+        either.xs(name, level="method") for name in ("mvlib cluster", "plain cosine")
+    )
+    shipped, own = "nouns that ship", "own words"
+    assert (plain - ours).xs(shipped, level="names").min() > 0
+    assert abs(plain["cifar-10", shipped] - 50) < 2
+    assert abs(ours["cifar-10", shipped] - 25) < 2
+    assert plain["openclipart", shipped] < 25
+    assert (plain - ours).xs(own, level="names").abs().max() < 3
+    sure = 100 * runs.groupby(["dataset", "names", "method"])["measure_sure"].mean()
+    left = 100 - sure["openclipart", own, "mvlib cluster"]
+    kept = 100 * runs.groupby(["dataset", "names", "method"])["measure_either_of_sure"].mean()
+    right = ours["openclipart", own] - kept["openclipart", own, "mvlib cluster"] * (
+        1 - left / 100
+    )
+    assert right < left / 2
+    names = ["measure_found", "measure_wrong"]
+    odd = runs[runs["variant"] == "nowhere"].groupby(["dataset", "share", "method"])[names]
+    odd = 100 * odd.mean()
+    found, wrong = (odd[name] for name in names)
+    apart = found.xs("outside the components", level="method")
+    assert apart["cifar-10"].between(40, 84).all()
+    assert (apart["openclipart"] == 0).all()
+    assert wrong.xs("outside the components", level="method").max() < 2
+    others = odd.drop(index="outside the components", level="method")
+    assert ((others["measure_found"] == 0) | (others["measure_wrong"] > 50)).all()
+
+
 def test_what_choices_of_kmeans_and_scores_without_labels_are_worth():
     says("choices/kmeans_luck", "The cap can bind on CIFAR-10 alone")
     runs = results("choices", "reduced", "kmeans_luck")
