@@ -37,6 +37,14 @@ def text_of_steps(steps):
     )
 
 
+def test_a_chapter_has_one_page_a_method_though_two_notebooks_run_it():
+    pages = [
+        (notebook.rpartition("/")[0], method) for notebook, method in planned_methods(ROOT)
+    ]
+    assert len(pages) == len(set(pages))
+    assert ("notebooks/lineup/method.ipynb", "vital") in planned_methods(ROOT)
+
+
 def test_no_two_files_draw_the_same_picture():
     names = {method for _, method in planned_methods(ROOT)}
     files = {find(name).estimator.rpartition(".")[0]: name for name in names}
