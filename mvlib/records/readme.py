@@ -17,18 +17,34 @@ END = "<!-- table: end -->"
 
 
 def readme_table(root: Path | None = None) -> str:
-    """Return what is reproduced, from the committed records, as markdown."""
+    """Return what is reproduced, from the committed records, and a list of what has not run."""
     import pandas as pd
 
     root = root or project_root()
     published = papers_with("published.toml", root)
     papers = [paper for paper in plan_papers(root) if paper in published]
-    rows = [row for paper in papers for row in _rows(paper, root)]
+    rows: list[dict[str, Any]] = []
+    missing: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for row in (row for paper in papers for row in _rows(paper, root)):
+        if row["Seeds"]:
+            rows.append(row)
+        else:
+            sets = missing.setdefault((row["Paper"], row["Source"], row["Needs"]), {})
+            value = f"{row['Data set']} {row['Published ACC']}"
+            sets.setdefault(row["Setting"], []).append(value)
     columns = [
         "Paper", "Data set", "Setting", "Seeds", "Made with", "ACC, last epoch",
         "ACC, oracle epoch", "Published ACC", "Source", "Verdict",
     ]  # fmt: skip
-    return to_markdown(pd.DataFrame(rows, columns=columns))
+    table = to_markdown(pd.DataFrame(rows, columns=columns))
+    left = [
+        f"- {paper} ({source}; {needs}): "
+        + "; ".join(f"{', '.join(values)} with {setting}" for setting, values in sets.items())
+        for (paper, source, needs), sets in missing.items()
+    ]
+    return "\n".join(
+        [table, *(["", "Published, and not run here:", ""] if left else []), *left]
+    )
 
 
 def update_readme(root: Path | None = None) -> bool:
@@ -48,31 +64,42 @@ def update_readme(root: Path | None = None) -> bool:
 
 
 def _rows(paper: str, root: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the chapter's method, and of those run as their own authors did."""
+    own = load_plan(paper, root)["method"]
+    published: dict[tuple[str, str], list[dict[str, Any]]] = {("method", own): []}
+    for row in load_published(paper, root):
+        held = row["comparable"] and (row["method"] == own or "experiment" in row)
+        if held and row["metric"] == "acc":
+            place = row.get("experiment", "method"), row["method"]
+            published.setdefault(place, []).append(row)
+    for (experiment, method), claimed in published.items():
+        yield from _rows_of(paper, experiment, method, claimed, root)
+
+
+def _rows_of(
+    paper: str, experiment: str, method: str, published: list[dict[str, Any]], root: Path
+) -> Iterator[dict[str, Any]]:
     """Yield a row for each data set and setting that is published or has been run."""
     from mvlib import data
 
-    plan, frame = load_plan(paper, root), results_frame(paper, "full", "method", root)
-    published = [
-        row
-        for row in load_published(paper, root)
-        if row["comparable"] and row["metric"] == "acc" and row["method"] == plan["method"]
-    ]
+    plan, frame = load_plan(paper, root), results_frame(paper, "full", experiment, root)
     settings = [{"dataset": row["dataset"], **row["setting"]} for row in published]
     names = list(dict.fromkeys(chain(["dataset"], *settings)))
     claims = {
         tuple(map(setting.get, names)): row
         for setting, row in zip(settings, published, strict=True)
     }
-    runs = plan_runs("full", [f"{paper}/method"], root=root)
+    runs = plan_runs("full", [f"{paper}/{experiment}"], root=root)
     planned = [tuple(map(run.parameters.get, names)) for run in runs]
     for cell in dict.fromkeys([*planned, *claims]):
         setting, claim = dict(zip(names, cell, strict=True)), claims.get(cell)
         about = data.describe(setting["dataset"]).title
-        row = {"Paper": plan["title"], "Data set": about, "Setting": setting_text(setting)}
+        title = plan["title"] if method == plan["method"] else method
+        row = {"Paper": title, "Data set": about, "Setting": setting_text(setting)}
         for rule in ("last", "oracle"):
-            found = select(frame, setting | {"method": plan["method"], "rule": rule})
+            found = select(frame, setting | {"method": method, "rule": rule})
             ours = 100 * found["acc"].astype(float)
-            row["Seeds"] = len(ours)
+            row["Seeds"] = max(row.get("Seeds", 0), len(ours))
             if len(ours):
                 row["Made with"] = _made_with(found)
                 row[f"ACC, {rule} epoch"] = spread(ours.mean(), ours.std(ddof=1))
@@ -80,7 +107,8 @@ def _rows(paper: str, root: Path) -> Iterator[dict[str, Any]]:
         if claim is not None:
             row["Published ACC"] = published_text(claim)
             row["Source"] = claim["source"]
-            row["Verdict"] = compare(claim, frame)[0].said
+            found, _ = compare(claim, frame)
+            row["Verdict"], row["Needs"] = found.said, found.detail.rstrip(".")
         if row["Seeds"] or claim is not None:
             yield row
 
