@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -10,6 +11,7 @@ import nbformat
 
 from mvlib.book.pages import code, describe_parameters
 from mvlib.book.placeholders import fill
+from mvlib.check import check_choice
 from mvlib.files import project_root, write_text
 from mvlib.records import load_records, plan_runs, staleness
 from mvlib.records.keys import is_injected, merged_cells
@@ -150,12 +152,14 @@ def _describe_images(cell: Any) -> None:
         image.setdefault("alt", " ".join(texts))
 
 
-def store_outputs(root: Path | None = None) -> list[Path]:
-    """Put the outputs of the last quick runs into the committed notebooks."""
+def store_outputs(only: Sequence[str] = (), root: Path | None = None) -> list[Path]:
+    """Put the last quick runs' outputs into the committed notebooks, or into `only` these."""
     root = root or project_root()
-    records = shown_records(root)
-    changed = []
-    for path in sorted((root / "notebooks").glob("*/*.ipynb")):
+    records, changed = shown_records(root), []
+    paths = sorted((root / "notebooks").glob("*/*.ipynb"))
+    known = {f"{path.parent.name}/{path.stem}": path for path in paths}
+    for notebook in only or known:
+        path = known[check_choice("notebook", notebook, known)]
         name = path.relative_to(root).as_posix()
         if name not in records:
             raise ValueError(f"{name} has no current quick run: expected one, from `mvlib run`")

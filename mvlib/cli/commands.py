@@ -29,7 +29,9 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     ):
         parser = commands.add_parser(command.__name__.lstrip("_"), help=words)
         parser.set_defaults(command=command)
-    status, table, data = (commands.choices[name] for name in ("status", "table", "data"))
+    status, table, data, store = (
+        commands.choices[name] for name in ("status", "table", "data", "store")
+    )
     status.add_argument("--profile", choices=PROFILES)
     table.add_argument("paper", nargs="?", help="a paper, or a task: views, words, modalities")
     table.add_argument("--profile", choices=PROFILES, help="full if not said; a task's: all")
@@ -37,6 +39,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     table.add_argument("--readme", action="store_true", help="update the table in README.md")
     data.add_argument("action", choices=("list", "fetch", "card"))
     data.add_argument("name", nargs="*")
+    store.add_argument("notebook", nargs="*", help="only these, such as smart/method")
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -187,10 +190,10 @@ def _contents(_: argparse.Namespace) -> int:
     return 0
 
 
-def _store(_: argparse.Namespace) -> int:
+def _store(options: argparse.Namespace) -> int:
     from mvlib.book import store_outputs
 
     root = project_root()
-    for path in store_outputs(root):
+    for path in store_outputs(options.notebook, root):
         print(f"stored {path.relative_to(root)}")
     return 0

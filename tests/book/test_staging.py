@@ -11,7 +11,7 @@ from projects import HEADER
 from toy_records import make_record
 
 from mvlib import records
-from mvlib.book import build, build_book, stage_book
+from mvlib.book import build, build_book, stage_book, store_outputs
 from mvlib.records import PlannedRun, run_key
 from mvlib.records.keys import record_key
 from mvlib.records.provenance import save_sources, versions
@@ -199,6 +199,23 @@ def test_a_page_that_the_contents_name_and_nobody_wrote_is_an_error(project):
     (project / "_toc.yml").write_text(TOC + "  - file: notebooks/toy/gone\n")
     with pytest.raises(ValueError, match="notebooks/toy/gone"):
         stage_book(project, project / "_build" / "stage")
+
+
+def test_storing_puts_the_shown_runs_outputs_into_the_notebooks_named_and_into_no_other(
+    project,
+):
+    write(project / "notebooks" / "toy" / "never_run.ipynb", notebook("committed"))
+    add_run(project)
+    assert store_outputs(["toy/good"], project) == [project / NOTEBOOK]
+    page = nbformat.read(project / NOTEBOOK, as_version=4)
+    assert [cell.source for cell in page.cells] == ["# Good\n\nProse.", "x = 0", "print(x)"]
+    assert page.cells[-1].outputs[0].text == "from the run"
+    assert [cell.execution_count for cell in page.cells[1:]] == [1, 2]
+    assert store_outputs(["toy/good"], project) == []
+    with pytest.raises(ValueError, match="never_run.ipynb has no current quick run"):
+        store_outputs(root=project)
+    with pytest.raises(ValueError, match="notebook='toy/gone' is unknown"):
+        store_outputs(["toy/gone"], project)
 
 
 @pytest.fixture
