@@ -122,8 +122,10 @@ def winners(scores: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     table = pd.DataFrame(rows, columns=names)
     for setting, some in table.groupby("setting", sort=False):
         ahead, gaps = (some["difference"] > 0).sum(), some["difference"]
+        counts = " to ".join(map(str, sorted({some["methods"].min(), some["methods"].max()})))
         said.append(
-            f"{setting}: the best of the trained methods stands above the best floor on "
-            f"{ahead} of {len(some)} sets, by {gaps.min():+.1f} to {gaps.max():+.1f} points."
+            f"{setting}: the best trained method (of {counts} recorded a set) stands above the "
+            f"best floor on {ahead} of {len(some)} sets, by {gaps.min():+.1f} to "
+            f"{gaps.max():+.1f} points."
         )
     return table, "\n".join(f"- {line}" for line in said) or "*Not run.*"

@@ -117,6 +117,7 @@ def test_the_best_method_is_held_to_the_best_floor_and_none_that_reads_labels_is
     first, second = table.itertuples(index=False)
     assert tuple(first)[2:] == (2, "VITAL", 82.0, "spectral, view 1", 75.0, 7.0)
     assert tuple(second)[2:] == (1, "SMART", 50.0, "k-means, view 1", 60.0, -10.0)
+    assert "of 1 to 2 recorded a set" in said
     assert "on 1 of 2 sets, by -10.0 to +7.0 points" in said
     empty = compared(leaderboard_rows(**{"k-means, view 1": {"a": 1.0}}))
     assert winners(empty)[1] == "*Not run.*"
