@@ -26,6 +26,7 @@ from mvlib.book.recorded import (
 )
 from mvlib.check import check_choice
 from mvlib.papers.cae import rank_agreement
+from mvlib.papers.ensembles import SOURCES, many_or_one, seed_gains
 from mvlib.papers.findings import title_of
 from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
 from mvlib.papers.label_free import chosen_by_scores, what_scores_know
@@ -522,6 +523,21 @@ def _kmeans_luck(root: Path) -> Answer | None:
     return Answer(words_or_luck(runs), panels, caption) if panels else None
 
 
+def _ensembles(root: Path) -> Answer | None:
+    runs = recorded(root, "choices", "ensembles")
+    panels = []
+    for dataset, some in runs.groupby("dataset", sort=False):
+        gains = seed_gains(some)
+        rows = {source: gains[source] for source in SOURCES if source in gains.index}
+        label = "change of ACC (points)"
+        panels.append(svg.strips(title_of(dataset), rows, label, signed=True))
+    caption = (
+        "What joining adds to k-means of the same features side by side; a dot is a seed. "
+        "Again: mvlib run choices/ensembles --profile reduced."
+    )
+    return Answer(many_or_one(runs), panels, caption) if panels else None
+
+
 def _label_free(root: Path) -> Answer | None:
     runs = recorded(root, "choices", "label_free")
     panels = []
@@ -605,5 +621,6 @@ _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "cae/when_words_help": _when_words_help,
     "cae/random_words": _random_words,
     "choices/kmeans_luck": _kmeans_luck,
+    "choices/ensembles": _ensembles,
     "choices/label_free": _label_free,
 }
