@@ -26,6 +26,7 @@ from mvlib.book.recorded import (
 )
 from mvlib.check import check_choice
 from mvlib.papers.cae import rank_agreement
+from mvlib.papers.choices import named_protocols, ranges, row_order
 from mvlib.papers.findings import title_of
 from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
 from mvlib.papers.label_free import chosen_by_scores, what_scores_know
@@ -91,7 +92,7 @@ def selection_steps(
 def _selection(root: Path) -> Answer | None:
     panels, gaps, counts = [], [], set()
     gains: dict[str, list[tuple[float, ...]]] = {}
-    cells = [(name, r) for r in (1.0, 0.5) for name in ("handwritten", "bdgp", "wiki")]
+    cells = [(name, r) for name in ("handwritten", "bdgp", "wiki") for r in (1.0, 0.5)]
     for dataset, ratio in cells:
         steps, before, n = selection_steps(root, "full", dataset, ratio)
         if not steps:
@@ -109,22 +110,22 @@ def _selection(root: Path) -> Answer | None:
     if not panels:
         return None
     seeds = " or ".join(map(str, sorted(counts)))
-    names = ("twenty starts", "the central epoch", "reading labels")
+    names = ("twenty starts of k-means", "the central epoch", "nothing but reading the labels")
     steps = pd.DataFrame({name: pd.DataFrame(found).mean() for name, found in gains.items()})
     largest = steps.set_axis(names).idxmax()
-    where = "; ".join(f"{kind} on {listed(s.index)}" for kind, s in largest.groupby(largest))
+    kinds = largest.groupby(largest, sort=False)
+    where = ", ".join(f"on {listed(s.index)} by {kind}" for kind, s in kinds)
     text = (
-        f"**From the last epoch to the one that the labels like best it is {min(gaps):.0f} to "
-        f"{max(gaps):.0f} points; the largest step is {where}** (in the mean of both shares of "
-        f"aligned rows; the paper's settings, n = {seeds} seeds)."
+        f"**The last epoch lies {min(gaps):.0f} to {max(gaps):.0f} points below the one that "
+        f"the labels like best. The largest part is brought back {where}** (in the mean of "
+        f"both shares of aligned rows; the paper's settings, n = {seeds} seeds)."
     )
     caption = (
         "From left to right: the last epoch, clustered from one start of k-means; the best of "
         "twenty starts; the central epoch in place of the last; the epoch that the labels "
-        "choose. Where a step adds nothing its bar is flat. The dotted line is k-means of view "
-        "1, which uses no pair. An outlined bar is the authors' own start, for the seeds that "
-        "have it. Full profile, evaluation mode; the order of the steps is a choice. "
-        "Again: mvlib run smart/method --profile full."
+        "choose. The dotted line is k-means of view 1, which uses no pair. An outlined bar is "
+        "the authors' own start, for the seeds that have it. Full profile, evaluation mode; "
+        "the order of the steps is a choice. Again: mvlib run smart/method --profile full."
     )
     return Answer(text, panels, caption)
 
@@ -287,14 +288,14 @@ def _leakage(root: Path) -> Answer | None:
         "measure_r10", "dataset", "draws"
     )
     n = last.groupby(["dataset", "draws"]).size().min()
-    parts = [
-        f"{title_of(name)} {row['same instances']:.1f} against {row['independent draws']:.1f}"
-        for name, row in means.iterrows()
-    ]
+    apart, same = (
+        listed(f"{row[draws]:.1f} on {title_of(name)}" for name, row in means.iterrows())
+        for draws in ("independent draws", "same instances")
+    )
     text = (
-        f"With no pair known, R@10 after {longest:.0f} steps with batches of the same things "
-        f"against batches drawn apart: {listed(parts)}; chance is "
-        f"{100 * chance_of(last).mean():.1f} (means of {n} runs)."
+        f"**With no pair known and batches drawn apart, R@10 is {apart}, where chance is "
+        f"{100 * chance_of(last).mean():.1f}**. With batches of the same things, as in the "
+        f"authors' code, it is {same} ({longest:.0f} steps, means of {n} runs)."
     )
     caption = (
         "Recall at 10 among rows that were not trained on, both directions; a dot is a seed "
@@ -522,6 +523,44 @@ def _kmeans_luck(root: Path) -> Answer | None:
     return Answer(words_or_luck(runs), panels, caption) if panels else None
 
 
+def _protocols(root: Path) -> Answer | None:
+    runs = results_frame("lineup", "reduced", "method", root)
+    if runs.empty or (found := named_protocols(runs))[0].empty:
+        return None
+    protocols, methods = ranges(runs)
+    of = [f"{method} on {title_of(name)}" for method, name in protocols.index]
+    under = [f"{title_of(name)}, {key.replace('_', ' ')}" for name, key in methods.index]
+    rows = {
+        "one method under seven protocols": protocols.set_axis(of),
+        "all methods under one protocol": methods.set_axis(under),
+    }
+    caption = (
+        "Above, a dot is a method on a set, below, a protocol on a set; the bar is the mean. "
+        "Reduced profile. Again: mvlib run lineup/method --profile reduced."
+    )
+    limits = (0.0, 1.1 * max(protocols.max(), methods.max()))
+    panel = svg.strips("The best less the worst", rows, "points of ACC", limits=limits)
+    return Answer(f"{found[1]} (Half aligned, {seeds_text(runs)}.)", [panel], caption)
+
+
+def _row_order(root: Path) -> Answer | None:
+    runs = recorded(root, "choices", "row_order")
+    if runs.empty:
+        return None
+    dstl, panels = runs["method"] == "DSTL", []
+    for dataset, some in runs[dstl].groupby("dataset", sort=False):
+        found = some.set_index(["order", "lambda2"])
+        best = found.groupby(level=[0, 1])["acc"].mean().groupby("order").idxmax()
+        rows = {at[0]: values(found.loc[[at]]) for at in best}
+        floor = {"k-means": values(runs[~dstl & (runs["dataset"] == dataset)]).mean()}
+        panels.append(svg.strips(title_of(dataset), rows, strong=["shuffled"], lines=floor))
+    caption = (
+        "DSTL on the same rows in three orders, each at its best weight; a dot is a seed. "
+        "Reduced profile. Again: mvlib run choices/row_order --profile reduced."
+    )
+    return Answer(f"{row_order(runs)[1]} ({seeds_text(runs)}.)", panels, caption)
+
+
 def _label_free(root: Path) -> Answer | None:
     runs = recorded(root, "choices", "label_free")
     panels = []
@@ -606,4 +645,6 @@ _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "cae/random_words": _random_words,
     "choices/kmeans_luck": _kmeans_luck,
     "choices/label_free": _label_free,
+    "choices/protocols": _protocols,
+    "choices/row_order": _row_order,
 }

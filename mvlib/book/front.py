@@ -147,7 +147,7 @@ def _rival(root: Path) -> Iterator[Card]:
     )
     title = "A rival without training, ahead on most sets"
     if (by_set < 0).sum() > len(by_set) / 2:
-        yield Card(title, panel, said, "../notebooks/smart/floors")
+        yield Card(title, panel, said, "../notebooks/smart/method")
 
 
 def _all(root: Path) -> Iterator[Card]:
