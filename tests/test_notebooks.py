@@ -1,5 +1,6 @@
 """The committed notebooks: fit to be run, compared and read."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -69,12 +70,13 @@ def test_outputs_hold_no_error_no_warning_no_address_and_no_path(notebook):
             assert not re.search(r"0x[0-9a-f]{6,}|/home/|/root/|/tmp/|/Users/", text)
 
 
-def test_every_figure_says_in_words_what_it_shows(notebook):
-    for cell in code(notebook):
-        if any("image/png" in output.get("data", {}) for output in cell.outputs):
-            stated = cell.metadata["mystnb"]
-            assert len(stated["image"]["alt"]) > 40
-            assert len(stated["figure"]["caption"]) > 40
+def test_every_figure_says_in_words_what_it_shows_and_has_its_caption_below(notebook):
+    for cell, below in itertools.pairwise(notebook.cells):
+        shown = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+        assert shown == ("caption" in below.metadata.get("tags", []))
+        if shown:
+            assert len(cell.metadata["mystnb"]["image"]["alt"]) > 40
+            assert len(below.source) > 40
 
 
 def test_cells_whose_output_is_not_compared_are_those_with_trained_numbers(notebook):

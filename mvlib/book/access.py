@@ -16,6 +16,9 @@ _PART = re.compile(
 )
 
 
+_NAME = re.compile(r'(?<=<span class="pre">)[^<]+')
+
+
 def setup(app: Any) -> None:
     """Connect to Sphinx."""
     app.connect("html-page-context", _name_tables)
@@ -25,7 +28,7 @@ def _name_tables(
     app: Any, page: str, template: str, context: dict[str, Any], doctree: Any
 ) -> None:
     if context.get("body"):
-        context["body"] = name_tables(context["body"])
+        context["body"] = break_names(name_tables(context["body"]))
 
 
 def name_tables(body: str) -> str:
@@ -51,6 +54,11 @@ def name_tables(body: str) -> str:
         return match[0]
 
     return _PART.sub(replace, body)
+
+
+def break_names(body: str) -> str:
+    """Let long names in code break after their joints, and nowhere else."""
+    return _NAME.sub(lambda name: re.sub(r"(?<=[_=.])(?=[a-zA-Z&])", "<wbr>", name[0]), body)
 
 
 def _named(title: str, number: int) -> str:

@@ -21,7 +21,7 @@ from mvlib.book.checks import book_problems
 from mvlib.book.data_cards.cards import card_pages
 from mvlib.book.data_cards.croissant import croissant_files
 from mvlib.book.leaderboard import results
-from mvlib.book.method_pages import head, planned_methods
+from mvlib.book.method_pages import head, page_of, planned_methods
 from mvlib.book.notebooks import (
     ALL_NOTEBOOKS,
     method_records,
@@ -148,7 +148,7 @@ def stage_book(root: str | Path, stage: str | Path) -> str:
             stage_notebook(root, notebook, records, stage / f"{name}.ipynb")
     ran, scores = method_records(root, shown), results(root)
     for (name, method), command in planned_methods(root).items():
-        page, line = (stage / name).with_stem(f"method_{method}"), find(method)
+        page, line = (stage / page_of(name, method)).with_suffix(".ipynb"), find(method)
         above = head(line, scores)
         if (name, method) in ran:
             stage_notebook(root, root / name, ran[name, method], page, line.title, above)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from inspect import signature
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvlib.book.method_pages import CHAPTERS, page_of, planned_methods
 from mvlib.data import describe
 from mvlib.methods.catalogue import CATALOGUE, MODALITIES, TASKS, VIEWS, WORDS, Method, load
 from mvlib.records import differences_by_set, results_frame, to_markdown
@@ -23,15 +23,22 @@ _HAVE = {
     MODALITIES: "Two kinds of data, to be matched",
     WORDS: "Images, with words to help",
 }
-# The file of an estimator, where a chapter's page tells more than the reference.
-CHAPTERS = {
-    "smart": "notebooks/smart/index",
-    "set_clip": "notebooks/set_clip/index",
-    "classics": "notebooks/set_clip/against_classics",
-    "cae": "notebooks/cae/index",
-    "tac": "notebooks/cae/tac",
-    "sic": "notebooks/cae/tac",
-    "ntk_spectral": "notebooks/ntk_spectral/index",
+# What is known of the data, and the words in a method's needs that put it there. Of several the
+# last counts, and the first of all others.
+_KNOWN = {
+    VIEWS: {
+        "No pair is known": (),
+        "All rows are paired, some perhaps wrongly": ("rows paired",),
+        "All rows are paired, and rightly": ("paired rightly",),
+        "Some pairs are known, the other rows are shuffled": ("known to be partners",),
+        "Some things lack a view": ("missing", "lack", "with all"),
+    },
+    MODALITIES: {"No pair is known": (), "Some pairs are known": ("pairs",)},
+    WORDS: {
+        "The images alone": (),
+        "A list of words, not sorted": ("nouns",),
+        "The names of the classes": ("names",),
+    },
 }
 _LINES = {
     VIEWS: """from mvlib import data, methods
@@ -54,40 +61,55 @@ labels = model.fit_predict(problem.images, texts_of("{0}", problem))""",
 
 
 def choices() -> list[tuple[str, list[tuple[str, list[Method]]]]]:
-    """Return the catalogue as a tree: task, what is needed, methods."""
+    """Return the catalogue as a tree: task, what is known, methods."""
     tree = []
     for task in TASKS:
-        methods = sorted((m for m in CATALOGUE if m.task == task), key=lambda m: m.needs)
-        needs = groupby(methods, key=lambda m: m.needs)
-        tree.append((task, [(_sentence(needed), list(some)) for needed, some in needs]))
+        branches: dict[str, list[Method]] = {known: [] for known in _KNOWN[task]}
+        for method in (method for method in CATALOGUE if method.task == task):
+            fits = [
+                known
+                for known, words in _KNOWN[task].items()
+                if not words or any(word in method.needs for word in words)
+            ]
+            branches[fits[-1]].append(method)
+        tree.append((task, list(branches.items())))
     return tree
 
 
-def choice_tree() -> str:
+def choice_tree(root: Path) -> str:
     """Return the tree as nested lists, each method a link to its page."""
+    pages = pages_of(root)
     drawn = []
-    for task, needs in choices():
+    for task, branches in choices():
         drawn.append(f"<p>{_HAVE[task]}</p><ul>")
-        for needed, methods in needs:
-            links = (f'<a href="{_page(m, ".html")}">{escape(m.title)}</a>' for m in methods)
-            drawn.append(f"<li>{escape(needed)}<br/>{' '.join(links)}</li>")
+        for known, methods in branches:
+            links = (
+                f'<a href="{_page(m, pages, ".html")}" title="{escape(m.needs)}">'
+                f"{escape(m.title)}</a>"
+                for m in methods
+            )
+            drawn.append(f"<li>{escape(known)}<br/>{' '.join(links)}</li>")
         drawn.append("</ul>")
     # In a block of its own and on one line, so that nothing in it is read as prose.
     return f'<div class="tree">{"".join(drawn)}</div>'
 
 
-def choice_list() -> str:
+def choice_list(root: Path) -> str:
     """Return the tree as a list, each method with its page and a few lines of Python."""
+    pages = pages_of(root)
     parts = []
-    for task, needs in choices():
+    for task, branches in choices():
         parts.append(f"### {_HAVE[task]}")
-        for needed, methods in needs:
-            parts.append(f"**{needed}**")
-            parts += [
-                f":::{{dropdown}} {method.title}\n{_link(method)}\n\n"
-                f"```python\n{lines_of(method)}\n```\n:::"
-                for method in methods
-            ]
+        for known, methods in branches:
+            parts.append(f"**{known}**")
+            for method in methods:
+                name = method.estimator.rpartition(".")[2]
+                link = (
+                    page_link(method, pages, "Its page") or f"{{py:obj}}`mvlib.methods.{name}`"
+                )
+                needs = f"{link}. Needs {method.needs}."
+                code = f"```python\n{lines_of(method)}\n```"
+                parts.append(f":::{{dropdown}} {method.title}\n{needs}\n\n{code}\n:::")
     return "\n\n".join(parts)
 
 
@@ -154,21 +176,22 @@ _RECORDED: dict[str, Callable[[Path], _Recorded]] = {
 }
 
 
-def _page(method: Method, suffix: str = "") -> str:
+def pages_of(root: Path) -> dict[str, str]:
+    """Return the pages of methods that plans run one by one, from the folder of the book."""
+    return {m: f"../{page_of(name, m)}" for name, m in planned_methods(root)}
+
+
+def page_link(method: Method, pages: Mapping[str, str], text: str) -> str:
+    """Return a link to a method's page, or nothing where only the reference has it."""
+    page = _page(method, pages)
+    return "" if page.startswith("api/") else f"{{doc}}`{text} <{page}>`"
+
+
+def _page(method: Method, pages: Mapping[str, str], suffix: str = "") -> str:
     """Return the address of a method's page, from the folder of the book."""
     file, _, name = method.estimator.rpartition(".")
     if file in CHAPTERS:
         return f"../{CHAPTERS[file]}{suffix}"
+    if method.name in pages:
+        return f"{pages[method.name]}{suffix}"
     return f"api/rooms/mvlib-methods{suffix}#mvlib.methods.{name}"
-
-
-def _link(method: Method) -> str:
-    file, _, name = method.estimator.rpartition(".")
-    if file not in CHAPTERS:
-        return f"{{py:obj}}`mvlib.methods.{name}`"
-    suffix = ".md" if CHAPTERS[file].endswith("index") else ".ipynb"
-    return f"[Its page]({_page(method, suffix)})"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 import yaml
 
-from mvlib.book.answers import leak_lines, leak_panel, pays, selection_steps, words_panel
+from mvlib.book.answers.papers import leak_lines, leak_panel, pays, selection_steps, words_panel
 from mvlib.book.leaderboard import results, small_map
 from mvlib.book.recorded import ALONE, gap_rows, recorded, values
 from mvlib.papers.set_clip import chance_of
@@ -147,7 +147,7 @@ def _rival(root: Path) -> Iterator[Card]:
     )
     title = "A rival without training, ahead on most sets"
     if (by_set < 0).sum() > len(by_set) / 2:
-        yield Card(title, panel, said, "../notebooks/smart/floors")
+        yield Card(title, panel, said, "../notebooks/smart/method")
 
 
 def _all(root: Path) -> Iterator[Card]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from mvlib.book.choosing import CHAPTERS
 from mvlib.book.pages import code
 from mvlib.book.reference import equations
 from mvlib.methods.catalogue import Method
@@ -21,6 +20,16 @@ from mvlib.records.tables import spread
 
 # The same five steps for all, so that methods can be told apart at a glance.
 STEPS = ("given", "learns", "pulls", "matches", "groups")
+# The file of an estimator, where a chapter's page tells more.
+CHAPTERS = {
+    "smart": "notebooks/smart/index",
+    "set_clip": "notebooks/set_clip/index",
+    "classics": "notebooks/set_clip/against_classics",
+    "cae": "notebooks/cae/index",
+    "tac": "notebooks/cae/tac",
+    "sic": "notebooks/cae/tac",
+    "ntk_spectral": "notebooks/ntk_spectral/index",
+}
 _SECTION = re.compile(r"^(\w[\w ']*)\n-{3,}\n", re.MULTILINE)
 _STEP = re.compile(r"^(\w+) : ((?:.+\n?)(?:    .+\n?)*)", re.MULTILINE)
 
@@ -38,6 +47,11 @@ def planned_methods(root: Path) -> dict[tuple[str, str], str]:
                 command = f"{again} --where method={method}"
                 pages.setdefault((run.paper, method), (run.notebook, command))
     return {(notebook, m): command for (_, m), (notebook, command) in pages.items()}
+
+
+def page_of(notebook: str, method: str) -> str:
+    """Return the page of a method that a notebook runs, without suffix."""
+    return f"{notebook.rpartition('/')[0]}/method_{method}"
 
 
 def head(method: Method, scores: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -78,6 +79,7 @@ def stage_notebook(
         if _is_machinery(cell):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
         _describe_images(cell)
+    _set_captions(page.cells)
     if title is not None:
         head = next(
             cell
@@ -150,6 +152,14 @@ def _describe_images(cell: Any) -> None:
     if texts:
         image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
         image.setdefault("alt", " ".join(texts))
+
+
+def _set_captions(cells: list[Any]) -> None:
+    """Make the caption below a figure the figure's own; a download keeps it as it stands."""
+    for figure, caption in pairwise(cells):
+        if "caption" in caption.metadata.get("tags", []):
+            figure.metadata.setdefault("mystnb", {})["figure"] = {"caption": caption.source}
+            caption.metadata["tags"] = ["caption", "remove-cell"]
 
 
 def store_outputs(only: Sequence[str] = (), root: Path | None = None) -> list[Path]:

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.book.answers import answer_box
-from mvlib.book.choosing import choice_list, choice_records, choice_tree
+from mvlib.book.choosing import (
+    choice_list,
+    choice_records,
+    choice_tree,
+    page_link,
+    pages_of,
+)
 from mvlib.book.data_cards.cards import default_views, files_table, sets_table
 from mvlib.book.front import cards_grid, citation
 from mvlib.book.leaderboard import leaderboard
@@ -58,7 +64,7 @@ def fill(text: str, root: str | Path) -> str:
     a set, linked to the card in a folder; `files`, what identifies the file of each set;
     `widget NAME`, one of those in `book/widgets`;
     `methods`, the catalogue by task; `choice_tree` and `choice_list`, the catalogue by what
-    methods need; `choice_records TASK`, what records say of them;
+    is known; `choice_records TASK`, what records say of them;
     `benchmarks FILE`, the ratios that one file of benchmarks has measured; `faults`, what was
     broken on purpose and what happened; `unpinned`, the sets whose files have no known
     checksum. A name that is unknown is a ValueError with the nearest.
@@ -120,8 +126,12 @@ def _compared(root: Path, paper: str, name: str) -> str:
     counts = ", ".join(f"{n} {word}" for word, n in found["verdict"].value_counts().items())
     said = f"of {len(found)} published accuracies that runs here can be held to, {counts}."
     for reason, some in left.groupby("detail", sort=False):
-        methods = ", ".join(dict.fromkeys(some["method"]))
-        said += f" {len(some)} more cannot be compared ({methods}): {reason.rstrip('.')}."
+        several = left["method"].nunique() > 1
+        names = some["method"] if several else some["dataset"].map(title_of)
+        # What follows a colon says how to get what is missing.
+        why = reason.partition(": ")[0].rstrip(".")
+        of = ", ".join(dict.fromkeys(names))
+        said += f" {len(some)} more cannot be compared ({of}): {why}."
     decided = found["verdict"] != "undecided"
     rates = ("aligned_ratio", "mismatch_rate", "missing_rate")
     known = [name for name in rates if name in found]
@@ -290,13 +300,14 @@ def _unpinned(root: Path) -> str:
 def _methods(root: Path) -> str:
     from mvlib.methods.catalogue import CATALOGUE, TASKS
 
-    parts = []
+    parts, pages = [], pages_of(root)
     for task in TASKS:
         rows = []
         for method in (method for method in CATALOGUE if method.task == task):
-            estimator = f"{{py:obj}}`mvlib.methods.{method.estimator.rpartition('.')[2]}`"
+            title = page_link(method, pages, method.title) or method.title
+            estimator = f"{{py:obj}}`~mvlib.methods.{method.estimator.rpartition('.')[2]}`"
             source = method.source and f"{{cite:p}}`{method.source}`"
-            rows.append([method.title, f"`{method.name}`", estimator, method.needs, source])
+            rows.append([title, f"`{method.name}`", estimator, method.needs, source])
         header = ["method", "name", "estimator", "needs", "source"]
         parts += [f"## {task.capitalize()}", table(header, rows)]
     return "\n\n".join(parts)
@@ -350,9 +361,9 @@ _FILLERS: dict[str, Callable[..., str]] = {
     "benchmarks": _benchmarks,
     "cards": cards_grid,
     "citation": citation,
-    "choice_list": lambda root: choice_list(),
+    "choice_list": choice_list,
     "choice_records": choice_records,
-    "choice_tree": lambda root: choice_tree(),
+    "choice_tree": choice_tree,
     "claims": _claims,
     "claims_counted": _claims_counted,
     "compared": _compared,

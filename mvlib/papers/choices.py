@@ -29,26 +29,36 @@ def choice_effects(runs: pd.DataFrame, ratio: float = 0.5) -> pd.DataFrame:
     ).reset_index()
 
 
-def named_protocols(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.DataFrame, str]:
-    """Return methods by published protocols, means over sets, and what moves scores more."""
-    means = _accuracies(runs, ratio)
-    named = means[[f"as_{name}" for name in MATCHING]]
-    table = named.groupby("method", sort=False).mean().reset_index()
-    table.columns = ["method", *MATCHING]
-    if named.empty:
-        return table, "*Not run.*"
+def ranges(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.Series, pd.Series]:
+    """Return how far apart protocols of a method are, and methods under one protocol, by set.
+
+    The methods are those of the sets that have most of them.
+    """
+    named = _accuracies(runs, ratio)[[f"as_{name}" for name in MATCHING]]
     n_methods = named.groupby("dataset").size()
     shared = n_methods.index[n_methods == n_methods.max()]
     on_all = named[named.index.get_level_values("dataset").isin(shared)]
     methods = on_all.groupby("dataset").agg(lambda x: x.max() - x.min()).stack()
-    protocols = on_all.max(axis=1) - on_all.min(axis=1)
+    return on_all.max(axis=1) - on_all.min(axis=1), methods
+
+
+def named_protocols(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.DataFrame, str]:
+    """Return methods by published protocols, means over sets, and what moves scores more."""
+    means = _accuracies(runs, ratio)
+    table = means[[f"as_{name}" for name in MATCHING]]
+    table = table.groupby("method", sort=False).mean().reset_index()
+    table.columns = ["method", *MATCHING]
+    if table.empty:
+        return table, "*Not run.*"
+    protocols, methods = ranges(runs, ratio)
+    by_set = protocols.groupby("dataset").size()
     alone = (means["view_1_alone"] > means[REFERENCE]).sum()
-    sets = f"{len(shared)} set{'s' if len(shared) > 1 else ''}"
+    sets = f"{len(by_set)} set{'s' if len(by_set) > 1 else ''}"
     return table, (
         f"**Exchanging the protocol moves a score by {protocols.median():.0f} points in the "
         f"median** ({protocols.min():.0f} to {protocols.max():.0f}) over "
         f"{len(protocols)} pairs of method and set, where "
-        f"{n_methods.max()} methods on a set, scored alike, are {methods.median():.0f} points "
+        f"{by_set.max()} methods on a set, scored alike, are {methods.median():.0f} points "
         f"apart in the median ({methods.min():.0f} to {methods.max():.0f}) over {sets} and "
         f"{len(MATCHING)} protocols. A range grows with how many it spans, so that this does "
         "not say which of the two is larger. The embedding of view 1 alone "
@@ -121,11 +131,11 @@ def winners(scores: pd.DataFrame) -> tuple[pd.DataFrame, str]:
              "difference"]  # fmt: skip
     table = pd.DataFrame(rows, columns=names)
     for setting, some in table.groupby("setting", sort=False):
-        ahead, gaps = (some["difference"] > 0).sum(), some["difference"]
-        counts = " to ".join(map(str, sorted({some["methods"].min(), some["methods"].max()})))
+        ahead, gaps, ran = (some["difference"] > 0).sum(), some["difference"], some["methods"]
+        many = f"{ran.min()}" if ran.min() == ran.max() else f"{ran.min()} to {ran.max()}"
         said.append(
-            f"{setting}: the best trained method (of {counts} recorded a set) stands above the "
-            f"best floor on {ahead} of {len(some)} sets, by {gaps.min():+.1f} to "
-            f"{gaps.max():+.1f} points."
+            f"**{setting}: the best trained method stands above the best floor on {ahead} of "
+            f"{len(some)} sets**; it differs by {gaps.min():+.1f} to {gaps.max():+.1f} points, "
+            f"where {many} trained method{'s' if many != '1' else ''} ran on a set."
         )
     return table, "\n".join(f"- {line}" for line in said) or "*Not run.*"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from html import escape
@@ -148,8 +149,9 @@ def trend(
     plot = _Plot(title, box, (-0.2, len(settings) - 0.8), (low, high))
     plot.axis_left(label_y, _ticks(low, high))
     shown = [f"{value:.0%}" if percent else f"{value:g}" for value in settings]
-    # As many as have room, the first and the last among them.
-    step = -(-len(shown) // 7)
+    # As many as have room, the last among them.
+    needed = len(shown) * (7 * max(map(len, shown)) + 5)
+    step = math.ceil(needed / (box[2] - box[0]))
     ticks = {n: words for n, words in enumerate(shown) if (len(shown) - 1 - n) % step == 0}
     plot.axis_below(label_x, ticks)
     ends = {}

@@ -10,7 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from mvlib.book import book_problems, build_book
-from mvlib.book.access import name_tables
+from mvlib.book.access import break_names, name_tables
 from mvlib.files import python_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +95,14 @@ def test_plain_sphinx_builds_the_same_pages_from_the_exported_configuration(book
         ]
         assert texts[0].get_text() == texts[1].get_text()
     assert book_problems(tmp_path / "html") == []
+
+
+def test_a_name_in_code_breaks_at_its_joints_and_reads_and_copies_as_before():
+    code = '<code a="b_c=d"><span class="pre">kept_pairs(rate=0.5,</span> x_y</code> a_b'
+    broken = break_names(code)
+    assert broken.replace("<wbr>", "") == code
+    assert '<span class="pre">kept_<wbr>pairs(rate=0.5,</span>' in broken
+    assert broken.count("<wbr>") == 1
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -7,37 +7,58 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from mvlib.book.choosing import choice_list, choice_records, choice_tree, lines_of
+from mvlib.book.choosing import choice_list, choice_records, choice_tree, choices, lines_of
+from mvlib.book.method_pages import page_of, planned_methods
 from mvlib.methods.catalogue import CATALOGUE, TASKS, find, load
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_tree_and_list_hold_each_method_once_under_what_it_needs():
+def test_tree_and_list_hold_each_method_once_under_the_same_branch_with_what_it_needs():
     # Markdown takes a div, and no list, for a block that it leaves alone.
-    tree = ElementTree.fromstring(choice_tree())
+    tree = ElementTree.fromstring(choice_tree(ROOT))
     assert tree.tag == "div"
-    assert "\n" not in choice_tree()
+    assert "\n" not in choice_tree(ROOT)
     pills = ["".join(link.itertext()) for link in tree.iter("a")]
     titles = sorted(method.title for method in CATALOGUE)
-    assert sorted(pills) == sorted(re.findall(r"dropdown\} (.*)", choice_list())) == titles
-    branches = {}
+    assert sorted(pills) == sorted(re.findall(r"dropdown\} (.*)", choice_list(ROOT))) == titles
+    branches, needs = {}, {}
     for branch in tree.iter("li"):
-        branches |= {"".join(link.itertext()): branch.text for link in branch.iter("a")}
-    needed = ""
-    for line in choice_list().splitlines():
-        needed = line.strip("*") if line.startswith("**") else needed
-        for method in CATALOGUE:
-            if line == f":::{{dropdown}} {method.title}":
-                assert needed.lower() == method.needs.lower()
-                assert branches[method.title] == needed
+        assert list(branch.iter("a")), branch.text
+        for link in branch.iter("a"):
+            branches["".join(link.itertext())] = branch.text
+            needs["".join(link.itertext())] = link.get("title")
+    assert needs == {method.title: method.needs for method in CATALOGUE}
+    parts = re.split(r"(?m)^\*\*(.*)\*\*$", choice_list(ROOT))[1:]
+    for known, text in zip(parts[::2], parts[1::2], strict=True):
+        for title, needed in re.findall(r"dropdown\} (.*)\n.* Needs (.*)\.\n", text):
+            assert (known, needed) == (branches.pop(title), needs[title])
+    assert branches == {}
+
+
+def test_a_branch_is_the_one_that_its_methods_need():
+    found = {m.name: known for _, tree in choices() for known, some in tree for m in some}
+    for known, names in {
+        "No pair is known": ("kmeans_view", "unaligned_nmf", "gromov_wasserstein", "chance"),
+        "All rows are paired, some perhaps wrongly": ("candy", "spectral_concatenation"),
+        "All rows are paired, and rightly": ("wah",),
+        "Some pairs are known, the other rows are shuffled": ("smart", "vital"),
+        "Some things lack a view": ("sure", "completer", "dcp", "camera"),
+        "Some pairs are known": ("procrustes", "set_clip"),
+        "The images alone": ("clip_kmeans", "temi"),
+        "A list of words, not sorted": ("tac", "cae"),
+        "The names of the classes": ("zero_shot",),
+    }.items():
+        assert {found[name] for name in names} == {known}
 
 
 def test_a_link_of_the_tree_leads_to_a_page_of_the_book():
-    for link in ElementTree.fromstring(choice_tree()).iter("a"):
-        page = link.get("href").partition("#")[0]
-        if not page.startswith("api/"):
-            source = (ROOT / "book" / page).with_suffix("")
+    planned = {page_of(*place) for place in planned_methods(ROOT)}
+    assert len(planned) > 20
+    for link in ElementTree.fromstring(choice_tree(ROOT)).iter("a"):
+        page = link.get("href").partition("#")[0].removesuffix(".html")
+        if not page.startswith("api/") and page.removeprefix("../") not in planned:
+            source = ROOT / "book" / page
             assert any(source.with_suffix(kind).is_file() for kind in (".md", ".ipynb")), page
 
 

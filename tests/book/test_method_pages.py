@@ -5,8 +5,7 @@ from html import escape
 import pandas as pd
 import pytest
 
-from mvlib.book.choosing import CHAPTERS
-from mvlib.book.method_pages import STEPS, head, planned_methods, told
+from mvlib.book.method_pages import CHAPTERS, STEPS, head, planned_methods, told
 from mvlib.files import project_root
 from mvlib.methods.catalogue import find
 

@@ -195,6 +195,16 @@ def test_an_image_gets_the_words_of_its_output_and_what_the_runner_reads_is_left
     assert "vnd.mvlib.results" not in json.dumps(cell)
 
 
+def test_the_words_below_a_figure_are_its_caption_in_the_book_and_stay_in_the_download(project):
+    page = notebook("committed")
+    tags = {"tags": ["caption"]}
+    page.cells.append(nbformat.v4.new_markdown_cell("How to read it.", metadata=tags))
+    write(project / NOTEBOOK, page)
+    figure, caption = staged(project).cells[-3:-1]
+    assert figure.metadata["mystnb"]["figure"]["caption"] == caption.source == "How to read it."
+    assert "remove-cell" in caption.metadata["tags"]
+
+
 def test_a_page_that_the_contents_name_and_nobody_wrote_is_an_error(project):
     (project / "_toc.yml").write_text(TOC + "  - file: notebooks/toy/gone\n")
     with pytest.raises(ValueError, match="notebooks/toy/gone"):

@@ -169,8 +169,8 @@ def test_a_new_method_costs_a_file_a_line_and_a_word(tmp_path):
     assert version == "1 1"
     (row,) = [line for line in table if "`toy`" in line]
     assert row == (
-        "| Toy method | `toy` | {py:obj}`mvlib.methods.Toy` | any view "
-        "| {cite:p}`duin1998multiple` |"
+        "| {doc}`Toy method <../notebooks/lineup/method_toy>` | `toy` "
+        "| {py:obj}`~mvlib.methods.Toy` | any view | {cite:p}`duin1998multiple` |"
     )
     planned = said("-m", "mvlib", "run", "lineup", "--dry-run", "--profile", "quick")
     assert "lineup/method/handwritten method toy ratio 0.5 seeds 5,15" in planned

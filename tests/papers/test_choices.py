@@ -9,6 +9,7 @@ from mvlib.papers.choices import (
     compared,
     largest_block,
     named_protocols,
+    ranges,
     row_order,
     winners,
 )
@@ -58,6 +59,11 @@ def test_the_sentence_gives_both_sizes_over_what_and_ranks_neither():
     assert "over 2 sets and 7 protocols" in sentence
     assert "does not say which of the two is larger" in sentence
     assert "matched as MvCLN does in 1 of 4 pairs" in sentence
+    # What the page draws of it.
+    protocols, methods = ranges(FOUND)
+    assert protocols["SMART", "one"] == pytest.approx(20)
+    assert methods["one", "as_smile"] == pytest.approx(30)
+    assert (len(protocols), len(methods)) == (4, 2 * len(MATCHING))
 
 
 def test_what_has_not_been_run_has_no_sentence_and_no_rows():
@@ -117,8 +123,8 @@ def test_the_best_method_is_held_to_the_best_floor_and_none_that_reads_labels_is
     first, second = table.itertuples(index=False)
     assert tuple(first)[2:] == (2, "VITAL", 82.0, "spectral, view 1", 75.0, 7.0)
     assert tuple(second)[2:] == (1, "SMART", 50.0, "k-means, view 1", 60.0, -10.0)
-    assert "of 1 to 2 recorded a set" in said
-    assert "on 1 of 2 sets, by -10.0 to +7.0 points" in said
+    assert "on 1 of 2 sets**; it differs by -10.0 to +7.0 points" in said
+    assert "where 1 to 2 trained methods ran on a set" in said
     empty = compared(leaderboard_rows(**{"k-means, view 1": {"a": 1.0}}))
     assert winners(empty)[1] == "*Not run.*"
 

@@ -159,7 +159,7 @@ def test_a_published_table_stands_beside_ours_with_verdicts(tmp_path):
     # What all rows share, how many say what, and why others are left out.
     assert before.startswith("**SMART, 100 % aligned**: of 3 published accuracies")
     assert all(f"{said.count(word)} {word}" in before for word in set(said))
-    assert "1 more cannot be compared (SMART): the data have no public link" in before
+    assert "1 more cannot be compared (NUS-WIDE): the data have no public link." in before
 
 
 def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_noise():

@@ -1,5 +1,6 @@
 """Small plots put each mark where its number says, and say it in words."""
 
+import itertools
 import re
 
 import pandas as pd
@@ -55,6 +56,20 @@ def test_a_trend_joins_means_at_equal_distances_and_names_each_line_at_its_end()
     assert ends["flat"] - ends["up"] == pytest.approx(14)
     assert {"10%", "100%", "chance"} <= set(ends)
     assert "up from 10.0 to 90.0" in plot["aria-label"]
+
+
+@pytest.mark.parametrize("name", ["k", "a name as long as it gets"])
+def test_the_settings_of_a_trend_stand_clear_of_each_other_and_the_last_is_named(name):
+    line = {share / 5: pd.Series([1.0, 2.0], ["a", "b"]) for share in range(6)}
+    plot = read(svg.trend("T", {name: line}, "share", percent=True))
+    ticks = [t for t in plot.select("text.tick[text-anchor=middle]") if "%" in t.get_text()]
+    assert ticks[-1].get_text() == "100%"
+    ends = [
+        (float(t["x"]) - 3.4 * len(t.get_text()), float(t["x"]) + 3.4 * len(t.get_text()))
+        for t in ticks
+    ]
+    assert len(ticks) > 1
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(ends))
 
 
 def test_a_waterfall_ends_each_bar_where_the_next_begins():

@@ -1,4 +1,4 @@
-"""What recorded runs answer to a page's question: a sentence, and the figure behind it."""
+"""What recorded runs answer to the questions of the papers' pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from mvlib.book.recorded import (
     Answer,
     beside,
     by_method,
-    figure,
     gap_text,
     listed,
     mean_gaps,
@@ -24,12 +23,8 @@ from mvlib.book.recorded import (
     set_panels,
     values,
 )
-from mvlib.check import check_choice
 from mvlib.papers.cae import rank_agreement
-from mvlib.papers.ensembles import SOURCES, many_or_one, seed_gains
 from mvlib.papers.findings import title_of
-from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
-from mvlib.papers.label_free import chosen_by_scores, what_scores_know
 from mvlib.papers.set_clip import chance_of
 from mvlib.papers.smart import ABLATIONS, beside_floors
 from mvlib.plots import svg
@@ -42,20 +37,6 @@ STEPS = {
     "central epoch": (20, "central"),
     "reading labels": (20, "oracle"),
 }
-_NOT_RUN = (
-    ":::{admonition} Not run\n:class: answer\nNo run of a reduced or full size is recorded "
-    "for this question; the quick run below is all there is.\n:::"
-)
-
-
-def answer_box(root: Path, paper: str, experiment: str) -> str:
-    """Return the box that stands under a page's question, and its figure."""
-    name = f"{paper}/{experiment}"
-    answer = _ANSWERS[check_choice("answer", name, _ANSWERS)](root)
-    if answer is None:
-        return _NOT_RUN
-    box = f":::{{admonition}} What recorded runs say\n:class: answer\n{answer.said}\n:::"
-    return f"{box}\n\n{figure(answer.panels, answer.caption)}"
 
 
 def selection_steps(
@@ -92,7 +73,7 @@ def selection_steps(
 def _selection(root: Path) -> Answer | None:
     panels, gaps, counts = [], [], set()
     gains: dict[str, list[tuple[float, ...]]] = {}
-    cells = [(name, r) for r in (1.0, 0.5) for name in ("handwritten", "bdgp", "wiki")]
+    cells = [(name, r) for name in ("handwritten", "bdgp", "wiki") for r in (1.0, 0.5)]
     for dataset, ratio in cells:
         steps, before, n = selection_steps(root, "full", dataset, ratio)
         if not steps:
@@ -110,22 +91,22 @@ def _selection(root: Path) -> Answer | None:
     if not panels:
         return None
     seeds = " or ".join(map(str, sorted(counts)))
-    names = ("twenty starts", "the central epoch", "reading labels")
+    names = ("twenty starts of k-means", "the central epoch", "nothing but reading the labels")
     steps = pd.DataFrame({name: pd.DataFrame(found).mean() for name, found in gains.items()})
     largest = steps.set_axis(names).idxmax()
-    where = "; ".join(f"{kind} on {listed(s.index)}" for kind, s in largest.groupby(largest))
+    kinds = largest.groupby(largest, sort=False)
+    where = ", ".join(f"on {listed(s.index)} by {kind}" for kind, s in kinds)
     text = (
-        f"**From the last epoch to the one that the labels like best it is {min(gaps):.0f} to "
-        f"{max(gaps):.0f} points; the largest step is {where}** (in the mean of both shares of "
-        f"aligned rows; the paper's settings, n = {seeds} seeds)."
+        f"**The last epoch lies {min(gaps):.0f} to {max(gaps):.0f} points below the one that "
+        f"the labels like best. The largest part is brought back {where}** (in the mean of "
+        f"both shares of aligned rows; the paper's settings, n = {seeds} seeds)."
     )
     caption = (
         "From left to right: the last epoch, clustered from one start of k-means; the best of "
         "twenty starts; the central epoch in place of the last; the epoch that the labels "
-        "choose. Where a step adds nothing its bar is flat. The dotted line is k-means of view "
-        "1, which uses no pair. An outlined bar is the authors' own start, for the seeds that "
-        "have it. Full profile, evaluation mode; the order of the steps is a choice. "
-        "Again: mvlib run smart/method --profile full."
+        "choose. The dotted line is k-means of view 1, which uses no pair. An outlined bar is "
+        "the authors' own start, for the seeds that have it. Full profile, evaluation mode; "
+        "the order of the steps is a choice. Again: mvlib run smart/method --profile full."
     )
     return Answer(text, panels, caption)
 
@@ -288,14 +269,14 @@ def _leakage(root: Path) -> Answer | None:
         "measure_r10", "dataset", "draws"
     )
     n = last.groupby(["dataset", "draws"]).size().min()
-    parts = [
-        f"{title_of(name)} {row['same instances']:.1f} against {row['independent draws']:.1f}"
-        for name, row in means.iterrows()
-    ]
+    apart, same = (
+        listed(f"{row[draws]:.1f} on {title_of(name)}" for name, row in means.iterrows())
+        for draws in ("independent draws", "same instances")
+    )
     text = (
-        f"With no pair known, R@10 after {longest:.0f} steps with batches of the same things "
-        f"against batches drawn apart: {listed(parts)}; chance is "
-        f"{100 * chance_of(last).mean():.1f} (means of {n} runs)."
+        f"**With no pair known and batches drawn apart, R@10 is {apart}, where chance is "
+        f"{100 * chance_of(last).mean():.1f}**. With batches of the same things, as in the "
+        f"authors' code, it is {same} ({longest:.0f} steps, means of {n} runs)."
     )
     caption = (
         "Recall at 10 among rows that were not trained on, both directions; a dot is a seed "
@@ -506,56 +487,6 @@ def _precision(root: Path) -> Answer | None:
     return Answer(text, [svg.strips("HandWritten, 100 % aligned", by_method(both))], caption)
 
 
-def _kmeans_luck(root: Path) -> Answer | None:
-    runs = recorded(root, "choices", "kmeans_luck")
-    panels = []
-    for dataset, some in runs.groupby("dataset"):
-        keys = some.groupby("seed")["key"].first().str[:8]
-        found = {change: seed_differences(some, change)[0] for change in CHANGES}
-        told = {seed: f"seed {seed:g}, record {key}" for seed, key in keys.items()}
-        rows = {name: gaps.rename(told) for name, gaps in found.items() if len(gaps)}
-        label = "change of ACC (points)"
-        panels.append(svg.strips(title_of(dataset), rows, label, ["words"], signed=True))
-    caption = (
-        "What one change moves, the mean over all other choices; a dot is a seed. "
-        "Again: mvlib run choices/kmeans_luck --profile reduced."
-    )
-    return Answer(words_or_luck(runs), panels, caption) if panels else None
-
-
-def _ensembles(root: Path) -> Answer | None:
-    runs = recorded(root, "choices", "ensembles")
-    panels = []
-    for dataset, some in runs.groupby("dataset", sort=False):
-        gains = seed_gains(some)
-        rows = {source: gains[source] for source in SOURCES if source in gains.index}
-        label = "change of ACC (points)"
-        panels.append(svg.strips(title_of(dataset), rows, label, signed=True))
-    caption = (
-        "What joining adds to k-means of the same features side by side; a dot is a seed. "
-        "Again: mvlib run choices/ensembles --profile reduced."
-    )
-    return Answer(many_or_one(runs), panels, caption) if panels else None
-
-
-def _label_free(root: Path) -> Answer | None:
-    runs = recorded(root, "choices", "label_free")
-    panels = []
-    for dataset, some in runs.groupby("dataset", sort=False):
-        found = chosen_by_scores(some)
-        if found.empty:
-            continue
-        lost = found["lost"].set_axis(found["space"] + f", record {some['key'].iloc[0][:8]}")
-        rows = {name: lost.iloc[at] for name, at in found.groupby("score").indices.items()}
-        guess = {"by guess": found["by guess"].mean()}
-        panels.append(svg.strips(title_of(dataset), rows, "ACC lost (points)", lines=guess))
-    caption = (
-        "What the method that a score chooses loses; a dot is a space. Dotted: one at random. "
-        "Again: mvlib run choices/label_free --profile reduced."
-    )
-    return Answer(what_scores_know(runs), panels, caption) if panels else None
-
-
 def pays(root: Path) -> Answer | None:
     rivals = {VIEW_1: "k-means of view 1", "spectral, view 1, unit rows": "spectral of view 1"}
     tail = "half aligned, last epoch, one start of k-means"
@@ -604,7 +535,7 @@ def _graph(root: Path) -> Answer | None:
     return Answer(text, [panel], caption)
 
 
-_ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
+ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "smart/method": pays,
     "smart/what_the_graph_sees": _graph,
     "cae/method": _words_help,
@@ -620,7 +551,4 @@ _ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "ntk_spectral/block_structure": _block_structure,
     "cae/when_words_help": _when_words_help,
     "cae/random_words": _random_words,
-    "choices/kmeans_luck": _kmeans_luck,
-    "choices/ensembles": _ensembles,
-    "choices/label_free": _label_free,
 }
