@@ -135,11 +135,15 @@ def beside_floors(
     return frame[frame["method"].isin([*names.values(), *FLOORS])].reset_index(drop=True)
 
 
-def epoch_choices(profile: str = "reduced", root: Path | None = None) -> pd.DataFrame:
+def epoch_choices(
+    profile: str = "reduced", root: Path | None = None, aligned_ratio: float | None = None
+) -> pd.DataFrame:
     """Return SMART's trainings under every choice of epoch, mode of features and starts."""
     frame = results_frame("smart", profile, "method", root, variants=True)
     if frame.empty:
         return frame
+    if aligned_ratio is not None:
+        frame = frame[frame["aligned_ratio"] == aligned_ratio]
     frame = frame[frame["starts"].notna() & frame["features"].notna()]
     starts = frame["starts"].astype(int).astype(str)
     if "init" in frame:
