@@ -134,9 +134,8 @@ def choice_records(root: Path, task: str) -> str:
         means = recall.groupby([frame["dataset"], frame["method"]], sort=False).mean()
         return to_markdown(means.unstack().rename_axis("data set").reset_index(), 1)
     found = differences_by_set(frame, pairs, ("dataset", "seed"))
-    names = [f"{a} minus {b}" for a, b in pairs]
-    if len({b for _, b in pairs}) == 1:
-        names = [a for a, _ in pairs]
+    one_floor = len({b for _, b in pairs}) == 1
+    names = [a if one_floor else f"over {b}" for a, b in pairs]
     by_set = found.drop(columns=["A", "B"]).set_axis(names).T
     # The largest gain first.
     first = by_set[names[0]].str.split().str[0].astype(float)

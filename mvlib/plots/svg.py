@@ -148,12 +148,12 @@ def trend(
     box = (30, _TITLE + _LINE, WIDTH - min(room, 145), 200)
     plot = _Plot(title, box, (-0.2, len(settings) - 0.8), (low, high))
     plot.axis_left(label_y, _ticks(low, high))
-    shown = [f"{value:.0%}" if percent else f"{value:g}" for value in settings]
+    shown = [f"{100 * value if percent else value:g}" for value in settings]
     # As many as have room, the last among them.
     needed = len(shown) * (7 * max(map(len, shown)) + 5)
     step = math.ceil(needed / (box[2] - box[0]))
     ticks = {n: words for n, words in enumerate(shown) if (len(shown) - 1 - n) % step == 0}
-    plot.axis_below(label_x, ticks)
+    plot.axis_below(f"{label_x} (%)" if percent else label_x, ticks)
     ends = {}
     for name, value in levels.items():
         y = plot.y(value)
@@ -163,7 +163,8 @@ def trend(
         kind = _KINDS[number] if number < len(_KINDS) else "context"
         path = []
         for setting, series in sorted(line.items()):
-            place, at = plot.x(settings.index(setting)), shown[settings.index(setting)]
+            nth = settings.index(setting)
+            place, at = plot.x(nth), f"{shown[nth]}{'%' if percent else ''}"
             path.append((place, plot.y(series.mean())))
             for hover, value in series.items():
                 plot.dot(place, plot.y(value), kind, f"{name}, {at}, {hover}: {value:.1f}")

@@ -116,6 +116,7 @@ def test_set_clip_with_a_tenth_of_the_pairs(classics):
         "its mean is never above that of CLIP's loss",
         "is ahead on five of six sets, told apart on four.",
     )
+    says("set_clip/against_classics", "is ahead of Set-CLIP on five of six sets.")
     table = set_by_set(classics)
     clip = table[table["kind"] == "Set-CLIP, CLIP on the pairs"]
     assert clip.loc[told(clip), "dataset"].tolist() == ["handwritten"]
@@ -176,6 +177,8 @@ def test_cae_beside_k_means():
         "less than four points, on CIFAR-10 more than nine.",
         "Spectral clustering of the images' neighbours is behind k-means too.",
     )
+    says("cae/tutorial", "k-means of the images alone is ahead of CAE on both sets")
+    says("cae/index", "only SIC gains by words, and only on photographs")
     frame = results("cae", "reduced", "method", rule="last")
     frame = frame[frame["method"] != "zero-shot"]
     others = ["TAC, no training", "TAC, trained", "CAE", "spectral of images", "SIC"]
@@ -247,6 +250,11 @@ def test_ntk_beside_its_halves_and_the_mean():
         "diffusion was ahead in every draw, on the drawings in one of five.",
         "For words alone it is ahead on both sets, and told apart.",
     )
+    says(
+        "ntk_spectral/tutorial", "Over draws and two sets looks alone are ahead of the product"
+    )
+    says("ntk_spectral/index", "looks alone are the half that works")
+    says("ntk_spectral/ablation_affinity", "No: looks are the half that works here.")
     pairs = [
         ("product, diffusion", "looks, diffusion"),
         ("product, diffusion", "words, diffusion"),
