@@ -228,7 +228,7 @@ def _measures(root: Path, paper: str, profile: str, experiment: str, variant: st
     frame = frame[frame["variant"] == variant].dropna(axis="columns", how="all")
     frame = frame.assign(dataset=[describe(name).title for name in frame["dataset"]])
     names = [name for name in frame if name.startswith("measure_")]
-    by = [name for name in ("dataset", "names", "share", "method") if name in frame]
+    by = [name for name in ("dataset", "names", "groups", "share", "method") if name in frame]
     means = (
         100 * frame.astype(dict.fromkeys(names, float)).groupby(by, sort=False)[names].mean()
     )

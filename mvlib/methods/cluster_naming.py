@@ -149,9 +149,7 @@ def name_groups(
     """Return a name for each group of images, from words in the space of their features.
 
     The score of a word for a group is its cosine to the group's mean direction, less its mean
-    over the groups, divided by its standard deviation over them, to which the mean of these
-    deviations is added. Some words are near to all images; what counts is where a word is
-    nearer than elsewhere.
+    cosine to all images: some words are near to all of them.
 
     Parameters
     ----------
@@ -186,7 +184,11 @@ def name_groups(
     nothing of an estimator's own `cluster_names_`, which weigh the words that the method read.
     *Not for* a verdict on what a group is: a name is the best of the words at hand.
 
-    No paper's. With 1 group there is nothing to subtract, and the cosines decide.
+    No paper's. The rule was chosen on the drawings that ship and on CIFAR-10, among the cosine
+    alone, less a quarter, half, three quarters or all of its mean over the groups or over the
+    images, and less its mean over the groups by its spread over them: with the shipped nouns
+    and the classes' names as words, for half as many groups as classes to five times as many.
+    With 1 group there is nothing to subtract, and the cosines decide.
     """
     (X,) = check_views([features], argument="features")
     labels = check_labels(labels, len(X))
@@ -205,8 +207,7 @@ def name_groups(
     centres = np.stack([X[labels == group].mean(axis=0) for group in groups])
     scores = unit_rows(centres) @ W.T
     if len(groups) > 1:
-        spread = scores.std(axis=0)
-        scores = (scores - scores.mean(axis=0)) / (spread + spread.mean() + 1e-12)
+        scores -= W @ X.mean(axis=0)
     if kinds is not None:
         people, animal = (np.array([kind == k for kind in kinds]) for k in ("people", "animal"))
         best = np.argsort(-scores, axis=1, kind="stable")[:, :_PEOPLE_AMONG]

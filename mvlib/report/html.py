@@ -32,6 +32,8 @@ METHOD_NAMES = {
 N_COLOURS = 10
 SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 _MAP_WIDTH, _MAP_MARGIN, _FLATTEST = 1000, 40, 0.6
+# Of a number on the map, as on a narrow screen.
+_NUMBER_WIDTH, _NUMBER_HEIGHT = 56, 50
 _CURVE_WIDTH, _CURVE_HEIGHT = 640, 250
 _MOST_SETS, _LONGEST_SET = 60, 12
 
@@ -181,13 +183,23 @@ def _points(result: FolderClustering) -> tuple[list[dict[str, Any]], int, str]:
 
 
 def _label_places(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return for each group that is on the map a place for its number: its middle point."""
+    """Return for each group that is on the map a place for its number: its middle point.
+
+    A number is crowded that would cover a larger group's.
+    """
     labels = []
     # The points come group by group.
     for _, some in groupby(points, key=itemgetter("group")):
         own = list(some)
         places = np.array([(point["x"], point["y"]) for point in own])
-        labels.append(own[np.abs(places - np.median(places, axis=0)).sum(axis=1).argmin()])
+        place = own[np.abs(places - np.median(places, axis=0)).sum(axis=1).argmin()]
+        crowded = any(
+            abs(place["x"] - other["x"]) < _NUMBER_WIDTH
+            and abs(place["y"] - other["y"]) < _NUMBER_HEIGHT
+            for other in labels
+            if not other["crowded"]
+        )
+        labels.append(place | {"crowded": crowded})
     return labels
 
 

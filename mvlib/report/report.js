@@ -160,6 +160,7 @@
     const on = button.getAttribute("aria-pressed") !== "true";
     picks.forEach((one) => one.setAttribute("aria-pressed", on && one === button));
     const own = (one) => !on || one.dataset.group === button.dataset.group;
+    map.classList.toggle("marked", on);
     for (const one of all("[data-group]", map)) one.classList.toggle("faded", !own(one));
     marked = points.filter(own);
     current = null;

@@ -1,11 +1,11 @@
-"""Names of clusters, from nouns' softmax mass."""
+"""Names of clusters: from nouns' softmax mass, and by the nouns' cosine."""
 
 from functools import partial
 
 import numpy as np
 from golden.problems import drawings, nouns
 
-from mvlib.methods import name_clusters, noun_assignments
+from mvlib.methods import name_clusters, name_groups, noun_assignments
 
 
 def named(order):
@@ -18,4 +18,16 @@ def named(order):
     return {"words": [word for word, _ in names], "scores": [score for _, score in names]}
 
 
-CASES = {"cluster_naming": {order: partial(named, order) for order in ("specific", "typical")}}
+def groups():
+    images = drawings()
+    names = name_groups(images, np.arange(len(images)) * 6 // len(images), nouns()[0], top=4)
+    return {
+        "words": [word for name in names for word in (name.title, *name.nouns)],
+        "separations": [name.separation for name in names],
+    }
+
+
+CASES = {
+    "cluster_naming": {order: partial(named, order) for order in ("specific", "typical")}
+    | {"groups": groups}
+}

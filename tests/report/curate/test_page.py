@@ -1,6 +1,7 @@
 """In a real browser groups are corrected, by mouse, keyboard and dragging, and images found."""
 
 import json
+from itertools import combinations
 
 import pytest
 from projects import wait_for
@@ -183,6 +184,28 @@ def test_no_page_is_wider_than_the_screen_while_groups_are_corrected(browser, fo
     browser.open((folder.parent / "out" / "report.html").as_uri(), width=width)
     browser.run(PRESS.format("edit"))
     assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+NUMBERS = """[...document.querySelectorAll('.numbers text')].map(one => {
+  const box = one.getBoundingClientRect();
+  return [box.left, box.top, box.right, box.bottom, box.width > 0];
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_number_on_the_map_covers_another_and_a_marked_group_has_its_own(
+    browser, folder, tmp_path, width
+):
+    cluster_patches(folder, tmp_path / "out", n_clusters=14)
+    browser.open((tmp_path / "out" / "report.html").as_uri(), width=width)
+    boxes = browser.run(NUMBERS)
+    seen = [box for box in boxes if box[4]]
+    assert 3 <= len(seen) < len(boxes) == 14
+    for (a, b, c, d, _), (e, f, g, h, _) in combinations(seen, 2):
+        assert a >= g or e >= c or b >= h or f >= d
+    hidden = next(group for group, box in enumerate(boxes) if not box[4])
+    browser.run(f"document.querySelector('.pick[data-group=\"{hidden}\"]').click()")
+    assert browser.run(NUMBERS)[hidden][4]
 
 
 LOADED = """Promise.all([...document.querySelectorAll('#find-list img')].map(image => {
