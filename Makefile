@@ -73,7 +73,7 @@ faults: $(READY) ## break runs on purpose and keep what happened (about an hour)
 bench: $(READY) ## time the kernels, as ratios within one run
 	@$(BIN)/python -m pytest tests/bench/bench_*.py -p no:xdist --benchmark-only --benchmark-columns=min,median,rounds --keep-ratios
 
-mutants: $(READY) ## change the code in sixty places, and count how often a test notices
+mutants: $(READY) ## change the code place by place, and count how often a test notices
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/bench/mutants.py --keep
 
 notebooks: $(READY) ## store the outputs of the last quick runs in the committed notebooks

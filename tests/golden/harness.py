@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from mvlib.methods.catalogue import VERSIONS
+from mvlib.methods.catalogue import CATALOGUE, VERSIONS, load
 
 FOLDER = Path(__file__).parent
 RELATIVE = 1e-4
@@ -51,9 +52,26 @@ def every_case() -> dict[str, dict[str, Case]]:
     every = {}
     for path in sorted((FOLDER / "cases").glob("[!_]*.py")):
         every |= importlib.import_module(f"golden.cases.{path.stem}").CASES
+    for method in CATALOGUE:
+        golden = method.golden or method.name
+        case = {f"defaults of {method.title}": partial(defaults, method.name)}
+        every[golden] = every[golden] | case
     return {
         method: {n: c if isinstance(c, Case) else Case(c) for n, c in every[method].items()}
         for method in sorted(every)
+    }
+
+
+def defaults(name: str) -> dict[str, list[str]]:
+    """Return the defaults of a method, and its settings for data sets, in words."""
+    model = load(name)()
+    settings = getattr(sys.modules[type(model).__module__], "PAPER_SETTINGS", {})
+    tables = {"defaults": model.get_params(deep=False)} | dict(
+        getattr(model, "_paper_settings", settings)
+    )
+    return {
+        table: [f"{parameter}={value!r}" for parameter, value in dict(values).items()]
+        for table, values in tables.items()
     }
 
 

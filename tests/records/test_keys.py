@@ -77,6 +77,8 @@ def test_key_follows_parameters_and_data(project, monkeypatch):
     before = run_key(planned(), project)
     other = planned(parameters={"profile": "full", "x": 2})
     assert run_key(other, project) != before
+    turned = planned(parameters={"x": 1, "profile": "full"})
+    assert (run_key(turned, project), turned.cell) == (before, planned().cell)
     monkeypatch.setattr("mvlib.data.fingerprint_of", lambda name: "0" * 64, raising=False)
     assert run_key(planned(), project) != before
 
@@ -93,6 +95,8 @@ def test_key_follows_a_default_of_the_notebook_only_where_the_run_sets_nothing(p
     assert key("y = [1, 2]") != key("y = [1, 3]")
     with pytest.raises(ValueError, match="line 1 of the parameters"):
         key("y = x + 1")
+    with pytest.raises(ValueError, match="line 1 of the parameters"):
+        key("y = {1: 2, 'a': 3}")
 
 
 def test_key_follows_versions_but_not_pythons_last_part(project):
@@ -114,6 +118,11 @@ def test_key_of_a_reader_follows_the_records_it_reads(project):
     assert run_key(reader, project) == before
     records.write_text(json.dumps(line | {"experiment": "a"}) + "\n")
     assert run_key(reader, project) != before
+    afar = planned(experiment="table", after=("other/a",))
+    before = run_key(afar, project)
+    line |= {"paper": "other", "experiment": "a"}
+    records.with_name("other.jsonl").write_text(json.dumps(line) + "\n")
+    assert run_key(afar, project) != before
 
 
 def test_missing_notebook_and_broken_parameters_are_told(project):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from projects import experiment, make_project, write_notebook
 
-from mvlib.records.plan import load_plan, plan_papers, plan_runs
+from mvlib.records.plan import PlannedRun, load_plan, plan_papers, plan_runs
 from mvlib.run.state import check_parameters
 
 PLAN = """
@@ -59,6 +59,9 @@ def test_quick_keeps_all_seeds_in_one_run(tmp_path):
     assert method.datasets == ("wiki",)
     assert table.parameters == {"profile": "quick"}
     assert table.after == ("method",)
+    assert (table.minutes, table.disk_mb) == (1, 1)
+    bare = PlannedRun("toy", "method", "", "notebooks/a.ipynb", "quick")
+    assert (bare.minutes, bare.disk_mb, bare.limit_minutes) == (1, 1, 10)
 
 
 def test_full_is_one_run_a_seed(tmp_path):
@@ -143,8 +146,14 @@ def test_a_name_holds_what_varies_and_not_what_all_runs_share(tmp_path):
         "toy/method/ratio 1.0 threshold mean seeds 5,15",
         "toy/method/ratio 1.0 threshold nearest-10 seeds 5,15",
     ]
-    assert plan_runs("full", root=root)[0].name == "toy/method/wiki ratio 0.5 seeds 5"
-    assert plan_runs("quick", root=root)[1].name == "toy/table"
+    full, table = plan_runs("full", root=root)[0], plan_runs("quick", root=root)[1]
+    assert (full.name, table.name) == ("toy/method/wiki ratio 0.5 seeds 5", "toy/table")
+    folder, cells = "runs/full/toy/method--wiki", [run.cell[:8] for run in (full, table)]
+    assert full.executed == f"{folder}-ratio-0.5-seeds-5-{cells[0]}.ipynb"
+    assert table.executed == f"runs/quick/toy/table--{cells[1]}.ipynb"
+    long = replace(full, parameters=full.parameters | {"aligned_ratio": "a" * 200})
+    assert long.executed == f"{folder}-ratio-{'a' * 89}-{long.cell[:8]}.ipynb"
+    assert len(full.cell) == 16
     # A shared parameter tells cells apart, too, though no name shows it.
     before = plan_runs("reduced", root=root)
     after = plan_runs("reduced", root=project(tmp_path, PLAN.replace("bfloat16", "float32")))
@@ -159,6 +168,7 @@ def test_a_name_holds_what_varies_and_not_what_all_runs_share(tmp_path):
     [
         ("seeds = [5, 15, 25]", "sedes = [5]", "Did you mean 'seeds'"),
         ('after = ["method"]', 'after = ["metod"]', "Did you mean 'method'"),
+        ('after = ["method"]', 'after = ["toy/metod"]', "expected what a plan has"),
         ('name = "table"', 'name = "method"', "twice"),
         ('title = "Tables"', "", "lacks title"),
         ("aligned_ratio = [0.5] }", "aligned_ratio = [] }", "not empty"),
@@ -214,7 +224,9 @@ def test_a_limit_that_is_no_positive_number_is_refused(tmp_path, entry, value):
 
 
 def test_a_run_reads_the_experiments_that_it_comes_after_in_its_chapter_or_in_others(tmp_path):
-    table = plan_runs("quick", root=project(tmp_path, PLAN))[1]
+    plan = PLAN.replace('after = ["method"]', 'after = ["toy/method"]')
+    table = plan_runs("quick", root=project(tmp_path, plan))[1]
+    assert [table.reads("toy", name) for name in ("method", "last")] == [True, False]
     table = replace(table, after=("method", "other/last"))
     read = [(paper, name) for paper in ("toy", "other") for name in ("method", "last")]
     assert [table.reads(*one) for one in read] == [True, False, False, True]

@@ -38,9 +38,10 @@ def test_numpy_scalars_become_plain_json(recorder):
     result = json.loads(json.dumps(recorder.payload()))["results"][0]
     assert (result["seed"], result["parameters"]) == (5, {"k": 3})
     assert result["metrics"]["last"] == dict.fromkeys(SCORES, 0.5)
-    # Rounding over one is taken for one.
-    recorder.add("a", "b", metrics={"last": SCORES | {"nmi": 1 + 4e-16}})
-    assert recorder.results[1]["metrics"]["last"]["nmi"] == 1.0
+    # Rounding over a bound is taken for the bound.
+    over = {"acc": -1e-16, "nmi": 1 + 4e-16, "ari": -1 - 4e-16, "purity": 1 + 9e-10}
+    recorder.add("a", "b", metrics={"last": over})
+    assert list(recorder.results[1]["metrics"]["last"].values()) == [0, 1, -1, 1]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ def test_numpy_scalars_become_plain_json(recorder):
         ({"metrics": {"last": SCORES | {"acc": float("nan")}}}, "metrics.last.acc"),
         ({"metrics": {"last": SCORES | {"acc": 93.2}}}, "metrics.last.acc"),
         ({"metrics": {"last": SCORES | {"nmi": -0.2}}}, "metrics.last.nmi"),
+        ({"metrics": {"last": SCORES | {"nmi": 1 + 1.1e-9}}}, "metrics.last.nmi"),
         ({"metrics": {"last": SCORES | {"ari": -1.5}}}, "metrics.last.ari"),
         ({"metrics": {"last": {"acc": 0.5}}}, "lacks nmi: expected acc, nmi"),
         ({"metrics": {"last": SCORES | {"f1": 0.5}}}, "'f1'"),

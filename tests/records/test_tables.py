@@ -25,6 +25,7 @@ from mvlib.records import (
     update_readme,
     verdict,
 )
+from mvlib.records.readme import setting_text
 from mvlib.records.tables import compare
 
 SCHEMA = project_root() / "mvlib" / "records" / "schemas" / "published.schema.json"
@@ -83,6 +84,9 @@ def test_comparison_gives_mean_spread_and_verdict_or_why_there_is_none(project):
     table = table.set_index("id")
     assert table.loc["smart-wiki-100", "verdict"] == "not run"
     assert pd.isna(table.loc["smart-wiki-100", "ours"])
+    assert table.loc["smart-wiki-100", "command"] == (
+        "mvlib run smart/method --profile full --dataset wiki --where aligned_ratio=1.0 --again"
+    )
     assert table.loc["smart-nus-wide-100", "verdict"] == "cannot"
     assert "no public link" in table.loc["smart-nus-wide-100", "detail"]
     with pytest.raises(ValueError, match="Did you mean 'leaderboard-100'"):
@@ -93,9 +97,10 @@ def test_our_other_rows_stand_beside_the_published_setting_without_a_verdict(pro
     table = comparison_table("smart", "leaderboard-100", project)
     ours = table[table["published"].isna()].set_index(["method", "rule"])
     assert set(ours["dataset"]) == {"bdgp"}
-    assert ours.loc[("SMART", "last"), "ours"] == pytest.approx(88.0)
+    assert list(ours.loc[("SMART", "last"), ["ours", "sd"]]) == pytest.approx([88.0, 0.5])
     assert ours.loc[("spectral clustering", "last"), "n"] == 1
     assert set(ours["verdict"]) == {""}
+    assert ours["command"].str.contains("--dataset bdgp --where aligned_ratio=1.0").all()
 
 
 def test_other_methods_rows_are_never_compared(project):
@@ -103,6 +108,7 @@ def test_other_methods_rows_are_never_compared(project):
     assert set(table["verdict"]) == {"cannot"}
     assert table["detail"].str.contains("protocol differs").all()
     assert len(table) == 3 * 18
+    assert set(table["command"]) == {""}
     wiki = table[table["dataset"] == "wiki"]
     assert wiki["caveat"].str.contains("do not compare").all()
 
@@ -191,8 +197,9 @@ def test_readme_table_has_published_and_recorded_rows_only(project):
     text = readme_table(project)
     (bdgp,) = [line for line in text.splitlines() if "BDGP" in line]
     cells = [cell.strip() for cell in bdgp.strip("|").split("|")]
-    assert cells[3:] == [
-        "3", "CPU", "88.0 ± 0.5", "98.0 ± 0.5", "97.95", "secondary", "within 1",
+    assert cells[1:] == [
+        "BDGP", "100 % aligned", "3", "CPU", "88.0 ± 0.5", "98.0 ± 0.5", "97.95", "secondary",
+        "within 1",
     ]  # fmt: skip
     table, missing = text.split("\n\nPublished, and not run here:\n\n")
     assert len(table.splitlines()) == 2 + 1
@@ -203,6 +210,8 @@ def test_readme_table_has_published_and_recorded_rows_only(project):
     )
     assert "no public link" in by_hand
     assert "NUS-WIDE, 9,000 samples 67.25" in by_hand
+    setting = {"dataset": "wiki", "aligned_ratio": 0.5, "encoder": "clip", "x": None, "k": 3}
+    assert setting_text(setting) == "50 % aligned, clip, k 3"
 
 
 def test_readme_says_which_numbers_are_of_rounded_products_and_what_would_decide_others(
@@ -234,9 +243,10 @@ def test_readme_is_changed_between_its_marks_and_nowhere_else(project):
     assert text.startswith("# Top\n<!-- table: begin -->\n| Paper")
     assert text.endswith("\n<!-- table: end -->\nrest\n")
     assert update_readme(project) is False
-    readme.write_text("# no marks\n")
-    with pytest.raises(ValueError, match="table: begin"):
-        update_readme(project)
+    for text in ("# no marks\n", "<!-- table: begin -->\n"):
+        readme.write_text(text)
+        with pytest.raises(ValueError, match="table: begin"):
+            update_readme(project)
 
 
 def test_markdown_aligns_numbers_and_escapes_pipes():
@@ -251,12 +261,12 @@ def test_markdown_aligns_numbers_and_escapes_pipes():
 
 def test_settings_keep_their_digits_scores_do_not_and_a_small_p_is_not_nothing():
     df = pd.DataFrame(
-        {"epsilon": [0.005, 10.0], "acc": [0.1234, 50.0], "p_holm": [0.0004, 0.2]}
+        {"epsilon": [0.005, 10.0], "acc": [0.1234, 0.001], "p_holm": [0.0004, 0.005]}
     )
     lines = to_markdown(df).splitlines()
     assert lines[1] == "| ---: | ---: | ---: |"
     assert lines[2] == "| 0.005 | 0.12 | < 0.01 |"
-    assert lines[3] == "| 10 | 50.00 | 0.20 |"
+    assert lines[3] == "| 10 | 0.00 | 0.01 |"
     assert to_markdown(df, decimals=3).splitlines()[2] == "| 0.005 | 0.123 | < 0.001 |"
 
 
@@ -371,4 +381,4 @@ def test_a_table_without_rows_and_a_number_without_runs_say_so():
     }  # fmt: skip
     frame = pd.DataFrame(columns=["dataset", "method", "rule", "acc"])
     found, ours = compare(row, frame)
-    assert (found.word, found.detail, len(ours)) == ("not run", "needs weights", 0)
+    assert (found.word, found.detail, found.n, len(ours)) == ("not run", "needs weights", 0, 0)
