@@ -161,6 +161,28 @@ def test_transport_plan_of_sixty_thousand_rows(benchmark, report_ratio, one_thre
     report_ratio("plan memory, POT / mvlib", memory[0] / memory[1], ">= 2")
 
 
+@pytest.mark.parametrize(("n", "m"), [(1000, 100), (2000, 200), (10_000, 1000)])
+def test_small_transport_plans(benchmark, report_ratio, one_thread, n, m):
+    C = 1 - unit_vectors(n, 64) @ unit_vectors(m, 64, seed=1).T
+
+    def ours(n_iter):
+        # Without a tolerance "auto" would go on in logarithms where rounding is reached.
+        solver = {"method": "scaling", "tol": 0, "marginal_tol": None, "device": "cpu"}
+        return transport_plan(C, max_iter=n_iter, **solver).plan
+
+    for n_iter in (50, 300) if n < 10_000 else (50,):
+        turns = range(max(5, 10_000 // n))
+        pairs = [(cpu_seconds(pot_plan, C, n_iter), cpu_seconds(ours, n_iter)) for _ in turns]
+        (theirs, expected), (best, plan) = (
+            min(both, key=lambda x: x[0]) for both in zip(*pairs, strict=True)
+        )
+        np.testing.assert_allclose(plan, expected, rtol=1e-2, atol=1e-9)
+        report_ratio(
+            f"plan of {n:,} x {m:,}, {n_iter} iterations, POT / mvlib", theirs / best, ">= 1"
+        )
+    benchmark.pedantic(ours, args=(50,), rounds=1)
+
+
 def test_top_k_of_eighty_thousand_queries(benchmark, report_ratio, one_thread):
     queries, bank = queries_and_bank()
     theirs, expected = cpu_seconds(faiss_top_k, queries, bank)
