@@ -36,8 +36,9 @@ def _ensembles(root: Path) -> Answer | None:
     runs = recorded(root, "choices", "ensembles")
     panels = []
     for dataset, some in runs.groupby("dataset", sort=False):
-        gains = seed_gains(some)
-        rows = {source: gains[source] for source in SOURCES if source in gains.index}
+        gains, keys = seed_gains(some), some.groupby("seed")["key"].first().str[:8]
+        told = {seed: f"seed {seed:g}, record {key}" for seed, key in keys.items()}
+        rows = {name: gains[name].rename(told) for name in SOURCES if name in gains.index}
         label = "change of ACC (points)"
         panels.append(svg.strips(title_of(dataset), rows, label, signed=True))
     caption = (
