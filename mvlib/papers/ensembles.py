@@ -61,8 +61,8 @@ def many_or_one(runs: pd.DataFrame) -> str:
         line = (
             f"- {name}: beside k-means of the same features side by side, joining moves, in "
             f"points: {', '.join(parts)}. **The highest, of {best.idxmax()}, is at "
-            f"{best.max():.1f}; k-means of the images alone at {plain:.1f}** "
-            f"(n = {told['n']['images']} seeds)."
+            f"{best.max():.1f}; the images alone are at {best['images']:.1f} joined, at "
+            f"{plain:.1f} by k-means** (n = {told['n']['images']} seeds)."
         )
         if METHODS in told.index:
             line += _of_methods(runs[runs["dataset"].map(title_of) == name], told.loc[METHODS])
