@@ -84,9 +84,14 @@ def fit_groups(
     random_state: int | None,
     device: str,
 ) -> tuple[np.ndarray, np.ndarray, list[list[str]]]:
-    """Return the labels, the embedding, and captions of each group if a method reads some."""
+    """Return the labels, the embedding, and captions of each group if a method reads some.
+
+    Copies of one image are one group. The report says where there are fewer groups than asked.
+    """
     from mvlib import methods
 
+    if np.ptp(look, axis=0).max() < _EQUAL:
+        return np.zeros(len(look), dtype=np.int64), look, []
     settings = {"random_state": random_state, "device": device}
     if method == "cae":
         fewest = min(len(bank.texts) for bank in banks.values())

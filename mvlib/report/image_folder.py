@@ -114,6 +114,15 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def in_a_line(name: str | Path) -> str:
+    """Return a file's name with control characters written out, for a terminal."""
+    return re.sub(
+        "[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]",
+        lambda found: found[0].encode("unicode_escape").decode(),
+        printable(str(name)),
+    )
+
+
 def _walk(
     directory: Path, patterns: Sequence[str], ignored: set[Path]
 ) -> Iterator[tuple[Path, str | None]]:

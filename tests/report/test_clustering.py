@@ -134,13 +134,14 @@ def test_a_write_that_fails_keeps_the_earlier_report_and_leaves_no_folder(
     assert not (tmp_path / "new").exists()
 
 
-def test_copies_of_one_image_come_out_as_fewer_groups_and_not_as_an_error(tmp_path):
+def test_copies_of_one_image_come_out_as_one_group_without_a_warning(tmp_path, recwarn):
     (name,) = write_patches(tmp_path / "images", (1, 0, 0))
     content = (tmp_path / "images" / name).read_bytes()
     for number in range(6):
         (tmp_path / "images" / f"copy{number}.png").write_bytes(content)
     result = cluster(tmp_path / "images", tmp_path / "out")
     assert result.sizes.tolist() == [7]
+    assert not recwarn.list
     assert (tmp_path / "out" / "report.html").is_file()
 
 

@@ -99,12 +99,13 @@ def afterwards(result: FolderClustering, options: argparse.Namespace) -> int:
     if not (options.export or options.sidecars):
         return 0
     from mvlib.report.curate.export import export_groups
+    from mvlib.report.image_folder import in_a_line
 
     settings = {"sidecars": options.sidecars, "dry_run": options.dry_run}
     steps = export_groups(result, options.out, options.export, **settings)
     if options.dry_run:
         for step in steps[:_SHOWN_STEPS]:
-            print(f"{step.kind}: {step.source} -> {step.target}")
+            print(f"{step.kind}: {in_a_line(step.source)} -> {in_a_line(step.target)}")
         if len(steps) > _SHOWN_STEPS:
             print(f"... and {len(steps) - _SHOWN_STEPS:,} more")
     print(f"exported: {len(steps):,} files{', not yet: a dry run' * options.dry_run}")
@@ -113,17 +114,19 @@ def afterwards(result: FolderClustering, options: argparse.Namespace) -> int:
 
 def _undo(out: str, directory: str) -> int:
     from mvlib.report.curate.export import take_back
+    from mvlib.report.image_folder import in_a_line
 
     left = take_back(out, directory)
     for step in left:
-        print(f"left, since it was changed or its old place is taken: {step.target}")
+        said = in_a_line(step.target)
+        print(f"left, since it was changed or its old place is taken: {said}")
     print("undone" if not left else f"undone, except {len(left):,} files")
     return 1 if left else 0
 
 
 def _search(options: argparse.Namespace) -> int:
     from mvlib.report.curate.find import search_folder
-    from mvlib.report.image_folder import printable
+    from mvlib.report.image_folder import in_a_line
 
     if not options.n.isascii() or not options.n.isdigit() or not int(options.n):
         raise ValueError(f"-n {shown(options.n)}: expected a whole number from 1 on")
@@ -131,7 +134,7 @@ def _search(options: argparse.Namespace) -> int:
     settings = {name: getattr(options, name) for name in names}
     found = search_folder(options.directory, options.words, n=int(options.n), **settings)
     for file, cosine in found:
-        print(f"{cosine:.3f}  {printable(file)}")
+        print(f"{cosine:.3f}  {in_a_line(file)}")
     return 0
 
 

@@ -87,10 +87,15 @@ def known_of(
             when = divmod(_taken(folder.directory / file), _DAY)
             rows[file] = np.float32([[*looks, *when, remarks, *row]])
             cache.put(keys[file], rows[file])
+    # A copy has the very features of the first: rounding by its place in a batch would tell
+    # them apart.
+    first = {}
+    for file in rows:
+        first.setdefault(keys[file], rows[file])
     if missing:
         _trim(cache)
     files = tuple(file for file in digests if file in rows)
-    table = np.vstack([rows[file] for file in files] or [np.empty((0, _LOOKS + 1))])
+    table = np.vstack([first[keys[file]] for file in files] or [np.empty((0, _LOOKS + 1))])
     known = Known(
         tuple(digests[file] for file in files),
         table[:, _LOOKS:],

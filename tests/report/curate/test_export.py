@@ -218,8 +218,10 @@ def test_the_command_exports_says_so_and_undoes(folder, tmp_path, monkeypatch, c
     words.write_text("\n".join(COLOURS))
     given = ["cluster", folder, "-k", 3, "--method", "kmeans", "--words", words]
     given = [*map(str, given), "--out", str(tmp_path / "out")]
+    (folder / "red1.png").rename(folder / "red\x1b[31m.png")
     assert main([*given, "--export", "link", "--dry-run"]) == 0
     said = capsys.readouterr().out
+    assert said.replace("\n", "").isprintable()
     assert "link: " in said
     assert "exported: 7 files, not yet" in said
     assert not (tmp_path / "out" / "groups").exists()

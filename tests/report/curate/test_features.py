@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
-from report_stand_ins import ColourEncoder, write_patches
+from report_stand_ins import ColourEncoder, cluster_patches, write_patches
 
 from mvlib.cli import main
 from mvlib.report import find_images
@@ -51,6 +51,25 @@ def test_one_new_photo_is_one_encoding_and_a_renamed_one_is_none(folder, tmp_pat
         assert (getattr(again, name)[row] == getattr(first, name)[3]).all()
     assert encoded(folder, cache, max_pixels=10**6)[0] == 7
     assert encoded(folder, "none")[0] == 7
+
+
+class RoundingEncoder(ColourEncoder):
+    """Rounds by an image's place among the others, as batches do."""
+
+    def encode_images(self, images, **_):
+        features = super().encode_images(images)
+        return features + np.float32(1e-4) * np.arange(len(features))[:, np.newaxis]
+
+
+def test_copies_have_the_very_same_features_however_an_encoder_rounds(tmp_path):
+    folder = tmp_path / "images"
+    for name in write_patches(folder, (1, 1, 0)):
+        for number in range(9):
+            (folder / f"{number}{name}").write_bytes((folder / name).read_bytes())
+    known, _ = known_of(find_images(folder), RoundingEncoder(), cache_of("none"))
+    assert len(np.unique(known.features, axis=0)) == len(set(known.digests)) == 2
+    result = cluster_patches(folder, n_clusters=4, encoder=RoundingEncoder())
+    assert result.sizes.tolist() == [10, 10]
 
 
 def test_features_of_another_encoder_or_damaged_ones_are_not_taken(folder, tmp_path):

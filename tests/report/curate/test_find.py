@@ -103,6 +103,11 @@ def test_the_command_searches_and_tells_mistakes_in_one_line(folder, monkeypatch
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert all("  red" in line for line in lines)
+    (folder / "red0.png").rename(folder / "red\x1b[31m\r.png")
+    assert main(["search", str(folder), "red", "-n", "9"]) == 0
+    said = capsys.readouterr().out
+    assert "red\\x1b[31m\\r.png" in said
+    assert said.replace("\n", "").isprintable()
     for arguments, words in (
         ([str(folder)], "expected one of them"),
         ([str(folder), "a", "--like", "b.png"], "expected one of them"),
