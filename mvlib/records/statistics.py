@@ -188,7 +188,7 @@ def _estimate(cells: pd.DataFrame) -> dict[str, Any]:
     return {
         "sets": len(means),
         "n": len(cells),
-        "seeds": len(units) if few else 0,
+        "seeds": len(units),
         "sets_ahead": int((means > 0).sum()),
         "ahead": int((cells["difference"] > 0).sum()),
         "difference": means.mean(),

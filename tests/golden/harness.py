@@ -8,6 +8,7 @@ its settings to what gives their numbers: a function, or a `Case` where the proc
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -15,13 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from mvlib.methods.catalogue import CATALOGUE, VERSIONS, load
+from mvlib.methods.catalogue import CATALOGUE, VERSIONS, find, load
 
 FOLDER = Path(__file__).parent
 RELATIVE = 1e-4
@@ -63,16 +65,32 @@ def every_case() -> dict[str, dict[str, Case]]:
 
 
 def defaults(name: str) -> dict[str, list[str]]:
-    """Return the defaults of a method, and its settings for data sets, in words."""
+    """Return in words the defaults of a method and its functions, and its settings."""
     model = load(name)()
     settings = getattr(sys.modules[type(model).__module__], "PAPER_SETTINGS", {})
     tables = {"defaults": model.get_params(deep=False)} | dict(
         getattr(model, "_paper_settings", settings)
     )
-    return {
+    words = {
         table: [f"{parameter}={value!r}" for parameter, value in dict(values).items()]
         for table, values in tables.items()
     }
+    return words | {"functions": sorted(defaults_of_functions(find(name).estimator))}
+
+
+def defaults_of_functions(estimator: str) -> Iterator[str]:
+    """Yield the defaults of what else stands in the file or folder of an estimator."""
+    file = importlib.import_module(f"mvlib.methods.{estimator.rpartition('.')[0]}")
+    beside = [
+        f"{file.__name__}.{each.name}" for each in iter_modules(getattr(file, "__path__", []))
+    ]
+    for module in map(importlib.import_module, [file.__name__, *beside]):
+        for thing in vars(module).values():
+            own = getattr(thing, "__module__", "") == module.__name__
+            if own and callable(thing) and not hasattr(thing, "get_params"):
+                for parameter in inspect.signature(thing).parameters.values():
+                    if isinstance(parameter.default, int | float | tuple):
+                        yield f"{thing.__name__}({parameter.name}={parameter.default!r})"
 
 
 def cases(method: str) -> dict[str, Case]:

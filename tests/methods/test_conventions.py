@@ -444,6 +444,7 @@ def test_modalities_that_part_are_told_and_the_gap_can_be_removed():
     assert (parted.labels_ != parted.labels_by_modality_[1]).all()
     joined = Apart(3, remove_gap=True, **settings).fit([X, Z])
     assert same(*joined.labels_by_modality_)
+    assert joined.embedding_ is joined.embeddings_[0]
     assert metrics.accuracy(Y, joined.labels_) == 1
     assert same(joined.predict([X, Z]), joined.labels_by_modality_)
 

@@ -117,6 +117,9 @@ def test_p_of_many_sets_is_near_that_of_all_flips():
     assert against_zero(means[:, None])["p"] == pytest.approx(
         np.mean(np.abs(ways) >= abs(means.sum()) - 1e-9), abs=0.01
     )
+    # All flips of sixteen signs are tried, and of seventeen as many by chance.
+    assert against_zero(np.ones((16, 1)))["p"] == pytest.approx(2 / 2**16)
+    assert against_zero(np.ones((17, 1)))["p"] >= 2 / (2**16 + 1)
 
 
 def test_on_few_sets_the_interval_is_that_of_a_model_with_set_and_seed_effects():
@@ -194,8 +197,9 @@ def test_only_cells_that_both_have_are_paired_and_the_last_bit_of_a_float_is_no_
     a, b = [0.1 + 0.2, 0.7, 0.8], [0.3, 0.6, 0.7]
     frame = results({"A": np.multiply(100, a), "B": np.multiply(100, b)})
     assert a_and_b(frame)["ahead"] == 2
-    row = a_and_b(frame[frame["seed"] == 1].drop(columns="seed"))
-    assert row["verdict"] == "cannot be decided with n = 1"
+    one = frame[frame["seed"] == 1].drop(columns="seed")
+    for frames in ([one], [one, one.assign(dataset="bdgp")]):
+        assert a_and_b(*frames)["verdict"] == "cannot be decided with n = 1"
 
 
 def test_only_seeds_that_every_set_has_are_units():
