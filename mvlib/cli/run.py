@@ -104,7 +104,8 @@ def _dry_run(runs: list[PlannedRun], root: Path, options: argparse.Namespace) ->
     from mvlib.records.store import load_records
     from mvlib.run.state import TO_RUN, data_at_hand, printable, state_of, text_table
 
-    records, choices = load_records(root=root), (options.rerun_earlier, options.again)
+    records = load_records(root=root, cells={run.cell for run in runs})
+    choices = (options.rerun_earlier, options.again)
     remote = options.scheduler is not None
     states = [state_of(r, records, root, *choices, remote and not r.after) for r in runs]
     todo = [state.run for state in states if state.word == TO_RUN]

@@ -31,6 +31,13 @@ def spherical_kmeans(
     return blocked_kmeans(X, n_clusters, spherical=True, **limits)
 
 
+def some_rows(n_samples: int, n_rows: int, seed: int) -> np.ndarray:
+    """Draw rows without repetition, in their order: all, where there are no more."""
+    if n_samples <= n_rows:
+        return np.arange(n_samples)
+    return np.sort(np.random.default_rng(seed).choice(n_samples, n_rows, replace=False))
+
+
 def image_features(
     argument: str, images: Any, encoder: Encoder | None = None, precision: str = "float32"
 ) -> np.ndarray:

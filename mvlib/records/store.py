@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -55,9 +55,12 @@ def writing_records(paper: str, profile: str, root: Path | None = None) -> Itera
 
 
 def load_records(
-    paper: str | None = None, profile: str | None = None, root: Path | None = None
+    paper: str | None = None,
+    profile: str | None = None,
+    root: Path | None = None,
+    cells: Collection[str] | None = None,
 ) -> list[Record]:
-    """Return the records at hand, in the order of the files."""
+    """Return the records at hand, or those of some cells, in the order of the files."""
     root = root or project_root()
     if profile is not None:
         check_choice("profile", profile, PROFILES)
@@ -67,7 +70,8 @@ def load_records(
             paths += sorted((root / _FOLDERS[each]).glob("[!.]*.jsonl"))
         else:
             paths.append(records_path(paper, each, root))
-    return [record for path in paths for record in _read(path, root)]
+    found = [record for path in paths for record in _read(path, root, cells)]
+    return [record for record in found if cells is None or record["cell"] in cells]
 
 
 def latest_records(records: Iterable[Record]) -> list[Record]:
@@ -151,7 +155,9 @@ def _update(paper: str, profile: str, change: Any, root: Path | None) -> None:
         write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def _read(path: Path, root: Path | None = None) -> list[Record]:
+def _read(
+    path: Path, root: Path | None = None, cells: Collection[str] | None = None
+) -> list[Record]:
     try:
         with open_regular(path) as stream:
             content = stream.read()
@@ -163,7 +169,15 @@ def _read(path: Path, root: Path | None = None) -> list[Record]:
         rules = _RULES + RECORD_SCHEMA.read_bytes()
         mark = root / _GOOD / hashlib.sha256(rules + content).hexdigest()
         if mark.is_file():
-            return [json.loads(line) for line in lines]
+            # Parsing is what takes long: lines that begin with another cell are left alone.
+            head = len(b'{"cell": "')
+            return [
+                json.loads(line)
+                for line in lines
+                if cells is None
+                or line[:head] != b'{"cell": "'
+                or line[head : line.find(b'"', head)].decode() in cells
+            ]
     for number, line in enumerate(lines, start=1):
         try:
             line = line.rstrip(b"\r\n")

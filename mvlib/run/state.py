@@ -87,7 +87,7 @@ class Standing:
 
     def now(self, run: PlannedRun, data_elsewhere: bool) -> Outcome:
         """Return where a run stands that this runner has locked."""
-        records = load_records(run.paper, root=self._root)
+        records = load_records(run.paper, root=self._root, cells={run.cell})
         state = state_of(run, records, self._root, *self._choices, data_elsewhere)
         if state.word != TO_RUN:
             return state

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from refusals import refused
 from sklearn.base import clone
+from sklearn.metrics import adjusted_rand_score
 from support.semantic_transcription import (
     plain_counterpart,
     plain_fusion,
@@ -25,6 +26,7 @@ from mvlib.methods import (
     retrieve_top_k,
     semantic_centres,
     theorem_1_quantities,
+    words,
 )
 from mvlib.methods.cae.equations import transport_costs, word_marginals, word_potentials
 from mvlib.metrics import accuracy
@@ -212,6 +214,22 @@ def test_cae_hands_its_settings_of_the_transport_on(fitted):
     plan = optimal_transport_plan(images, bank[kept], **settings).plan
     told = counterpart(images, bank[kept], plan)
     assert np.allclose(other.counterparts_["nouns"], told, atol=1e-4)
+
+
+def test_beyond_many_images_starts_compete_on_some_and_the_clusters_stay(monkeypatch):
+    images, texts, y = problem(n_per_class=60)
+    model = CAE(len(set(y)), **SETTINGS).fit(images, texts)
+    sizes, kmeans = [], words.spherical_kmeans
+    monkeypatch.setattr("mvlib.methods.cae.estimator.MANY", 50)
+    monkeypatch.setattr(
+        words, "spherical_kmeans", lambda X, *a, **k: sizes.append(len(X)) or kmeans(X, *a, **k)
+    )
+    many = clone(model).fit(images, texts)
+    assert sizes == [50]
+    assert len(many.labels_) == len(images)
+    assert adjusted_rand_score(model.labels_, many.labels_) > 0.95
+    iterations = [m.history_["transport_iterations"]["nouns"] for m in (many, model)]
+    assert iterations[0] < iterations[1]
 
 
 def test_one_space_may_be_missing_and_is_then_not_named(fitted):

@@ -211,3 +211,19 @@ def test_committed_records_found_good_are_checked_once_and_anew_when_changed(
     path.write_bytes(path.read_bytes().replace(b'"status": "ok"', b'"status": "OK"'))
     with pytest.raises(ValueError, match="no record"):
         load_records(root=tmp_path)
+
+
+def test_records_of_some_cells_are_read_and_no_others_are_parsed(tmp_path, monkeypatch):
+    for cell in ("a" * 16, "b" * 16):
+        save_record(make_record(profile="reduced", cell=cell, key=cell * 4), tmp_path)
+    (tmp_path / "runs").mkdir()
+    wanted = [r for r in load_records(root=tmp_path) if r["cell"][0] == "b"]
+    read, loads = [], store.json.loads
+    with monkeypatch.context() as patch:
+        patch.setattr(store.json, "loads", lambda text: read.append(text) or loads(text))
+        assert load_records(root=tmp_path, cells={"b" * 16}) == wanted
+    assert len(read) == 1
+    path = records_path("toy", "reduced", tmp_path)
+    path.write_bytes(path.read_bytes().replace(b'{"cell": ', b'{ "cell": '))
+    for _ in range(2):
+        assert load_records(root=tmp_path, cells={"b" * 16}) == wanted

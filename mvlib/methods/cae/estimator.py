@@ -30,14 +30,24 @@ from mvlib.methods.features import (
     check_same_space,
     choose_rows,
     cluster_mass,
+    number_of_centres,
+    semantic_centres,
     softmax_blocks,
+    some_rows,
     text_bank,
 )
 from mvlib.methods.tac import softmax_counterpart
-from mvlib.methods.words import WordClustering
+from mvlib.methods.words import KMEANS_ITERATIONS, WordClustering
+from mvlib.ops import KMeansResult, blocked_kmeans
 
 SPACES = ("nouns", "captions")
 NAME_ORDERS = {"nouns": "specific", "captions": "typical"}
+# Above so many images starts of k-means compete on so many of them, and the plan's columns may
+# be off by more of the mass.
+MANY = 10_000
+TOLERANCES = {False: 1e-6, True: 1e-3}
+# Of so many images the words' potentials are read.
+POTENTIAL_ROWS = 2000
 # What the paper's description leaves open, and open_clip's plainest template.
 PLAIN_PROMPT = ("a photo of a {}.",)
 
@@ -128,7 +138,8 @@ class CAE(WordClustering):
     *Use it* where one encoder gives images and words, nouns or captions, in one space; nothing
     is trained. The length of an image's features changes nothing. *Cost*: Sinkhorn's
     iterations, at most `max_iter`, over n images and at most top_k * n_centers words of each
-    kind: beyond 300 images a class these words grow with n, and the whole with n squared.
+    kind: beyond 300 images a class these words grow with n, and the whole with n squared. See
+    the end for how that is held down beyond 10,000 images.
     *Beside it*: `CLIPKMeans` and `TAC`; `ZeroShot` where the classes' names are known.
 
     Source: arXiv 2512.00904 (AAAI 2026), as quoted elsewhere (secondary); no code was found.
@@ -141,6 +152,13 @@ class CAE(WordClustering):
     from TAC: three centres a class for small sets, spherical k-means with 20 starts, and the
     softmax of the ablation. The scale of counterparts is unknown too: all modalities are
     L2-normalised before the fusion. With one space, "adaptive" equals "sum".
+
+    Beyond 10,000 images, to save time, the centres are the best of three starts on 10,000 of
+    them (30 a centre, if that is more), the last k-means lets its starts compete on 10,000 and
+    goes on from the best over all, and Sinkhorn's iteration stops where 0.001 of the mass is
+    off, not a millionth. On 20,000 images of CIFAR-10 (`encoder="offline"`, two seeds) that
+    took a third of the time. Labels with it and without have an ARI of 0.63 and 0.71, those of
+    two seeds without it 0.69; with the classes it is 0.37 and 0.40, and 0.37 and 0.38 without.
     """
 
     n_centers: int | None = None
@@ -204,6 +222,23 @@ class CAE(WordClustering):
         for told in ("kept", "row_error", "column_error", "transport_iterations"):
             self.history_[told] = {name: getattr(spaces[name], told) for name in spaces}
 
+    def _centres(self, train: np.ndarray, seed: int, **how: Any) -> np.ndarray:
+        if len(train) <= MANY:
+            return super()._centres(train, seed, **how)
+        n_centers = self.n_centers or number_of_centres(len(train), self.n_clusters)
+        rows = some_rows(len(train), max(MANY, 30 * n_centers), seed)
+        how |= {"n_init": 3, "device": self.device, "random_state": seed}
+        return semantic_centres(train[rows], n_centers, **how)
+
+    def _kmeans(self, X: np.ndarray, seed: int) -> KMeansResult:
+        if len(X) > MANY:
+            found = super()._kmeans(X[some_rows(len(X), MANY, seed)], seed)
+            if len(found.centers) == self.n_clusters:
+                how = {"max_iter": KMEANS_ITERATIONS, "device": self.device}
+                init = found.centers
+                return blocked_kmeans(X, self.n_clusters, spherical=True, init=init, **how)
+        return super()._kmeans(X, seed)
+
     def _space(self, X: np.ndarray, centres: np.ndarray, bank: TextBank) -> SemanticSpace:
         """Choose the words of one kind and tell the images in them."""
         kept, counts = retrieve_top_k(centres, bank.features, self.top_k, device=self.device)
@@ -224,10 +259,13 @@ class CAE(WordClustering):
             cost=self.cost,
             epsilon=self.epsilon,
             max_iter=self.max_iter,
+            tol=TOLERANCES[len(X) > MANY],
             device=self.device,
         )
         told = counterpart(X, U, found.plan, device=self.device)
-        potentials = word_potentials(found.plan, transport_costs(X, U, self.cost), self.epsilon)
+        some = np.linspace(0, len(X) - 1, min(len(X), POTENTIAL_ROWS)).astype(int)
+        costs = transport_costs(X[some], U, self.cost)
+        potentials = word_potentials(found.plan[some], costs, self.epsilon)
         errors = found.row_error, found.column_error
         return SemanticSpace(kept, words, told, found.plan, *errors, found.n_iter, potentials)
 
