@@ -17,6 +17,8 @@ _PART = re.compile(
 
 
 _NAME = re.compile(r'(?<=<span class="pre">)[^<]+')
+# Where code may break: after a joint of a name, and in a checksum.
+_JOINT = re.compile(r"[_=.](?=[a-zA-Z&])|[0-9a-f]{16}(?=[0-9a-f])")
 
 
 def setup(app: Any) -> None:
@@ -57,8 +59,8 @@ def name_tables(body: str) -> str:
 
 
 def break_names(body: str) -> str:
-    """Let long names in code break after their joints, and nowhere else."""
-    return _NAME.sub(lambda name: re.sub(r"(?<=[_=.])(?=[a-zA-Z&])", "<wbr>", name[0]), body)
+    """Let long names in code break after their joints, and checksums, and nothing else."""
+    return _NAME.sub(lambda name: _JOINT.sub(r"\g<0><wbr>", name[0]), body)
 
 
 def _named(title: str, number: int) -> str:

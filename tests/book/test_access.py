@@ -103,6 +103,7 @@ def test_a_name_in_code_breaks_at_its_joints_and_reads_and_copies_as_before():
     assert broken.replace("<wbr>", "") == code
     assert '<span class="pre">kept_<wbr>pairs(rate=0.5,</span>' in broken
     assert broken.count("<wbr>") == 1
+    assert break_names(f'<span class="pre">{"0a" * 20}</span>').count("<wbr>") == 2
 
 
 @pytest.mark.parametrize("width", [1280, 390])
