@@ -13,7 +13,7 @@ FAULTS := $(addprefix tests/,faults/test_*.py faults/fault_*.py data/test_downlo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce reduced full book test lint gpu golden bench mutants notebooks clean
+.PHONY: help setup reproduce reduced full book test lint gpu golden bench scale mutants notebooks clean
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ faults: $(READY) ## break runs on purpose and keep what happened (about an hour)
 
 bench: $(READY) ## time the kernels, as ratios within one run
 	@$(BIN)/python -m pytest tests/bench/bench_*.py -p no:xdist --benchmark-only --benchmark-columns=min,median,rounds --keep-ratios
+
+scale: $(READY) ## measure what methods and records cost as they grow (about ten minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/bench/scale.py -p no:xdist --benchmark-only --benchmark-columns=min,rounds --keep-ratios
 
 mutants: $(READY) ## change the code place by place, and count how often a test notices
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/bench/mutants.py --keep

@@ -15,6 +15,7 @@ import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 from PIL import Image
+from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -159,6 +160,25 @@ def test_transport_plan_of_sixty_thousand_rows(benchmark, report_ratio, one_thre
     report_ratio("plan time, POT / mvlib", theirs / ours, ">= 1")
     memory = [megabytes(f"plan, {name}") for name in ("POT", "mvlib")]
     report_ratio("plan memory, POT / mvlib", memory[0] / memory[1], ">= 2")
+
+
+def test_kmeans_of_few_clusters(benchmark, report_ratio, one_thread):
+    X, n_clusters = unit_vectors(10_000), 20
+    centers = np.ascontiguousarray(X[:n_clusters].T)
+    x, c = torch.from_numpy(X), torch.from_numpy(centers)
+    product = min(cpu_seconds(torch.mm, x, c)[0] for _ in range(30))
+    found = [
+        cpu_seconds(
+            lambda seed: blocked_kmeans(X, n_clusters, device="cpu", random_state=seed), seed
+        )
+        for seed in range(8)
+    ]
+    greedy = [KMeans(n_clusters, n_init=1, random_state=seed).fit(X) for seed in range(8)]
+    ratio = min(seconds / fit.n_iter for seconds, fit in found) / product
+    report_ratio("k-means of 20, an iteration's share of a fit / its product", ratio, "<= 1.4")
+    ratio = sum(fit.inertia for _, fit in found) / sum(fit.inertia_ for fit in greedy)
+    report_ratio("... inertia, mvlib / scikit-learn's greedy start", ratio, "<= 1.001")
+    benchmark.pedantic(torch.mm, args=(x, c), rounds=3)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1000, 100), (2000, 200), (10_000, 1000)])
