@@ -281,6 +281,7 @@ def scaling_iterations(
     _fill(kernel, cost, progress, epsilon)
     wanted, mass = b.cpu().numpy(), a.to(kernel.dtype).cpu().numpy()
     filled = wanted > 0
+    full = filled.all()
     u, v = np.ones_like(mass), filled.astype(mass.dtype)
     before = np.inf
     # Vectors are NumPy's, whose calls cost a third of torch's on a few hundred numbers.
@@ -293,7 +294,9 @@ def scaling_iterations(
                 sums += part
             progress.n_iter += 1
             error = float(abs(v * sums - wanted).sum())
-            factor = np.where(filled, wanted / sums, 0).astype(v.dtype)
+            factor = (wanted / sums).astype(v.dtype)
+            if not full:
+                factor[~filled] = 0
             if error < tol:
                 progress.state = "converged"
             elif not (np.isfinite(factor).all() and error < np.inf):
@@ -385,8 +388,10 @@ def _fill(kernel: torch.Tensor, cost: torch.Tensor, progress: Progress, epsilon:
 
 
 def _beyond(factors: np.ndarray) -> bool:
-    # Those of rows and columns without mass are zero.
-    low = factors.min(where=factors > 0, initial=np.inf)
+    low = factors.min()
+    if low < 1 / LARGEST_FACTOR:
+        # Those of rows and columns without mass are zero.
+        low = factors.min(where=factors > 0, initial=np.inf)
     return bool(factors.max() > LARGEST_FACTOR or low < 1 / LARGEST_FACTOR)
 
 
