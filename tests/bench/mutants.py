@@ -27,7 +27,7 @@ from pathlib import Path
 
 # What each process would import anew; nothing of mvlib.
 import fastjsonschema  # noqa: F401
-import hypothesis  # noqa: F401
+import hypothesis
 import jsonschema  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import pandas  # noqa: F401
@@ -37,6 +37,10 @@ import scipy.stats  # noqa: F401
 import sklearn.cluster  # noqa: F401
 import torch._dynamo  # noqa: F401
 from _pytest.runner import runtestprotocol
+
+# A test that is slow beside others, or draws another example, has noticed nothing.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("same")
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = "tests/golden"

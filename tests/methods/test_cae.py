@@ -177,6 +177,8 @@ def test_cae_keeps_what_it_did_for_the_reader(fitted):
     assert set(history["kept"]) == set(model.counterparts_) == {"nouns", "captions"}
     assert max(history["row_error"].values()) < 0.02
     assert max(history["column_error"].values()) < 0.02
+    # The rows of the fit are new rows, too.
+    np.testing.assert_allclose(model.transform(images), model.embedding_, atol=1e-5)
     assert history["weights"].shape == (len(images), 3)
     assert np.allclose(history["weights"].sum(axis=1), 1, atol=1e-5)
     fused, _ = adaptive_fusion(images, list(model.counterparts_.values()))

@@ -137,6 +137,10 @@ def test_total_loss_is_the_weighted_sum_of_the_terms_of_its_equation():
     assert float(labels["loss"]) == pytest.approx(
         2 * float(pseudo_label_loss(A[3:], A[:3], B[:3]))
     )
+    # Without pairs, or without rows beside them, nobody gives or takes a label.
+    both = dict.fromkeys(PARTS, 0.0) | {"sdd": 1.0, "pseudo_label": 2.0}
+    for n_paired in (0, len(A)):
+        assert set(Objective(both)(A, B, n_paired=n_paired)) == {"loss", "sdd"}
 
 
 def test_gradients_are_those_of_the_losses_and_leave_pseudo_labels_alone():
