@@ -546,32 +546,36 @@ def test_what_the_order_of_a_file_is_worth():
 def test_what_names_and_foreign_images_come_to_in_ones_own_folder():
     says(
         "../book/own_images",
-        "**With the nouns that ship, the plain cosine names better**",
-        "half of the groups of CIFAR-10 against a quarter",
-        "the two are within three points of each other",
+        "about half of the groups of CIFAR-10 get a right name",
+        "about two fifths where there are twice as many",
+        "The plain cosine names half and a quarter, that by its spread a quarter of either.",
+        "On the drawings less than a quarter are right by any rule.",
+        "within five points of `mvlib cluster`",
         "finds two fifths to four fifths of the drawings among photographs",
         "of digits among drawings it finds none",
     )
     runs = results("cae", "reduced", "own_images", variants=True)
-    named = runs[runs["variant"] == "names"].filter(regex="^(dataset|names|method$|measure)")
-    named = 100 * named.groupby(["dataset", "names", "method"]).mean(numeric_only=False)
-    either = named["measure_either"]
-    ours, plain = (
-        either.xs(name, level="method") for name in ("mvlib cluster", "plain cosine")
+    by = ["names", "dataset", "groups", "method"]
+    named = runs[runs["variant"] == "names"].filter(regex=f"^({'|'.join(by)}|measure_.*)$")
+    named = 100 * named.groupby(by).mean(numeric_only=False)
+    either = named["measure_either"].unstack("method")
+    ours, plain, spread = (
+        either[name] for name in ("mvlib cluster", "plain cosine", "cosine by its spread")
     )
     shipped, own = "nouns that ship", "own words"
-    assert (plain - ours).xs(shipped, level="names").min() > 0
-    assert abs(plain["cifar-10", shipped] - 50) < 2
-    assert abs(ours["cifar-10", shipped] - 25) < 2
-    assert plain["openclipart", shipped] < 25
-    assert (plain - ours).xs(own, level="names").abs().max() < 3
-    sure = 100 * runs.groupby(["dataset", "names", "method"])["measure_sure"].mean()
-    left = 100 - sure["openclipart", own, "mvlib cluster"]
-    kept = 100 * runs.groupby(["dataset", "names", "method"])["measure_either_of_sure"].mean()
-    right = ours["openclipart", own] - kept["openclipart", own, "mvlib cluster"] * (
-        1 - left / 100
-    )
-    assert right < left / 2
+    once, twice = "as classes", "twice"
+    photographs = shipped, "cifar-10"
+    assert 45 <= ours[*photographs, once] <= 58
+    assert 36 <= ours[*photographs, twice] <= 44
+    assert abs(plain[*photographs, once] - 50) < 3
+    assert abs(plain[*photographs, twice] - 25) < 4
+    assert (abs(spread[photographs] - 25) < 5).all()
+    assert either.loc[shipped, "openclipart"].to_numpy().max() < 25
+    assert either.loc[own].sub(ours[own], axis="index").abs().to_numpy().max() <= 5
+    kept = named.xs("mvlib cluster", level="method").loc[own, "openclipart"]
+    left = 100 - kept["measure_sure"]
+    right = kept["measure_either"] - kept["measure_either_of_sure"] * kept["measure_sure"] / 100
+    assert (right < left / 2).all()
     names = ["measure_found", "measure_wrong"]
     odd = runs[runs["variant"] == "nowhere"].groupby(["dataset", "share", "method"])[names]
     odd = 100 * odd.mean()
