@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mvlib.records import Fault, save_faults
 from mvlib.records.provenance import versions
@@ -31,6 +32,9 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     # To look for garbage after each 700 new objects takes a tenth of the time of all tests.
     gc.set_threshold(50_000, 50, 50)
+    # Who shares a processor with other work is slow, and no less right.
+    settings.register_profile("unhurried", deadline=None)
+    settings.load_profile("unhurried")
     config.addinivalue_line("markers", "fault(tried): what a test breaks, for the book")
 
 
