@@ -24,7 +24,7 @@ from mvlib.records.statistics import differences_by_set, paired_comparisons
 from mvlib.records.tables import results_frame
 from mvlib.tasks.views import AUTHORS, ONE, TWENTY
 
-QUICK = {"hidden_dims": (128, 128, 128), "epochs": 6, "batch_size": 250, "learning_rate": 2e-3}
+QUICK = {"hidden_dims": (128, 128, 128), "epochs": 10, "batch_size": 250, "learning_rate": 2e-3}
 
 REDUCED = {
     "hidden_dims": (512, 512, 512),
