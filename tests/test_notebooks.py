@@ -92,6 +92,12 @@ def test_cells_whose_output_is_not_compared_are_those_with_trained_numbers(noteb
             )
 
 
+def test_a_table_of_what_the_page_itself_trains_is_not_compared_between_processors(notebook):
+    for cell in code(notebook):
+        if "score_table(frame" in cell.source and "results_frame(" not in cell.source:
+            assert "nbval-ignore-output" in cell.metadata.get("tags", []), cell.source
+
+
 def test_every_exercise_has_a_folded_solution(notebook):
     for cell in notebook.cells:
         _, heading, text = cell.source.partition("## Exercises\n")
