@@ -76,7 +76,7 @@ def stage_notebook(
         for output in cell.get("outputs", []):
             # For the runner, not for the reader.
             output.get("data", {}).pop(RESULTS_MIME, None)
-        if _is_machinery(cell):
+        if _is_machinery(cell) and "hide-input" not in cell.metadata.get("tags", []):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
         _describe_images(cell)
     _set_captions(page.cells)

@@ -120,7 +120,7 @@ def test_the_versions_of_numbers_and_of_records_are_those_of_the_catalogue():
         assert VERSIONS[method.golden or method.name] >= method.version
         assert versions.VERSIONS[versions.method_of(method.title, "none")] >= method.version
     assert {name for name, version in VERSIONS.items() if version == 2} == {
-        "sic", "tac", "tac_trained",
+        "cluster_naming", "sic", "tac", "tac_trained",
     }  # fmt: skip
     assert {name for name, version in versions.VERSIONS.items() if version == 2} == {
         "SIC", "TAC", "TAC, trained",

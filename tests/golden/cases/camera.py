@@ -24,7 +24,7 @@ def fitted(n_aligned=80, present=None, **settings):
             "embedding": model.transform(views),
         }
 
-    return Case(run, 5e-3, ROUNDING, only=("embedding",))
+    return Case(run, 5e-2, ROUNDING, only=("embedding",))
 
 
 CASES = {

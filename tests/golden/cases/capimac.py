@@ -1,6 +1,7 @@
 """CAPIMAC at small size: losses and mean pairs by matching, defect, and what is missing."""
 
 import numpy as np
+from golden.harness import Case
 from golden.problems import half_shuffled
 
 from mvlib.methods.views.capimac import CAPIMAC
@@ -10,6 +11,7 @@ SETTINGS = {
     "epochs": 3, "batch_size": 256, "n_negatives": 10, "learning_rate": 3e-4, "random_state": 3,
     "device": "cpu",
 }  # fmt: skip
+ROUNDING = "Adam's first steps follow the sign of gradients near 0, as rounding decides"
 
 
 def fitted(missing=(0, 0), **settings):
@@ -27,7 +29,7 @@ def fitted(missing=(0, 0), **settings):
             "mean pair": model.embedding_.mean(axis=0),
         }
 
-    return run
+    return Case(run, 1e-1, ROUNDING, only=("mean pair",))
 
 
 CASES = {

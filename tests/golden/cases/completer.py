@@ -21,7 +21,7 @@ def fitted(method, n_views=2, present=None, **settings):
         model = method(10, **SETTINGS | settings).fit(views, present=present)
         return {**model.history_, "embedding": model.embedding_}
 
-    return Case(run, 5e-3, ROUNDING, only=("embedding",))
+    return Case(run, 5e-3, ROUNDING, only=("embedding", "prediction", "reconstruction"))
 
 
 CASES = {

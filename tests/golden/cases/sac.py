@@ -24,7 +24,7 @@ CASES = {
         name: Case(
             run,
             relative=5e-2,
-            only=("embedding",),
+            only=("embedding", "agreement", "loss"),
             why="Adam's first steps follow the sign of gradients near 0, as rounding decides",
         )
         for name, run in {
