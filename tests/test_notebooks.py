@@ -116,7 +116,7 @@ def test_every_exercise_has_a_folded_solution(notebook):
             "smart/tutorial",
             {"aligned_ratio = 0.5": "aligned_ratio = 0.05"},
             "between 0.10 and 0.26",
-            (0.35, 0.65),
+            (0.25, 0.65),
         ),
         (
             "smart/what_the_graph_sees",
