@@ -154,7 +154,7 @@ def _compared(root: Path, paper: str, name: str) -> str:
 def _smart_steps(root: Path) -> str:
     from mvlib.papers.smart import steps_to_the_oracle
 
-    return to_markdown(steps_to_the_oracle(root=root).replace(_TITLES), 1)
+    return to_markdown(steps_to_the_oracle(root=root), 1)
 
 
 def _smart_floors(root: Path) -> str:
@@ -216,9 +216,7 @@ def _of_results(show: Callable[[Any], str]) -> Callable[..., str]:
 
 def _recorded(frame: Any) -> str:
     names = [name for name in ("dataset", "method", "reading", "rule") if name in frame]
-    found = score_table(frame, names, ["acc", "nmi", "ari"]).replace({"dataset": _TITLES})
-    heads = {"dataset": "data set", "acc": "ACC", "nmi": "NMI", "ari": "ARI"}
-    return to_markdown(found.rename(columns=heads))
+    return to_markdown(score_table(frame, names, ["acc", "nmi", "ari"]))
 
 
 def _measures(root: Path, paper: str, profile: str, experiment: str, variant: str) -> str:

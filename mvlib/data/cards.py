@@ -123,6 +123,11 @@ class Card:
         return {"": sizes} if isinstance(sizes, int) else dict(sizes)
 
     @property
+    def short_title(self) -> str:
+        """The title as tables and figures have room for it."""
+        return self.title.split(" (")[0].split(",")[0]
+
+    @property
     def is_supplied(self) -> bool:
         """Whether a user has to bring the files."""
         return not self.embedded and not all(file.url for file in self.files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mvlib.methods.catalogue import VIEWS
+from mvlib.methods.catalogue import CATALOGUE, VIEWS
 from mvlib.tasks.protocols import CHOICES, MATCHING, ONE_SPACE
 
 REFERENCE = "as_mvcln"
@@ -47,7 +47,8 @@ def named_protocols(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.DataFram
     means = _accuracies(runs, ratio)
     table = means[[f"as_{name}" for name in MATCHING]]
     table = table.groupby("method", sort=False).mean().reset_index()
-    table.columns = ["method", *MATCHING]
+    titles = {method.name: method.title for method in CATALOGUE}
+    table.columns = ["method", *(titles[name] for name in MATCHING)]
     if table.empty:
         return table, "*Not run.*"
     protocols, methods = ranges(runs, ratio)

@@ -118,7 +118,7 @@ def intervals(found: pd.DataFrame) -> list[str]:
 
 def title_of(dataset: str) -> str:
     """Return a set's name as tables and figures have room for it."""
-    return describe(dataset).title.split(" (")[0].split(",")[0]
+    return describe(dataset).short_title
 
 
 def _levels(frame: pd.DataFrame, measure: str, axis: str) -> pd.DataFrame:

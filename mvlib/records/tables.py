@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvlib.check import check_choice
+from mvlib.data import all_names, describe
 from mvlib.files import project_root
 from mvlib.records.keys import EARLIER, staleness
 from mvlib.records.plan import load_plan, plan_runs
@@ -30,6 +31,13 @@ _FIXED = {
 _SETTINGS = {
     "aligned_ratio", "aligned ratio", "ratio", "starts", "epsilon", "temperature", "gamma",
     "knob", "lambda1", "lambda2", "embedding_dim", "mu", "value", "corrupted", "share", "rate",
+}  # fmt: skip
+# Columns whose names in a table are not those of the frame with spaces for underscores.
+_HEADINGS = {
+    "acc": "ACC", "nmi": "NMI", "ari": "ARI", "dataset": "data set", "ci_low": "from",
+    "ci_high": "to", "p_holm": "p (Holm)", "n_seeds": "seeds", "n_splits": "splits",
+    "n_nouns": "nouns", "n_prompts": "prompts", "n_samples": "samples", "n_centers": "centres",
+    "memory_mb": "MB",
 }  # fmt: skip
 # What Markdown would take for HTML, then for a link, a role or a template, if not escaped.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
@@ -246,15 +254,23 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
     ]
     rows = [
         [_text(value, decimals, name) for name, value in zip(df.columns, row, strict=True)]
-        for row in (df.columns, *df.to_numpy(object))
+        for row in df.to_numpy(object)
     ]
-    rows.insert(1, ["---:" if right else "---" for right in numeric])
+    heads = [inert(_heading(str(name))).replace("|", "\\|") for name in df.columns]
+    rows = [heads, ["---:" if right else "---" for right in numeric], *rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _heading(column: str) -> str:
+    name, *rest = column.removeprefix("measure_").split(", ", 1)
+    return ", ".join([_HEADINGS.get(name, name if "$" in name else name.replace("_", " ")), *rest])
 
 
 def _text(value: Any, decimals: int, column: str) -> str:
     import pandas as pd
 
+    if column in ("dataset", "data set") and value in all_names():
+        return describe(value).short_title
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return ""
     if isinstance(value, float) and math.isfinite(value):

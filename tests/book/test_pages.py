@@ -262,5 +262,5 @@ def test_measures_of_a_variant_are_means_over_seeds_in_percent(project, monkeypa
     frame = frame.assign(dataset="openclipart", method="plain cosine", paper="cae")
     monkeypatch.setattr(placeholders, "results_frame", lambda *_, **__: frame)
     head, _, *lines = fill(measured, project).splitlines()
-    assert head == "| dataset | method | either of sure |"
+    assert head == "| data set | method | either of sure |"
     assert lines == ["| Open Clip Art | plain cosine | 37.5 |"]

@@ -52,7 +52,7 @@ def test_a_choice_counts_from_mvclns_protocol_as_the_mean_over_seeds():
 def test_the_sentence_gives_both_sizes_over_what_and_ranks_neither():
     table, sentence = named_protocols(FOUND)
     assert table["method"].tolist() == ["SMART", "VITAL"]
-    assert table.set_index("method")["mvcln"].tolist() == pytest.approx([45, 45])
+    assert table.set_index("method")["MvCLN"].tolist() == pytest.approx([45, 45])
     # Protocols: 20, 0, 0 and 20 points. Methods: 10 on each set, but 30 and 10 as SMILE does.
     assert "by 10 points in the median** (0 to 20) over 4 pairs" in sentence
     assert "2 methods on a set, scored alike, are 10 points apart in the median" in sentence

@@ -494,6 +494,18 @@ def pays(root: Path) -> Answer | None:
     return beside(beside_floors(root=root), a, rivals, tail, "smart/method")
 
 
+def _floors(root: Path) -> Answer | None:
+    frame = recorded(root, "smart", "floors", aligned_ratio=0.5)
+    rivals = {
+        VIEW_1: "k-means of view 1",
+        "k-means, view 1, unit rows": "k-means of its unit rows",
+        "spectral, concatenation as given, unit rows": "spectral of both views",
+    }
+    a = "spectral, view 1, unit rows", "spectral, one view of unit rows,"
+    tail = "half aligned; nothing is trained, no pair is used"
+    return beside(frame, a, rivals, tail, "smart/floors")
+
+
 def _words_help(root: Path) -> Answer | None:
     frame = results_frame("cae", "reduced", "method", root)
     frame = frame if frame.empty else frame[frame["rule"] == "last"]
@@ -537,6 +549,7 @@ def _graph(root: Path) -> Answer | None:
 
 ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "smart/method": pays,
+    "smart/floors": _floors,
     "smart/what_the_graph_sees": _graph,
     "cae/method": _words_help,
     "ntk_spectral/ablation_affinity": _halves,
