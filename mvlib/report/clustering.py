@@ -108,7 +108,8 @@ def cluster_folder(
     banks = text_banks(encoder, nouns, sentences, method=method, block=blocked)
     # Copies count once.
     once, back = known.once(_FEWEST if n_clusters == "auto" else n_clusters)
-    look, features, looked_at = looks(encoder, known.features[once])
+    some = known.features if len(once) == len(back) else known.features[once]
+    look, features, looked_at = looks(encoder, some)
     found = findings(known, look[back], features[back], banks["nouns"])
     settings = look, features, banks, random_state, device
     suggestion = None
@@ -159,7 +160,7 @@ def cluster_folder(
     )
     if there:
         result = replace(apply_edits(result, there[0], everywhere=True), edits=None)
-    if apart and (far := fit_nowhere(known.features[once])[back]).any():
+    if apart and (far := fit_nowhere(some)[back]).any():
         aside = tuple(printable(result.files[row]) for row in np.flatnonzero(far))
         result = replace(apply_edits(result, Edits((), aside)), edits=None)
     if held is not None:

@@ -93,8 +93,10 @@ def cluster_command(options: argparse.Namespace) -> int:
         given[name] = given_texts(given[name], name, fewest=fewest) or None
     # What takes seconds to import comes after what may be wrong.
     try:
+        from mvlib.ops.device import keep_freed_memory
         from mvlib.report.clustering import cluster_folder
 
+        keep_freed_memory()
         result = cluster_folder(directory, **given, **curate_settings(options))
     except ModuleNotFoundError as error:
         raise ValueError(

@@ -1,6 +1,8 @@
 """Devices and precisions by name; kernels that serve every method."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,35 @@ def test_no_kernel_bears_the_name_of_a_paper_s_method():
     for path in Path(ops.__file__).parent.glob("*.py"):
         words = set(re.findall(r"[\w-]+", path.read_text(encoding="utf-8")))
         assert not words & papers, path.name
+
+
+# Faults of ten large arrays, one after another, when memory is kept and when it is not; then
+# megabytes before and after all that is free has been given back.
+FAULTS = """
+import resource, sys
+import numpy as np
+from mvlib.ops.device import keep_freed_memory, release_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        np.ones(2**23)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() / 1e6
+
+plain = faults()
+keep_freed_memory()
+kept, full = faults(), resident()
+release_freed_memory()
+print(plain, kept, full, resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux alone is told")
+def test_memory_that_is_kept_is_not_faulted_in_again_and_can_be_given_back():
+    ran = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True)
+    plain, kept, full, released = map(float, ran.stdout.split())
+    assert kept < 0.3 * plain
+    assert full - released > 50

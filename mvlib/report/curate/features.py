@@ -14,6 +14,7 @@ from PIL import Image
 
 from mvlib.encoders.towers import IMAGES_A_PIECE, FeatureCache, content_key
 from mvlib.files import sha256_of
+from mvlib.ops.device import release_freed_memory
 from mvlib.report.formats import NOTES
 from mvlib.report.image_folder import ImageFolder, SkippedFile, encode_folder
 
@@ -94,6 +95,7 @@ def known_of(
         first.setdefault(keys[file], rows[file])
     if missing:
         _trim(cache)
+        release_freed_memory()
     files = tuple(file for file in digests if file in rows)
     table = np.vstack([first[keys[file]] for file in files] or [np.empty((0, _LOOKS + 1))])
     known = Known(
