@@ -263,7 +263,8 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
 
 def _heading(column: str) -> str:
     name, *rest = column.removeprefix("measure_").split(", ", 1)
-    return ", ".join([_HEADINGS.get(name, name if "$" in name else name.replace("_", " ")), *rest])
+    plain = name if "$" in name else name.replace("_", " ")
+    return ", ".join([_HEADINGS.get(name, plain), *rest])
 
 
 def _text(value: Any, decimals: int, column: str) -> str:

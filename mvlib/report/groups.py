@@ -38,7 +38,7 @@ def looks(encoder: Encoder, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if np.ptp(unit, axis=0).max() < _EQUAL:
         return unit, encoder.project_images(features), "features of one and the same image"
     n_components = min(_COMPONENTS, *(size - 1 for size in unit.shape))
-    # From the covariance: of many images this takes a fraction of the time, and no copy of them.
+    # From the covariance: of many images in a fraction of the time, and without a copy.
     reduce = PCA(n_components, copy=False, svd_solver="covariance_eigh")
     parts = reduce.fit_transform(unit)
     spread = parts.std(axis=0)
