@@ -108,7 +108,8 @@ class Equation(NamedTuple):
     line: int
 
 
-def equations(methods: Path = PACKAGE / "methods") -> list[Equation]:
+@cache
+def equations(methods: Path = PACKAGE / "methods") -> tuple[Equation, ...]:
     """Return the equations of the methods, in the order of their files."""
     found = []
     for path in sorted(methods.rglob("*.py")):
@@ -118,7 +119,7 @@ def equations(methods: Path = PACKAGE / "methods") -> list[Equation]:
                 for formula, paper, source in _LINE.findall(ast.get_docstring(node) or ""):
                     place = (node.name, file, node.lineno)
                     found.append(Equation(paper, source, formula, *place))
-    return found
+    return tuple(found)
 
 
 def equations_page(
