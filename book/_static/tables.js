@@ -1,6 +1,7 @@
 /* Tables that a reader can sort by a column, filter by a word, and unfold. Without script all of it is there. */
 (() => {
   const FOLDED = 12;
+  const LONG = 24; // Characters of a cell that gets some width, though its table be wide.
 
   function valueOf(row, column) {
     const text = row.cells[column].innerText.trim();
@@ -73,7 +74,13 @@
     show();
   }
 
-  const start = () => document.querySelectorAll("article table").forEach(improve);
+  function start() {
+    for (const cell of document.querySelectorAll("article td")) {
+      cell.classList.toggle("long", cell.textContent.trim().length > LONG);
+    }
+    document.querySelectorAll("article table").forEach(improve);
+  }
+
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
 })();
