@@ -263,7 +263,10 @@ def to_markdown(df: pd.DataFrame, decimals: int = 2) -> str:
 
 def _heading(column: str) -> str:
     name, *rest = column.removeprefix("measure_").split(", ", 1)
-    plain = name if "$" in name else name.replace("_", " ")
+    if name in all_names():
+        plain = describe(name).short_title
+    else:
+        plain = name if "$" in name else name.replace("_", " ")
     return ", ".join([_HEADINGS.get(name, plain), *rest])
 
 
