@@ -53,7 +53,9 @@ def _start(root: Path) -> Iterator[Card]:
     where = {"dataset": "bdgp", "aligned_ratio": 0.5, "method": "k-means, view 1"}
     level = (ALONE, 100 * recorded(root, "smart", "method", "full", **where)["acc"].mean())
     panel = svg.waterfall("SMART on BDGP, half aligned", steps, level, (30.0, 105.0))
-    theirs, ours, twenty = (steps[name] for name in ("authors' start", "our start", "20 starts"))
+    theirs, ours, twenty = (
+        steps[name] for name in ("authors' start", "our start", "20 starts")
+    )
     said = (
         f"The same trained networks, the same last epoch: started as the authors' code does, "
         f"k-means comes to {theirs:.0f} points, from our start to {ours:.0f}, as the best of "
