@@ -21,6 +21,7 @@ from mvlib.methods import SMART
 from mvlib.methods.smart import PAPER_SETTINGS
 from mvlib.records.recorder import PROFILES
 from mvlib.records.statistics import differences_by_set, paired_comparisons
+from mvlib.records.store import load_records
 from mvlib.records.tables import results_frame
 from mvlib.tasks.views import AUTHORS, ONE, TWENTY
 
@@ -171,6 +172,26 @@ def oracle_gaps(
         row |= {name: means[name] for name in choices}
         rows.append(row | dict(found[["difference", "ci_low", "ci_high"]]))
     return pd.DataFrame(rows)
+
+
+def early_oracles(first: int = 20, root: Path | None = None) -> pd.DataFrame:
+    """Return the best epoch of a training's first ones and of all, in points, from one start.
+
+    Of runs at the paper's settings that keep a score of each epoch.
+    """
+    rows = {}
+    for record in load_records("smart", "full", root):
+        for result in record["results"] if record["experiment"] == "method" else ():
+            given, curve = result["parameters"], result.get("curves", {}).get("acc")
+            if not curve or (given.get("init"), given.get("starts")) != ("draws", 1):
+                continue
+            place = result["dataset"], given["aligned_ratio"], given["features"], result["seed"]
+            early, best = (round(100 * max(some), 9) for some in (curve[:first], curve))
+            rows[place] = {f"best of {first}": early, "best of all": best}
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index = frame.index.set_names(["dataset", "aligned ratio", "features", "seed"])
+    frame["later epochs add"] = frame["best of all"] - frame[f"best of {first}"]
+    return frame.reset_index().sort_values(["aligned ratio", "dataset"], kind="stable")
 
 
 def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.DataFrame:

@@ -170,12 +170,15 @@ def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
 
 
 def _read_by(run: PlannedRun, root: Path) -> list[Any]:
+    # Quick runs are one machine's own: the record of a longer one is the same beside them.
     chapters = {run.paper, *(name.split("/")[0] for name in run.after if "/" in name)}
     read = [
         [key, status]
         for paper in chapters
-        for experiment, key, status in _recorded(paper, root, _record_stamps(paper, root))
-        if run.reads(paper, experiment)
+        for experiment, profile, key, status in _recorded(
+            paper, root, _record_stamps(paper, root)
+        )
+        if run.reads(paper, experiment) and (run.profile == "quick" or profile != "quick")
     ]
     published = root / "notebooks" / run.paper / "published.toml"
     return [sorted(read), sha256_of(published) if published.is_file() else None]
@@ -188,9 +191,9 @@ def _record_stamps(paper: str, root: Path) -> tuple[Any, ...]:
 
 # Several runs of a command read the same chapters.
 @lru_cache(maxsize=256)
-def _recorded(paper: str, root: Path, _: tuple[Any, ...]) -> list[tuple[str, str, str]]:
-    records = load_records(paper, root=root)
-    return [(record["experiment"], record["key"], record["status"]) for record in records]
+def _recorded(paper: str, root: Path, _: tuple[Any, ...]) -> list[tuple[str, ...]]:
+    names = ("experiment", "profile", "key", "status")
+    return [tuple(r[name] for name in names) for r in load_records(paper, root=root)]
 
 
 def _hash(content: Any) -> str:

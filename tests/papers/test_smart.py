@@ -270,3 +270,26 @@ def test_only_one_recipe_changes_the_precision(data_set):
 def test_an_unknown_recipe_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match="Did you mean 'view 2 first'"):
         fit_recipe("view 1 first", None, 1.0, 20, SETTINGS)
+
+
+def test_the_best_of_the_first_epochs_is_of_the_same_training(monkeypatch):
+    def result(seed, acc, **given):
+        given = {"aligned_ratio": 1.0, "features": "eval", "init": "draws", "starts": 1} | given
+        curves = {"curves": {"acc": acc}} if acc else {}
+        return {"dataset": "wiki", "seed": seed, "parameters": given} | curves
+
+    results = [
+        result(5, [0.1, 0.4, 0.3, 0.7]),
+        result(15, [0.5, 0.2, 0.5, 0.4]),
+        result(25, None),
+        result(35, [0.9] * 4, starts=20),
+        result(45, [0.9] * 4, init="authors"),
+    ]
+    records = [
+        {"experiment": "method", "results": results},
+        {"experiment": "selection", "results": [result(55, [0.9] * 4)]},
+    ]
+    monkeypatch.setattr(smart_claims, "load_records", lambda *given: records)
+    frame = smart_claims.early_oracles(2).set_index("seed")
+    assert frame["best of 2"].to_dict() == {5: 40, 15: 50}
+    assert frame["later epochs add"].to_dict() == {5: 30, 15: 0}

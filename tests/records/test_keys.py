@@ -17,6 +17,7 @@ from mvlib.records.keys import (
 )
 from mvlib.records.plan import PlannedRun
 from mvlib.records.provenance import save_sources
+from mvlib.records.store import records_path
 from mvlib.run.saving import lost, make_record
 
 GIT = {"git_commit": None, "git_dirty": None}
@@ -123,6 +124,18 @@ def test_key_of_a_reader_follows_the_records_it_reads(project):
     line |= {"paper": "other", "experiment": "a"}
     records.with_name("other.jsonl").write_text(json.dumps(line) + "\n")
     assert run_key(afar, project) != before
+
+
+def test_quick_runs_of_one_machine_make_no_longer_run_an_earlier_one(project):
+    long = planned(experiment="table", after=("a",))
+    quick = planned(experiment="table", after=("a",), profile="quick")
+    before = [run_key(run, project) for run in (long, quick)]
+    line = recorded(project, planned(experiment="a")) | {"profile": "quick"}
+    path = records_path("toy", "quick", project)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(line) + "\n")
+    assert run_key(long, project) == before[0]
+    assert run_key(quick, project) != before[1]
 
 
 def test_missing_notebook_and_broken_parameters_are_told(project):
