@@ -352,3 +352,35 @@ def test_formats_of_optional_packages_are_read_or_their_package_is_named(tmp_pat
     monkeypatch.setitem(sys.modules, "pillow_heif", stand_in)
     formats.readable_formats.__wrapped__()
     assert asked == [1]
+
+
+def test_a_phones_and_a_cameras_own_files_are_read(tmp_path):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pytest.importorskip("rawpy")
+    halves = np.zeros((64, 96, 3), np.uint8)
+    halves[:, :48] = (200, 40, 40)
+    pillow_heif.from_pillow(Image.fromarray(halves)).save(tmp_path / "phone.heic", quality=95)
+    # A mosaic whose red sites are bright, with the tags that a camera's file must have.
+    sites = np.full((64, 96), 8_000, np.uint16)
+    sites[::2, ::2] = 30_000
+    ones = (1, 1)
+    tags = [
+        (33421, 3, 2, (2, 2), True),  # the pattern's size, and its colours
+        (33422, 1, 4, bytes([0, 1, 1, 2]), True),
+        (50706, 1, 4, bytes([1, 4, 0, 0]), True),
+        (50708, 2, 0, "Toy camera", True),
+        (50721, 10, 9, (*ones, *(0, 1) * 3, *ones, *(0, 1) * 3, *ones), True),
+        (50728, 5, 3, ones * 3, True),
+    ]
+    settings = {"photometric": 32803, "extratags": tags, "metadata": None}
+    tifffile.imwrite(tmp_path / "camera.dng", sites, **settings)
+    assert find_images(tmp_path).files == ("camera.dng", "phone.heic")
+    red, dark = (opened(tmp_path / "phone.heic").getpixel((x, 30)) for x in (20, 80))
+    assert np.abs(np.subtract(red, (200, 40, 40))).max() < 12
+    assert max(dark) < 12
+    raw = opened(tmp_path / "camera.dng")
+    assert raw.size == (48, 32)
+    r, g, b = raw.getpixel((20, 10))
+    assert r > 200 > 120 > max(g, b)
+    assert "too large" in reason(tmp_path / "camera.dng", max_pixels=100)
+    assert "too large" in reason(tmp_path / "phone.heic", max_pixels=100)
