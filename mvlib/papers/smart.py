@@ -187,12 +187,12 @@ def early_oracles(first: int = 20, root: Path | None = None) -> pd.DataFrame:
             if not curve or (given.get("init"), given.get("starts")) != ("draws", 1):
                 continue
             place = result["dataset"], given["aligned_ratio"], given["features"], result["seed"]
-            early, best = (round(100 * max(some), 9) for some in (curve[:first], curve))
-            rows[place] = {f"best of {first}": early, "best of all": best}
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame.index = frame.index.set_names(["dataset", "aligned ratio", "features", "seed"])
+            rows[place] = [round(100 * max(some), 9) for some in (curve[:first], curve)]
+    names = ["dataset", "aligned ratio", "features", "seed"]
+    columns = [*names, f"best of {first}", "best of all"]
+    frame = pd.DataFrame([(*place, *best) for place, best in rows.items()], columns=columns)
     frame["later epochs add"] = frame["best of all"] - frame[f"best of {first}"]
-    return frame.reset_index().sort_values(["aligned ratio", "dataset"], kind="stable")
+    return frame.sort_values(["aligned ratio", "dataset"], kind="stable")
 
 
 def steps_to_the_oracle(profile: str = "full", root: Path | None = None) -> pd.DataFrame:
