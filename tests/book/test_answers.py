@@ -244,6 +244,12 @@ def test_the_front_page_has_its_cards_with_pages_that_exist():
         target = (ROOT / "book" / link).resolve()
         assert any(target.with_suffix(suffix).exists() for suffix in (".md", ".ipynb"))
     assert "@software{mvlib," in text
+    # A finding of one set says where another set has it otherwise.
+    theirs, ours = (
+        selection_steps(ROOT, "full", "handwritten", 0.5)[0][name]
+        for name in ("authors' start", "our start")
+    )
+    assert f"On HandWritten the first three are {theirs:.0f}, {ours:.0f} and" in text
 
 
 def test_what_the_pages_say_under_their_answers_holds_in_the_records():

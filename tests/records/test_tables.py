@@ -382,3 +382,20 @@ def test_a_table_without_rows_and_a_number_without_runs_say_so():
     frame = pd.DataFrame(columns=["dataset", "method", "rule", "acc"])
     found, ours = compare(row, frame)
     assert (found.word, found.detail, found.n, len(ours)) == ("not run", "needs weights", 0, 0)
+
+
+def test_heads_and_sets_are_named_as_readers_know_them():
+    frame = pd.DataFrame(
+        {
+            "dataset": ["bdgp", "handwritten", "my-own"],
+            "measure_recall_at_10": 0.5,
+            "n_seeds": 3,
+            "acc": 0.25,
+            "wiki, last": 1.0,
+            "bdgp": 2.0,
+            "$x_1$": 3.0,
+        }
+    )
+    head, _, *rows = to_markdown(frame).splitlines()
+    assert head == ("| data set | recall at 10 | seeds | ACC | Wiki, last | BDGP | $x_1$ |")
+    assert [row.split(" | ")[0] for row in rows] == ["| BDGP", "| HandWritten", "| my-own"]
