@@ -23,7 +23,7 @@ from mvlib.check import (
     resolve_seed,
     warn_fewer,
 )
-from mvlib.ops.device import PRECISIONS, resolve_device, seeded_generator
+from mvlib.ops.device import PRECISIONS, fast_products, resolve_device, seeded_generator
 from mvlib.ops.rows import BlockedPoints, as_tensor
 from mvlib.ops.seeding import (
     best_draw,
@@ -413,7 +413,8 @@ def _nearest(
     for block in points.blocks:
         tile = points.tile(block)
         if low:
-            scores = torch.mm(tile.bfloat16(), factor).float().add_(bias)
+            with fast_products(points.device, precision):
+                scores = torch.mm(tile.bfloat16(), factor).float().add_(bias)
         else:
             scores = torch.addmm(bias, tile, factor)
         # On the CPU NumPy's argmax takes a seventh of the time of torch's.

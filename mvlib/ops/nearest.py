@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from mvlib.check import check_choice, check_number
-from mvlib.ops.device import PRECISIONS, resolve_device
+from mvlib.ops.device import PRECISIONS, fast_products, resolve_device
 from mvlib.ops.rows import as_tensor
 
 # Queries and bank rows of a block: 33 MB of scores on a CPU, 1 GB on a GPU.
@@ -98,7 +98,8 @@ def top_k(
             part = _rounded(part, mean)
         for start in range(0, len(queries), rows):
             block = slice(start, start + rows)
-            scores = queries[block].to(part.dtype) @ part.T
+            with fast_products(on, precision):
+                scores = queries[block].to(part.dtype) @ part.T
             found, where = _largest(scores, min(n_listed, len(part)))
             found = torch.cat([values[block], found.float()], dim=1)
             where = torch.cat([indices[block], where + first], dim=1)

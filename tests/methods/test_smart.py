@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from problem_stand_ins import groups
+from products import Products
 from refusals import out_of_range, refused
 from smart_transcription import plain_training
 
@@ -14,6 +15,7 @@ from mvlib.methods.smart import semantic_graph, semantic_threshold
 from mvlib.methods.smart.equations import Objective, correlation_matrix, objective_step
 from mvlib.methods.smart.network import SMARTNetwork
 from mvlib.metrics import accuracy, clustering_scores
+from mvlib.ops import blocked_kmeans, top_k
 
 FROM_ALIGNED = ["mean-2std", "mean-std", "mean", "percentile-0", "percentile-16.5",
                 "percentile-100"]  # fmt: skip
@@ -190,6 +192,17 @@ def test_bfloat16_follows_the_float32_curve(fit):
     curves = [fit(precision=p).history_["loss"] for p in ("float32", "bfloat16")]
     assert np.allclose(*curves, rtol=0.05)
     assert not np.array_equal(*curves)
+
+
+def test_a_processor_without_bfloat16_is_given_no_product_of_it(fit, monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    with Products() as products:
+        model = fit(precision="bfloat16", track=("eval", "train"))
+        model.encode(blobs(n=9)[0])
+        features = model.embedding_
+        blocked_kmeans(features, 3, precision="bfloat16", random_state=0, device="cpu")
+        top_k(features, features, 5, precision="bfloat16", device="cpu")
+    assert set(products.types) == {torch.float32}
 
 
 def test_paper_settings_are_those_of_the_table_and_fit_the_constructor():

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from products import Products
 
 from mvlib import ops
 from mvlib.methods.catalogue import CATALOGUE
 from mvlib.ops import autocast, resolve_device
+from mvlib.ops.device import fast_products
 
 
 def test_devices_and_precisions_that_cannot_be_used_are_named():
@@ -26,6 +29,43 @@ def test_products_are_rounded_where_that_is_asked_for_alone():
     for given, expected in ({}, torch.float32), ({"precision": "bfloat16"}, torch.bfloat16):
         with autocast(torch.device("cpu"), **given):
             assert (torch.eye(2) @ torch.eye(2)).dtype == expected
+
+
+def rounded(X):
+    """Round to eight bits of mantissa by the rule of IEEE 754: to the nearest, ties to even."""
+    bits = np.asarray(X, dtype=np.float32).view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16 << 16).astype(np.uint32).view(np.float32)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_products_of_rounded_numbers_are_summed_in_float32_with_and_without_instructions(
+    monkeypatch, native
+):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
+    cpu = torch.device("cpu")
+    layer = torch.nn.Linear(300, 40)
+    X = torch.randn(50, 300, requires_grad=True)
+    with Products() as products, fast_products(cpu, "bfloat16"):
+        with autocast(cpu, "bfloat16"):
+            found = layer(X)
+        found.backward(torch.ones_like(found))
+    assert found.dtype == torch.bfloat16
+    # One product forward, one a gradient; without instructions not one of rounded type.
+    expected = {torch.bfloat16} if native else {torch.float32}
+    assert set(products.types) == expected
+    assert len(products.types) >= 6
+    W, b, values = (rounded(t.detach()).astype(float) for t in (layer.weight, layer.bias, X))
+    exact = values @ W.T + b
+    # A sum near a tie may be rounded to either side, by one of 256 steps.
+    np.testing.assert_allclose(found.detach().float(), exact, rtol=2**-8, atol=1e-5)
+    np.testing.assert_allclose(X.grad, np.tile(W.sum(0), (50, 1)), rtol=2**-8, atol=1e-5)
+
+
+def test_products_in_float32_are_left_alone_where_nothing_is_rounded(monkeypatch):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    for device, precision in (("cpu", "float32"), ("meta", "bfloat16")):
+        with fast_products(torch.device(device), precision) as context:
+            assert context is None
 
 
 def test_no_kernel_bears_the_name_of_a_paper_s_method():

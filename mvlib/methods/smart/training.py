@@ -15,6 +15,7 @@ from mvlib.methods.smart.network import SMARTNetwork, embed_rows
 from mvlib.methods.training import batches, seeded, train
 from mvlib.ops.adam import Adam
 from mvlib.ops.contingency import contingency_table, matched_accuracy
+from mvlib.ops.device import fast_products
 from mvlib.ops.kmeans import cosine_kmeans
 
 if TYPE_CHECKING:
@@ -76,16 +77,17 @@ class Training:
             weight_decay=model.weight_decay,
             fused=True,
         )
-        history = train(
-            model,
-            lambda: batches(n, model.batch_size, self.generator),
-            self._step,
-            self.network,
-            optimizer,
-            parts=PARTS,
-            share=lambda rows: len(self.aligned[rows]) / n,
-            after_epoch=self._after_epoch,
-        )
+        with fast_products(self.aligned.device, model.precision):
+            history = train(
+                model,
+                lambda: batches(n, model.batch_size, self.generator),
+                self._step,
+                self.network,
+                optimizer,
+                parts=PARTS,
+                share=lambda rows: len(self.aligned[rows]) / n,
+                after_epoch=self._after_epoch,
+            )
         if self.state is not None:
             self.network.load_state_dict(self.state)
         self.network.eval()

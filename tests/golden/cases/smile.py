@@ -8,7 +8,9 @@ from golden.problems import half_shuffled
 from mvlib.methods.views.smile import SMILE, realigned
 
 ROUNDING = "Adam's first steps follow the sign of gradients near 0, as rounding decides"
-MOVED = ("loss", "balance", "confidence", "invariance", "view 1", "view 2")
+MOVED = ("loss", "balance", "confidence", "view 1", "view 2")
+# The invariance is left out: after three epochs it is a thousandth of the loss, what is left of
+# a difference, and processors differ by a seventh of it. Its value is tested with its equation.
 # The clusters count in the last epoch only: k-means before it decides by ever smaller margins.
 SETTINGS = {
     "hidden_dims": (32, 32, 24, 16), "epochs": 3, "warmup_epochs": 2, "batch_size": 32,
@@ -23,7 +25,8 @@ def fitted(n_aligned=80, present=None, **settings):
         views, aligned = half_shuffled(n_aligned)
         masks = {"aligned": aligned, "present": present}
         model = SMILE(10, **SETTINGS | settings).fit(views, **masks)
-        return {**model.history_, **means(model, views)}
+        history = {part: v for part, v in model.history_.items() if part != "invariance"}
+        return {**history, **means(model, views)}
 
     return Case(run, 3e-2, ROUNDING, only=MOVED)
 
