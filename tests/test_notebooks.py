@@ -158,7 +158,7 @@ def test_what_a_solution_tells_of_another_setting_comes_out_with_it(
 
 
 # A short one; AGAIN="smart/tutorial cae/tutorial" names others.
-AGAIN = os.environ.get("AGAIN", "choices/who_wins").split()
+AGAIN = os.environ.get("AGAIN", "choices/protocols").split()
 # Pictures and their sizes, and what is of the run and not of its result.
 UNLIKE = (
     "/metadata",

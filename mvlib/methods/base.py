@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import sklearn
+from scipy import sparse
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
@@ -459,11 +460,11 @@ def row_groups(parts: Sequence[np.ndarray], limit: int) -> np.ndarray | None:
 
 def cluster_means(Z: np.ndarray, labels: np.ndarray, n_clusters: int) -> np.ndarray:
     """Return the mean of each cluster's rows, NaN where it has none."""
-    sums = np.zeros((n_clusters, Z.shape[1]))
-    np.add.at(sums, labels, Z)
-    counts = np.bincount(labels, minlength=n_clusters)[:, None]
+    members = sparse.csr_array(
+        (np.ones(len(Z)), (labels, np.arange(len(Z)))), shape=(n_clusters, len(Z))
+    )
     with np.errstate(invalid="ignore"):
-        return sums / counts
+        return (members @ Z) / members.sum(axis=1)[:, None]
 
 
 def warn_collapse(Z: np.ndarray, stacklevel: int = 4) -> None:

@@ -292,7 +292,7 @@ def _measure(
         Xs, rows = resampled(views, n_samples, random_state)
         problem = data.partially_align(Xs, digits.y[rows], aligned_ratio)
         given = {k: n_samples if value is None else value for k, value in settings.items()}
-        model = SMART(digits.n_clusters, **common, **given, epochs=epochs)
+        model = SMART(digits.n_clusters, **common | given, epochs=epochs)
         start = time.perf_counter()
         model.fit(problem.Xs, aligned=problem.aligned)
         return time.perf_counter() - start

@@ -185,6 +185,7 @@ def test_resampled_rows_are_those_of_the_data_with_a_tenth_of_their_spread_as_no
 
 def test_costs_are_positive_named_and_one_a_way_and_size():
     ways = [{"batch_size": 150, "graph_batch_size": None}, {"batch_size": None, "largest": 300}]
+    ways = [way | {"hidden_dims": (32,)} for way in ways]
     costs = smart_costs("handwritten", [300, 600], 0.5, ways, 0, "cpu")
     assert [len(measured) for measured in costs] == [2, 1]
     for measures in sum(costs, []):
