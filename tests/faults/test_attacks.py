@@ -418,9 +418,9 @@ def test_a_port_that_is_no_schedulers_is_told_in_one_line_within_seconds(tmp_pat
         start(root, "run", "--scheduler", f"tcp://127.0.0.1:{listen(banner)}")
         for banner in banners
     ]
-    for process in asked:
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (2, "")
+    for runner in asked:
+        out, err = runner.communicate(timeout=60)
+        assert (runner.returncode, out) == (2, "")
         assert "no Dask scheduler answers there" in err
         assert err.count("\n") == 1
     assert time.monotonic() - begun < 60
