@@ -355,6 +355,7 @@ def test_spreads_are_those_of_a_two_way_analysis_of_variance():
     assert row["seed_sd"] ** 2 == pytest.approx(of_seed + squares["Residual"])
 
 
+@pytest.mark.filterwarnings("error")
 def test_spreads_are_kept_apart_by_ratio_and_method_and_no_component_is_negative():
     splits, seeds = np.array([50.0, 53, 59]), np.array([0.0, 1, 1, 4])
     grids = {

@@ -154,6 +154,12 @@ def test_words_of_few_seeds_and_of_seeds_far_apart(sample, published, cannot, wo
     assert len(VERDICT_RULES) == 6
 
 
+@pytest.mark.parametrize("digits", [1.5, -1, True])
+def test_digits_that_count_no_places_are_refused(digits):
+    with pytest.raises(ValueError, match="digits"):
+        verdict([80.0], 80.0, digits=digits)
+
+
 def test_missing_values_are_refused():
     with pytest.raises(ValueError, match="missing"):
         verdict([80.0, float("nan"), 80.0], 80.0)
