@@ -154,6 +154,11 @@ def test_words_of_few_seeds_and_of_seeds_far_apart(sample, published, cannot, wo
     assert len(VERDICT_RULES) == 6
 
 
+def test_one_seed_more_is_said_where_it_is_enough():
+    needs = {verdict(values(80.0, sd), 80.5).detail for sd in np.linspace(1.4, 1.7, 31)}
+    assert "needs 6 seeds" in needs
+
+
 @pytest.mark.parametrize("digits", [1.5, -1, True])
 def test_digits_that_count_no_places_are_refused(digits):
     with pytest.raises(ValueError, match="digits"):
