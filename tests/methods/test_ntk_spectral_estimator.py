@@ -85,6 +85,10 @@ def test_the_subspace_and_the_features_of_the_kernel_give_the_same_labels(fit, f
     assert adjusted_rand_score(fitted.labels_, model.labels_) > 0.9
 
 
+def test_a_subspace_is_a_hundred_and_twenty_wider_than_there_are_clusters(fit):
+    assert fit(solver="subspace").affinity_.basis.shape == (200, 124)
+
+
 def test_mean_and_single_are_graphs_that_were_not_diffused(problem, fit):
     Z, Ws, _ = problem
     mean, single, alone = (

@@ -238,6 +238,8 @@ test_what_cannot_be_clustered_is_refused_by_name = refused(
         ("track_starts' n_init=0", lambda: fit_small(track_starts=[("draws", 0)])),
         ("track_starts' init='twenty'", lambda: fit_small(track_starts=[("twenty", 20)])),
         ("'draws': expected pairs", lambda: fit_small(track_starts=("draws",))),
+        ("'ab': expected pairs", lambda: fit_small(track_starts=("ab",))),
+        ("2, 3\\): expected pairs", lambda: fit_small(track_starts=[("draws", 2, 3)])),
         ("track='evl' .* Did you mean 'eval'", lambda: fit_small(track=("evl",))),
         ("vda_terms is empty", lambda: fit_small(vda_terms=())),
         ("hidden_dims=0 is out of range", lambda: fit_small(hidden_dims=(0,))),

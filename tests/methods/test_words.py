@@ -209,6 +209,27 @@ def test_prompts_are_averaged_before_any_normalisation():
     assert np.allclose(plain.features, [[1, 2, 1]])
 
 
+class Heard(FakeEncoder):
+    """Keeps the texts that it was given."""
+
+    def __init__(self):
+        self.texts = []
+
+    def encode_texts(self, texts, **_):
+        self.texts += texts
+        return super().encode_texts(texts)
+
+
+@pytest.mark.parametrize("given", [None, ("say {}",)])
+def test_words_go_into_ones_own_prompts_or_into_those_of_the_method(given):
+    heard = Heard()
+    model = TAC(2, prompts=given, encoder=heard, n_centers=2, temperature=0.1, random_state=0)
+    model.fit(RAW, ["red", "gg"])
+    own = [text for text in heard.texts if text.startswith("say ")]
+    assert own == (["say red", "say gg"] if given else [])
+    assert heard.texts != ["red", "gg"]
+
+
 def test_a_bank_keeps_its_words_and_features_alone_are_named_by_row():
     bank = TextBank(("cat", "boat"), np.eye(2, dtype=np.float32))
     assert text_bank("texts", bank).texts == ("cat", "boat")

@@ -26,7 +26,8 @@ from mvlib.records import (
     verdict,
 )
 from mvlib.records.readme import setting_text
-from mvlib.records.tables import compare
+from mvlib.records.tables import _told, compare, summarise
+from mvlib.records.verdicts import Verdict
 
 SCHEMA = project_root() / "mvlib" / "records" / "schemas" / "published.schema.json"
 SEEDS = (5, 15, 25)
@@ -101,6 +102,23 @@ def test_our_other_rows_stand_beside_the_published_setting_without_a_verdict(pro
     assert ours.loc[("spectral clustering", "last"), "n"] == 1
     assert set(ours["verdict"]) == {""}
     assert ours["command"].str.contains("--dataset bdgp --where aligned_ratio=1.0").all()
+
+
+@pytest.mark.parametrize(
+    ("versions", "said"),
+    [(("", ""), ""), (("", "earlier version"), "earlier version"), ((), "")],
+)
+def test_a_mean_with_one_earlier_version_among_its_results_says_so(versions, said):
+    told = _told(Verdict("within 1"), pd.DataFrame({"version": versions}))
+    assert told["version"] == said
+
+
+def test_whole_numbers_that_a_gap_made_floats_are_shown_whole_and_shares_are_not():
+    scores = dict.fromkeys(("acc", "nmi", "ari", "purity"), 0.5)
+    frame = pd.DataFrame({"split": [20.0, np.nan], "ratio": [0.5, 1.0], **scores})
+    found = summarise(frame, ["split", "ratio"])
+    assert found["split"].dtype == "Int64"
+    assert found["ratio"].tolist() == [0.5, 1.0]
 
 
 def test_other_methods_rows_are_never_compared(project):
