@@ -601,14 +601,15 @@ def test_what_choices_of_kmeans_and_scores_without_labels_are_worth():
     assert set(runs.loc[runs["learnt_from"] != ALL, "dataset"]) <= {"cifar-10"}
     says(
         "choices/label_free",
-        "on Open Clip Art the one that agrees best with itself stands below a method drawn",
+        "on Open Clip Art the one that agrees best with itself is worth no more than one "
+        "drawn at random, give or take a point",
         "A score that orders methods well may still choose a poor number of groups.",
     )
     runs = results("choices", "reduced", "label_free", dataset="openclipart")
     found = chosen_by_scores(runs)
     agreement = found[found["score"] == "agreement"]
     assert len(agreement) == 1
-    assert (agreement["lost"] > agreement["by guess"]).all()
+    assert ((agreement["lost"] - agreement["by guess"]).abs() < 1).all()
     assert found.loc[found["score"] == "silhouette", "low"].min() > 0
     groups = groups_by_scores(runs).set_index("score")["ACC lost"]
     assert groups["silhouette"] > 5
