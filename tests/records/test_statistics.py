@@ -279,6 +279,11 @@ def test_a_floor_without_splits_or_seeds_counts_for_all_of_them():
     assert table["n"].tolist() == [6]
 
 
+def test_a_difference_of_less_than_a_point_is_one_and_counts():
+    row = against_zero([[0.4, 0.2], [-0.3, -0.1], [0.6, -0.2]])
+    assert (row["sets_ahead"], row["ahead"]) == (2, 3)
+
+
 def test_names_may_come_from_another_column():
     frame = results({"last": [50, 51], "oracle": [55, 57]}).rename(columns={"method": "rule"})
     row = paired_comparisons(frame, [("oracle", "last")], column="rule").iloc[0]
