@@ -74,9 +74,9 @@ def _autocast(device: torch.device, precision: str) -> Iterator[None]:
 def fast_products(device: torch.device, precision: str) -> AbstractContextManager[object]:
     """Return the context in which products of bfloat16 take no longer than those of float32.
 
-    On a processor without instructions for them torch takes a hundred times as long. There
-    the rounded numbers are multiplied and summed in float32 and the result is rounded, which
-    is what the instructions do. With any other precision or device nothing changes.
+    On a processor without instructions for them torch takes a hundred times as long. There,
+    for matrices, the rounded numbers are multiplied and summed in float32 and the result is
+    rounded, which is what the instructions do. With any other precision or device nothing changes.
     """
     native = torch.ops.mkldnn._is_mkldnn_bf16_supported
     if precision != "bfloat16" or device.type != "cpu" or native():
@@ -85,16 +85,12 @@ def fast_products(device: torch.device, precision: str) -> AbstractContextManage
 
 
 class _ProductsInFloat32(TorchDispatchMode):
-    _PRODUCTS = frozenset(
-        {"addmm", "baddbmm", "bmm", "conv2d", "convolution", "linear", "matmul", "mm"}
-    )
-
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         tensors = [value for value in args if isinstance(value, torch.Tensor)]
         low = tensors and all(value.dtype == torch.bfloat16 for value in tensors)
-        if not low or func.overloadpacket.__name__ not in self._PRODUCTS:
+        if not low or func.overloadpacket.__name__ not in ("addmm", "mm"):
             return func(*args, **(kwargs or {}))
         exact = (value.float() if isinstance(value, torch.Tensor) else value for value in args)
         return func(*exact, **(kwargs or {})).bfloat16()

@@ -74,15 +74,13 @@ def changed(node: ast.AST) -> ast.AST | None:
             new.value += 1
         case ast.Constant(value=float()):
             new.value = 2 * new.value or 1.0
-        case ast.Return(value=ast.expr()) if not _is_none(new.value):
+        case ast.Return(value=ast.Constant(value=None)):
+            return None
+        case ast.Return(value=ast.expr()):
             new.value = ast.Constant(None)
         case _:
             return None
     return new
-
-
-def _is_none(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
 
 
 def places(tree: ast.AST, owner: str = "") -> list[tuple[ast.AST, str]]:

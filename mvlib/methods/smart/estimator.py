@@ -125,7 +125,8 @@ class SMART(ViewClustering):
     precision : {"float32", "bfloat16"}, default="float32"
         Of the networks' matrix products in training. Which is faster depends on the processor:
         bfloat16 where AMX or a fast AVX512-BF16 multiplies it, else it can be the slower one
-        (`make bench` says). A processor without either rounds, and multiplies in float32.
+        (`make bench` says). Where torch has no quick product of it, the
+        same numbers are rounded and multiplied in float32.
 
     Attributes
     ----------
