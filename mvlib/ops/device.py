@@ -76,7 +76,8 @@ def fast_products(device: torch.device, precision: str) -> AbstractContextManage
 
     On a processor without instructions for them torch takes a hundred times as long. There,
     for matrices, the rounded numbers are multiplied and summed in float32 and the result is
-    rounded, which is what the instructions do. With any other precision or device nothing changes.
+    rounded, which is what the instructions do. With any other precision or device nothing
+    changes.
     """
     native = torch.ops.mkldnn._is_mkldnn_bf16_supported
     if precision != "bfloat16" or device.type != "cpu" or native():
