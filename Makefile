@@ -54,8 +54,8 @@ lint: $(READY) ## check format, style, types and the direction of imports
 
 test: $(READY) lint ## check everything
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile tests
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --doctest-modules $(PUBLIC)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --nbval --nbval-cell-timeout 300 notebooks
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --doctest-modules $(PUBLIC) \
+	  --nbval --nbval-cell-timeout 300 notebooks
 
 gpu: $(READY) ## check what needs a GPU, and run the quick profile on it
 	@$(BIN)/python -m pytest -m gpu tests

@@ -1,5 +1,6 @@
 """The committed notebooks: fit to be run, compared and read."""
 
+import importlib.util
 import itertools
 import os
 import re
@@ -203,3 +204,58 @@ def test_a_second_comparer_finds_every_stored_output_but_the_one_that_was_change
     found = comparer.check(tmp_path / path.name, raise_errors=False)
     assert [patch.key for patch in found.diff_filtered] == ["cells"], found.diff_string
     assert [patch.key for patch in found.diff_filtered[0].diff] == [changed], found.diff_string
+
+
+@pytest.fixture
+def kernels():
+    """The module that gives a notebook the kernel of the one before; its kernels end here."""
+    path = ROOT / "notebooks" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("kernels_in_turns", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    module.pytest_sessionfinish()
+
+
+def value(kernel, text):
+    """Return what an expression is in a kernel, as its text."""
+    reply = kernel.kc.execute("", user_expressions={"value": text}, reply=True, timeout=60)
+    return reply["content"]["user_expressions"]["value"]["data"]["text/plain"]
+
+
+def test_a_notebook_finds_nothing_of_the_one_before_in_their_kernel(kernels, tmp_path):
+    first = kernels.KernelInTurns("python3", cwd=str(ROOT))
+    process = value(first, "__import__('os').getpid()")
+    left = """
+import warnings
+import matplotlib, torch
+import mvlib.files
+mvlib.files.left = 1
+matplotlib.rcParams["lines.linewidth"] = 9.0
+shown = matplotlib.__dict__.setdefault("__warningregistry__", {})
+warnings.warn_explicit("once", UserWarning, matplotlib.__file__, 1, registry=shown)
+"""
+    assert first.kc.execute(left, reply=True, timeout=60)["content"]["status"] == "ok"
+    assert value(first, "bool(matplotlib.__warningregistry__)") == "True"
+    first.stop()
+    assert not first.is_alive()
+    second = kernels.KernelInTurns("python3", cwd=str(tmp_path))
+    assert value(second, "__import__('os').getpid()") == process
+    assert value(second, "__import__('os').getcwd()") == repr(str(tmp_path))
+    assert value(second, "{'matplotlib', 'mvlib', 'shown'} & set(globals())") == "set()"
+    assert value(second, "hasattr(__import__('mvlib.files').files, 'left')") == "False"
+    figures = "__import__('matplotlib')"
+    assert value(second, f"{figures}.rcParams['lines.linewidth']") == "1.5"
+    assert value(second, f"bool({figures}.__warningregistry__)") == "False"
+    second.stop()
+
+
+def test_a_kernel_that_is_stuck_is_given_to_no_further_notebook(kernels, monkeypatch):
+    first = kernels.KernelInTurns("python3", cwd=str(ROOT))
+    process = value(first, "__import__('os').getpid()")
+    first.kc.execute("import time; time.sleep(600)")
+    first.stop()
+    monkeypatch.setattr(kernels, "SECONDS", 0.2)
+    second = kernels.KernelInTurns("python3", cwd=str(ROOT))
+    assert value(second, "__import__('os').getpid()") != process
+    second.stop()
