@@ -119,24 +119,32 @@ def largest_block(scores: pd.DataFrame) -> pd.DataFrame:
 
 def winners(scores: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the best method and the best floor of each set and setting, and what they say."""
-    rows, said = [], []
+    rows, said, pairs = [], [], []
     for (setting, dataset), some in scores.groupby(["setting", "dataset"], sort=False):
         trained, floors = some[~some["floor"]], some[some["floor"]]
         if trained.empty or floors.empty:
             continue
         best, floor = (each.loc[each["mean"].idxmax()] for each in (trained, floors))
+        alone = floors.loc[floors["method"] == "k-means, view 1", "mean"].max()
+        for mean in trained["mean"]:
+            pairs.append((setting, mean > floor["mean"], mean > alone))
         difference = best["mean"] - floor["mean"]
         rows.append((setting, dataset, len(trained), best["method"], best["mean"],
                      floor["method"], floor["mean"], difference))  # fmt: skip
     names = ["setting", "data set", "methods", "best method", "its ACC", "best floor", "ACC",
              "difference"]  # fmt: skip
     table = pd.DataFrame(rows, columns=names)
+    counts = pd.DataFrame(pairs, columns=["setting", "floor", "alone"])
+    counts = counts.groupby("setting").sum()
     for setting, some in table.groupby("setting", sort=False):
         ahead, gaps, ran = (some["difference"] > 0).sum(), some["difference"], some["methods"]
+        above, above_alone = counts.loc[setting]
         many = f"{ran.min()}" if ran.min() == ran.max() else f"{ran.min()} to {ran.max()}"
         said.append(
             f"**{setting}: the best trained method stands above the best floor on {ahead} of "
             f"{len(some)} sets**; it differs by {gaps.min():+.1f} to {gaps.max():+.1f} points, "
-            f"where {many} trained method{'s' if many != '1' else ''} ran on a set."
+            f"where {many} trained method{'s' if many != '1' else ''} ran on a set. Of all "
+            f"{ran.sum()} pairs of a trained method and a set, {above} lie above the best "
+            f"floor, {above_alone} above k-means of view 1."
         )
     return table, "\n".join(f"- {line}" for line in said) or "*Not run.*"
