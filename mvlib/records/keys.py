@@ -170,15 +170,19 @@ def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
 
 
 def _read_by(run: PlannedRun, root: Path) -> list[Any]:
-    # Quick runs are one machine's own: the record of a longer one is the same beside them.
+    # Quick runs are one machine's own: the record of a longer one is the same beside them. It
+    # reads what is recorded of its data; a quick one, whose page shows them, all and its own.
     chapters = {run.paper, *(name.split("/")[0] for name in run.after if "/" in name)}
+    own, quick = (run.paper, run.experiment), run.profile == "quick"
     read = [
         [key, status]
         for paper in chapters
-        for experiment, profile, key, status in _recorded(
+        for experiment, profile, key, status, datasets in _recorded(
             paper, root, _record_stamps(paper, root)
         )
-        if run.reads(paper, experiment) and (run.profile == "quick" or profile != "quick")
+        if (run.reads(paper, experiment) or (quick and (paper, experiment) == own))
+        and (profile != "quick" or (quick and (paper, experiment) != own))
+        and (quick or not run.datasets or not datasets.isdisjoint(run.datasets))
     ]
     published = root / "notebooks" / run.paper / "published.toml"
     return [sorted(read), sha256_of(published) if published.is_file() else None]
@@ -191,9 +195,12 @@ def _record_stamps(paper: str, root: Path) -> tuple[Any, ...]:
 
 # Several runs of a command read the same chapters.
 @lru_cache(maxsize=256)
-def _recorded(paper: str, root: Path, _: tuple[Any, ...]) -> list[tuple[str, ...]]:
+def _recorded(paper: str, root: Path, _: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     names = ("experiment", "profile", "key", "status")
-    return [tuple(r[name] for name in names) for r in load_records(paper, root=root)]
+    return [
+        (*(r[name] for name in names), frozenset(r["datasets"]))
+        for r in load_records(paper, root=root)
+    ]
 
 
 def _hash(content: Any) -> str:

@@ -138,6 +138,35 @@ def test_quick_runs_of_one_machine_make_no_longer_run_an_earlier_one(project):
     assert run_key(quick, project) != before[1]
 
 
+def test_a_quick_run_that_reads_records_follows_the_longer_ones_of_its_own(project):
+    quick = planned(experiment="table", after=("a",), profile="quick")
+    before = run_key(quick, project)
+    keys = []
+    for profile in ("quick", "full"):
+        run = planned(experiment="table", profile=profile, datasets=("wiki",))
+        path = records_path("toy", profile, project)
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(recorded(project, run)) + "\n")
+        keys.append(run_key(quick, project))
+    assert keys[0] == before
+    assert keys[1] != before
+
+
+def test_records_of_other_data_make_no_run_on_a_set_an_earlier_one(project):
+    on_a_set = planned(experiment="table", after=("a",), datasets=("handwritten",))
+    on_all = planned(experiment="table", after=("a",), datasets=())
+    before = [run_key(run, project) for run in (on_a_set, on_all)]
+    line = recorded(project, planned(experiment="a", datasets=("wiki", "cub")))
+    path = records_path("toy", "full", project)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(line) + "\n")
+    assert run_key(on_a_set, project) == before[0]
+    assert run_key(on_all, project) != before[1]
+    line |= {"datasets": line["datasets"] | {"handwritten": "0" * 64}}
+    path.write_text(json.dumps(line) + "\n")
+    assert run_key(on_a_set, project) != before[0]
+
+
 def test_missing_notebook_and_broken_parameters_are_told(project):
     with pytest.raises(ValueError, match=r"b\.ipynb is missing"):
         run_key(planned(notebook="notebooks/b.ipynb"), project)
