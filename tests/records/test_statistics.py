@@ -248,6 +248,7 @@ def test_what_no_outcome_could_decide_is_said_to_be_undecidable():
     }
     row = a_and_b(frame, alpha=0.03125)
     assert row["verdict"] == "cannot be decided with n = 6"
+    assert row["detail"] == "the smallest p of 6 data sets is 0.0312"
     looser = a_and_b(frame, alpha=0.0313)
     assert looser["verdict"] == "A beats B"
 

@@ -50,6 +50,7 @@ def record(number, profile="full", dataset="bdgp", seed=5, acc=0.97, started="20
         results=[
             result("SMART", seed, {"last": acc - 0.1, "oracle": acc}),
             result("spectral clustering", None, {"last": 0.6}),
+            result("k-means", None, {"last": 0.55}),
         ],
         executed=f"runs/{profile}/smart/{number}.ipynb",
     )  # fmt: skip
@@ -100,8 +101,21 @@ def test_our_other_rows_stand_beside_the_published_setting_without_a_verdict(pro
     assert set(ours["dataset"]) == {"bdgp"}
     assert list(ours.loc[("SMART", "last"), ["ours", "sd"]]) == pytest.approx([88.0, 0.5])
     assert ours.loc[("spectral clustering", "last"), "n"] == 1
+    # In the order in which they were recorded.
+    assert list(dict.fromkeys(ours.index.get_level_values("method"))) == [
+        "SMART", "spectral clustering", "k-means",
+    ]  # fmt: skip
     assert set(ours["verdict"]) == {""}
     assert ours["command"].str.contains("--dataset bdgp --where aligned_ratio=1.0").all()
+
+
+def test_of_a_chapters_other_experiments_what_was_run_says_how():
+    table = comparison_table("lineup", "vital-cub")
+    ran = table["ours"].notna()
+    assert ran.any()
+    assert not ran.all()
+    assert table.loc[ran, "command"].str.startswith("mvlib run lineup/as_published ").all()
+    assert set(table.loc[~ran, "command"]) == {""}
 
 
 @pytest.mark.parametrize(

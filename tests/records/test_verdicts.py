@@ -150,6 +150,7 @@ def test_words_of_few_seeds_and_of_seeds_far_apart(sample, published, cannot, wo
     assert detail is None or found.detail == detail
     assert found.said == (f"{word}: {found.detail}" if word == "undecided" else word)
     assert found.mean == (pytest.approx(np.mean(sample)) if len(sample) else None)
+    assert found.sd == (pytest.approx(np.std(sample, ddof=1)) if len(sample) > 1 else None)
     assert word in VERDICT_RULES
     assert len(VERDICT_RULES) == 6
 
