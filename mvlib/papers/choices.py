@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from mvlib.methods.catalogue import CATALOGUE, VIEWS
+from mvlib.papers.findings import title_of
 from mvlib.tasks.protocols import CHOICES, MATCHING, ONE_SPACE
 
 REFERENCE = "as_mvcln"
@@ -46,9 +47,11 @@ def named_protocols(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.DataFram
     """Return methods by published protocols, means over sets, and what moves scores more."""
     means = _accuracies(runs, ratio)
     table = means[[f"as_{name}" for name in MATCHING]]
+    ran = table.reset_index("dataset").groupby("method", sort=False)["dataset"]
     table = table.groupby("method", sort=False).mean().reset_index()
     titles = {method.name: method.title for method in CATALOGUE}
     table.columns = ["method", *(titles[name] for name in MATCHING)]
+    table["sets"] = table["method"].map(ran.agg(lambda x: ", ".join(sorted(map(title_of, x)))))
     if table.empty:
         return table, "*Not run.*"
     protocols, methods = ranges(runs, ratio)

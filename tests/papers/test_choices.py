@@ -25,26 +25,26 @@ def runs(points):
         about = {"method": method, "dataset": dataset, "seed": seed, "aligned_ratio": 0.5}
         scores = dict.fromkeys(NAMES, base) | changed
         rows.append(about | {f"measure_{name}": value for name, value in scores.items()})
-    rows.append({"method": "a floor", "dataset": "one", "seed": 1, "aligned_ratio": 0.5})
+    rows.append({"method": "a floor", "dataset": "wiki", "seed": 1, "aligned_ratio": 0.5})
     return pd.DataFrame(rows)
 
 
 FOUND = runs(
     {
-        ("SMART", "one", 1): (0.5, {"pairs_kept": 0.6, "as_smile": 0.7, "view_1_alone": 0.9}),
-        ("SMART", "one", 2): (0.7, {"pairs_kept": 1.0, "as_smile": 0.9}),
-        ("VITAL", "one", 1): (0.5, {}),
-        ("SMART", "two", 1): (0.3, {}),
-        ("VITAL", "two", 1): (0.4, {"as_smile": 0.2}),
+        ("SMART", "wiki", 1): (0.5, {"pairs_kept": 0.6, "as_smile": 0.7, "view_1_alone": 0.9}),
+        ("SMART", "wiki", 2): (0.7, {"pairs_kept": 1.0, "as_smile": 0.9}),
+        ("VITAL", "wiki", 1): (0.5, {}),
+        ("SMART", "cub", 1): (0.3, {}),
+        ("VITAL", "cub", 1): (0.4, {"as_smile": 0.2}),
         # Its embeddings of two views are not in one space.
-        ("CANDY", "two", 1): (0.1, {}),
+        ("CANDY", "cub", 1): (0.1, {}),
     }
 )
 
 
 def test_a_choice_counts_from_mvclns_protocol_as_the_mean_over_seeds():
     effects = choice_effects(FOUND).set_index(["choice", "method", "dataset"])["points"]
-    assert effects["pairs kept", "SMART", "one"] == pytest.approx(20)
+    assert effects["pairs kept", "SMART", "wiki"] == pytest.approx(20)
     assert effects["one start"].abs().max() == pytest.approx(0)
     assert len(effects) == 4 * len(CHOICES)
 
@@ -53,6 +53,7 @@ def test_the_sentence_gives_both_sizes_over_what_and_ranks_neither():
     table, sentence = named_protocols(FOUND)
     assert table["method"].tolist() == ["SMART", "VITAL"]
     assert table.set_index("method")["MvCLN"].tolist() == pytest.approx([45, 45])
+    assert table["sets"].tolist() == ["CUB, Wiki"] * 2
     # Protocols: 20, 0, 0 and 20 points. Methods: 10 on each set, but 30 and 10 as SMILE does.
     assert "by 10 points in the median** (0 to 20) over 4 pairs" in sentence
     assert "2 methods on a set, scored alike, are 10 points apart in the median" in sentence
@@ -61,8 +62,8 @@ def test_the_sentence_gives_both_sizes_over_what_and_ranks_neither():
     assert "matched as MvCLN does in 1 of 4 pairs" in sentence
     # What the page draws of it.
     protocols, methods = ranges(FOUND)
-    assert protocols["SMART", "one"] == pytest.approx(20)
-    assert methods["one", "as_smile"] == pytest.approx(30)
+    assert protocols["SMART", "wiki"] == pytest.approx(20)
+    assert methods["wiki", "as_smile"] == pytest.approx(30)
     assert (len(protocols), len(methods)) == (4, 2 * len(MATCHING))
 
 
@@ -76,9 +77,9 @@ def test_what_has_not_been_run_has_no_sentence_and_no_rows():
 
 def test_an_order_counts_as_the_mean_over_seeds_beside_the_same_rows_shuffled():
     scores = {
-        ("one", 5): ((0.9, 0.7), (0.8, 0.8), (0.6, 0.4)),
-        ("one", 50): ((1.0, 1.0), (0.9, 0.9), (0.1, 0.1)),
-        ("two", 5): ((0.5, 0.5), (0.5, 0.5), (0.5, 0.5)),
+        ("wiki", 5): ((0.9, 0.7), (0.8, 0.8), (0.6, 0.4)),
+        ("wiki", 50): ((1.0, 1.0), (0.9, 0.9), (0.1, 0.1)),
+        ("cub", 5): ((0.5, 0.5), (0.5, 0.5), (0.5, 0.5)),
     }
     orders = ("by class", "as in the file", "shuffled")
     rows = [
@@ -87,7 +88,7 @@ def test_an_order_counts_as_the_mean_over_seeds_beside_the_same_rows_shuffled():
         for order, accuracies in zip(orders, by_order, strict=True)
         for acc in accuracies
     ]
-    rows += [{"method": "a floor", "dataset": name, "acc": 0.45} for name in ("one", "two")]
+    rows += [{"method": "a floor", "dataset": name, "acc": 0.45} for name in ("wiki", "cub")]
     table, sentence = row_order(pd.DataFrame(rows))
     assert table["by class"].tolist() == pytest.approx([80, 100, 50])
     assert table["shuffled"].tolist() == pytest.approx([50, 10, 50])
