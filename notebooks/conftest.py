@@ -9,7 +9,7 @@ import nbval.plugin
 # Takes away what the notebook before left: its names, mvlib with all that its modules
 # hold, figures and their settings, and which warnings were shown.
 EMPTY = """
-%reset -f
+%reset_selective -f .
 import gc, os, sys, matplotlib.pyplot
 matplotlib.pyplot.close("all")
 matplotlib.rcdefaults()
@@ -20,7 +20,7 @@ for module in list(sys.modules.values()):
 gc.set_threshold(50_000, 50, 50)
 gc.collect()
 os.chdir({folder!r})
-%reset -f
+%reset_selective -f .
 """
 # For these few lines; a kernel that takes longer is stuck in a cell.
 SECONDS = 60

@@ -243,6 +243,8 @@ warnings.warn_explicit("once", UserWarning, matplotlib.__file__, 1, registry=sho
     assert value(second, "__import__('os').getpid()") == process
     assert value(second, "__import__('os').getcwd()") == repr(str(tmp_path))
     assert value(second, "{'matplotlib', 'mvlib', 'shown'} & set(globals())") == "set()"
+    # Without it, no process can be started from the notebook.
+    assert value(second, "'__spec__' in globals()") == "True"
     assert value(second, "hasattr(__import__('mvlib.files').files, 'left')") == "False"
     figures = "__import__('matplotlib')"
     assert value(second, f"{figures}.rcParams['lines.linewidth']") == "1.5"
