@@ -33,14 +33,13 @@ def choice_effects(runs: pd.DataFrame, ratio: float = 0.5) -> pd.DataFrame:
 def ranges(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.Series, pd.Series]:
     """Return how far apart protocols of a method are, and methods under one protocol, by set.
 
-    The methods are those of the sets that have most of them.
+    Sets and methods are those of which none lacks the other.
     """
     named = _accuracies(runs, ratio)[[f"as_{name}" for name in MATCHING]]
-    n_methods = named.groupby("dataset").size()
-    shared = n_methods.index[n_methods == n_methods.max()]
-    on_all = named[named.index.get_level_values("dataset").isin(shared)]
-    methods = on_all.groupby("dataset").agg(lambda x: x.max() - x.min()).stack()
-    return on_all.max(axis=1) - on_all.min(axis=1), methods
+    shared = largest_block(named.iloc[:, 0].rename("acc").reset_index())
+    named = named.loc[pd.MultiIndex.from_frame(shared[["method", "dataset"]])]
+    methods = named.groupby("dataset").agg(lambda x: x.max() - x.min()).stack()
+    return named.max(axis=1) - named.min(axis=1), methods
 
 
 def named_protocols(runs: pd.DataFrame, ratio: float = 0.5) -> tuple[pd.DataFrame, str]:

@@ -65,6 +65,10 @@ def test_the_sentence_gives_both_sizes_over_what_and_ranks_neither():
     assert protocols["SMART", "wiki"] == pytest.approx(20)
     assert methods["wiki", "as_smile"] == pytest.approx(30)
     assert (len(protocols), len(methods)) == (4, 2 * len(MATCHING))
+    # One that lacks a set would make the sets' ranges unlike.
+    one_set = runs({("MvCLN", "wiki", 1): (0.0, {})})
+    more = pd.concat([FOUND, one_set], ignore_index=True)
+    assert ranges(more)[1].equals(methods)
 
 
 def test_what_has_not_been_run_has_no_sentence_and_no_rows():
