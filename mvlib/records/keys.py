@@ -170,8 +170,8 @@ def data_checksums(datasets: tuple[str, ...]) -> dict[str, str]:
 
 
 def _read_by(run: PlannedRun, root: Path) -> list[Any]:
-    # Quick runs are one machine's own: the record of a longer one is the same beside them. It
-    # reads what is recorded of its data; a quick one, whose page shows them, all and its own.
+    # A longer run reads the longer records of its own data: quick ones are one machine's own. A
+    # quick run's page shows all records, and the longer ones of its own experiment.
     chapters = {run.paper, *(name.split("/")[0] for name in run.after if "/" in name)}
     own, quick = (run.paper, run.experiment), run.profile == "quick"
     read = [
