@@ -32,7 +32,7 @@ from mvlib.book.notebooks import (
 from mvlib.book.pages import failures_page, status_page
 from mvlib.book.placeholders import fill
 from mvlib.book.reference import PACKAGE, api_pages, equations_page
-from mvlib.files import python_path, quick_jsonschema, read_toml, sha256_of, write_text
+from mvlib.files import python_path, read_toml, sha256_of, write_text
 from mvlib.methods.catalogue import find
 from mvlib.records.plan import load_plan, papers_with, plan_papers
 
@@ -51,7 +51,6 @@ _HEAD = "# Written by `mvlib contents` from book/contents.toml and the plans: no
 
 def build_book(root: str | Path, out: str | Path | None = None) -> Path:
     """Build the book of a project, unless nothing that it shows has changed."""
-    quick_jsonschema()
     root = Path(root).resolve()
     out = Path(out).resolve() if out is not None else root / "_build"
     out.mkdir(parents=True, exist_ok=True)

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-import nbformat
-
 from mvlib.book.pages import code, describe_parameters
 from mvlib.book.placeholders import fill
 from mvlib.check import check_choice
-from mvlib.files import project_root, write_text
+from mvlib.files import project_root, quick_jsonschema, write_text
 from mvlib.records import load_records, plan_runs, staleness
 from mvlib.records.keys import is_injected, merged_cells
 from mvlib.records.recorder import RESULTS_MIME
 from mvlib.records.tables import inert
+
+quick_jsonschema()
+
+import nbformat  # noqa: E402
 
 # What a reader may take with him: every notebook as it is committed.
 ALL_NOTEBOOKS = "book/notebooks.zip"

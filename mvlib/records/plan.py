@@ -144,14 +144,13 @@ def plan_runs(
     for paper in plan_papers(root):
         plan = load_plan(paper, root)
         for experiment in plan.get("experiment", []):
-            known |= dict.fromkeys((paper, experiment["name"], f"{paper}/{experiment['name']}"))
-            if profile in experiment:
+            names = (paper, experiment["name"], f"{paper}/{experiment['name']}")
+            known |= dict.fromkeys(names)
+            if profile in experiment and _any_matches(names, patterns):
                 runs += _expand(paper, plan["method"], experiment, profile)
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
             check_choice("pattern", pattern, known)
-    if patterns:
-        runs = [run for run in runs if any(_matches(run, pattern) for pattern in patterns)]
     if datasets:
         from mvlib import data
 
@@ -175,9 +174,9 @@ def _parameter_text(value: Any) -> str:
     return "" if value is None else f"{value}"
 
 
-def _matches(run: PlannedRun, pattern: str) -> bool:
-    names = (run.paper, run.experiment, f"{run.paper}/{run.experiment}")
-    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+def _any_matches(names: Iterable[str], patterns: Sequence[str]) -> bool:
+    pairs = itertools.product(names, patterns)
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for name, pattern in pairs)
 
 
 def _expand(

@@ -14,7 +14,7 @@ from mvlib.check import check_choice
 from mvlib.data import all_names, describe
 from mvlib.files import project_root
 from mvlib.records.keys import EARLIER, staleness
-from mvlib.records.plan import load_plan, plan_runs
+from mvlib.records.plan import load_plan, plan_papers, plan_runs
 from mvlib.records.published import load_published
 from mvlib.records.recorder import METRICS, PROFILES
 from mvlib.records.store import latest_records, load_records, records_frame
@@ -68,7 +68,8 @@ def results_frame(
 
 def _without_superseded(frame: pd.DataFrame, profile: str, root: Path | None) -> pd.DataFrame:
     """Leave out results of dropped runs that a planned run gives, though it names more."""
-    planned = {run.cell for run in plan_runs(profile, root=root)}
+    papers = sorted(set(frame["paper"]) & set(plan_papers(root)))
+    planned = {run.cell for run in plan_runs(profile, papers, root=root)}
     old = frame[~frame["cell"].isin(planned)]
     new = frame[frame["cell"].isin(planned)]
     if old.empty or new.empty:

@@ -165,6 +165,7 @@ def test_further_views_have_graphs_and_one_equal_to_the_second_changes_reconstru
     aligned = torch.from_numpy(problem.aligned)
     objective = Objective(2.0, 3.0, 1.0)
     step = objective_step(network, [X_1, X_2, X_2], aligned, objective)
+    assert step.features is None
     three = step.parts
     total = sum(w * float(part) for w, part in zip((1, 2, 3), three.values(), strict=True))
     assert float(step.loss.detach()) == pytest.approx(total, rel=1e-5)

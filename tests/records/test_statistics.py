@@ -251,6 +251,10 @@ def test_what_no_outcome_could_decide_is_said_to_be_undecidable():
     assert row["detail"] == "the smallest p of 6 data sets is 0.0312"
     looser = a_and_b(frame, alpha=0.0313)
     assert looser["verdict"] == "A beats B"
+    nine = on_sets({name: wins * place for place, name in enumerate("ABCDEFGHI")})
+    many = paired_comparisons(nine, list(combinations("ABCDEFGHI", 2)))
+    # 36 times 1 / 32 is more than a probability can be.
+    assert set(many["detail"]) == {"the smallest p of 6 data sets among 36 comparisons is 1"}
 
 
 def test_set_by_set_says_points_and_counts():

@@ -242,6 +242,10 @@ def test_readme_table_has_published_and_recorded_rows_only(project):
     )
     assert "no public link" in by_hand
     assert "NUS-WIDE, 9,000 samples 67.25" in by_hand
+    path = project / "notebooks" / "smart" / "published.toml"
+    marked = path.read_text().replace("comparable = true", 'comparable = false\nreason = "so"')
+    path.write_text(marked)
+    assert "97.95" not in readme_table(project)
     setting = {"dataset": "wiki", "aligned_ratio": 0.5, "encoder": "clip", "x": None, "k": 3}
     assert setting_text(setting) == "50 % aligned, clip, k 3"
 
@@ -414,6 +418,11 @@ def test_a_table_without_rows_and_a_number_without_runs_say_so():
     frame = pd.DataFrame(columns=["dataset", "method", "rule", "acc"])
     found, ours = compare(row, frame)
     assert (found.word, found.detail, found.n, len(ours)) == ("not run", "needs weights", 0, 0)
+    frame.loc[0] = ["wiki", "SMART", "last", 0.9]
+    assert len(compare(row, frame)[1]) == 1
+    elsewhere = row | {"comparable": False, "reason": "another split"}
+    found, ours = compare(elsewhere, frame)
+    assert (found.word, found.detail, len(ours)) == ("cannot", "another split", 0)
 
 
 def test_heads_and_sets_are_named_as_readers_know_them():
