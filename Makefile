@@ -74,7 +74,7 @@ bench: $(READY) ## time the kernels, as ratios within one run
 	@$(BIN)/python -m pytest tests/bench/bench_*.py -p no:xdist --benchmark-only --benchmark-columns=min,median,rounds --keep-ratios
 
 scale: $(READY) ## measure what methods and records cost as they grow (about ten minutes)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/bench/scale.py -p no:xdist --benchmark-only --benchmark-columns=min,rounds --keep-ratios
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/bench/scale*.py -p no:xdist --benchmark-only --benchmark-columns=min,rounds --keep-ratios
 
 mutants: $(READY) ## change the code place by place, and count how often a test notices
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/bench/mutants.py --keep

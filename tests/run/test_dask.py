@@ -18,6 +18,7 @@ from projects import (
     REPOSITORY,
     kernels_in,
     mvlib,
+    task_of,
     toy_project,
     wait_for,
     without_times,
@@ -37,9 +38,7 @@ from mvlib.run.dask import (
     taking,
 )
 from mvlib.run.process import execute
-from mvlib.run.runner import _Batch
 from mvlib.run.saving import lost
-from mvlib.run.state import Standing, run_key
 
 SECONDS = 90
 
@@ -84,13 +83,6 @@ def disturbed(tmp_path_factory):
         summary = run_all(plan_runs(root=root), root=root, engine=engine)
         killer.join()
         yield root, copy, engine, summary, killed
-
-
-def task_of(root, device="cpu", **changes):
-    run = dataclasses.replace(plan_runs(root=root)[0], **changes)
-    batch = _Batch(1, device, root, Standing(root, False, False), None)
-    batch.known, batch.limit_minutes = {run.notebook: {"device"}}, None
-    return batch._task(run, run_key(run, root), provenance.stamps())
 
 
 def submit(engine, function, task):

@@ -1,5 +1,6 @@
 """Small projects for tests of the runner, their commands and processes, and what stands in."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mvlib.records import load_records, plan_runs, save_record
+from mvlib.records import load_records, plan_runs, provenance, save_record
 from mvlib.run import run_all
+from mvlib.run.runner import _Batch
 from mvlib.run.saving import lost, make_record
+from mvlib.run.state import Standing, run_key
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # For processes that need mvlib and these helpers.
@@ -127,6 +130,14 @@ def toy_project(root, plan):
     good = f"{device}\nx = 0\nseeds = [0]"
     notebooks = {"good": (GOOD, good), "bad": (BAD, device), "slow": (SLOW, device)}
     return make_project(root, plan, notebooks | {"table": TABLE})
+
+
+def task_of(root, device="cpu", **changes):
+    """Return what the runner hands to an engine for the first run of a project."""
+    run = dataclasses.replace(plan_runs(root=root)[0], **changes)
+    batch = _Batch(1, device, root, Standing(root, False, False), None)
+    batch.known, batch.limit_minutes = {run.notebook: {"device"}}, None
+    return batch._task(run, run_key(run, root), provenance.stamps())
 
 
 def good_project(root, count=2, profile="quick", seconds=0.5):
