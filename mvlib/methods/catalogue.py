@@ -56,6 +56,7 @@ _ENCODED: dict[str, Any] = {"recorded": ("auto-encoder",)}
 _OF_LOSSES: dict[str, Any] = {"recorded": ("Set-CLIP", "S-CLIP", "CLIP")}
 _PAIRED, _NOUNS = "rows paired, rightly or not", "features of images and of nouns"
 _IMAGES = "features of images"
+_NODES = "attributes of nodes and their graph, or two views; rows paired rightly"
 
 # fmt: off
 # ruff: noqa: E501
@@ -76,6 +77,8 @@ CATALOGUE = (
     Method("dstl", "DSTL", "views.dstl.DSTL", VIEWS, f"two or more views, {_PAIRED}", "xu2024dstl"),
     Method("wah", "WAH", "views.wah.WAH", VIEWS, "two or more views, rows paired rightly", "wah2026"),
     Method("capimac", "CAPIMAC", "views.capimac.CAPIMAC", VIEWS, "two views, rows shuffled or missing, by default 30 complete ones known to be partners", "capimac2025"),
+    Method("scgc", "SCGC", "views.scgc.SCGC", VIEWS, _NODES, "kulatilleke2022scgc"),
+    Method("pamc", "PamC", "views.scgc.PamC", VIEWS, _NODES, "kulatilleke2022pamc", golden="scgc"),
     Method("adssc_views", "A-DSSC, mean graph", "images.dssc.ADSSCViews", VIEWS, _PAIRED, "lim2020dssc", golden="dssc"),
     Method("ensemble_views", "LWGP of views", "images.ensemble.ViewEnsemble", VIEWS, _PAIRED, "huang2018lwgp", golden="ensemble"),
     Method("ssc_omp", "SSC-OMP", "images.subspace.SSCOMP", WORDS, "features of images", "you2016omp", golden="subspace"),

@@ -54,13 +54,17 @@ FILES = {
     "scene-15": ({"X": cells(A, B, C), "Y": COLUMN}, [A, B, C]),
     "landuse-21": ({"X": cells(A, B, C), "Y": COLUMN}, [A, B, C]),
     "cub": ({"X": cells(A, B), "gt": COLUMN}, [A, B]),
+    "acm": ({"X": cells(A, B, C, A, A, shape=(5, 1)), "y": COLUMN}, [A, B, C, A]),
+    "uat": ({"uat/uat_feat": A, "uat/uat_adj": B, "uat/uat_label": CODES}, [A, B]),
 }
 
 
 def read_as(name, folder, contents, views=None):
     """Write a small file of this set, and read it as the set's card says."""
     about = describe(name)
-    scipy.io.savemat(folder / "small.mat", contents)
+    save = np.savez if about.reader == "zipped" else scipy.io.savemat
+    with open(folder / "small.mat", "wb") as file:
+        save(file, **contents) if save is np.savez else save(file, contents)
     names = views or [view.name for view in about.views]
     return read_layout(folder / "small.mat", about.reader, about.layout, names)
 
@@ -126,6 +130,8 @@ def test_sparse_cells_become_dense_and_only_the_asked_views_are_read_in_order(tm
     [
         ("cub", {"X": cells(A, B), "Y": COLUMN}, "no variable 'gt': it holds X, Y"),
         ("cub", {"X": cells(A), "gt": COLUMN}, "at least 2 views"),
+        ("uat", {"uat/uat_feat": A}, "is not a readable zip of arrays: .*uat_adj"),
+        ("uat", {"uat/uat_feat": A.astype(object)}, "is not a readable zip of arrays"),
         ("cub", {"X": A, "gt": COLUMN}, "expected a cell array"),
         ("cub", {"X": cells(A.T, B.T), "gt": COLUMN}, r"'image' has shape \(3, 6\)"),
         ("mnist-usps", {"X1": A, "X2": A, "Y": ROW}, "expected 784 columns"),

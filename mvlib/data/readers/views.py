@@ -130,10 +130,21 @@ def read_npz(path: Path, layout: Layout, views: Sequence[str]) -> _Found:
         return found, archive["labels"]
 
 
+def read_zipped(path: Path, layout: Layout, views: Sequence[str]) -> _Found:
+    """Read a zip of npy files.
+
+    `layout`: `variables`, view name to the file of the view, and `labels`, without ".npy".
+    """
+    with reading(path, "zip of arrays"), np.load(path, allow_pickle=False) as archive:
+        found = {name: archive[layout["variables"][name]] for name in views}
+        return found, archive[layout["labels"]]
+
+
 _READERS: dict[str, Callable[..., _Found]] = {
     "cells": read_cells,
     "arrays": read_arrays,
     "train_test": read_train_test,
+    "zipped": read_zipped,
     "npz": read_npz,
 }
 
