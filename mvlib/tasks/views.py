@@ -123,6 +123,31 @@ def record_selection(
             _record(recorder, about, problem, metrics, given, **kept)
 
 
+def record_epochs(
+    recorder: Recorder,
+    method: str,
+    dataset: str,
+    model: Any,
+    y: np.ndarray,
+    seconds: float | None = None,
+) -> None:
+    """Record the last epoch of a training that kept the labels of each, and the best by ACC.
+
+    Measured beside: the accuracy of the first labels, and the largest of each score over all
+    epochs, each by itself.
+    """
+    labels = model.history_["labels"]
+    curves = score_curves(labels, y)
+    chosen = {"last": labels[-1], "oracle": labels[int(np.argmax(curves["acc"]))]}
+    metrics = {rule: clustering_scores(y, found) for rule, found in chosen.items()}
+    measures = {f"largest_{name}": max(curve) for name, curve in curves.items()}
+    more: dict[str, Any] = {"measures": {"first_acc": curves["acc"][0]} | measures}
+    if recorder.profile in COMMITTED_PROFILES:
+        more |= {"curves": curves, "labels": labels[-1]}
+    about = method, dataset, model.random_state
+    recorder.add(*about, metrics=metrics, seconds=seconds, **more)
+
+
 def run_floors(
     recorder: Recorder,
     dataset: str,

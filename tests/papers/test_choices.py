@@ -6,6 +6,7 @@ import pytest
 from mvlib.methods.catalogue import VIEWS
 from mvlib.papers.choices import (
     choice_effects,
+    compare_epochs,
     compared,
     largest_block,
     named_protocols,
@@ -103,6 +104,36 @@ def test_an_order_counts_as_the_mean_over_seeds_beside_the_same_rows_shuffled():
     assert "on 2 of the sets where rows are sorted, on 2 where they are shuffled" in sentence
     empty = pd.DataFrame(rows[-2:] + rows[:1]).iloc[:2]
     assert row_order(empty)[1] == "*Not run.*"
+
+
+def test_what_the_best_epoch_adds_to_the_last_and_to_floors():
+    # Of each training: accuracy first, last and best, NMI of the best epoch and the largest.
+    trained = {
+        ("acm", "SCGC", 1): (0.6, 0.7, 0.8, 0.5, 0.5),
+        ("acm", "SCGC", 2): (0.6, 0.5, 0.8, 0.5, 0.6),
+        ("acm", "PamC", 1): (0.6, 0.9, 0.9, 0.7, 0.7),
+        ("uat", "SCGC", 1): (0.5, 0.4, 0.5, 0.3, 0.3),
+    }
+    rows = [
+        {"dataset": dataset, "method": method, "seed": seed, "rule": rule, "acc": acc,
+         "nmi": nmi, "measure_first_acc": first, "measure_largest_nmi": largest}
+        for (dataset, method, seed), (first, last, best, nmi, largest) in trained.items()
+        for rule, acc in (("last", last), ("oracle", best))
+    ]  # fmt: skip
+    floors = {("acm", "k-means"): 0.65, ("acm", "spectral"): 0.75, ("uat", "k-means"): 0.45}
+    for (dataset, method), acc in floors.items():
+        rows.append({"dataset": dataset, "method": method, "rule": "last", "acc": acc})
+    table, said = compare_epochs(pd.DataFrame(rows))
+    assert table[["dataset", "method"]].to_numpy().tolist() == [
+        ["acm", "SCGC"], ["acm", "PamC"], ["uat", "SCGC"]
+    ]  # fmt: skip
+    numbers = table.drop(columns=["dataset", "method"]).to_numpy()
+    expected = [[60, 60, 80, 20, 5], [60, 90, 90, 0, 0], [50, 40, 50, 10, 0]]
+    assert numbers.tolist() == [pytest.approx(row) for row in expected]
+    assert "worth 10.0 points in the median** (0.0 to 20.0) over 3 pairs" in said
+    assert "in 1 of 3, and above the best floor in 1; the best epoch is so in 3." in said
+    assert "adds up to 5.0 points" in said
+    assert compare_epochs(pd.DataFrame(rows[-3:]))[1] == "*Not run.*"
 
 
 def leaderboard_rows(**cells):

@@ -10,11 +10,13 @@ from mvlib import SMART
 from mvlib.metrics import accuracy, adjusted_rand_index, clustering_scores
 from mvlib.ops import cosine_kmeans
 from mvlib.papers.smart import compare_rules
+from mvlib.records import Recorder
 from mvlib.tasks.views import (
     AUTHORS,
     ONE,
     TWENTY,
     final_scores,
+    record_epochs,
     record_selection,
     run_floors,
     scores_by_mode,
@@ -180,3 +182,20 @@ def test_rules_are_compared_seed_by_seed(model, problem):
     assert all("of 2 seeds" in line for line in lines)
     oracle = float(lines[2].split(": ")[1].split(" ±")[0])
     assert oracle >= 0
+
+
+def test_a_training_that_kept_labels_is_recorded_at_its_last_and_its_best_epoch(problem):
+    y = problem.y
+    wrong = np.where(np.arange(len(y)) % 2, y, 0)
+    kept = SimpleNamespace(history_={"labels": np.array([wrong, y, wrong * 0])}, random_state=7)
+    for profile in ("quick", "reduced"):
+        recorder = Recorder("lineup", "graphs", profile)
+        record_epochs(recorder, "SCGC", "made", kept, y, 1.5)
+        (found,) = recorder.results
+        assert (found["method"], found["seed"], found["seconds"]) == ("SCGC", 7, 1.5)
+        assert found["metrics"]["oracle"]["acc"] == 1
+        assert found["metrics"]["last"]["acc"] == pytest.approx(accuracy(y, wrong * 0))
+        assert found["measures"]["first_acc"] == pytest.approx(accuracy(y, wrong), abs=1e-5)
+        assert found["measures"]["largest_nmi"] == found["measures"]["largest_ari"] == 1
+        assert ("curves" in found) == ("labels" in found) == (profile == "reduced")
+    assert found["labels"] == (wrong * 0).tolist()

@@ -15,6 +15,7 @@ _FORMATS = {
     ".csv": "text/csv",
     ".gz": "application/gzip",
     ".mat": "application/x-matlab-data",
+    ".zip": "application/zip",
     ".npz": "application/zip",
     ".tgz": "application/x-tar",
 }

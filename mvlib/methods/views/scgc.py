@@ -291,7 +291,7 @@ class NodeClustering(TwoViewNetworks):
 
         optimizer = Adam(network.parameters(), lr=self.learning_rate)
         everything = [slice(None)]
-        more = {"parts": PARTS}
+        more: dict[str, Any] = {"parts": PARTS}
         self.history_ = train(self, lambda: everything, step, network, optimizer, **more)
         self.history_["labels"] = torch.stack(labels).cpu().numpy()
         network.load_state_dict(kept)

@@ -164,14 +164,19 @@ def test_gradients_are_those_of_differences(contrast):
 
 @pytest.mark.parametrize("model", [SCGC, PamC])
 def test_labels_are_those_before_each_step_and_centres_and_codes_learn(model, monkeypatch):
-    seen, total = [], scgc.total_loss
+    seen, asked, total = [], [], scgc.total_loss
 
     def watched(contrast, Q, *more):
         seen.append(Q.detach().numpy().copy())
         return total(contrast, Q, *more)
 
+    starts = scgc.KMeans
+    monkeypatch.setattr(
+        scgc, "KMeans", lambda k, **more: asked.append(more) or starts(k, **more)
+    )
     monkeypatch.setattr(scgc, "total_loss", watched)
     made = model(3, **NET, random_state=0).fit(XS)
+    assert asked == [{"n_init": 20, "random_state": 0}]
     labels = made.history_["labels"]
     assert labels.shape == (5, 60)
     np.testing.assert_array_equal(labels, [q.argmax(axis=1) for q in seen])
