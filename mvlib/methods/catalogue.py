@@ -107,6 +107,7 @@ CATALOGUE = (
     Method("tac_temperature", "TAC with temperature", "images.gradnorm.TACWithTemperature", WORDS, _NOUNS, "peng2025gradnorm"),
     Method("seic", "SEIC, stage 1", "images.seic.SEIC", WORDS, _NOUNS, "li2026seic"),
     Method("sac", "SAC after VLM4Cluster", "images.sac.SAC", WORDS, _NOUNS, "vlm4cluster2026"),
+    Method("magic", "MAGIC after VLM4Cluster", "images.magic.MAGIC", WORDS, _NOUNS, "vlm4cluster2026"),
     Method("temi", "TEMI", "images.temi.TEMI", WORDS, _IMAGES, "adaloglou2023temi"),
     Method("turtle", "TURTLE", "images.turtle.TURTLE", WORDS, _IMAGES, "gadetsky2024turtle"),
     Method("cpp", "CPP", "images.cpp.CPP", WORDS, _IMAGES, "chu2024cpp"),

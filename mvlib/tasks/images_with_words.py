@@ -183,7 +183,7 @@ def texts_of(name: str, problem: VisionProblem) -> Any:
     match name:
         case "cae":
             return problem.texts
-        case "tac" | "tac_trained" | "gradnorm" | "tac_temperature" | "sac":
+        case "tac" | "tac_trained" | "gradnorm" | "tac_temperature" | "sac" | "magic":
             return encoders.noun_rows(problem.nouns, "tac")
         case "sic":
             return encoders.noun_rows(problem.nouns, "sic")

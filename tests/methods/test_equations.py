@@ -22,6 +22,7 @@ SYMBOLS = {
     "tac": {"TAC, as coded": {"p_jl", "x_i^u", "L", "L_dis", "L_con", "H"}},
     "images/seic": {"SEIC, secondary": {"S", "x_i^t", "l(A, B)", "m_k", "L_bal", "h", "L"}},
     "images/sac": {"SAC, secondary": {"w_i", "L_c", "L_a", "L"}},
+    "images/magic": {"MAGIC, secondary": {"x_i^c", "A_h", "L_a", "L"}},
     "images/temi": {"TEMI, as coded": {"w(a, b)", "l_h(a, b)", "L_h", "pi"}},
     "images/turtle": {"TURTLE, as coded": {"q", "L_in", "L"}},
     "images/scan": {"SCAN, as coded": {"L", "H", "C"}},

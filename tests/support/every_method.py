@@ -38,6 +38,14 @@ SETTINGS = {
     "wah": NET | {"embedding_dim": 8, "lorentz_dims": (8, 8), "n_directions": 5},
     **dict.fromkeys(("scgc", "pamc"), NET | {"pretraining_epochs": 2}),
     "sac": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "kmeans": "k-means++"},
+    "magic": {
+        "epochs": 2,
+        "batch_size": 30,
+        "n_neighbors": 5,
+        "n_heads": 1,
+        "learning_rate": 0.01,
+        "kmeans": "k-means++",
+    },
     "temi": {
         "n_heads": 2,
         "hidden_dims": (8, 6),
