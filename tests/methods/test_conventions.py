@@ -218,7 +218,7 @@ OUT_OF_RANGE = {
 # These normalise no batch.
 BATCHES_OF_ONE = {"capimac", "wah"}
 TWO_VIEWS = {"mvcln", "sure", "pvc", "divide", "candy", "corregen", "completer", "camera"}
-TWO_VIEWS |= {"smile", "vital", "capimac", "scgc", "pamc"}
+TWO_VIEWS |= {"smile", "vital", "capimac", "scgc", "pamc", "sscc"}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if TASKS[name] == VIEWS])

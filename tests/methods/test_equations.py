@@ -40,6 +40,7 @@ SYMBOLS = {
         "WAH, as coded": {"x", "HHSW", "Q_ik", "L_sem", "L_reg", "logit_k", "L"},
         "WAH, paper": {"exp_o(x)"},
     },
+    "views/sscc": {"SSCC, as coded": {"L_bt", "L", "L_nce", "lr"}},
     "views/divide": {"DIVIDE, as coded": {"T"}},
     "views/camera": {
         "CAMERA, as coded": {"L_com", "L_con", "L_ver", "L", "u", "pi", "A", "z", "u_v", "z_2"}

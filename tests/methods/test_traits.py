@@ -103,7 +103,7 @@ def test_rows_of_every_trait_are_clustered_or_refused_by_name(trait, name):
 # What each docstring says changes no cluster; powers of two leave every digit of a number.
 READING_SCALES = {"smart", "mvcln", "sure", "pvc", "smile", "vital"}
 READING_SCALES |= {"autoencoder_kmeans", "autoencoder_hungarian"}
-READING_SCALES |= {"completer", "dcp", "camera", "wah", "capimac", "scgc", "pamc"}
+READING_SCALES |= {"completer", "dcp", "camera", "wah", "capimac", "scgc", "pamc", "sscc"}
 AS_THEY_COME = {"sic", "temi", "turtle", "cpp", "pro_dsc"}
 READING_SCALES |= AS_THEY_COME
 SCALED = [name for name in NAMES if name not in READING_SCALES]
