@@ -113,6 +113,7 @@ CATALOGUE = (
     Method("turtle", "TURTLE", "images.turtle.TURTLE", WORDS, _IMAGES, "gadetsky2024turtle"),
     Method("cpp", "CPP", "images.cpp.CPP", WORDS, _IMAGES, "chu2024cpp"),
     Method("pro_dsc", "PRO-DSC", "images.pro_dsc.PRODSC", WORDS, _IMAGES, "meng2025prodsc"),
+    Method("protogcd", "ProtoGCD head", "images.protogcd.ProtoGCD", WORDS, "features of images; labels of some, if known", "protogcd2025"),
     Method("scan", "SCAN step", "images.scan.SCAN", WORDS, _IMAGES, "vangansbeke2020scan"),
 )
 # fmt: on

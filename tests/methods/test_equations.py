@@ -23,6 +23,10 @@ SYMBOLS = {
     "images/seic": {"SEIC, secondary": {"S", "x_i^t", "l(A, B)", "m_k", "L_bal", "h", "L"}},
     "images/sac": {"SAC, secondary": {"w_i", "L_c", "L_a", "L"}},
     "images/magic": {"MAGIC, secondary": {"x_i^c", "A_h", "L_a", "L"}},
+    "images/protogcd": {
+        "ProtoGCD, as coded": {"q_i", "r_i", "L_dis", "L_sep", "L_sup", "L"},
+        "ProtoGCD, our reading": {"H_reg"},
+    },
     "images/temi": {"TEMI, as coded": {"w(a, b)", "l_h(a, b)", "L_h", "pi"}},
     "images/turtle": {"TURTLE, as coded": {"q", "L_in", "L"}},
     "images/scan": {"SCAN, as coded": {"L", "H", "C"}},

@@ -57,6 +57,7 @@ SETTINGS = {
     },
     "turtle": {"outer_steps": 10, "inner_steps": 3, "learning_rate": 0.1},
     "scan": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "learning_rate": 0.1},
+    "protogcd": {"epochs": 3, "hard_epochs": 2, "batch_size": 30, "hidden_dim": 8},
     "seic": {
         "epochs": 2,
         "batch_size": 30,
