@@ -80,6 +80,7 @@ CATALOGUE = (
     Method("scgc", "SCGC", "views.scgc.SCGC", VIEWS, _NODES, "kulatilleke2022scgc"),
     Method("pamc", "PamC", "views.scgc.PamC", VIEWS, _NODES, "kulatilleke2022pamc", golden="scgc"),
     Method("sscc", "SSCC's loss on views", "views.sscc.SSCCViews", VIEWS, "two views, rows paired rightly", "sscc2021"),
+    Method("genksc", "GenKSC's losses on a view", "views.genksc.GenKSC", VIEWS, "one view", "genksc2025"),
     Method("adssc_views", "A-DSSC, mean graph", "images.dssc.ADSSCViews", VIEWS, _PAIRED, "lim2020dssc", golden="dssc"),
     Method("ensemble_views", "LWGP of views", "images.ensemble.ViewEnsemble", VIEWS, _PAIRED, "huang2018lwgp", golden="ensemble"),
     Method("ssc_omp", "SSC-OMP", "images.subspace.SSCOMP", WORDS, "features of images", "you2016omp", golden="subspace"),

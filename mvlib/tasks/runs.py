@@ -21,6 +21,7 @@ SIZES: Mapping[tuple[str, str], dict[str, Any]] = {
         "alignment_epochs": 2,
         "pretraining_epochs": 20,
         "lorentz_dims": (64, 32),
+        "feature_dim": 128,
         "tuning_epochs": 5,
         "n_negatives": 10,
         "matching_rounds": 2,

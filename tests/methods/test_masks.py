@@ -22,7 +22,7 @@ GAPPY = [name for name in OF_VIEWS if load(name)._takes_missing]
 # These take row i of every view for one thing, whatever is known of it.
 AS_GIVEN = {
     "divide", "candy", "corregen", "completer", "dcp", "autoencoder_kmeans", "dstl",
-    "wah", "adssc_views", "ensemble_views", "scgc", "pamc", "sscc",
+    "wah", "adssc_views", "ensemble_views", "scgc", "pamc", "sscc", "genksc",
 }  # fmt: skip
 AS_GIVEN |= {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
 # These fill with the mean; the others let no filled row take part.

@@ -49,6 +49,8 @@ QUICK["turtle"] = {"learning_rate": 1e-6}
 QUICK["pvc"] = {"reading": "code", "tuning_epochs": 1}
 QUICK |= dict.fromkeys(("tac", "cae", "clip_kmeans"), {"n_init": 2})
 QUICK |= {"ensc": {"gamma": 2.0, "n_active": 10}, "jdssc": {"max_iter": 2}}
+# A simplex of 100 corners needs as many directions; larger steps switch off all ReLUs.
+QUICK["genksc"] = {"feature_dim": 120, "learning_rate": 1e-6}
 QUICK |= dict.fromkeys(("adssc", "adssc_views"), {"eta2": 2.0})
 # These centre rows in float64; the others say that float32 loses what tells rows apart.
 ANY_OFFSET = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
@@ -103,7 +105,17 @@ def test_rows_of_every_trait_are_clustered_or_refused_by_name(trait, name):
 # What each docstring says changes no cluster; powers of two leave every digit of a number.
 READING_SCALES = {"smart", "mvcln", "sure", "pvc", "smile", "vital"}
 READING_SCALES |= {"autoencoder_kmeans", "autoencoder_hungarian"}
-READING_SCALES |= {"completer", "dcp", "camera", "wah", "capimac", "scgc", "pamc", "sscc"}
+READING_SCALES |= {
+    "completer",
+    "dcp",
+    "camera",
+    "wah",
+    "capimac",
+    "scgc",
+    "pamc",
+    "sscc",
+    "genksc",
+}
 AS_THEY_COME = {"sic", "temi", "turtle", "cpp", "pro_dsc"}
 READING_SCALES |= AS_THEY_COME
 SCALED = [name for name in NAMES if name not in READING_SCALES]

@@ -37,6 +37,14 @@ SETTINGS = {
     | {"n_negatives": 3, "code_hidden_dims": (), "code_dim": 4, "pretraining_epochs": 2},
     "wah": NET | {"embedding_dim": 8, "lorentz_dims": (8, 8), "n_directions": 5},
     **dict.fromkeys(("scgc", "pamc"), NET | {"pretraining_epochs": 2}),
+    "genksc": {
+        "hidden_dims": (8,),
+        "epochs": 2,
+        "batch_size": 32,
+        "feature_dim": 8,
+        "n_components": 3,
+        "warmup_epochs": 1,
+    },
     "sscc": {"hidden_dims": (8,), "epochs": 2, "batch_size": 32},
     "sac": {"epochs": 2, "batch_size": 30, "n_neighbors": 5, "kmeans": "k-means++"},
     "magic": {
