@@ -2,7 +2,7 @@
 
 from golden.problems import digits
 
-from mvlib.methods.views.genksc import GenKSC
+from mvlib.methods.neighbours.genksc import GenKSC
 
 SETTINGS = {
     "hidden_dims": (32,), "feature_dim": 24, "n_components": 12, "epochs": 3,

@@ -3,7 +3,7 @@
 import numpy as np
 from golden.problems import digits
 
-from mvlib.methods.views.scgc import SCGC, PamC
+from mvlib.methods.neighbours.scgc import SCGC, PamC
 
 SETTINGS = {
     "hidden_dims": (32, 24), "embedding_dim": 6, "epochs": 4, "pretraining_epochs": 3,

@@ -2,7 +2,7 @@
 
 from golden.problems import digits
 
-from mvlib.methods.views.sscc import SSCCViews
+from mvlib.methods.neighbours.sscc import SSCCViews
 
 SETTINGS = {
     "hidden_dims": (32, 16), "epochs": 3, "batch_size": 64, "learning_rate": 1e-3,

@@ -1,0 +1,1 @@
+"""Methods of neighbouring problems, for views: graphs, one view alone, losses from pictures."""
