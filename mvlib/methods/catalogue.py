@@ -81,6 +81,7 @@ CATALOGUE = (
     Method("pamc", "PamC", "neighbours.scgc.PamC", VIEWS, _NODES, "kulatilleke2022pamc", golden="scgc"),
     Method("sscc", "SSCC's loss on views", "neighbours.sscc.SSCCViews", VIEWS, "two views, rows paired rightly", "sscc2021"),
     Method("genksc", "GenKSC's losses on a view", "neighbours.genksc.GenKSC", VIEWS, "one view", "genksc2025"),
+    Method("magnetic", "magnetic phase ablation", "neighbours.magnetic.MagneticPhaseAblation", VIEWS, _PAIRED, "fanuel2016magnetic"),
     Method("adssc_views", "A-DSSC, mean graph", "images.dssc.ADSSCViews", VIEWS, _PAIRED, "lim2020dssc", golden="dssc"),
     Method("ensemble_views", "LWGP of views", "images.ensemble.ViewEnsemble", VIEWS, _PAIRED, "huang2018lwgp", golden="ensemble"),
     Method("ssc_omp", "SSC-OMP", "images.subspace.SSCOMP", WORDS, "features of images", "you2016omp", golden="subspace"),

@@ -467,7 +467,7 @@ def test_a_collapse_and_empty_clusters_are_told_and_no_healthy_fit_is(name):
     # The eigenvectors of a graph without structure still differ; so do equal rows after SMILE's
     # noise, and from NMF's random start.
     apart = {"chance", "zero_shot", "ntk_spectral", "smile", "unaligned_nmf"}
-    apart |= {"ssc_omp", "ensc", "adssc", "jdssc", "adssc_views", "cpp", "pro_dsc"}
+    apart |= {"ssc_omp", "ensc", "adssc", "jdssc", "adssc_views", "cpp", "pro_dsc", "magnetic"}
     assert (collapsed in said) == (name not in apart)
     assert (fewer in said) == (name not in {"chance", "zero_shot"})
     assert collapsed not in told()

@@ -122,8 +122,8 @@ def test_heads_train_on_one_device(fake, monkeypatch):
 
 
 RIVALS = [method.name for method in CATALOGUE if method.estimator.startswith("views.")]
-# These two have no network.
-RIVALS = [name for name in RIVALS if name not in ("unaligned_nmf", "dstl")]
+# These have no network.
+RIVALS = [name for name in RIVALS if name not in ("unaligned_nmf", "dstl", "magnetic")]
 
 
 class MadeUp(TorchDispatchMode):

@@ -46,6 +46,10 @@ SYMBOLS = {
     },
     "views/sscc": {"SSCC, as coded": {"L_bt", "L", "L_nce", "lr"}},
     "views/genksc": {"GenKSC, as coded": {"m", "J", "<c_k, c_l>", "L_c", "L_b", "L", "m_ik"}},
+    "views/magnetic": {
+        "ours": {"P_ij"},
+        "magnetic Laplacian, textbook": {"W", "Theta", "L"},
+    },
     "views/divide": {"DIVIDE, as coded": {"T"}},
     "views/camera": {
         "CAMERA, as coded": {"L_com", "L_con", "L_ver", "L", "u", "pi", "A", "z", "u_v", "z_2"}

@@ -23,6 +23,7 @@ GAPPY = [name for name in OF_VIEWS if load(name)._takes_missing]
 AS_GIVEN = {
     "divide", "candy", "corregen", "completer", "dcp", "autoencoder_kmeans", "dstl",
     "wah", "adssc_views", "ensemble_views", "scgc", "pamc", "sscc", "genksc",
+    "magnetic",
 }  # fmt: skip
 AS_GIVEN |= {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
 # These fill with the mean; the others let no filled row take part.

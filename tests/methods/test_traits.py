@@ -53,7 +53,7 @@ QUICK |= {"ensc": {"gamma": 2.0, "n_active": 10}, "jdssc": {"max_iter": 2}}
 QUICK["genksc"] = {"feature_dim": 120, "learning_rate": 1e-6}
 QUICK |= dict.fromkeys(("adssc", "adssc_views"), {"eta2": 2.0})
 # These centre rows in float64; the others say that float32 loses what tells rows apart.
-ANY_OFFSET = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation"}
+ANY_OFFSET = {"kmeans_view", "kmeans_concatenation", "spectral_concatenation", "magnetic"}
 ANY_OFFSET |= {"cca", "procrustes", "gromov_wasserstein"}
 # Chance draws rows, and these match equal rows to other partners.
 SPLITTING = {"chance", *MATCHING} - {"smart"}
@@ -143,7 +143,9 @@ def test_an_offset_changes_no_cluster(name):
     assert metrics.accuracy(labels_of(name, PLAIN), moved) == 1
 
 
-@pytest.mark.parametrize("name", ["spectral_concatenation", "divide", "candy", "corregen"])
+@pytest.mark.parametrize(
+    "name", ["spectral_concatenation", "divide", "candy", "corregen", "magnetic"]
+)
 def test_the_scale_of_a_column_changes_no_cluster_of_what_standardises_columns(name):
     scaled = [X * 2.0 ** np.arange(X.shape[1]) for X in PLAIN]
     assert (labels_of(name, scaled) == labels_of(name, PLAIN)).all()

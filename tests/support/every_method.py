@@ -86,7 +86,7 @@ NAMES = [method.name for method in CATALOGUE]
 TASKS = {method.name: method.task for method in CATALOGUE}
 # These have labels only for the rows that were fitted.
 WITHOUT_MAP = {"spectral_concatenation", "unaligned_nmf"}
-WITHOUT_MAP |= {"dstl", "ssc_omp", "ensc", "adssc", "jdssc", "adssc_views"}
+WITHOUT_MAP |= {"dstl", "magnetic", "ssc_omp", "ensc", "adssc", "jdssc", "adssc_views"}
 WITHOUT_MAP |= {"ensemble_images", "ensemble_views", "cpp", "pro_dsc"}
 WITHOUT_CLUSTERS = {"zero_shot"}
 # These look for partners among the rows that were fitted.
