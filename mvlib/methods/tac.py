@@ -450,12 +450,12 @@ class TrainedTAC(_NounClustering, PaperSettings):
         n_train = len(train)
         check_batch_size(self.batch_size, n_train)
         device = resolve_device(self.device)
-        both = [unit_rows(train), self._counterpart(train, nouns.features)]
+        words, alike = self._words(train, nouns.features)
         neighbours = [
             torch.from_numpy(nearest_neighbours(M, self.n_neighbors, device=self.device))
-            for M in both
+            for M in (train, alike)
         ]
-        images, told = (torch.from_numpy(M).to(device) for M in both)
+        images, told = (torch.from_numpy(M).to(device) for M in (unit_rows(train), words))
         with seeded(seed, device) as generator:
             heads = self._network().to(device)
 
@@ -473,6 +473,11 @@ class TrainedTAC(_NounClustering, PaperSettings):
         self.cluster_names_ = self._noun_names(X, [nouns], self.temperature)
         self.history_ |= chosen
         self.heads_ = heads
+
+    def _words(self, train: np.ndarray, nouns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the head of words reads of each image, and what its neighbours share."""
+        told = self._counterpart(train, nouns)
+        return told, told
 
     def _losses(
         self,

@@ -44,9 +44,9 @@ SYMBOLS = {
         "WAH, as coded": {"x", "HHSW", "Q_ik", "L_sem", "L_reg", "logit_k", "L"},
         "WAH, paper": {"exp_o(x)"},
     },
-    "views/sscc": {"SSCC, as coded": {"L_bt", "L", "L_nce", "lr"}},
-    "views/genksc": {"GenKSC, as coded": {"m", "J", "<c_k, c_l>", "L_c", "L_b", "L", "m_ik"}},
-    "views/magnetic": {
+    "neighbours/sscc": {"SSCC, as coded": {"L_bt", "L", "L_nce", "lr"}},
+    "neighbours/genksc": {"GenKSC, as coded": {"m", "J", "<c_k, c_l>", "L_c", "L_b", "L", "m_ik"}},
+    "neighbours/magnetic": {
         "ours": {"P_ij"},
         "magnetic Laplacian, textbook": {"W", "Theta", "L"},
     },

@@ -24,18 +24,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from mvlib.check import Bound, check_number, choice, real, whole
-from mvlib.encoders import Encoder
 from mvlib.methods.features import check_pair, cosine_blocks, weighted_sums
-from mvlib.methods.heads import check_batch_size, draw_neighbours, full_batches, train_heads
 from mvlib.methods.tac import (
     TrainedTAC,
     balance_entropy,
     clustering_head,
     distillation_loss,
-    nearest_neighbours,
 )
-from mvlib.methods.training import seeded
-from mvlib.ops import resolve_device, unit_rows
 
 PARTS = ("contrast", "agreement", "entropy")
 TARGETS = ("words", "images")
@@ -199,10 +194,9 @@ class MAGIC(TrainedTAC):
         ("ucf-101", "imagenet-1k"), {"batch_size": 8192}
     )
 
-    def _fit(
-        self, X: np.ndarray, train: np.ndarray, texts: Any, encoder: Encoder | None, seed: int
-    ) -> None:
-        check_batch_size(self.batch_size, len(train))
+    _parts = PARTS
+
+    def _fit(self, X: np.ndarray, *given: Any) -> None:
         # Of a single feature layer normalisation leaves nothing.
         check_number("number of features", X.shape[1], low=2)
         width = self.hidden_dim or X.shape[1]
@@ -211,46 +205,33 @@ class MAGIC(TrainedTAC):
                 f"n_heads={self.n_heads} does not divide the attention's width, {width}: "
                 "expected a divisor, or another hidden_dim"
             )
-        nouns, chosen = self._nouns(X, train, texts, encoder, seed)
-        device = resolve_device(self.device)
-        fine = self._counterpart(train, nouns.features)
-        coarse = coarse_counterpart(train, nouns.features, self.n_coarse, device=self.device)
+        super()._fit(X, *given)
+
+    def _words(self, train: np.ndarray, nouns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        fine = self._counterpart(train, nouns)
+        coarse = coarse_counterpart(train, nouns, self.n_coarse, device=self.device)
         # The sum, at unit length, has the same neighbours.
-        neighbours = [
-            torch.from_numpy(nearest_neighbours(M, self.n_neighbors, device=self.device))
-            for M in (train, fine + coarse)
-        ]
-        images = torch.from_numpy(unit_rows(train)).to(device)
-        tokens = torch.from_numpy(np.stack([fine, coarse], axis=1)).to(device)
-        with seeded(seed, device) as generator:
-            heads: Any = self._network().to(device)
+        return np.stack([fine, coarse], axis=1), fine + coarse
 
-            def batches() -> list[torch.Tensor]:
-                return full_batches(len(train), self.batch_size, generator)
+    def _losses(
+        self,
+        heads: Any,
+        both: tuple[torch.Tensor, torch.Tensor],
+        *batches: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        (images, tokens), ((adapt, image_head), word_head) = both, heads
 
-            def both(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-                adapted = heads[0][0](images[rows])
-                return heads[0][1](adapted), heads[1](tokens[rows], adapted)
+        def assigned(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            adapted = adapt(images[rows])
+            return image_head(adapted), word_head(tokens[rows], adapted)
 
-            def step(rows: torch.Tensor) -> dict[str, torch.Tensor]:
-                near, near_told = (draw_neighbours(N[rows], generator) for N in neighbours)
-                return total_loss(
-                    both(rows),
-                    both(near),
-                    both(near_told),
-                    temperature=self.distillation_temperature,
-                    agreement_weight=self.agreement_weight,
-                    entropy_weight=self.entropy_weight,
-                    target=self.target,
-                )
-
-            self.embedding_, self.history_ = train_heads(
-                self, heads, unit_rows(X), batches, step, PARTS, betas=(0.9, 0.99)
-            )
-        self.labels_ = self.history_["labels"][-1]
-        self.cluster_names_ = self._noun_names(X, [nouns], self.temperature)
-        self.history_ |= chosen
-        self.heads_ = heads
+        return total_loss(
+            *map(assigned, batches),
+            temperature=self.distillation_temperature,
+            agreement_weight=self.agreement_weight,
+            entropy_weight=self.entropy_weight,
+            target=self.target,
+        )
 
     def _network(self) -> nn.ModuleList:
         d, k = self.n_features_in_, self.n_clusters

@@ -151,8 +151,8 @@ def test_each_term_reads_the_neighbours_that_it_should(monkeypatch):
         searched.append(M)
         return nearest_neighbours(M, k, device=device)
 
-    module = "mvlib.methods.images.magic."
-    monkeypatch.setattr(module + "total_loss", counted)
+    monkeypatch.setattr("mvlib.methods.images.magic.total_loss", counted)
+    module = "mvlib.methods.tac."
     monkeypatch.setattr(module + "draw_neighbours", first)
     monkeypatch.setattr(module + "nearest_neighbours", search)
     monkeypatch.setattr(module + "full_batches", lambda n, *_: [torch.arange(n)])

@@ -9,8 +9,8 @@ import torch
 from problem_stand_ins import groups
 from refusals import out_of_range, refused
 
+from mvlib.methods.neighbours import genksc
 from mvlib.methods.neighbours.genksc import GenKSC
-from mvlib.methods.views import genksc
 from mvlib.metrics import accuracy
 
 NET = {

@@ -9,8 +9,8 @@ from problem_stand_ins import groups
 from refusals import out_of_range
 
 from mvlib.methods.base import kmeans_labels
+from mvlib.methods.neighbours import magnetic
 from mvlib.methods.neighbours.magnetic import MagneticPhaseAblation
-from mvlib.methods.views import magnetic
 from mvlib.metrics import accuracy
 from mvlib.ops import spectral_embedding
 

@@ -9,8 +9,8 @@ from problem_stand_ins import groups
 from refusals import out_of_range
 from scipy import sparse
 
+from mvlib.methods.neighbours import scgc
 from mvlib.methods.neighbours.scgc import SCGC, PamC
-from mvlib.methods.views import scgc
 from mvlib.metrics import accuracy
 
 NET = {

@@ -11,8 +11,8 @@ from problem_stand_ins import groups
 from refusals import out_of_range, refused
 
 from mvlib.methods.base import kmeans_labels
+from mvlib.methods.neighbours import sscc
 from mvlib.methods.neighbours.sscc import SSCCViews
-from mvlib.methods.views import sscc
 from mvlib.metrics import accuracy
 
 NET = {"hidden_dims": (32, 16), "batch_size": 30, "random_state": 0, "device": "cpu"}
