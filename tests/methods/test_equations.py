@@ -45,7 +45,9 @@ SYMBOLS = {
         "WAH, paper": {"exp_o(x)"},
     },
     "neighbours/sscc": {"SSCC, as coded": {"L_bt", "L", "L_nce", "lr"}},
-    "neighbours/genksc": {"GenKSC, as coded": {"m", "J", "<c_k, c_l>", "L_c", "L_b", "L", "m_ik"}},
+    "neighbours/genksc": {
+        "GenKSC, as coded": {"m", "J", "<c_k, c_l>", "L_c", "L_b", "L", "m_ik"}
+    },
     "neighbours/magnetic": {
         "ours": {"P_ij"},
         "magnetic Laplacian, textbook": {"W", "Theta", "L"},
