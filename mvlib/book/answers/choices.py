@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mvlib.book.recorded import Answer, recorded, seeds_text, values
-from mvlib.papers.choices import named_protocols, ranges, row_order
+from mvlib.papers.choices import compare_epochs, named_protocols, ranges, row_order
 from mvlib.papers.ensembles import SOURCES, many_or_one, seed_gains
 from mvlib.papers.findings import title_of
 from mvlib.papers.kmeans_luck import CHANGES, seed_differences, words_or_luck
@@ -86,6 +86,76 @@ def _row_order(root: Path) -> Answer | None:
     return Answer(f"{row_order(runs)[1]} ({seeds_text(runs)}.)", panels, caption)
 
 
+def _graphs(root: Path) -> Answer | None:
+    runs = recorded(root, "lineup", "graphs")
+    if runs.empty:
+        return None
+    floor, panels = runs["measure_first_acc"].isna(), []
+    for dataset, some in runs.groupby("dataset", sort=False):
+        rows = {
+            f"{method}, {'best' if rule == 'oracle' else rule} epoch": values(found)
+            for (method, rule), found in some[~floor].groupby(["method", "rule"], sort=False)
+        }
+        best = some[floor].groupby("method")["acc"].mean().mul(100).max()
+        strong = [name for name in rows if name.endswith("last epoch")]
+        panels.append(svg.strips(title_of(dataset), rows, strong=strong, lines={"floor": best}))
+    caption = (
+        "Accuracy of the last epoch and of the one that the labels choose; a dot is a seed. "
+        "Dotted: the best floor. Again: mvlib run lineup/graphs --profile reduced."
+    )
+    return Answer(f"{compare_epochs(runs)[1]} ({seeds_text(runs)}.)", panels, caption)
+
+
+def _known_classes(root: Path) -> Answer | None:
+    runs = recorded(root, "lineup", "known_classes")
+    halves, said, panels = ("known", "unknown"), [], []
+    for dataset, some in runs.groupby("dataset", sort=False):
+        shares = {
+            (method, half): values(found, f"measure_acc_{half}")
+            for method, found in some.groupby("method", sort=False)
+            for half in halves
+        }
+        kmeans, free, told = dict.fromkeys(method for method, _ in shares)
+        of_free, of_kmeans = (
+            [shares[told, half].mean() - shares[arm, half].mean() for half in halves]
+            for arm in (free, kmeans)
+        )
+        said.append(
+            f"**On {title_of(dataset)} labels of half of the classes move the head by "
+            f"{of_free[0]:+.1f} points on those classes and by {of_free[1]:+.1f} on the "
+            f"others**; beside k-means of the images, which is told nothing, it is "
+            f"{of_kmeans[0]:+.1f} and {of_kmeans[1]:+.1f}."
+        )
+        rows = {f"{method}: {half}": share for (method, half), share in shares.items()}
+        strong = [f"{told}: {half}" for half in halves]
+        panels.append(svg.strips(title_of(dataset), rows, strong=strong))
+    caption = (
+        "Rows without a label that find their class, of the known classes and of the others; a "
+        "dot is a seed. Again: mvlib run lineup/known_classes --profile reduced."
+    )
+    return Answer(f"{' '.join(said)} ({seeds_text(runs)}.)", panels, caption) if said else None
+
+
+def _phase(root: Path) -> Answer | None:
+    runs = recorded(root, "lineup", "phase")
+    said, panels = [], []
+    for dataset, some in runs.groupby("dataset", sort=False):
+        rows = {f"{part:g} pi": values(found) for part, found in some.groupby("phase")}
+        none, *others = (row.mean() for row in rows.values())
+        gains = [mean - none for mean in others]
+        above = sum(gain > 0 for gain in gains)
+        said.append(
+            f"**On {title_of(dataset)} {above} of {len(gains)} phases are above none**; they "
+            f"differ from it by {min(gains):+.1f} to {max(gains):+.1f} points."
+        )
+        panels.append(svg.strips(title_of(dataset), rows, strong=["0 pi"]))
+    caption = (
+        "Accuracy for each phase of an edge that has one direction in all views; a dot is a "
+        "seed of k-means. Again: mvlib run lineup/phase --profile reduced."
+    )
+    return Answer(f"{' '.join(said)} ({seeds_text(runs)}.)", panels, caption) if said else None
+
+
 def _label_free(root: Path) -> Answer | None:
     runs = recorded(root, "choices", "label_free")
     panels = []
@@ -110,4 +180,7 @@ ANSWERS: Mapping[str, Callable[[Path], Answer | None]] = {
     "choices/label_free": _label_free,
     "choices/protocols": _protocols,
     "choices/row_order": _row_order,
+    "lineup/graphs": _graphs,
+    "lineup/known_classes": _known_classes,
+    "lineup/phase": _phase,
 }
