@@ -114,10 +114,15 @@ def equations(methods: Path = PACKAGE / "methods") -> tuple[Equation, ...]:
     found = []
     for path in sorted(methods.rglob("*.py")):
         file = path.relative_to(methods.parents[1]).as_posix()
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+        # Nobody calls `forward` by its name.
+        layers = {each: node for node in classes for each in node.body}
+        for node in nodes:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                called = layers.get(node, node) if node.name == "forward" else node
                 for formula, paper, source in _LINE.findall(ast.get_docstring(node) or ""):
-                    place = (node.name, file, node.lineno)
+                    place = (called.name, file, called.lineno)
                     found.append(Equation(paper, source, formula, *place))
     return tuple(found)
 
@@ -136,7 +141,8 @@ def equations_page(
             )
         place = f"{code(equation.name)}, {equation.file.removeprefix('mvlib/methods/')}"
         where = f"{place}:{equation.line}"
-        test = held[equation.name].replace("_", " ").removeprefix("test ")
+        test = _own(held[equation.name], Path(equation.file))
+        test = test.replace("_", " ").removeprefix("test ")
         rows.append([equation.paper, equation.source, code(equation.formula), where, test])
     head = ["method", "source", "equation", "function", "held by the test that"]
     return (
@@ -149,15 +155,26 @@ def equations_page(
     )
 
 
-def _tests_by_word(tests: Path) -> dict[str, str]:
-    """Return for each word in a test the first test that has it."""
-    found: dict[str, str] = {}
+def _own(tests: list[tuple[str, str]], file: Path) -> str:
+    """Return the first test in a file of the method's name, else in one of its folder's."""
+
+    def far(test: tuple[str, str]) -> int:
+        named = [test[0].startswith(f"test_{name}") for name in (file.stem, file.parent.name)]
+        # `test_equations` is of every method's symbols.
+        return 2 - 2 * (named[0] and file.stem != "equations") - named[1]
+
+    return min(tests, key=far)[1]
+
+
+def _tests_by_word(tests: Path) -> dict[str, list[tuple[str, str]]]:
+    """Return for each word the tests that have it, with their files, in order."""
+    found: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(tests.rglob("test_*.py")):
         text = path.read_text("utf-8")
         lines = text.splitlines()
         for node in ast.parse(text).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 body = "\n".join(lines[node.lineno - 1 : node.end_lineno])
-                for word in re.findall(r"\w+", body):
-                    found.setdefault(word, node.name)
+                for word in dict.fromkeys(re.findall(r"\w+", body)):
+                    found.setdefault(word, []).append((path.stem, node.name))
     return found

@@ -252,6 +252,15 @@ def test_every_equation_has_a_row_and_one_without_a_test_stops_the_book(tmp_path
         equations_page(methods, tests)
     (tests / "test_toy.py").write_text("def test_it_adds():\n    loss()\n")
     assert "| Toy | as coded | `L = x + y` |" in equations_page(methods, tests)
+    # Another method's function of that name is held by another test.
+    (tests / "test_a_rival.py").write_text("def test_it_takes_away():\n    loss()\n")
+    assert "toy.py:1 | it adds |" in equations_page(methods, tests)
+    folder = methods / "toy"
+    folder.mkdir()
+    (methods / "toy.py").rename(folder / "equations.py")
+    equations.cache_clear()
+    (tests / "test_equations.py").write_text("def test_symbols():\n    loss()\n")
+    assert "toy/equations.py:1 | it adds |" in equations_page(methods, tests)
 
 
 def test_measures_of_a_variant_are_means_over_seeds_in_percent(project, monkeypatch):

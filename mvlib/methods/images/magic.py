@@ -89,12 +89,12 @@ def total_loss(
 ) -> dict[str, torch.Tensor]:
     """Return what MAGIC minimises on a batch, as "loss", and its `PARTS`.
 
-    L = D(P,P^t)+D(Q,Q^n)+D(P,Q^t)+D(Q,P^n) + 0.6 L_a - 5 (H(P)+H(Q))  (MAGIC, secondary)
+    L = D(P, P^t) + D(Q, Q^n) + D(P, Q^t) + D(Q, P^n) + 0.6 L_a - 5 (H(P) + H(Q))  (MAGIC, secondary)
 
     D is TAC's L_dis. P is by the image head, Q by that of words; P and Q, of the batch, are
     `both`, P^n and Q^n, of a neighbour among the images, `by_image`, and P^t and Q^t, of one
     among the words, `by_text`. `target` says whose columns the others are held to in L_a.
-    """
+    """  # noqa: E501
     (P, Q), (P_n, Q_n), (P_t, Q_t) = both, by_image, by_text
     pairs = ((P, P_t), (Q, Q_n), (P, Q_t), (Q, P_n))
     contrast = torch.stack([distillation_loss(A, B, temperature) for A, B in pairs]).sum()

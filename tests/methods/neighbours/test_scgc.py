@@ -104,10 +104,11 @@ def test_assignments_and_what_sharpens_them_are_those_of_the_transcription():
 def test_neighbours_are_told_from_all_others_and_a_row_counts_for_itself_as_one(t):
     A = slow_influence(G, 2, True)
     A[3] = 0
-    expected = 0.0
+    expected, everyone = 0.0, []
     for i in range(8):
-        everyone = sum(math.exp(0 if i == j else t * cosine(Z[i], Z[j])) for j in range(8))
-        expected -= math.log(slow_neighbours(A, i, t) / everyone + 1e-8) / 8
+        everyone += [sum(math.exp(0 if i == j else t * cosine(Z[i], Z[j])) for j in range(8))]
+        expected -= math.log(slow_neighbours(A, i, t) / everyone[i] + 1e-8) / 8
+    assert scgc.alike(tensor(Z), t).sum(dim=1).tolist() == pytest.approx(everyone)
     found = scgc.neighbour_contrast(tensor(Z), edges(A), t)
     assert float(found) == pytest.approx(expected)
     # How long codes are does not matter.

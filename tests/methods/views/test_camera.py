@@ -164,6 +164,7 @@ def network():
 
 def test_attention_forward_is_that_of_the_transcription_and_its_rows_sum_to_one(network):
     s = unit(rows(9, 8))
+    assert isinstance(network.attentions[0], camera.Attention)
     found = network.attentions[0](torch.tensor(s))
     A, z, u, values = slow_attention(network.attentions[0], s)
     for mine, expected in ((found.A, A), (found.z, z), (found.u, u)):
