@@ -126,8 +126,9 @@ def _known_classes(root: Path) -> Answer | None:
             f"others**; beside k-means of the images, which is told nothing, it is "
             f"{of_kmeans[0]:+.1f} and {of_kmeans[1]:+.1f}."
         )
-        rows = {f"{method}: {half}": share for (method, half), share in shares.items()}
-        strong = [f"{told}: {half}" for half in halves]
+        short = {kmeans: "k-means", free: "head, no label", told: "head, half told"}
+        rows = {f"{short[arm]}: {half}": share for (arm, half), share in shares.items()}
+        strong = [f"{short[told]}: {half}" for half in halves]
         panels.append(svg.strips(title_of(dataset), rows, strong=strong))
     caption = (
         "Rows without a label that find their class, of the known classes and of the others; a "
