@@ -295,3 +295,23 @@ def test_half_the_precision_is_blamed_only_beyond_what_one_seed_comes_to_in_it()
     assert len(ends) == 2
     inside = min(ends) - moves <= float(found[1]) <= max(ends) + moves
     assert ("is not needed to explain" in text) == inside
+
+
+def test_what_labels_of_half_the_classes_and_a_phase_move_is_told_as_recorded():
+    said = answers.answer_box(ROOT, "lineup", "known_classes")
+    for _, some in results_frame("lineup", "reduced", "known_classes", ROOT).groupby("dataset"):
+        means = (
+            100 * some.groupby("method")[["measure_acc_known", "measure_acc_unknown"]].mean()
+        )
+        told = means.loc["ProtoGCD head, half of the classes known"]
+        for arm, words in (
+            ("ProtoGCD head, no label", "by {:+.1f} points on those classes and by {:+.1f}"),
+            ("k-means of images", "it is {:+.1f} and {:+.1f}"),
+        ):
+            assert words.format(*(told - means.loc[arm])) in said
+    said = answers.answer_box(ROOT, "lineup", "phase")
+    for _, some in results_frame("lineup", "reduced", "phase", ROOT).groupby("dataset"):
+        means = 100 * some.groupby("phase")["acc"].mean()
+        gains = means[1:] - means[0]
+        assert f"{(gains > 0).sum()} of 3 phases are above none" in said
+        assert f"by {gains.min():+.1f} to {gains.max():+.1f} points" in said
